@@ -1,0 +1,54 @@
+"""The batch: what the loader makes, transforms change and methods read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Batch:
+    """A batch of clips: ragged ``frames`` as loaded, or ``x`` once resampled to one length.
+
+    Shape:
+        - frames: (sum of T, C, V, M), the clips' frames one after another; None once resampled.
+        - lengths: (N,) int64, frames of each clip.
+        - x: (N, C, T, V, M), None until resampled.
+        - labels: (N,) int64, -1 where a clip has none.
+        - indices: (N,) int64, rows of the store.
+        - prompts: per modality (N, P, D), the prompts of single frames.
+        - clip_prompts: per modality (N, D), the prompt of the whole clip, where the engine makes one.
+        - present: per modality (N,) bool, False where a clip lacks the modality.
+    """
+
+    lengths: Tensor
+    labels: Tensor
+    indices: Tensor
+    frames: Tensor | None = None
+    x: Tensor | None = None
+    prompts: dict[str, Tensor] = field(default_factory=dict)
+    clip_prompts: dict[str, Tensor] = field(default_factory=dict)
+    present: dict[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The batch with all tensors on a device."""
+
+        def move(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {name: t.to(device, non_blocking=True) for name, t in tensors.items()}
+
+        return replace(
+            self,
+            lengths=self.lengths.to(device, non_blocking=True),
+            labels=self.labels.to(device, non_blocking=True),
+            indices=self.indices.to(device, non_blocking=True),
+            frames=None if self.frames is None else self.frames.to(device, non_blocking=True),
+            x=None if self.x is None else self.x.to(device, non_blocking=True),
+            prompts=move(self.prompts),
+            clip_prompts=move(self.clip_prompts),
+            present=move(self.present),
+        )

@@ -1,0 +1,21 @@
+"""What a body is: layouts, graphs, streams and the way from one layout to another."""
+
+from kinelex.skeleton.graph import distance_subsets, spatial_subsets
+from kinelex.skeleton.layout import PARTS, SkeletonLayout, get_layout, layout_names
+from kinelex.skeleton.retarget import landmark_weights, retarget, retarget_matrix
+from kinelex.skeleton.streams import STREAMS, make_stream, mirror
+
+__all__ = [
+    "PARTS",
+    "STREAMS",
+    "SkeletonLayout",
+    "distance_subsets",
+    "get_layout",
+    "landmark_weights",
+    "layout_names",
+    "make_stream",
+    "mirror",
+    "retarget",
+    "retarget_matrix",
+    "spatial_subsets",
+]

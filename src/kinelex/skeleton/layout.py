@@ -1,0 +1,192 @@
+"""What a body is: joint names, parents, mirror pairs and body parts of a skeleton layout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib import resources
+from pathlib import Path
+
+import yaml
+
+from kinelex.errors import InputError, unknown_name
+
+_ARM = ("shoulder", "elbow", "wrist", "hand", "hand_tip", "thumb", "pinky", "index")
+_LEG = ("hip", "knee", "ankle", "foot", "heel")
+PARTS = ("torso", "left_arm", "right_arm", "left_leg", "right_leg")
+
+
+@dataclass(frozen=True)
+class SkeletonLayout:
+    """The joints of a skeleton, in the order of the coordinates, and the tree that connects them.
+
+    Joint names follow one vocabulary (``pelvis``, ``left_shoulder``, ...) so that retargeting, mirroring
+    and body parts need no table per layout.
+
+    Args:
+        name: name of the layout.
+        joints: joint names in the order of the coordinates.
+        parents: index of each joint's parent; the root is its own parent.
+
+    Raises:
+        InputError: a joint twice, a parent that is no joint, no root or several, or a cycle.
+
+    >>> layout = get_layout("ntu25")
+    >>> layout.num_joints, layout.joints[layout.root], layout.mirror[4]
+    (25, 'shoulder_center', 8)
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    parents: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        twice = sorted({j for j in self.joints if self.joints.count(j) > 1})
+        if twice:
+            raise InputError(f"layout {self.name}: joint named twice: {', '.join(twice)}")
+        if len(self.parents) != len(self.joints) or not self.joints:
+            raise InputError(
+                f"layout {self.name}: expects one parent per joint, got {len(self.joints)} joints "
+                f"and {len(self.parents)} parents"
+            )
+        roots = [j for j, p in enumerate(self.parents) if j == p]
+        if len(roots) != 1:
+            names = ", ".join(self.joints[r] for r in roots) or "none"
+            raise InputError(
+                f"layout {self.name}: expects exactly one root (a joint that is its own parent), got {names}"
+            )
+        for start in range(len(self.joints)):
+            joint, steps = start, 0
+            while self.parents[joint] != joint:
+                joint, steps = self.parents[joint], steps + 1
+                if steps > len(self.joints):
+                    raise InputError(f"layout {self.name}: {self.joints[start]} is on a cycle of parents")
+
+    @property
+    def num_joints(self) -> int:
+        """Number of joints V."""
+        return len(self.joints)
+
+    @cached_property
+    def root(self) -> int:
+        """Index of the root joint."""
+        return next(j for j, p in enumerate(self.parents) if j == p)
+
+    @cached_property
+    def bones(self) -> tuple[tuple[int, int], ...]:
+        """Pairs (joint, parent) of all joints but the root."""
+        return tuple((j, p) for j, p in enumerate(self.parents) if j != p)
+
+    @cached_property
+    def mirror(self) -> tuple[int, ...]:
+        """For each joint the index of its mirror image: ``left_`` and ``right_`` names swap."""
+        return tuple(self._index(_other_side(name), j) for j, name in enumerate(self.joints))
+
+    @cached_property
+    def parts(self) -> Mapping[str, tuple[int, ...]]:
+        """Joint indices of torso (with the head), arms and legs."""
+        found: dict[str, list[int]] = {part: [] for part in PARTS}
+        for j, name in enumerate(self.joints):
+            found[_part_of(name)].append(j)
+        return {part: tuple(indices) for part, indices in found.items()}
+
+    def index(self, joint: str) -> int:
+        """Index of a joint by name.
+
+        Raises:
+            InputError: the layout has no such joint.
+        """
+        if joint not in self.joints:
+            raise unknown_name(f"joint of {self.name}", joint, self.joints)
+        return self.joints.index(joint)
+
+    def _index(self, joint: str, default: int) -> int:
+        return self.joints.index(joint) if joint in self.joints else default
+
+    def to_yaml(self) -> str:
+        """The layout as the YAML text that :func:`get_layout` reads back."""
+        joints = {j: self.joints[p] for j, p in zip(self.joints, self.parents, strict=True)}
+        return yaml.safe_dump({"name": self.name, "joints": joints}, sort_keys=False)
+
+    @classmethod
+    def from_yaml(cls, text: str, origin: str = "layout") -> SkeletonLayout:
+        """Read a layout from YAML: ``name`` and ``joints``, a mapping of joint to parent.
+
+        Args:
+            text: the YAML text.
+            origin: what to call it in messages, for example the file's path.
+
+        Raises:
+            InputError: the text is no such mapping.
+
+        >>> hand = SkeletonLayout.from_yaml("name: hand\\njoints: {wrist: wrist, thumb: wrist, index: wrist}")
+        >>> hand.parents
+        (0, 0, 0)
+        """
+        try:
+            content = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"{origin}: not valid YAML: {error}") from error
+        joints = content.get("joints") if isinstance(content, dict) else None
+        if not isinstance(joints, dict) or not joints or set(content) - {"name", "joints"}:
+            raise InputError(
+                f"{origin}: expects the keys 'name' and 'joints', a mapping of each joint to its parent "
+                "(the root to itself), in the order of the coordinates"
+            )
+        names = [str(j) for j in joints]
+        for joint, parent in joints.items():
+            if str(parent) not in names:
+                raise InputError(f"{origin}: the parent of {joint} is {parent!r}, which is no joint")
+        parents = tuple(names.index(str(p)) for p in joints.values())
+        return cls(str(content.get("name", "custom")), tuple(names), parents)
+
+
+def _other_side(name: str) -> str:
+    if name.startswith("left_"):
+        return "right_" + name.removeprefix("left_")
+    if name.startswith("right_"):
+        return "left_" + name.removeprefix("right_")
+    return name
+
+
+def _part_of(name: str) -> str:
+    side, _, rest = name.partition("_")
+    if side in ("left", "right"):
+        if rest in _ARM:
+            return f"{side}_arm"
+        if rest in _LEG:
+            return f"{side}_leg"
+    return "torso"
+
+
+def layout_names() -> tuple[str, ...]:
+    """Names of the built-in layouts.
+
+    >>> layout_names()
+    ('coco17', 'h36m17', 'kinect20', 'mediapipe33', 'ntu25', 'openpose18', 'sbu15', 'utd20')
+    """
+    files = resources.files("kinelex.skeleton").joinpath("layouts").iterdir()
+    return tuple(sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml")))
+
+
+@lru_cache(maxsize=64)
+def get_layout(name: str | Path) -> SkeletonLayout:
+    """A layout by its built-in name, or from a YAML file.
+
+    Args:
+        name: a name of :func:`layout_names`, or the path of a ``.yaml`` file.
+
+    Raises:
+        InputError: neither a known name nor a readable file.
+    """
+    text = str(name)
+    if text.endswith((".yaml", ".yml")):
+        path = Path(text)
+        if not path.is_file():
+            raise InputError(f"layout file {path} does not exist")
+        return SkeletonLayout.from_yaml(path.read_text(encoding="utf-8"), origin=str(path))
+    if text not in layout_names():
+        raise unknown_name("layout", text, layout_names())
+    file = resources.files("kinelex.skeleton").joinpath("layouts", f"{text}.yaml")
+    return SkeletonLayout.from_yaml(file.read_text(encoding="utf-8"), origin=text)

@@ -1,0 +1,71 @@
+"""Streams derived from joint coordinates: joint, bone, motion, bone_motion; and mirroring."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from kinelex.errors import InputError, unknown_name
+from kinelex.skeleton.layout import SkeletonLayout
+
+STREAMS = ("joint", "bone", "motion", "bone_motion")
+
+
+def make_stream(x: Tensor, layout: SkeletonLayout, stream: str) -> Tensor:
+    """Derive a stream from joint coordinates.
+
+    ``bone`` is x[v] - x[parent(v)], the root gets 0; ``motion`` is x[t+1] - x[t], the last frame gets 0;
+    ``bone_motion`` is the motion of ``bone``.
+
+    Args:
+        x: joint coordinates.
+        layout: the layout of ``x``; its parents define the bones.
+        stream: one of :data:`STREAMS`.
+
+    Shape:
+        - x: (N, C, T, V, M)
+        - returns: (N, C, T, V, M)
+
+    Raises:
+        InputError: an unknown stream, or a joint count that is not the layout's.
+
+    >>> from kinelex.skeleton import get_layout
+    >>> x = torch.randn(2, 3, 8, 25, 1)
+    >>> make_stream(x, get_layout("ntu25"), "bone")[:, :, :, 20].abs().max().item()
+    0.0
+    """
+    if stream not in STREAMS:
+        raise unknown_name("stream", stream, STREAMS)
+    if x.ndim != 5 or x.shape[3] != layout.num_joints:
+        raise InputError(
+            f"expects (N, C, T, V, M) with V = {layout.num_joints} joints ({layout.name}), "
+            f"got shape {tuple(x.shape)}"
+        )
+    if stream.startswith("bone"):
+        x = x - x[:, :, :, list(layout.parents)]
+    if stream.endswith("motion"):
+        x = torch.cat([x[:, :, 1:] - x[:, :, :-1], torch.zeros_like(x[:, :, :1])], dim=2)
+    return x
+
+
+def mirror(x: Tensor, layout: SkeletonLayout, axis: int = 0) -> Tensor:
+    """The clip in a mirror: left and right joints swap and one coordinate changes sign.
+
+    Args:
+        x: joint coordinates.
+        layout: the layout of ``x``.
+        axis: the coordinate that points from side to side (0 is x).
+
+    Shape:
+        - x: (N, C, T, V, M)
+        - returns: (N, C, T, V, M)
+
+    >>> from kinelex.skeleton import get_layout
+    >>> x, ntu = torch.randn(2, 3, 8, 25, 1), get_layout("ntu25")
+    >>> torch.equal(mirror(mirror(x, ntu), ntu), x)
+    True
+    """
+    x = x[:, :, :, list(layout.mirror)]
+    sign = torch.ones(x.shape[1], dtype=x.dtype, device=x.device)
+    sign[axis] = -1
+    return x * sign.view(1, -1, 1, 1, 1)

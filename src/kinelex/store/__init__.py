@@ -1,0 +1,37 @@
+"""The two files on disk: the skeleton store and the prompt store."""
+
+from kinelex.store.prompt_store import (
+    WHOLE_CLIP,
+    ClipPrompts,
+    ModalityPrompts,
+    PromptBank,
+    PromptMeta,
+    PromptStore,
+    PromptStoreWriter,
+    open_prompts,
+)
+from kinelex.store.skeleton_store import (
+    Sequence,
+    SkeletonStore,
+    SkeletonStoreWriter,
+    StoreMeta,
+    check_sequence,
+    open_store,
+)
+
+__all__ = [
+    "WHOLE_CLIP",
+    "ClipPrompts",
+    "ModalityPrompts",
+    "PromptBank",
+    "PromptMeta",
+    "PromptStore",
+    "PromptStoreWriter",
+    "Sequence",
+    "SkeletonStore",
+    "SkeletonStoreWriter",
+    "StoreMeta",
+    "check_sequence",
+    "open_prompts",
+    "open_store",
+]

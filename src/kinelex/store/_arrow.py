@@ -1,0 +1,110 @@
+"""Private machinery of the two stores: atomic Arrow IPC files with a JSON header."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+
+from kinelex.errors import InputError
+
+_HEADER = b"kinelex"
+
+
+def schema_with_header(fields: list[pa.Field], header: dict[str, Any]) -> pa.Schema:
+    """A schema that carries ``header`` as JSON in its metadata."""
+    return pa.schema(fields, metadata={_HEADER: json.dumps(header).encode()})
+
+
+def open_arrow(path: Path, kind: str, made_by: str) -> tuple[pa.ipc.RecordBatchFileReader, dict[str, Any]]:
+    """Memory-map an Arrow IPC file and return its reader and header.
+
+    Raises:
+        InputError: no such file, not an Arrow file, or a file of another kind.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist; a {kind} is made by `{made_by}`")
+    if path.is_dir():
+        raise InputError(f"{path} is a directory, expects a {kind} file made by `{made_by}`")
+    try:
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        header = json.loads((reader.schema.metadata or {})[_HEADER])
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        raise InputError(f"{path} is no {kind} (or is damaged); make one with `{made_by}`") from error
+    if header.get("kind") != kind:
+        found = header.get("kind", "file of another program")
+        raise InputError(f"{path} is a {found}, expects a {kind}, made by `{made_by}`")
+    if header.get("format_version") != 1:
+        raise InputError(
+            f"{path} has format version {header.get('format_version')}, this kinelex reads version 1: "
+            f"make it again with `{made_by}`"
+        )
+    return reader, header
+
+
+class AtomicArrowWriter:
+    """Writes record batches to a temporary file that takes its name only when it is whole.
+
+    Used as a context manager; when the block fails or the process dies, the target is untouched.
+    """
+
+    def __init__(self, path: str | Path, schema: pa.Schema) -> None:
+        self.path = Path(path)
+        self.schema = schema
+        if self.path.is_dir():
+            raise InputError(f"{self.path} is a directory, expects the name of a file to write")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._remove_leftovers()
+        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        self._writer = pa.ipc.new_file(str(self._temporary), schema)
+
+    def _remove_leftovers(self) -> None:
+        """Delete temporary files that killed processes left beside the target."""
+        for old in self.path.parent.glob(f".{self.path.name}.*.tmp"):
+            pid = old.name.split(".")[-2]
+            if not (pid.isdigit() and int(pid) != os.getpid() and _is_alive(int(pid))):
+                old.unlink(missing_ok=True)
+
+    def write(self, columns: dict[str, pa.Array]) -> None:
+        """Write one record batch; columns by name, in any order."""
+        arrays = [columns[name] for name in self.schema.names]
+        self._writer.write_batch(pa.record_batch(arrays, schema=self.schema))
+
+    def commit(self) -> None:
+        """Close the file, flush it to the disk and give it its name."""
+        self._writer.close()
+        with open(self._temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(self._temporary, self.path)
+
+    def abort(self) -> None:
+        """Close and delete the temporary file."""
+        with contextlib.suppress(pa.ArrowException, OSError):
+            self._writer.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def __enter__(self) -> AtomicArrowWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.commit()
+        else:
+            self.abort()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
