@@ -1,0 +1,134 @@
+"""What ``kinelex info`` says about a skeleton store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from rich.console import Group
+from rich.table import Table
+
+from kinelex.datasets.splits import split_sizes
+from kinelex.store import SkeletonStore
+
+
+def describe_store(store: SkeletonStore) -> dict[str, Any]:
+    """Counts, layout, frames and protocols of a store, as plain values that go into JSON.
+
+    Counted columns (``classes``, ``subjects``, ``cameras``, ``setups``, ``persons``) map each value, as
+    text, to its number of clips; what the data set does not have is an empty mapping.
+
+    >>> import tempfile, numpy as np
+    >>> from pathlib import Path
+    >>> from kinelex.skeleton import get_layout
+    >>> from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
+    >>> path = Path(tempfile.mkdtemp()) / "tiny.arrow"
+    >>> with SkeletonStoreWriter(path, StoreMeta("tiny", get_layout("sbu15"), ("wave",))) as writer:
+    ...     writer.add(Sequence("a", np.ones((4, 1, 15, 3)), label=0, subject=7))
+    >>> found = describe_store(open_store(path))
+    >>> found["sequences"], found["classes"], found["subjects"], found["cameras"], found["frames"]
+    (1, {'wave': 1}, {'7': 1}, {}, {'min': 4, 'median': 4.0, 'max': 4, 'total': 4})
+    """
+    lengths, meta = store.lengths, store.meta
+    return {
+        "path": str(store.path),
+        "dataset": meta.dataset,
+        "sequences": len(store),
+        "classes": {name: int((store.labels == i).sum()) for i, name in enumerate(meta.class_names)},
+        "unlabelled": int((store.labels < 0).sum()),
+        "subjects": _counts(store.subjects),
+        "cameras": _counts(store.cameras),
+        "setups": _counts(store.setups),
+        "persons": _counts(store.persons),
+        "frames": {
+            "min": int(lengths.min()),
+            "median": float(np.median(lengths)),
+            "max": int(lengths.max()),
+            "total": int(lengths.sum()),
+        },
+        "layout": {"name": meta.layout.name, "joints": meta.layout.num_joints, "channels": store.channels},
+        "units": meta.units,
+        "captions": sum(caption is not None for caption in store.captions),
+        "protocols": {
+            name: {"train": train, "test": test} for name, (train, test) in split_sizes(store).items()
+        },
+        "source": meta.source,
+        "prepared": dict(meta.prepared),
+        "fingerprint": store.fingerprint,
+        "bytes": store.path.stat().st_size,
+    }
+
+
+def _counts(values: np.ndarray) -> dict[str, int]:
+    """Clips per value; -1 stands for a missing one and is left out."""
+    found, clips = np.unique(values[values >= 0], return_counts=True)
+    return {str(value): int(count) for value, count in zip(found, clips, strict=True)}
+
+
+def render_store(description: dict[str, Any]) -> Group:
+    """A description of :func:`describe_store` as tables for the terminal."""
+    tables = [_overview(description)]
+    if description["protocols"]:
+        tables.append(_protocols(description["protocols"]))
+    tables.append(_classes(description["classes"]))
+    return Group(*tables)
+
+
+def _overview(d: dict[str, Any]) -> Table:
+    table = Table(title=d["path"], show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    frames, layout = d["frames"], d["layout"]
+    table.add_row("data set", d["dataset"])
+    table.add_row("sequences", _grouped(d["sequences"]))
+    table.add_row("classes", str(len(d["classes"])))
+    if d["unlabelled"]:
+        table.add_row("without a label", _grouped(d["unlabelled"]))
+    for column in ("subjects", "cameras", "setups"):
+        if d[column]:
+            table.add_row(column, _numbers(d[column]))
+    table.add_row("persons", ", ".join(f"{p} in {_grouped(c)} clips" for p, c in d["persons"].items()))
+    table.add_row("frames (min/median/max)", f"{frames['min']}/{frames['median']:g}/{frames['max']}")
+    table.add_row("frames in all", _grouped(frames["total"]))
+    table.add_row(
+        "layout", f"{layout['name']}: {layout['joints']} joints of {layout['channels']} coordinates"
+    )
+    table.add_row("units", d["units"])
+    if d["captions"]:
+        table.add_row("captions", _grouped(d["captions"]))
+    table.add_row("source", d["source"] or "not recorded")
+    prepared = ", ".join(f"{key}: {value}" for key, value in d["prepared"].items())
+    table.add_row("prepared", prepared or "not recorded")
+    table.add_row("fingerprint", d["fingerprint"])
+    table.add_row("file size", f"{d['bytes'] / 1e6:.1f} MB")
+    return table
+
+
+def _protocols(protocols: dict[str, dict[str, int]]) -> Table:
+    table = Table(title="protocols", title_justify="left")
+    table.add_column("protocol")
+    for part in ("train", "test"):
+        table.add_column(part, justify="right")
+    for name, sizes in protocols.items():
+        table.add_row(name, _grouped(sizes["train"]), _grouped(sizes["test"]))
+    return table
+
+
+def _classes(classes: dict[str, int]) -> Table:
+    table = Table(title="classes", title_justify="left")
+    table.add_column("label", justify="right")
+    table.add_column("name")
+    table.add_column("clips", justify="right")
+    for label, (name, clips) in enumerate(classes.items()):
+        table.add_row(str(label), name, _grouped(clips))
+    return table
+
+
+def _numbers(counts: dict[str, int]) -> str:
+    values = list(counts)
+    shown = ", ".join(values) if len(values) <= 20 else f"{values[0]} to {values[-1]}"
+    return f"{len(values)} ({shown})"
+
+
+def _grouped(number: int) -> str:
+    return f"{number:,}".replace(",", " ")

@@ -1,0 +1,131 @@
+"""Reader of Northwestern-UCLA Multiview Action 3D, the JSON release with 20 joints of Kinect v1.
+
+One file per clip, ``all_sqe/aXX_sYY_eZZ_vWW.json`` (action, subject, environment, view) with the keys
+``file_name``, ``skeletons`` (T, 20, 3), in metres, and ``label``, counted from 1.
+
+Source: Wang, Nie, Xia, Wu, Zhu: Cross-view action modeling, learning and recognition, CVPR 2014.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinelex.datasets._reader import FileReader, parse_name
+from kinelex.errors import InputError
+from kinelex.skeleton import get_layout
+from kinelex.store import Sequence, StoreMeta
+
+CLASSES = (
+    "pick up with one hand",
+    "pick up with two hands",
+    "drop trash",
+    "walk around",
+    "sit down",
+    "stand up",
+    "donning",
+    "doffing",
+    "throw",
+    "carry",
+)
+_ACTIONS = (1, 2, 3, 4, 5, 6, 8, 9, 11, 12)  # the action number in the file's name, in label order
+_NAME = re.compile(r"a(?P<action>\d+)_s(?P<subject>\d+)_e(?P<environment>\d+)_v(?P<view>\d+)")
+_JOINTS = 20
+
+
+def read_clip(path: Path) -> Sequence:
+    """Read one clip. The environment number, a repetition, becomes the store's ``replication``.
+
+    Args:
+        path: a file ``aXX_sYY_eZZ_vWW.json``.
+
+    Raises:
+        InputError: the name does not parse, no valid JSON, a missing key, a frame that is not 20 joints
+            of 3 numbers, or a label that is out of range or not the one of the name.
+    """
+    numbers = parse_name(path, _NAME, "aXX_sYY_eZZ_vWW.json, for example a01_s01_e00_v01.json")
+    if numbers["action"] not in _ACTIONS:
+        known = ", ".join(str(a) for a in _ACTIONS)
+        raise InputError(f"{path}: the name has action {numbers['action']}, expects one of {known}")
+    content = _load(path)
+    label = content["label"]
+    if not isinstance(label, int) or not 1 <= label <= len(CLASSES):
+        raise InputError(f"{path}: field 'label' is {label!r}, expects a number from 1 to {len(CLASSES)}")
+    expected = _ACTIONS.index(numbers["action"]) + 1
+    if label != expected:
+        raise InputError(
+            f"{path}: field 'label' is {label}, expects {expected} for action {numbers['action']} of the name"
+        )
+    return Sequence(
+        id=path.stem,
+        coordinates=_coordinates(path, content["skeletons"])[:, None],
+        label=label - 1,
+        subject=numbers["subject"],
+        camera=numbers["view"],
+        replication=numbers["environment"],
+    )
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}: line {error.lineno}, column {error.colno}: not valid JSON ({error.msg}); "
+            "the file is truncated or damaged"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as a JSON text: {error}") from error
+    missing = [k for k in ("skeletons", "label") if not isinstance(content, dict) or k not in content]
+    if missing:
+        raise InputError(
+            f"{path}: expects an object with the fields 'skeletons' and 'label', has no {missing[0]!r}"
+        )
+    return content
+
+
+def _coordinates(path: Path, frames: Any) -> np.ndarray:
+    """The field 'skeletons' as an array (T, 20, 3)."""
+    try:
+        x = np.array(frames, dtype=np.float32)
+    except (TypeError, ValueError):
+        x = np.zeros(0, np.float32)  # ragged: the search below names the frame
+    if x.ndim == 3 and x.shape[1:] == (_JOINTS, 3):
+        return x
+    if not isinstance(frames, list) or not frames:
+        raise InputError(f"{path}: field 'skeletons' has no frames, expects a list of {_JOINTS} joints each")
+    for t, frame in enumerate(frames):
+        joints = len(frame) if isinstance(frame, list) else 0
+        if joints != _JOINTS:
+            raise InputError(f"{path}: frame {t} of 'skeletons' has {joints} joints, expects {_JOINTS}")
+        for v, joint in enumerate(frame):
+            if not (isinstance(joint, list) and len(joint) == 3 and all(_is_number(c) for c in joint)):
+                raise InputError(
+                    f"{path}: frame {t}, joint {v} of 'skeletons' is {joint!r}, expects 3 numbers"
+                )
+    raise InputError(f"{path}: field 'skeletons' expects frames of {_JOINTS} joints of 3 numbers")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
+
+
+def _meta(source: Path) -> StoreMeta:
+    return StoreMeta(
+        dataset="nw_ucla",
+        layout=get_layout("kinect20"),
+        class_names=CLASSES,
+        source=str(source),
+        prepared={"reader": "nw_ucla"},
+    )
+
+
+def _find(source: Path) -> list[Path]:
+    return sorted(source.rglob("*.json"))
+
+
+READER = FileReader("nw_ucla", "the files all_sqe/aXX_sYY_eZZ_vWW.json", _meta, _find, read_clip)
