@@ -1,0 +1,31 @@
+# The two commands of the README. Each makes .venv when it is missing, installs what it needs into it
+# (again only when pyproject.toml has changed) and does its job.
+PYTHON ?= python3
+WORKERS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: quickstart test
+.DELETE_ON_ERROR:
+
+quickstart: $(VENV)/.installed-embedded
+	$(BIN)/kinelex quickstart --out quickstart
+
+# One thread per process: tests run in $(WORKERS) processes, and threads that wait for each other are slow.
+test: export OMP_NUM_THREADS := 1
+test: export OMP_WAIT_POLICY := passive
+test: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n $(WORKERS) --doctest-modules src tests
+
+$(VENV)/.installed-embedded: pyproject.toml
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -e '.[embedded]'
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -e '.[embedded,dev]'
+	touch $@ $(VENV)/.installed-embedded
