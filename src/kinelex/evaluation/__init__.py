@@ -1,0 +1,28 @@
+"""Judging frozen features: nearest neighbours, linear probes, baselines, and the report.
+
+The function ``knn`` stays in its module of the same name: ``from kinelex.evaluation.knn import knn``.
+"""
+
+from kinelex.evaluation.baselines import Baseline, chance, prompt_probe, raw_knn
+from kinelex.evaluation.knn import Neighbours
+from kinelex.evaluation.linear import LinearProbe, linear_probe, linear_sgd_probe
+from kinelex.evaluation.metrics import classification_metrics, confusion_matrix, top_k
+from kinelex.evaluation.tasks import TASKS, Material, Outcome, run_task
+
+__all__ = [
+    "TASKS",
+    "Baseline",
+    "LinearProbe",
+    "Material",
+    "Neighbours",
+    "Outcome",
+    "chance",
+    "classification_metrics",
+    "confusion_matrix",
+    "linear_probe",
+    "linear_sgd_probe",
+    "prompt_probe",
+    "raw_knn",
+    "run_task",
+    "top_k",
+]

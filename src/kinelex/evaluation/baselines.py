@@ -1,0 +1,164 @@
+"""What a trained encoder is measured against: chance, raw coordinates, prompts alone, no training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from kinelex.errors import InputError
+from kinelex.evaluation.knn import METRICS, knn
+from kinelex.evaluation.linear import linear_probe
+from kinelex.evaluation.metrics import top_k
+from kinelex.evaluation.raw import raw_features
+from kinelex.store import PromptStore, SkeletonStore
+
+
+@dataclass
+class Baseline:
+    """One baseline's rates; None where it cannot be had, and ``note`` says why.
+
+    Args:
+        top1, top5: fractions of the test clips.
+        details: whatever else was measured, ready for JSON.
+        note: what a reader must know about this row.
+    """
+
+    top1: float | None
+    top5: float | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+def chance(train_labels: np.ndarray, test_labels: np.ndarray, num_classes: int) -> dict[str, Baseline]:
+    """Guessing: 1 / classes, and always naming the training part's most frequent class.
+
+    >>> rows = chance(np.array([1, 1, 0]), np.array([0, 1]), num_classes=4)
+    >>> rows["chance"].top1, rows["majority"].top1
+    (0.25, 0.5)
+    """
+    frequent = int(np.bincount(train_labels, minlength=num_classes).argmax())
+    return {
+        "chance": Baseline(1 / num_classes, min(5, num_classes) / num_classes),
+        "majority": Baseline(float((test_labels == frequent).mean())),
+    }
+
+
+def raw_knn(store: SkeletonStore, train: np.ndarray, test: np.ndarray, aligned: bool) -> Baseline:
+    """1-NN on raw resampled coordinates: the better of cosine and euclidean **on the test part**.
+
+    To take the better one on the test part favours the baseline, on purpose: who beats it has beaten
+    both. Both are in the details.
+
+    Args:
+        store: the skeleton store.
+        train, test: rows of the store, with labels.
+        aligned: turn each clip into the body's own frame first.
+
+    Raises:
+        InputError: ``aligned`` with coordinates that are not 3-D.
+    """
+    if aligned and store.channels != 3:
+        raise InputError(f"the body's own frame needs 3-D coordinates, the store has {store.channels}-D")
+    features = raw_features(store, np.concatenate([train, test]), aligned=aligned)
+    labels, truth = store.labels[train], store.labels[test]
+    details = {}
+    for metric in METRICS:
+        bank, query = features[: len(train)], features[len(train) :]
+        scores = knn(bank, labels, query, len(store.class_names), metric=metric).scores
+        details[metric] = {"top1": top_k(scores, truth, 1), "top5": top_k(scores, truth, 5)}
+    better = max(METRICS, key=lambda metric: details[metric]["top1"])
+    return Baseline(**details[better], details=details, note=f"the better of both metrics: {better}")
+
+
+def prompt_features(prompts: PromptStore, store: SkeletonStore, modality: str) -> np.ndarray:
+    """Each clip's prompts in one modality as one vector, in the order of the skeleton store.
+
+    The mean of its frames' embeddings, with the whole clip's embedding beside it where there is one.
+
+    Shape:
+        - returns: (rows, F) float32; a clip without the modality is a row of NaN.
+
+    Raises:
+        InputError: the prompts were made for another store, or lack the modality.
+    """
+    if prompts.meta.store_fingerprint != store.fingerprint:
+        raise InputError(
+            f"{prompts.path} was made for another store (data set {prompts.meta.dataset}) than {store.path}: "
+            f"make prompts for this one with `kinelex prompts {store.path}`"
+        )
+    bank = prompts.bank(modality)
+    parts = [] if bank.clip is None else [bank.clip.astype(np.float32)]
+    if bank.frame.shape[1]:
+        parts.insert(0, bank.frame.astype(np.float32).mean(axis=1))
+    features = np.concatenate(parts, axis=1)
+    features[~bank.present] = np.nan
+    row = {clip: r for r, clip in enumerate(prompts.ids)}
+    result = np.full((len(store), features.shape[1]), np.nan, np.float32)
+    for index, clip in enumerate(store.ids):
+        if clip in row:
+            result[index] = features[row[clip]]
+    return result
+
+
+def prompt_probe(
+    store: SkeletonStore, prompts: PromptStore, train: np.ndarray, test: np.ndarray
+) -> dict[str, Baseline]:
+    """A linear probe on the prompt embeddings alone, per modality and on both side by side.
+
+    How much of the action the knowledge prompts tell without a skeleton encoder. A single modality is
+    fitted and tested on the clips that have it. For both, a clip needs at least one of them, and the
+    missing one is replaced by the training part's mean. The clips left are counted in the details.
+
+    Args:
+        store: the skeleton store.
+        prompts: prompts made for it.
+        train, test: rows of the store, with labels.
+
+    Raises:
+        InputError: the prompts were made for another store.
+    """
+    features = {m: prompt_features(prompts, store, m) for m in prompts.modalities}
+    rows = {f"prompt_probe_{m}": _probe(store, f, train, test) for m, f in features.items()}
+    if len(features) > 1:
+        blocks = list(features.values())
+        some = ~np.all([np.isnan(f[:, 0]) for f in blocks], axis=0)
+        filled = np.concatenate([_fill(f, train) for f in blocks], axis=1)
+        rows["prompt_probe_both"] = _probe(store, np.where(some[:, None], filled, np.nan), train, test)
+        rows["prompt_probe_both"].details["imputed_test"] = {
+            m: int(np.isnan(f[test, 0])[some[test]].sum()) for m, f in features.items()
+        }
+    return rows
+
+
+def _fill(features: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Standardise by the training clips that have the modality; the others become 0, the mean."""
+    known = features[train][~np.isnan(features[train, 0])]
+    if len(known) == 0:
+        return np.zeros_like(features)
+    scale = known.std(axis=0)
+    scale[scale <= 1e-6 * max(float(scale.max()), 1e-12)] = 1.0
+    return np.nan_to_num((features - known.mean(axis=0)) / scale)
+
+
+def _probe(store: SkeletonStore, features: np.ndarray, train: np.ndarray, test: np.ndarray) -> Baseline:
+    present = ~np.isnan(features[:, 0])
+    fit, judge = train[present[train]], test[present[test]]
+    details: dict[str, Any] = {"train": len(fit), "test": len(judge)}
+    if len(judge) == 0 or len(np.unique(store.labels[fit])) < 2:
+        empty = "test" if len(judge) == 0 else "training"
+        return Baseline(None, None, details, f"no clip of the {empty} part has these prompts")
+    groups = subject_groups(store, fit)
+    probe = linear_probe(features[fit], store.labels[fit], len(store.class_names), groups)
+    scores, truth = probe.scores(features[judge]), store.labels[judge]
+    details["regularisation"] = probe.regularisation
+    note = "" if len(judge) == len(test) else f"on the {len(judge)} of {len(test)} test clips that have them"
+    return Baseline(top_k(scores, truth, 1), top_k(scores, truth, 5), details, note)
+
+
+def subject_groups(store: SkeletonStore, rows: np.ndarray) -> np.ndarray | None:
+    """The subject of each row, or None where the store does not know all of them or has only one."""
+    subjects = store.subjects[rows]
+    known = bool((subjects >= 0).all()) and len(np.unique(subjects)) > 1
+    return subjects if known else None
