@@ -1,0 +1,91 @@
+"""Retargeting: exact copies, midpoints, every pair of layouts, round trips."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+import torch
+
+from kinelex.errors import InputError
+from kinelex.skeleton import (
+    SkeletonLayout,
+    get_layout,
+    landmark_weights,
+    layout_names,
+    retarget,
+    retarget_matrix,
+)
+
+
+def _clip(layout: SkeletonLayout) -> torch.Tensor:
+    return torch.randn(2, 3, 4, layout.num_joints, 1, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", layout_names())
+def test_a_layout_to_itself_is_an_exact_copy(name: str) -> None:
+    layout = get_layout(name)
+    x = _clip(layout)
+    assert torch.equal(retarget(x, layout, layout), x)
+
+
+@pytest.mark.parametrize(("source", "target"), list(permutations(layout_names(), 2)))
+def test_every_pair_of_layouts_copies_common_joints(source: str, target: str) -> None:
+    ours, theirs = get_layout(source), get_layout(target)
+    matrix = retarget_matrix(ours, theirs)
+    assert matrix.shape == (theirs.num_joints, ours.num_joints)
+    np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-6)
+    assert (matrix >= 0).all()
+    x = _clip(ours)
+    y = retarget(x, ours, theirs)
+    for joint in set(ours.joints) & set(theirs.joints):
+        assert torch.equal(y[:, :, :, theirs.index(joint)], x[:, :, :, ours.index(joint)])
+
+
+@pytest.mark.parametrize(("source", "target"), list(permutations(layout_names(), 2)))
+def test_substitutes_stay_on_the_side_of_the_body(source: str, target: str) -> None:
+    ours, theirs = get_layout(source), get_layout(target)
+    for joint, weights in zip(theirs.joints, retarget_matrix(ours, theirs), strict=True):
+        used = {ours.joints[j] for j in weights.nonzero()[0]}
+        if joint.startswith("left_"):
+            assert not any(name.startswith("right_") for name in used), (joint, used)
+        if joint.startswith("right_"):
+            assert not any(name.startswith("left_") for name in used), (joint, used)
+
+
+def test_midpoints_where_a_joint_has_no_counterpart() -> None:
+    coco, h36m = get_layout("coco17"), get_layout("h36m17")
+    x = _clip(coco)
+    y = retarget(x, coco, h36m)
+    hips = (x[:, :, :, coco.index("left_hip")] + x[:, :, :, coco.index("right_hip")]) / 2
+    torch.testing.assert_close(y[:, :, :, h36m.index("pelvis")], hips)
+    shoulders = (x[:, :, :, coco.index("left_shoulder")] + x[:, :, :, coco.index("right_shoulder")]) / 2
+    torch.testing.assert_close(y[:, :, :, h36m.index("spine")], (hips + shoulders) / 2)
+
+
+@pytest.mark.parametrize("order", [("utd20", "kinect20"), ("kinect20", "utd20")])
+def test_round_trip_between_two_orders_of_the_same_joints(order: tuple[str, str]) -> None:
+    here, there = (get_layout(name) for name in order)
+    assert set(here.joints) == set(there.joints)
+    x = _clip(here)
+    assert torch.equal(retarget(retarget(x, here, there), there, here), x)
+
+
+def test_round_trip_through_a_larger_layout() -> None:
+    small, large = get_layout("kinect20"), get_layout("ntu25")
+    assert set(small.joints) < set(large.joints)
+    x = _clip(small)
+    assert torch.equal(retarget(retarget(x, small, large), large, small), x)
+
+
+def test_landmark_weights_of_a_joint_and_of_a_substitute() -> None:
+    coco = get_layout("coco17")
+    assert landmark_weights(coco, "nose").tolist() == np.eye(17)[0].tolist()
+    assert landmark_weights(coco, "pelvis")[[11, 12]].tolist() == [0.5, 0.5]
+
+
+def test_errors_name_the_joint_and_the_shape() -> None:
+    hand = SkeletonLayout("hand", ("palm", "finger"), (0, 0))
+    with pytest.raises(InputError, match="layout hand has neither the joint 'pelvis' nor"):
+        retarget_matrix(hand, get_layout("ntu25"))
+    with pytest.raises(InputError, match=r"expects 25 joints \(ntu25\).*got shape \(1, 3, 2, 20, 1\)"):
+        retarget(torch.zeros(1, 3, 2, 20, 1), get_layout("ntu25"), get_layout("coco17"))
