@@ -104,12 +104,17 @@ class SkeletonStoreWriter:
         self._file = AtomicArrowWriter(path, schema_with_header(fields, meta._to_header()))
         self._pending: list[Sequence] = []
         self._ids: set[str] = set()
+        self._channels = 0
 
     def add(self, sequence: Sequence) -> None:
         """Check one clip and put it into the store."""
         check_sequence(sequence, self.meta)
+        channels = sequence.coordinates.shape[3]
+        if self._channels not in (0, channels):
+            raise InputError(f"{sequence.id}: expects {self._channels} coordinates per joint, got {channels}")
         if sequence.id in self._ids:
             raise InputError(f"two clips have the id {sequence.id}")
+        self._channels = channels
         self._ids.add(sequence.id)
         self._pending.append(sequence)
         if len(self._pending) == _ROWS_PER_BATCH:
@@ -169,6 +174,9 @@ def check_sequence(sequence: Sequence, meta: StoreMeta) -> None:
         raise InputError(f"{sequence.id}: coordinates of frame {frame} are not finite numbers")
     if not x.any():
         raise InputError(f"{sequence.id}: no frame has a body (all coordinates are 0)")
+    pixels = sequence.image_coordinates
+    if pixels is not None and pixels.shape != (*x.shape[:3], 2):
+        raise InputError(f"{sequence.id}: expects image coordinates {(*x.shape[:3], 2)}, got {pixels.shape}")
     if sequence.label is not None and not 0 <= sequence.label < len(meta.class_names):
         raise InputError(
             f"{sequence.id}: class {sequence.label} is out of range, expects 0 to {len(meta.class_names) - 1}"
@@ -284,9 +292,6 @@ class SkeletonStore:
 
 def open_store(path: str | Path) -> SkeletonStore:
     """Open a skeleton store made by ``kinelex prepare``.
-
-    Args:
-        path: the store's file.
 
     Raises:
         InputError: no file, no store, or damaged.
