@@ -1,0 +1,7 @@
+"""Skeleton encoders: one file each, one registry, one contract."""
+
+from kinelex.encoders import stgcn as _stgcn  # noqa: F401  (registers itself)
+from kinelex.encoders._base import Encoder
+from kinelex.encoders._registry import builder, create, names, register
+
+__all__ = ["Encoder", "builder", "create", "names", "register"]

@@ -1,0 +1,42 @@
+"""Private machinery: embeddings of all processes, with gradient."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+class _AllGather(torch.autograd.Function):
+    """All ranks' rows in rank order; the gradient of every rank's loss comes back summed."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        parts = [torch.empty_like(x) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, x.contiguous())
+        ctx.rows = len(x)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        grad = grad.contiguous()
+        dist.all_reduce(grad)
+        start = dist.get_rank() * ctx.rows
+        return grad[start : start + ctx.rows]
+
+
+def gather(x: Tensor) -> Tensor:
+    """Rows of all processes, with gradient; ``x`` itself when there is one process.
+
+    Every process must hold the same number of rows. With the loss computed on the gathered rows in each of
+    W processes and gradients averaged over them (DDP), the result is that of one process with all rows.
+
+    Shape:
+        - x: (N, ...)
+        - returns: (W·N, ...)
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return x
+    if x.dtype == torch.bool:
+        return _AllGather.apply(x.to(torch.uint8)).bool()
+    return _AllGather.apply(x)

@@ -1,0 +1,1 @@
+"""Training: loader, recipe, trainer and run directory."""

@@ -1,0 +1,200 @@
+"""The batched ragged loader: whole batches by array operations, deterministic, resumable.
+
+The order of an epoch is a function of seed and epoch alone; ranks take turns in it. So a training can
+resume in mid-epoch by skipping the batches it has seen (:meth:`SkeletonLoader.seek`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kinelex.batch import Batch
+from kinelex.errors import InputError, unknown_name
+from kinelex.store import PromptStore, SkeletonStore
+
+PLACEMENTS = ("memory", "mmap", "device")
+
+
+class FrameTable:
+    """The coordinates of chosen clips, gathered by index arithmetic.
+
+    Args:
+        store: the skeleton store.
+        placement: ``memory`` copies them into RAM, ``mmap`` leaves them in the file, ``device`` puts them
+            on the accelerator.
+        device: the accelerator for ``device``.
+    """
+
+    def __init__(
+        self, store: SkeletonStore, placement: str = "memory", device: torch.device | str = "cpu"
+    ) -> None:
+        if placement not in PLACEMENTS:
+            raise unknown_name("placement", placement, PLACEMENTS)
+        tables, self._table_of, self._start = store.person_frames()
+        self._lengths, self._persons = store.lengths, store.persons
+        self._shape = (store.layout.num_joints, store.channels)
+        self._mapped = [] if placement != "mmap" else tables
+        self._whole: Tensor | None = None
+        if placement != "mmap":
+            rows = np.cumsum([0] + [len(t) for t in tables])
+            self._start = self._start + rows[self._table_of]
+            self._whole = torch.from_numpy(np.concatenate(tables))
+            if placement == "device":
+                self._whole = self._whole.to(device)
+
+    def gather(self, indices: np.ndarray) -> Tensor:
+        """Frames of the clips, one after another; absent persons are all zeros.
+
+        Shape:
+            - indices: (N,)
+            - returns: (sum of T, C, V, M), M the most persons of any of the clips.
+        """
+        lengths, persons = self._lengths[indices], self._persons[indices]
+        m = int(persons.max())
+        clip = np.repeat(np.arange(len(indices)), lengths)
+        frame = np.arange(len(clip)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        rows = (self._start[indices][clip] + frame * persons[clip])[:, None] + np.arange(m)
+        absent = np.arange(m) >= persons[clip][:, None]
+        rows[absent] = self._start[indices][clip].repeat(m).reshape(-1, m)[absent]
+        if self._whole is not None:
+            index = torch.from_numpy(rows.ravel()).to(self._whole.device)
+            values = self._whole.index_select(0, index)
+        else:
+            values = torch.from_numpy(self._from_file(rows, self._table_of[indices][clip]))
+        values = values.view(len(clip), m, *self._shape)
+        if absent.any():
+            values[torch.from_numpy(absent).to(values.device)] = 0
+        return values.permute(0, 3, 2, 1)
+
+    def _from_file(self, rows: np.ndarray, table: np.ndarray) -> np.ndarray:
+        values = np.empty((*rows.shape, int(np.prod(self._shape))), np.float32)
+        for t in np.unique(table):
+            mine = table == t
+            values[mine] = self._mapped[t][rows[mine]]
+        return values
+
+
+class PromptTable:
+    """The prompt embeddings, row by row beside a skeleton store.
+
+    Raises:
+        InputError: the prompts were made for another store, or lack a modality that is asked for.
+    """
+
+    def __init__(self, prompts: PromptStore, store: SkeletonStore, modalities: tuple[str, ...]) -> None:
+        if prompts.meta.store_fingerprint != store.fingerprint:
+            raise InputError(
+                f"{prompts.path} was made for another store ({prompts.meta.dataset}, "
+                f"{prompts.meta.store_fingerprint}) than {store.path} ({store.meta.dataset}, "
+                f"{store.fingerprint}): make prompts for this one with `kinelex prompts {store.path} --out PROMPTS ...`"
+            )
+        row_of = {clip: row for row, clip in enumerate(prompts.ids)}
+        missing = [clip for clip in store.ids if clip not in row_of]
+        if missing:
+            raise InputError(
+                f"{prompts.path} lacks {len(missing)} clips of {store.path}, the first is {missing[0]}"
+            )
+        order = np.array([row_of[clip] for clip in store.ids])
+        self.frame: dict[str, Tensor] = {}
+        self.clip: dict[str, Tensor] = {}
+        self.present: dict[str, Tensor] = {}
+        for m in modalities:
+            bank = prompts.bank(m)
+            self.frame[m] = torch.from_numpy(bank.frame[order])
+            self.present[m] = torch.from_numpy(bank.present[order])
+            if bank.clip is not None:
+                self.clip[m] = torch.from_numpy(bank.clip[order])
+
+    def widths(self) -> dict[str, int]:
+        """Width of a prompt as a method sees it: a frame's prompt with the clip's own beside it."""
+        return {
+            m: (f.shape[2] if f.shape[1] else 0) + (self.clip[m].shape[1] if m in self.clip else 0)
+            for m, f in self.frame.items()
+        }
+
+
+class SkeletonLoader:
+    """Iterates over batches of clips.
+
+    Args:
+        store: the skeleton store.
+        indices: rows to use.
+        batch_size: clips per batch and process.
+        shuffle: new order in every epoch; otherwise the order of ``indices``, with a last smaller batch.
+        seed: seed of the order.
+        placement: ``memory``, ``mmap`` or ``device``, see :class:`FrameTable`.
+        device: the accelerator for ``device``.
+        prompts: prompt table, for methods that read prompts.
+        rank, world_size: this process and their number.
+
+    Raises:
+        InputError: no rows, or a batch size that does not fit.
+    """
+
+    def __init__(
+        self,
+        store: SkeletonStore,
+        indices: np.ndarray,
+        batch_size: int,
+        shuffle: bool = False,
+        seed: int = 0,
+        placement: str = "memory",
+        device: torch.device | str = "cpu",
+        prompts: PromptTable | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if len(indices) == 0:
+            raise InputError("no clip to load: the chosen part of the protocol is empty")
+        if batch_size < 1:
+            raise InputError(f"expects a batch size of at least 1, got {batch_size}")
+        if shuffle and len(indices) < 2 * world_size:
+            raise InputError(f"training needs at least {2 * world_size} clips, got {len(indices)}")
+        self.indices = np.asarray(indices, dtype=np.int64)
+        self.batch_size = min(batch_size, len(self.indices) // world_size) if shuffle else batch_size
+        self.shuffle, self.seed = shuffle, seed
+        self.rank, self.world_size = rank, world_size
+        self.epoch, self._first = 0, 0
+        self.prompts = prompts
+        self._frames = FrameTable(store, placement, device)
+        self._lengths = torch.from_numpy(store.lengths)
+        self._labels = torch.from_numpy(store.labels)
+
+    def __len__(self) -> int:
+        """Batches per epoch and process; in shuffled order an incomplete last batch is left out."""
+        if self.shuffle:
+            return len(self.indices) // (self.batch_size * self.world_size)
+        mine = len(self.indices[self.rank :: self.world_size])
+        return -(-mine // self.batch_size)
+
+    def seek(self, epoch: int, batch: int = 0) -> None:
+        """Continue at a batch of an epoch; it holds for the next iteration, later ones start at 0."""
+        self.epoch, self._first = epoch, batch
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Rows of this process in the order in which the epoch visits them."""
+        indices = self.indices
+        if self.shuffle:
+            indices = np.random.default_rng([self.seed, epoch]).permutation(indices)
+            indices = indices[: len(self) * self.batch_size * self.world_size]
+        return indices[self.rank :: self.world_size]
+
+    def __iter__(self) -> Iterator[Batch]:
+        order, first = self.order(self.epoch), self._first
+        self._first = 0
+        for start in range(first * self.batch_size, len(order), self.batch_size):
+            yield self.batch(order[start : start + self.batch_size])
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """The batch of given store rows."""
+        index = torch.from_numpy(np.asarray(rows, dtype=np.int64))
+        batch = Batch(self._lengths[index], self._labels[index], index, frames=self._frames.gather(rows))
+        if self.prompts is not None:
+            batch.prompts = {m: t[index] for m, t in self.prompts.frame.items()}
+            batch.clip_prompts = {m: t[index] for m, t in self.prompts.clip.items()}
+            batch.present = {m: t[index] for m, t in self.prompts.present.items()}
+        return batch

@@ -1,0 +1,126 @@
+"""The adapter between a method and Lightning: steps, seeds, optimiser, epoch means."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+
+from kinelex.batch import Batch
+from kinelex.methods import C2VL
+from kinelex.training.loader import SkeletonLoader
+from kinelex.training.recipe import OptimizerConfig, Recipe
+from kinelex.transforms import InputPipeline
+
+
+def step_seed(*parts: int) -> int:
+    """One seed for (seed, epoch, step, rank): a step's randomness depends on nothing before it."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+
+
+def learning_rate_factor(step: int, config: OptimizerConfig, steps_per_epoch: int, epochs: int) -> float:
+    """The learning rate at a step as a fraction of the peak.
+
+    >>> config = OptimizerConfig(schedule="cosine", warmup=1)
+    >>> [round(learning_rate_factor(s, config, 10, 3), 2) for s in (0, 9, 10, 20, 30)]
+    [0.1, 1.0, 1.0, 0.5, 0.0]
+    """
+    warmup = config.warmup * steps_per_epoch
+    if step < warmup:
+        return (step + 1) / max(1.0, warmup)
+    if config.schedule == "cosine":
+        share = (step - warmup) / max(1.0, epochs * steps_per_epoch - warmup)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+    if config.schedule == "step":
+        return config.gamma ** sum(step >= m * steps_per_epoch for m in config.milestones)
+    return 1.0
+
+
+class MethodModule(L.LightningModule):
+    """Runs a method under Lightning.
+
+    Every step reseeds from (seed, epoch, step, rank), so that a resumed training draws what an
+    uninterrupted one does.
+
+    Args:
+        method: the method.
+        pipeline: from a loaded batch to the encoder's input.
+        loader: the training loader, told where to start in each epoch.
+        recipe: the resolved recipe.
+    """
+
+    def __init__(self, method: C2VL, pipeline: InputPipeline, loader: SkeletonLoader, recipe: Recipe) -> None:
+        super().__init__()
+        self.method, self.pipeline, self.loader, self.recipe = method, pipeline, loader, recipe
+        self.epoch_sums: dict[str, Tensor] = {}
+        self.steps_done = 0
+        self._position: tuple[int, int] = (0, 0)
+
+    def configure_optimizers(self) -> Any:
+        config, training = self.recipe.optimizer, self.recipe.training
+        parameters = self.method.trained_parameters()
+        optimizer: torch.optim.Optimizer
+        if config.name == "adamw":
+            optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
+        else:
+            optimizer = torch.optim.SGD(
+                parameters,
+                config.lr,
+                config.momentum,
+                weight_decay=config.weight_decay,
+                nesterov=config.momentum > 0,
+            )
+        steps = len(self.loader)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_factor(step, config, steps, training.epochs)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        """After a resume in mid-epoch Lightning does not start the epoch anew: do it here."""
+        epoch, batch = self._position
+        self.loader.seek(self.current_epoch, batch if epoch == self.current_epoch else 0)
+        self.method.start_epoch(self.current_epoch, self.recipe.training.epochs)
+
+    def on_train_epoch_start(self) -> None:
+        self.loader.seek(self.current_epoch)
+        self.method.start_epoch(self.current_epoch, self.recipe.training.epochs)
+        self.epoch_sums, self.steps_done = {}, 0
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        seed = step_seed(self.recipe.training.seed, self.current_epoch, batch_idx, self.global_rank)
+        torch.manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed)
+        x = self.pipeline(batch, self.pipeline.sample(batch, generator))
+        loss, logs = self.method(x, batch, generator)
+        for name, value in {"loss": loss.detach(), **logs}.items():
+            total = self.epoch_sums.get(name)
+            self.epoch_sums[name] = value.clone() if total is None else total + value
+        self.steps_done = batch_idx + 1
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        self.method.end_epoch()
+
+    def epoch_means(self) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Means of the scalars over the steps of the epoch so far, and sums of the histograms."""
+        steps = max(1, self.steps_done)
+        scalars = {k: float(v) / steps for k, v in self.epoch_sums.items() if v.ndim == 0}
+        histograms = {k: v.cpu().numpy() for k, v in self.epoch_sums.items() if v.ndim == 1}
+        return scalars, histograms
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["kinelex"] = {
+            "position": (self.current_epoch, self.steps_done),
+            "epoch_sums": {k: v.cpu() for k, v in self.epoch_sums.items()},
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        state = checkpoint["kinelex"]
+        self._position = tuple(state["position"])
+        self.steps_done = self._position[1]
+        self.epoch_sums = {k: v.to(self.device) for k, v in state["epoch_sums"].items()}

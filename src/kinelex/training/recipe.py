@@ -1,0 +1,259 @@
+"""Recipes: YAML over the components' own arguments, checked against their signatures."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+
+from kinelex import encoders
+from kinelex.errors import InputError, unknown_name
+from kinelex.methods import C2VL
+from kinelex.transforms import InputConfig
+
+METHODS: dict[str, Callable[..., Any]] = {"c2vl": C2VL}
+SECTIONS = ("method", "encoder", "input", "optimizer", "training")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """The optimiser and its learning rate over time.
+
+    Args:
+        name: ``adamw`` or ``sgd`` (with momentum, Nesterov).
+        lr: peak learning rate.
+        weight_decay: weight decay.
+        momentum: momentum of sgd.
+        schedule: ``cosine`` to zero, ``step`` or ``constant``.
+        warmup: epochs of linear warm-up.
+        milestones: epochs at which ``step`` multiplies the rate by ``gamma``.
+        gamma: factor of ``step``.
+        clip: largest gradient norm; 0 does not clip.
+    """
+
+    name: str = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 1e-2
+    momentum: float = 0.9
+    schedule: str = "cosine"
+    warmup: float = 2.0
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
+    clip: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.name not in ("adamw", "sgd"):
+            raise unknown_name("optimizer", self.name, ("adamw", "sgd"))
+        if self.schedule not in ("cosine", "step", "constant"):
+            raise unknown_name("schedule", self.schedule, ("cosine", "step", "constant"))
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long and on what.
+
+    Args:
+        epochs: passes over the training part.
+        batch_size: clips per step, over all processes together.
+        seed: the one seed.
+        modalities: prompt modalities to use, ``language``, ``vision`` or both; empty is all there are.
+        placement: where clips wait: ``memory``, ``mmap`` (in the file) or ``device``.
+        accelerator: ``auto``, ``cpu``, ``gpu``, ...
+        devices: number of devices.
+        precision: ``32-true``, ``bf16-mixed``, ``16-mixed``, ...
+        threads: CPU threads; 0 leaves PyTorch's choice.
+        checkpoint_every: also write a checkpoint every so many steps; 0 writes one per epoch.
+    """
+
+    epochs: int = 60
+    batch_size: int = 128
+    seed: int = 0
+    modalities: tuple[str, ...] = ()
+    placement: str = "memory"
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: str = "32-true"
+    threads: int = 0
+    checkpoint_every: int = 0
+
+    def __post_init__(self) -> None:
+        for m in self.modalities:
+            if m not in ("language", "vision"):
+                raise unknown_name("modality", m, ("language", "vision"))
+        if min(self.epochs, self.devices) < 1:
+            raise InputError(
+                f"expects epochs and devices of at least 1, got {self.epochs} and {self.devices}"
+            )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A resolved recipe: every value that the training uses.
+
+    Attributes:
+        name: what it was called, for example ``c2vl/nw_ucla``.
+        method, encoder: the component's name under ``name``, and its options.
+        input, optimizer, training: see the config classes.
+    """
+
+    name: str
+    method: dict[str, Any]
+    encoder: dict[str, Any]
+    input: InputConfig
+    optimizer: OptimizerConfig
+    training: TrainingConfig
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as written into ``config.yaml``."""
+        return _plain(asdict(self))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Names of the recipes that come with the package.
+
+    >>> "c2vl" in recipe_names()
+    True
+    """
+    root = Path(str(resources.files("kinelex").joinpath("recipes")))
+    return tuple(sorted(str(p.relative_to(root).with_suffix("")) for p in root.rglob("*.yaml")))
+
+
+def find_recipe(name: str, dataset: str | None = None) -> tuple[str, dict[str, Any]]:
+    """Read a recipe by name or from a file.
+
+    A bare method name (``c2vl``) takes the method's recipe for the data set where there is one
+    (``c2vl/nw_ucla``), else the method's general recipe.
+
+    Args:
+        name: a name of :func:`recipe_names`, or the path of a ``.yaml`` file.
+        dataset: the store's data set.
+
+    Raises:
+        InputError: no such recipe, or a file that is no recipe.
+    """
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
+        if not path.is_file():
+            raise InputError(f"recipe file {path} does not exist")
+        text = path.read_text(encoding="utf-8")
+    else:
+        known = recipe_names()
+        if f"{name}/{dataset}" in known:
+            name = f"{name}/{dataset}"
+        if name not in known:
+            raise unknown_name("recipe", name, known)
+        text = resources.files("kinelex").joinpath("recipes", f"{name}.yaml").read_text(encoding="utf-8")
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"recipe {name}: not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"recipe {name}: expects the sections {', '.join(SECTIONS)}")
+    return name, content
+
+
+def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -> Recipe:
+    """Check a recipe against the components and fill in every default.
+
+    Args:
+        name: what to call it.
+        content: sections as read from YAML.
+        overrides: ``key=value`` with a full key (``method.alpha=0.5``) or one that is unique (``alpha=0.5``).
+
+    Raises:
+        InputError: an unknown section, key or component, or a value of the wrong type.
+
+    >>> resolve("mine", {"method": {"name": "c2vl"}}, ["alpha=0.5"]).method["alpha"]
+    0.5
+    """
+    content = copy.deepcopy(content)
+    for section in content:
+        if section not in SECTIONS:
+            raise unknown_name(f"section of the recipe {name}", str(section), SECTIONS)
+    for section in SECTIONS:
+        if not isinstance(content.setdefault(section, {}), dict):
+            raise InputError(f"recipe {name}: expects {section} to be a mapping, got {content[section]!r}")
+    content["method"].setdefault("name", "c2vl")
+    content["encoder"].setdefault("name", "stgcn")
+    overrides = list(overrides)
+    for text in overrides:  # names of components first: they decide which keys there are
+        if text.startswith(("method.name=", "encoder.name=")):
+            _set(content, *text.split("=", 1))
+    if content["method"]["name"] not in METHODS:
+        raise unknown_name("method", str(content["method"]["name"]), METHODS)
+    parser = _parser(content["method"]["name"], content["encoder"]["name"])
+    keys = [a.dest for a in parser._actions if "." in a.dest]
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"expects key=value, got {text!r}")
+        _set(content, _full_key(key, keys), value)
+    for section in SECTIONS:
+        for key in content[section]:
+            if f"{section}.{key}" not in keys:
+                known = [k.removeprefix(f"{section}.") for k in keys if k.startswith(f"{section}.")]
+                raise unknown_name(f"key of {section} in the recipe {name}", str(key), known)
+    try:
+        parsed = parser.parse_object(content).as_dict()
+    except ArgumentError as error:
+        raise InputError(f"recipe {name}: {str(error).strip()}") from error
+    return Recipe(
+        name,
+        parsed["method"],
+        parsed["encoder"],
+        InputConfig(**parsed["input"]),
+        OptimizerConfig(**parsed["optimizer"]),
+        TrainingConfig(**parsed["training"]),
+    )
+
+
+def _parser(method: str, encoder: str) -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--method.name", type=str)
+    parser.add_class_arguments(METHODS[method], "method", skip={"encoder", "widths"})
+    parser.add_argument("--encoder.name", type=str)
+    parser.add_function_arguments(encoders.builder(encoder), "encoder", skip={"layout", "in_channels"})
+    for section, config in (
+        ("input", InputConfig),
+        ("optimizer", OptimizerConfig),
+        ("training", TrainingConfig),
+    ):
+        parser.add_class_arguments(config, section)
+    return parser
+
+
+def _full_key(key: str, keys: list[str]) -> str:
+    key = key.removeprefix("--").replace("-", "_")
+    if key in keys:
+        return key
+    matches = [k for k in keys if k.split(".", 1)[1] == key]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise InputError(f"the key {key!r} is ambiguous: write {' or '.join(sorted(matches))}")
+    short = [k.split(".", 1)[1] for k in keys]
+    raise unknown_name("recipe key", key, keys if "." in key else sorted(set(short) - {"name"}))
+
+
+def _set(content: dict[str, Any], key: str, value: str) -> None:
+    section, _, name = key.partition(".")
+    try:
+        content[section][name] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InputError(f"{key}: {value!r} is not a valid value") from error
+    if isinstance(content[section][name], str):  # YAML 1.1 reads 1e-3 as text
+        with contextlib.suppress(ValueError):
+            content[section][name] = float(value)

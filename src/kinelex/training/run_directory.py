@@ -1,0 +1,211 @@
+"""The run directory: what a training leaves behind, and the encoder that comes out of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from kinelex import encoders
+from kinelex.encoders import Encoder
+from kinelex.errors import InputError
+from kinelex.skeleton import SkeletonLayout
+from kinelex.transforms import InputConfig, InputPipeline
+
+_PACKAGES = ("torch", "lightning", "numpy", "pyarrow", "scikit-learn", "scipy", "transformers")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file that appears whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+class RunDirectory:
+    """Files of a run: ``config.yaml``, ``environment.json``, ``metrics.csv``, ``checkpoints/``,
+    ``encoder.safetensors`` with ``encoder.json``, ``diagnostics.npz``, ``tensorboard/``, ``evaluation/``
+    and ``report.html``.
+
+    Args:
+        path: the directory.
+
+    Raises:
+        InputError: the directory holds no run.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not (self.path / "config.yaml").is_file():
+            raise InputError(
+                f"{self.path} is no run directory (it has no config.yaml); make one with `kinelex train`"
+            )
+
+    @classmethod
+    def create(cls, path: str | Path, config: dict[str, Any]) -> RunDirectory:
+        """Make the directory and write its config and environment.
+
+        Raises:
+            InputError: something is there already.
+        """
+        path = Path(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(
+                f"{path} exists and is not empty: pass --resume to go on with the run in it, or another --out"
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        write_atomically(path / "environment.json", json.dumps(environment(), indent=2))
+        write_atomically(path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+        return cls(path)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Everything the training was told, resolved."""
+        return yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Versions, commit and hardware."""
+        return json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+
+    @property
+    def checkpoint(self) -> Path:
+        """The newest checkpoint."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def evaluation_dir(self) -> Path:
+        """Where evaluations are written; made when missing."""
+        folder = self.path / "evaluation"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def metrics(self) -> list[dict[str, float]]:
+        """One row per epoch; empty before the first is done."""
+        path = self.path / "metrics.csv"
+        if not path.is_file():
+            return []
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+
+
+def environment() -> dict[str, Any]:
+    """Versions, commit and hardware of this process."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "kinelex": metadata.version("kinelex"),
+        "commit": commit or None,
+        "python": platform.python_version(),
+        "platform": platform.system(),
+        "machine": platform.machine(),
+        "processors": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "packages": versions,
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }
+
+
+class SkeletonEncoder(nn.Module):
+    """A trained encoder and the way its input is prepared: all that inference needs.
+
+    Args:
+        encoder: the encoder.
+        pipeline: from ragged frames to the encoder's input.
+
+    Shape:
+        - x: (N, C, T, V, M), prepared as ``pipeline`` does.
+        - returns: (N, F)
+    """
+
+    def __init__(self, encoder: Encoder, pipeline: InputPipeline) -> None:
+        super().__init__()
+        self.encoder, self.pipeline = encoder, pipeline
+
+    @property
+    def layout(self) -> SkeletonLayout:
+        """The skeleton layout it reads."""
+        return self.encoder.layout
+
+    @property
+    def num_features(self) -> int:
+        """Width F of a feature vector."""
+        return self.encoder.num_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.encoder(x)
+
+
+def save_encoder(run: Path, encoder: Encoder, config: dict[str, Any], pipeline: InputPipeline) -> None:
+    """Write ``encoder.safetensors`` and ``encoder.json``.
+
+    Args:
+        run: the run directory.
+        encoder: the trained encoder.
+        config: its name and options, as in the recipe.
+        pipeline: how its input is prepared.
+    """
+    description = {
+        "format_version": 1,
+        "encoder": {**config, "in_channels": encoder.in_channels},
+        "layout": encoder.layout.to_yaml(),
+        "input": asdict(pipeline.config),
+        "num_features": encoder.num_features,
+    }
+    temporary = run / f".encoder.safetensors.{os.getpid()}.tmp"
+    state = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
+    save_file(state, str(temporary))
+    os.replace(temporary, run / "encoder.safetensors")
+    write_atomically(run / "encoder.json", json.dumps(description, indent=2))
+
+
+def load_encoder(run: str | Path, untrained_seed: int | None = None) -> SkeletonEncoder:
+    """Load the encoder of a run directory, in eval mode on the CPU.
+
+    Args:
+        run: the run directory.
+        untrained_seed: build the same architecture with fresh random weights from this seed instead.
+
+    Raises:
+        InputError: the directory has no finished encoder.
+    """
+    path = Path(run)
+    if not (path / "encoder.json").is_file() or not (path / "encoder.safetensors").is_file():
+        hint = (
+            "its training has not finished: go on with --resume" if (path / "config.yaml").is_file() else ""
+        )
+        raise InputError(
+            f"{path} has no encoder.json and encoder.safetensors; {hint or 'it is no run directory'}"
+        )
+    description = json.loads((path / "encoder.json").read_text(encoding="utf-8"))
+    layout = SkeletonLayout.from_yaml(description["layout"])
+    options = dict(description["encoder"])
+    config: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in description["input"].items()
+    }
+    with torch.random.fork_rng(devices=[]):
+        if untrained_seed is not None:
+            torch.manual_seed(untrained_seed)
+        encoder = encoders.create(options.pop("name"), layout=layout, **options)
+    if untrained_seed is None:
+        encoder.load_state_dict(load_file(str(path / "encoder.safetensors")))
+    return SkeletonEncoder(encoder, InputPipeline(layout, InputConfig(**config))).eval()

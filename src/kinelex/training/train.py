@@ -1,0 +1,186 @@
+"""Train a method: from stores and a recipe to a run directory."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from rich.console import Console
+
+from kinelex import encoders
+from kinelex.datasets import get_split
+from kinelex.errors import InputError
+from kinelex.store import SkeletonStore, open_prompts, open_store
+from kinelex.training.callbacks import AtomicCheckpointIO, EpochCheckpoint, EpochProgress, EpochRecorder
+from kinelex.training.loader import PromptTable, SkeletonLoader
+from kinelex.training.module import MethodModule
+from kinelex.training.recipe import METHODS, Recipe, find_recipe, resolve
+from kinelex.training.run_directory import RunDirectory, save_encoder
+from kinelex.transforms import InputPipeline
+
+
+def train(
+    recipe: str,
+    data: str | Path,
+    protocol: str,
+    out: str | Path,
+    prompts: str | Path | None = None,
+    overrides: Iterable[str] = (),
+    resume: bool = False,
+    console: Console | None = None,
+) -> RunDirectory:
+    """Train a method on the training part of a protocol; labels are not read.
+
+    Args:
+        recipe: recipe name (a bare method name takes the one for the store's data set) or YAML file.
+        data: the skeleton store.
+        protocol: a protocol of the store, for example ``xview``.
+        out: the run directory to make, or to go on with.
+        prompts: the prompt store.
+        overrides: ``key=value`` changes to the recipe.
+        resume: go on with the run in ``out``; its own config holds.
+        console: where to print.
+
+    Raises:
+        InputError: anything that does not fit together; nothing is written then.
+    """
+    console = console or Console()
+    store = open_store(data)
+    split = get_split(store, protocol)
+    if resume:
+        run, resolved = _reopen(Path(out), store, data, protocol, list(overrides))
+        prompts = prompts or run.config["prompts"]
+    else:
+        name, content = find_recipe(recipe, store.meta.dataset)
+        resolved = resolve(name, content, overrides)
+    module = _build(resolved, store, split.train, prompts)
+    if not resume:
+        run = RunDirectory.create(out, _config(resolved, store, data, protocol, prompts))
+    console.print(
+        f"{resolved.method['name']} with the recipe {resolved.name}: {len(split.train)} clips of "
+        f"{store.meta.dataset} ({protocol}), {resolved.training.epochs} epochs, "
+        f"modalities: {', '.join(module.method.modalities)}"
+    )
+    _fit(module, resolved, run, resume, console)
+    return run
+
+
+def _config(
+    recipe: Recipe, store: SkeletonStore, data: str | Path, protocol: str, prompts: str | Path | None
+) -> dict[str, Any]:
+    return {
+        "recipe": recipe.name,
+        "data": str(Path(data).resolve()),
+        "dataset": store.meta.dataset,
+        "store_fingerprint": store.fingerprint,
+        "protocol": protocol,
+        "prompts": None if prompts is None else str(Path(prompts).resolve()),
+        **{k: v for k, v in recipe.to_dict().items() if k != "name"},
+    }
+
+
+def _reopen(
+    out: Path, store: SkeletonStore, data: str | Path, protocol: str, overrides: list[str]
+) -> tuple[RunDirectory, Recipe]:
+    run = RunDirectory(out)
+    config = run.config
+    if config["store_fingerprint"] != store.fingerprint or config["protocol"] != protocol:
+        raise InputError(
+            f"{out} was trained on {config['dataset']} ({config['protocol']}), {data} with the protocol "
+            f"{protocol} is something else: resume with the same data and protocol"
+        )
+    sections = {k: config[k] for k in ("method", "encoder", "input", "optimizer", "training")}
+    recipe = resolve(config["recipe"], sections)
+    if overrides and resolve(config["recipe"], sections, overrides) != recipe:
+        raise InputError(
+            f"a resumed run keeps its recipe ({out}/config.yaml); leave out {' '.join(overrides)}"
+        )
+    return run, recipe
+
+
+def _build(recipe: Recipe, store: SkeletonStore, rows: Any, prompts: str | Path | None) -> MethodModule:
+    if prompts is None:
+        raise InputError(
+            f"{recipe.method['name']} needs prompts: pass --prompts PROMPTS (see `kinelex prompts`)"
+        )
+    opened = open_prompts(prompts)
+    table = PromptTable(opened, store, recipe.training.modalities or opened.modalities)
+    for modality, present in table.present.items():
+        if not present[rows].any():
+            raise InputError(f"{prompts}: no clip of the training part has {modality} prompts")
+    training = recipe.training
+    L.seed_everything(training.seed, verbose=False)
+    if training.threads:
+        torch.set_num_threads(training.threads)
+    options = dict(recipe.encoder)
+    encoder = encoders.create(options.pop("name"), layout=store.layout, in_channels=store.channels, **options)
+    options = dict(recipe.method)
+    method = METHODS[options.pop("name")](encoder, table.widths(), **options)
+    if training.batch_size % training.devices:
+        raise InputError(
+            f"expects a batch size that {training.devices} devices can share, got {training.batch_size}"
+        )
+    loader = SkeletonLoader(
+        store,
+        rows,
+        training.batch_size // training.devices,
+        shuffle=True,
+        seed=training.seed,
+        placement=training.placement,
+        device="cuda" if training.placement == "device" and torch.cuda.is_available() else "cpu",
+        prompts=table,
+        world_size=training.devices,
+    )
+    return MethodModule(method, InputPipeline(store.layout, recipe.input), loader, recipe)
+
+
+class _Data(L.LightningDataModule):
+    """Hands Lightning the loader once the rank is known."""
+
+    def __init__(self, loader: SkeletonLoader) -> None:
+        super().__init__()
+        self.loader = loader
+
+    def train_dataloader(self) -> SkeletonLoader:
+        assert self.trainer is not None
+        self.loader.rank = self.trainer.global_rank
+        return self.loader
+
+
+def _fit(module: MethodModule, recipe: Recipe, run: RunDirectory, resume: bool, console: Console) -> None:
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    training = recipe.training
+    checkpoint = run.checkpoint if resume and run.checkpoint.is_file() else None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        trainer = L.Trainer(
+            default_root_dir=run.path,
+            max_epochs=training.epochs,
+            accelerator=training.accelerator,
+            devices=training.devices,
+            precision=training.precision,  # type: ignore[arg-type]
+            gradient_clip_val=recipe.optimizer.clip or None,
+            logger=TensorBoardLogger(run.path, name="tensorboard", version=""),
+            plugins=[AtomicCheckpointIO()],
+            callbacks=[
+                EpochRecorder(run, console),
+                EpochProgress(console),
+                EpochCheckpoint(run, training.checkpoint_every),
+            ],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+        trainer.fit(module, datamodule=_Data(module.loader), ckpt_path=checkpoint, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if trainer.is_global_zero:
+        save_encoder(run.path, module.method.encoder, recipe.encoder, module.pipeline)

@@ -1,0 +1,37 @@
+"""Batched transforms, on the device of the batch: sample parameters first, then apply them."""
+
+from kinelex.transforms.normalise import align_body, centre, rotate, scale_clip
+from kinelex.transforms.pipeline import InputConfig, InputParams, InputPipeline
+from kinelex.transforms.spatial import random_rotation, sample_rotation, sample_scale, scale
+from kinelex.transforms.temporal import (
+    apply_plan,
+    centre_crop,
+    centre_crop_resize,
+    crop_resize,
+    random_plan,
+    resize_plan,
+    sample_crop,
+    uniform_plan,
+)
+
+__all__ = [
+    "InputConfig",
+    "InputParams",
+    "InputPipeline",
+    "align_body",
+    "apply_plan",
+    "centre",
+    "centre_crop",
+    "centre_crop_resize",
+    "crop_resize",
+    "random_plan",
+    "random_rotation",
+    "resize_plan",
+    "rotate",
+    "sample_crop",
+    "sample_rotation",
+    "sample_scale",
+    "scale",
+    "scale_clip",
+    "uniform_plan",
+]

@@ -1,0 +1,188 @@
+"""Normalisations of clips (N, C, T, V, M): centring, alignment with the body, scaling.
+
+They act on the batch and are not baked into the store. A person that is absent from a frame (all zeros)
+stays all zeros.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kinelex.errors import InputError, unknown_name
+from kinelex.skeleton import SkeletonLayout, landmark_weights
+
+CENTRES = ("none", "first", "frame", "mean")
+ALIGNMENTS = ("none", "body", "body_mean")
+SCALES = ("none", "clip", "torso")
+
+
+def present(x: Tensor) -> Tensor:
+    """Which persons are there in which frame: any coordinate is not 0.
+
+    Shape:
+        - x: (N, C, T, V, M)
+        - returns: (N, 1, T, 1, M) bool
+    """
+    return (x != 0).any(dim=3, keepdim=True).any(dim=1, keepdim=True)
+
+
+def _landmark(x: Tensor, layout: SkeletonLayout, joint: str) -> Tensor:
+    """Trajectory of a landmark of person 0, (N, C, T)."""
+    weights = torch.from_numpy(landmark_weights(layout, joint)).to(x)
+    return torch.einsum("nctv,v->nct", x[..., 0], weights)
+
+
+def _first_frame(x: Tensor) -> Tensor:
+    """Index (N,) of the first frame in which person 0 is present (0 if there is none)."""
+    return present(x)[:, 0, :, 0, 0].to(torch.int8).argmax(dim=1)
+
+
+def _at(values: Tensor, frame: Tensor) -> Tensor:
+    """Pick one frame per clip from (N, C, T): (N, C)."""
+    return values.gather(2, frame.view(-1, 1, 1).expand(-1, values.shape[1], 1)).squeeze(2)
+
+
+def centre(x: Tensor, layout: SkeletonLayout, mode: str = "first", joint: str = "spine") -> Tensor:
+    """Move a joint of person 0 to the origin.
+
+    Args:
+        x: coordinates.
+        layout: layout of ``x``.
+        mode: ``first`` subtracts the joint's place in the first frame with a body (CTR-GCN), ``frame`` its
+            place in every frame (CMD), ``mean`` its mean place over the clip, ``none`` does nothing.
+        joint: which joint, the middle of the spine as in both publications.
+
+    Shape:
+        - x: (N, C, T, V, M)
+        - returns: (N, C, T, V, M)
+
+    Raises:
+        InputError: an unknown mode.
+
+    >>> from kinelex.skeleton import get_layout
+    >>> x = centre(torch.randn(2, 3, 8, 25, 1), get_layout("ntu25"), "frame")
+    >>> x[:, :, :, 1].abs().max().item()
+    0.0
+    """
+    if mode not in CENTRES:
+        raise unknown_name("centre", mode, CENTRES)
+    if mode == "none":
+        return x
+    path = _landmark(x, layout, joint)  # (N, C, T)
+    there = present(x)
+    if mode == "first":
+        origin = _at(path, _first_frame(x)).unsqueeze(2)
+    elif mode == "mean":
+        count = there[:, :, :, 0, 0].sum(dim=2, keepdim=True).clamp(min=1)
+        origin = path.sum(dim=2, keepdim=True) / count
+    else:
+        origin = path
+    return (x - origin[:, :, :, None, None]) * there
+
+
+def rotation_between(source: Tensor, target: Tensor) -> Tensor:
+    """The smallest rotation that turns each source direction into the target direction.
+
+    Shape:
+        - source: (N, 3), any length; a vector of length 0 gives the identity.
+        - target: (3,), unit length.
+        - returns: (N, 3, 3)
+
+    Source: Rodrigues' formula.
+    """
+    direction = F.normalize(source, dim=1)
+    axis = torch.linalg.cross(direction, target.expand_as(direction))
+    cosine = (direction * target).sum(dim=1)
+    zero = torch.zeros_like(cosine)
+    ax, ay, az = axis.unbind(dim=1)
+    skew = torch.stack([zero, -az, ay, az, zero, -ax, -ay, ax, zero], dim=1).view(-1, 3, 3)
+    identity = torch.eye(3, dtype=source.dtype, device=source.device)
+    general = identity + skew + skew @ skew / (1 + cosine).clamp(min=1e-6).view(-1, 1, 1)
+    # A half turn has no unique axis: turn about one that is square to the target.
+    helper = torch.roll(target, 1)
+    side = F.normalize(torch.linalg.cross(target, helper), dim=0)
+    half_turn = 2 * torch.outer(side, side) - identity
+    rotation = torch.where((cosine < -1 + 1e-5).view(-1, 1, 1), half_turn, general)
+    return torch.where((source.norm(dim=1) < 1e-8).view(-1, 1, 1), identity, rotation)
+
+
+def rotate(x: Tensor, rotation: Tensor) -> Tensor:
+    """Apply one rotation matrix per clip.
+
+    Shape:
+        - x: (N, 3, T, V, M)
+        - rotation: (N, 3, 3)
+        - returns: (N, 3, T, V, M)
+    """
+    return torch.einsum("ncd,ndtvm->nctvm", rotation.to(x.dtype), x)
+
+
+def align_body(x: Tensor, layout: SkeletonLayout, mode: str = "body") -> Tensor:
+    """Turn each clip into the body's own frame, so that it does not depend on the camera.
+
+    First hip → spine of person 0 is turned to z, then right → left shoulder to x. With ``body`` the two
+    directions are those of the first frame with a body (as published), with ``body_mean`` their means
+    over the clip, which a noisy first frame does not disturb.
+
+    Args:
+        x: coordinates, centred before.
+        layout: layout of ``x``.
+        mode: ``none``, ``body`` or ``body_mean``.
+
+    Shape:
+        - x: (N, 3, T, V, M)
+        - returns: (N, 3, T, V, M)
+
+    Raises:
+        InputError: an unknown mode, or coordinates that are not three-dimensional.
+
+    Source: the pre-normalisation of CMD (ECCV 2022), order: align z, align x.
+    """
+    if mode not in ALIGNMENTS:
+        raise unknown_name("align", mode, ALIGNMENTS)
+    if mode == "none":
+        return x
+    if x.shape[1] != 3:
+        raise InputError(f"align={mode} expects 3 coordinates per joint, got shape {tuple(x.shape)}")
+
+    def direction(x: Tensor, start: str, end: str) -> Tensor:
+        path = _landmark(x, layout, end) - _landmark(x, layout, start)
+        return path.mean(dim=2) if mode == "body_mean" else _at(path, _first_frame(x))
+
+    to_z = rotation_between(direction(x, "pelvis", "spine"), x.new_tensor([0.0, 0.0, 1.0]))
+    x = rotate(x, to_z)
+    to_x = rotation_between(direction(x, "right_shoulder", "left_shoulder"), x.new_tensor([1.0, 0.0, 0.0]))
+    return rotate(x, to_x)
+
+
+def scale_clip(x: Tensor, layout: SkeletonLayout, mode: str = "clip") -> Tensor:
+    """Scale each clip.
+
+    Args:
+        x: coordinates, centred before.
+        layout: layout of ``x``.
+        mode: ``clip`` maps each axis to [-1, 1] over the clip (the published N-UCLA recipe), ``torso``
+            divides by the mean pelvis → shoulder distance of person 0, ``none`` does nothing.
+
+    Shape:
+        - x: (N, C, T, V, M)
+        - returns: (N, C, T, V, M)
+
+    Raises:
+        InputError: an unknown mode.
+    """
+    if mode not in SCALES:
+        raise unknown_name("scale", mode, SCALES)
+    if mode == "none":
+        return x
+    there = present(x)
+    if mode == "clip":
+        low = x.masked_fill(~there, torch.inf).amin(dim=(2, 3, 4), keepdim=True)
+        high = x.masked_fill(~there, -torch.inf).amax(dim=(2, 3, 4), keepdim=True)
+        return ((x - low) / (high - low).clamp(min=1e-6) * 2 - 1).masked_fill(~there, 0)
+    torso = (_landmark(x, layout, "shoulder_center") - _landmark(x, layout, "pelvis")).norm(dim=1)  # (N, T)
+    seen = there[:, 0, :, 0, 0]
+    length = (torso * seen).sum(dim=1) / seen.sum(dim=1).clamp(min=1)
+    return x / length.clamp(min=1e-6).view(-1, 1, 1, 1, 1)

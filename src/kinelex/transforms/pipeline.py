@@ -1,0 +1,162 @@
+"""From ragged frames to the encoder's input: the one path that training, evaluation and prediction share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kinelex.batch import Batch
+from kinelex.errors import InputError, unknown_name
+from kinelex.skeleton import STREAMS, SkeletonLayout, make_stream
+from kinelex.transforms import normalise
+from kinelex.transforms.spatial import sample_rotation, sample_scale, scale
+from kinelex.transforms.temporal import (
+    FramePlan,
+    apply_plan,
+    centre_crop,
+    random_plan,
+    resize_plan,
+    sample_crop,
+    uniform_plan,
+)
+
+SAMPLINGS = ("crop", "frames")
+
+
+@dataclass(frozen=True)
+class InputConfig:
+    """How clips become the encoder's input.
+
+    Args:
+        frames: frames T after resampling.
+        sampling: ``crop`` crops and resizes; ``frames`` picks frames (at random in training, evenly in test).
+        crop: bounds of the random temporal crop in training, fractions of the clip.
+        crop_minimum: shortest training crop in frames.
+        test_crop: share of the clip in the test-time centre crop.
+        stream: ``joint``, ``bone``, ``motion`` or ``bone_motion``.
+        centre: ``none``, ``first``, ``frame`` or ``mean``.
+        align: ``none``, ``body`` or ``body_mean``.
+        scale: ``none``, ``clip`` or ``torso``.
+        rotation: largest random rotation about x, y, z in training, radians.
+        scaling: bounds of the random scaling per axis in training.
+        noise: standard deviation of Gaussian noise added to joints in training, in units of the scaled clip.
+    """
+
+    frames: int = 64
+    sampling: str = "crop"
+    crop: tuple[float, float] = (0.5, 1.0)
+    crop_minimum: int = 64
+    test_crop: float = 0.95
+    stream: str = "joint"
+    centre: str = "first"
+    align: str = "none"
+    scale: str = "none"
+    rotation: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    scaling: tuple[float, float] = (1.0, 1.0)
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        known = {
+            "sampling": SAMPLINGS,
+            "stream": STREAMS,
+            "centre": normalise.CENTRES,
+            "align": normalise.ALIGNMENTS,
+            "scale": normalise.SCALES,
+        }
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise unknown_name(name, getattr(self, name), values)
+        if self.frames < 1:
+            raise InputError(f"expects input.frames of at least 1, got {self.frames}")
+
+
+@dataclass
+class InputParams:
+    """One draw of everything that is random in training: apply it again and the same input comes out.
+
+    Shape:
+        - plan: frames (N, T).
+        - rotation: (N, 3, 3) or None.
+        - scaling: (N, 3) or None.
+        - noise_seed: seed of the joint noise.
+    """
+
+    plan: FramePlan
+    rotation: Tensor | None = None
+    scaling: Tensor | None = None
+    noise_seed: int | None = None
+
+
+class InputPipeline:
+    """Resample, normalise, augment and derive the stream, in this order.
+
+    Args:
+        layout: layout of the clips.
+        config: what to do.
+
+    >>> from kinelex.skeleton import get_layout
+    >>> pipeline = InputPipeline(get_layout("kinect20"), InputConfig(frames=16, align="body"))
+    >>> batch = Batch(torch.tensor([5, 9]), torch.zeros(2), torch.arange(2), torch.randn(14, 3, 20, 1))
+    >>> pipeline(batch).shape
+    torch.Size([2, 3, 16, 20, 1])
+    >>> params = pipeline.sample(batch, torch.Generator().manual_seed(0))
+    >>> torch.equal(pipeline(batch, params), pipeline(batch, params))
+    True
+    """
+
+    def __init__(self, layout: SkeletonLayout, config: InputConfig) -> None:
+        self.layout, self.config = layout, config
+
+    def sample(self, batch: Batch, generator: torch.Generator) -> InputParams:
+        """Draw the training augmentation of a batch."""
+        config, n = self.config, len(batch)
+        if config.sampling == "frames":
+            plan = random_plan(batch.lengths, config.frames, generator)
+        else:
+            crop = sample_crop(batch.lengths, config.crop, config.crop_minimum, generator)
+            plan = resize_plan(crop, config.frames)
+        params = InputParams(plan)
+        if any(config.rotation):
+            params.rotation = sample_rotation(n, config.rotation, generator)
+        if tuple(config.scaling) != (1.0, 1.0):
+            params.scaling = sample_scale(n, config.scaling, generator)
+        if config.noise:
+            params.noise_seed = int(torch.randint(2**31, (), generator=generator))
+        return params
+
+    def __call__(self, batch: Batch, params: InputParams | None = None) -> Tensor:
+        """The encoder's input: augmented by ``params``, or as at test time without them.
+
+        Shape:
+            - returns: (N, C, T, V, M)
+        """
+        config = self.config
+        if params is not None:
+            plan = params.plan
+        elif config.sampling == "frames":
+            plan = uniform_plan(batch.lengths, config.frames)
+        else:
+            plan = resize_plan(centre_crop(batch.lengths, config.test_crop), config.frames)
+        x = apply_plan(batch, plan).x
+        assert x is not None
+        x = normalise.centre(x, self.layout, config.centre)
+        x = normalise.align_body(x, self.layout, config.align)
+        x = normalise.scale_clip(x, self.layout, config.scale)
+        if params is not None:
+            x = self._augment(x, params)
+        return make_stream(x, self.layout, config.stream)
+
+    def _augment(self, x: Tensor, params: InputParams) -> Tensor:
+        if params.rotation is not None:
+            x = normalise.rotate(x, params.rotation.to(x.device))
+        if params.scaling is not None:
+            x = scale(x, params.scaling[:, : x.shape[1]])
+        if params.noise_seed is not None:
+            generator = torch.Generator(x.device).manual_seed(params.noise_seed)
+            # One offset per joint and clip that drifts little: sensors err in place more than in time.
+            shape = (x.shape[0], x.shape[1], 1, *x.shape[3:])
+            noise = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
+            x = x + self.config.noise * noise * normalise.present(x)
+        return x

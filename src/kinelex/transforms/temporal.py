@@ -1,0 +1,178 @@
+"""Time: ragged frames → clips of one length, by crop and resize or by picking frames.
+
+Every transform first samples a plan, then applies it, so that it can be repeated and tested. A plan says
+for each output frame which two input frames to mix: it works straight on the ragged frames of a
+:class:`~kinelex.batch.Batch`, without padding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from kinelex.batch import Batch
+from kinelex.errors import InputError
+
+
+@dataclass
+class FramePlan:
+    """Which input frames make each output frame.
+
+    Shape:
+        - lower, upper: (N, T) int64, frame numbers within the clip.
+        - weight: (N, T) float32, share of ``upper``, a fraction of 1.
+    """
+
+    lower: Tensor
+    upper: Tensor
+    weight: Tensor
+
+
+@dataclass
+class Crop:
+    """A temporal interval per clip.
+
+    Shape:
+        - start, length: (N,) int64, frames.
+    """
+
+    start: Tensor
+    length: Tensor
+
+
+def sample_crop(
+    lengths: Tensor, ratio: tuple[float, float], minimum: int = 64, generator: torch.Generator | None = None
+) -> Crop:
+    """Draw a random crop per clip: a share of the frames, at an arbitrary place.
+
+    Args:
+        lengths: frames of each clip.
+        ratio: bounds of the share, fractions of 1.
+        minimum: shortest crop in frames; a shorter clip is taken whole.
+        generator: source of randomness (on the CPU).
+
+    Shape:
+        - lengths: (N,)
+
+    Raises:
+        InputError: bounds that are not 0 < low <= high <= 1.
+
+    Source: CMD (ECCV 2022) and CTR-GCN (ICCV 2021), training crops.
+    """
+    low, high = ratio
+    if not 0 < low <= high <= 1:
+        raise InputError(f"expects a crop ratio with 0 < low <= high <= 1, got [{low}, {high}]")
+    n = len(lengths)
+    share, place = torch.rand(2, n, generator=generator, dtype=torch.float64).to(lengths.device)
+    wanted = (lengths * (low + (high - low) * share)).floor().long()
+    length = torch.minimum(wanted.clamp(min=minimum), lengths)
+    start = (place * (lengths - length + 1)).floor().long()
+    return Crop(start, length)
+
+
+def centre_crop(lengths: Tensor, ratio: float) -> Crop:
+    """The middle of each clip: the same number of frames, rounded down, is cut at both ends.
+
+    Shape:
+        - lengths: (N,)
+
+    Source: the test crop of CMD and CTR-GCN (ratio 0.95).
+
+    >>> centre_crop(torch.tensor([97]), 0.95)
+    Crop(start=tensor([2]), length=tensor([93]))
+    """
+    if not 0 < ratio <= 1:
+        raise InputError(f"expects a crop ratio above 0 and up to 1, got {ratio}")
+    start = ((1 - ratio) * lengths.double() / 2).floor().long()
+    return Crop(start, lengths - 2 * start)
+
+
+def resize_plan(crop: Crop, frames: int) -> FramePlan:
+    """Linear interpolation of each crop to a number of frames.
+
+    Frame centres are matched (the ``align_corners=False`` convention of ``interpolate``).
+    """
+    steps = torch.arange(frames, device=crop.start.device, dtype=torch.float32)
+    length = crop.length.unsqueeze(1)
+    position = ((steps + 0.5) * (length.float() / frames) - 0.5).clamp(min=0)  # (N, T)
+    lower = torch.minimum(position.floor().long(), length - 1)
+    upper = torch.minimum(lower + 1, length - 1)
+    start = crop.start.unsqueeze(1)
+    return FramePlan(start + lower, start + upper, position - lower)
+
+
+def uniform_plan(lengths: Tensor, frames: int) -> FramePlan:
+    """Frames spread evenly over each clip, the first and the last included; short clips repeat frames.
+
+    Shape:
+        - lengths: (N,)
+
+    >>> uniform_plan(torch.tensor([9]), 3).lower
+    tensor([[0, 4, 8]])
+    """
+    share = torch.linspace(0, 1, frames, dtype=torch.float64, device=lengths.device)
+    picked = ((lengths.unsqueeze(1) - 1) * share + 1e-6).floor().long()
+    return FramePlan(picked, picked, torch.zeros_like(picked, dtype=torch.float32))
+
+
+def random_plan(lengths: Tensor, frames: int, generator: torch.Generator | None = None) -> FramePlan:
+    """Randomly chosen frames in their order: one from each of ``frames`` equal parts of the clip.
+
+    Shape:
+        - lengths: (N,)
+    """
+    offset = torch.rand(len(lengths), frames, generator=generator, dtype=torch.float64).to(lengths.device)
+    steps = torch.arange(frames, device=lengths.device, dtype=torch.float64)
+    n = lengths.unsqueeze(1)
+    picked = torch.minimum(((steps + offset) * (n / frames)).floor().long(), n - 1)
+    return FramePlan(picked, picked, torch.zeros_like(picked, dtype=torch.float32))
+
+
+def apply_plan(batch: Batch, plan: FramePlan) -> Batch:
+    """Make the clips of one length from the batch's ragged frames.
+
+    Raises:
+        InputError: the batch has no ragged frames.
+    """
+    if batch.frames is None:
+        raise InputError("expects a batch with ragged frames, this one is resampled already")
+    offset = (torch.cumsum(batch.lengths, 0) - batch.lengths).unsqueeze(1)  # (N, 1)
+    lower = batch.frames[(offset + plan.lower)]  # (N, T, C, V, M)
+    if bool((plan.lower == plan.upper).all()):
+        x = lower
+    else:
+        upper = batch.frames[(offset + plan.upper)]
+        x = torch.lerp(lower, upper, plan.weight[:, :, None, None, None].to(lower.dtype))
+    return replace(batch, x=x.transpose(1, 2).contiguous(), frames=None)
+
+
+def crop_resize(
+    batch: Batch,
+    frames: int = 64,
+    ratio: tuple[float, float] = (0.5, 1.0),
+    minimum: int = 64,
+    generator: torch.Generator | None = None,
+) -> Batch:
+    """Random temporal crop of each clip, resized to ``frames`` frames.
+
+    Shape:
+        - batch.frames: (sum of T, C, V, M)
+        - returns: a batch with x (N, C, frames, V, M)
+
+    >>> batch = Batch(torch.tensor([5, 9]), torch.zeros(2), torch.arange(2), torch.randn(14, 3, 20, 1))
+    >>> crop_resize(batch, frames=8).x.shape
+    torch.Size([2, 3, 8, 20, 1])
+    """
+    return apply_plan(batch, resize_plan(sample_crop(batch.lengths, ratio, minimum, generator), frames))
+
+
+def centre_crop_resize(batch: Batch, frames: int = 64, ratio: float = 0.95) -> Batch:
+    """The middle of each clip, resized to ``frames`` frames: the test-time form of :func:`crop_resize`.
+
+    Shape:
+        - batch.frames: (sum of T, C, V, M)
+        - returns: a batch with x (N, C, frames, V, M)
+    """
+    return apply_plan(batch, resize_plan(centre_crop(batch.lengths, ratio), frames))
