@@ -24,6 +24,7 @@ from kinelex.store import Sequence, SkeletonStoreWriter
 READERS: dict[str, FileReader] = {r.dataset: r for r in (nw_ucla.READER, utd_mhad.READER)}
 SKIPPED_FILE = "skipped.csv"
 _SKIPPED_HEADER = ["file", "reason", "store"]
+Update = Callable[[int, int], None]  # how many clips are done, and of how many
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def prepare(
     skipped: list[Skipped] = []
     try:
         if dataset == "actors":
-            written = _prepare_actors(source, out)
+            written = _prepare_actors(source, out, progress)
         else:
             written, skipped = _prepare_files(READERS[dataset], source, out, strict, progress)
         _write_skipped(out, skipped)
@@ -111,8 +112,9 @@ def _prepare_files(
     source = Path(source)
     files, meta = find_files(reader, source), reader.meta(source)
     skipped: list[Skipped] = []
-    with _progress_bar(f"prepare {reader.dataset}", len(files), progress) as advance:
-        clips = _clips(read_files(reader, files, meta), skipped, strict, advance)
+    with _progress_bar(f"prepare {reader.dataset}", progress) as update:
+        results = _counted(read_files(reader, files, meta), len(files), update)
+        clips = _clips(results, skipped, strict)
         first = next(clips, None)  # no file is begun before there is a clip for it
         if first is None:
             raise InputError(
@@ -125,9 +127,7 @@ def _prepare_files(
     return len(writer), skipped
 
 
-def _clips(
-    results: Iterable[Sequence | Skipped], skipped: list[Skipped], strict: bool, advance: Callable[[], None]
-) -> Iterator[Sequence]:
+def _clips(results: Iterable[Sequence | Skipped], skipped: list[Skipped], strict: bool) -> Iterator[Sequence]:
     """The clips among the results; the rest goes to ``skipped``, or is raised when ``strict``."""
     for result in results:
         if isinstance(result, Sequence):
@@ -136,15 +136,23 @@ def _clips(
             raise InputError(result.reason)
         else:
             skipped.append(result)
-        advance()
 
 
-def _prepare_actors(source: Path | None, out: Path) -> int:
-    from kinelex.datasets.actors import write_actors
+def _counted(
+    results: Iterable[Sequence | Skipped], total: int, update: Update
+) -> Iterator[Sequence | Skipped]:
+    for done, result in enumerate(results, start=1):
+        yield result
+        update(done, total)
 
+
+def _prepare_actors(source: Path | None, out: Path, progress: bool) -> int:
     if source is not None:
         raise InputError(f"actors are built in and read no files: leave out {source}")
-    return write_actors(out)
+    from kinelex.datasets.actors import write_actors
+
+    with _progress_bar("prepare actors", progress) as update:
+        return write_actors(out, progress=update)
 
 
 def _write_skipped(out: Path, skipped: list[Skipped]) -> None:
@@ -173,9 +181,9 @@ class _Rate(ProgressColumn):
 
 
 @contextlib.contextmanager
-def _progress_bar(title: str, total: int, show: bool) -> Iterator[Callable[[], None]]:
-    """A progress bar on stderr; gives the function that moves it by one clip."""
+def _progress_bar(title: str, show: bool) -> Iterator[Update]:
+    """A progress bar on stderr; gives the function that takes how many clips are done, and of how many."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), Remaining())
     with Progress(*columns, console=Console(stderr=True), disable=not show) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda: bar.advance(task)
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
