@@ -47,6 +47,15 @@ def open_arrow(path: Path, kind: str, made_by: str) -> tuple[pa.ipc.RecordBatchF
     return reader, header
 
 
+def kind_of(path: Path) -> str | None:
+    """Which kind of store a file is; None when it is none of ours."""
+    try:
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        return str(json.loads((reader.schema.metadata or {})[_HEADER])["kind"])
+    except (pa.ArrowException, KeyError, ValueError, OSError):
+        return None
+
+
 class AtomicArrowWriter:
     """Writes record batches to a temporary file that takes its name only when it is whole.
 

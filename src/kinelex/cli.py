@@ -1,0 +1,217 @@
+"""The command line: each verb is a plain typed function."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+
+import kinelex
+from kinelex._command_line import add_verb, run_verb, split_overrides, write_json
+
+
+def quickstart(*, out: Path = Path("quickstart"), json: Path | None = None) -> None:
+    """Go the whole way on the built-in actors: store, prompts, C2VL, evaluation, report.
+
+    Needs no data and no network. Minutes on two cores.
+
+    Args:
+        out: folder for everything that is made.
+        json: also write the numbers to this file.
+    """
+    from kinelex.quickstart import run_quickstart
+
+    write_json(json, run_quickstart(out))
+
+
+def prepare(
+    dataset: str, source: Path | None = None, *, out: Path, strict: bool = False, json: Path | None = None
+) -> None:
+    """Read a data set's raw files into a skeleton store.
+
+    Args:
+        dataset: the data set: actors, nw_ucla or utd_mhad.
+        source: the folder with its raw files; none for the built-in actors.
+        out: the store to make.
+        strict: stop at the first clip that cannot be read, instead of skipping it.
+        json: also write the numbers to this file.
+    """
+    from dataclasses import asdict
+
+    from kinelex.datasets import prepare as prepare_store
+
+    summary = prepare_store(dataset, source, out, strict)
+    print(summary)
+    write_json(json, asdict(summary))
+
+
+def info(path: Path, *, json: Path | None = None) -> None:
+    """Show what a store, a prompt store or a run holds.
+
+    Args:
+        path: a skeleton store, a prompt store or a run directory.
+        json: also write the numbers to this file.
+    """
+    from rich.console import Console
+
+    from kinelex.info import describe
+
+    description, shown = describe(path)
+    Console().print(shown)
+    write_json(json, description)
+
+
+def prompts(
+    store: Path,
+    *,
+    out: Path,
+    language: str | None = None,
+    vision: str | None = None,
+    source: Path | None = None,
+    frames: int = 16,
+    vision_frames: int | None = None,
+    text_encoder: str = "minilm",
+    image_encoder: str = "efficientnet_lite0",
+    json: Path | None = None,
+) -> None:
+    """Make knowledge prompts for every clip of a store. A killed run goes on where it stopped.
+
+    Args:
+        store: the skeleton store.
+        out: the prompt store to make.
+        language: language engine: kinematic.
+        vision: vision engine: render or depth.
+        source: folder with the raw files that the vision engine reads (depth).
+        frames: frames per clip that get a text.
+        vision_frames: frames per clip that get an image; by default what the engine asks for.
+        text_encoder: what embeds the texts: minilm.
+        image_encoder: what embeds the images: efficientnet_lite0.
+        json: also write the numbers to this file.
+    """
+    from dataclasses import asdict
+
+    from kinelex.prompts import make_prompts
+
+    summary = make_prompts(
+        store,
+        out,
+        language=language,
+        vision=vision,
+        source=source,
+        frames=frames,
+        vision_frames=vision_frames,
+        text_encoder=text_encoder,
+        image_encoder=image_encoder,
+    )
+    print(summary)
+    write_json(json, asdict(summary))
+
+
+def train(
+    recipe: str,
+    *overrides: str,
+    data: Path,
+    protocol: str,
+    out: Path,
+    prompts: Path | None = None,
+    resume: bool = False,
+    json: Path | None = None,
+) -> None:
+    """Train a method on the training part of a protocol.
+
+    Any key of the recipe can be changed: key=value or --key value, for example epochs=20,
+    method.alpha=0.5 or --optimizer.lr 0.001.
+
+    Args:
+        recipe: recipe name (c2vl takes the one for the store's data set) or a YAML file.
+        data: the skeleton store.
+        protocol: the split to train on, for example xview.
+        out: the run directory to make.
+        prompts: the prompt store.
+        resume: go on with the run in --out where it stopped.
+        json: also write the last epoch's numbers to this file.
+    """
+    from kinelex.training.train import train as train_method
+
+    run = train_method(recipe, data, protocol, out, prompts, overrides, resume)
+    print(f"run directory: {run.path}")
+    write_json(json, (run.metrics() or [{}])[-1])
+
+
+def evaluate(
+    run: Path,
+    *,
+    data: Path | None = None,
+    protocol: str | None = None,
+    tasks: str = "knn,linear",
+    prompts: Path | None = None,
+    against: Path | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    json: Path | None = None,
+) -> None:
+    """Judge a run's encoder beside its baselines and write the report.
+
+    Args:
+        run: the run directory.
+        data: the skeleton store; by default the one it was trained on.
+        protocol: the split; by default the one it was trained on.
+        tasks: comma-separated: knn, linear, linear_sgd.
+        prompts: the prompt store; by default the run's own.
+        against: another run whose similarities the report shows beside, for example one with hard targets.
+        device: where the encoder runs: cpu, cuda.
+        seed: seed of the untrained encoder and of linear_sgd.
+        json: also write the numbers to this file.
+    """
+    from kinelex.evaluation import evaluate as evaluate_run
+
+    chosen = [task.strip() for task in tasks.split(",") if task.strip()]
+    evaluate_run(
+        run,
+        data,
+        protocol,
+        chosen,
+        prompts=prompts,
+        against=against,
+        json_path=json,
+        device=device,
+        seed=seed,
+    )
+
+
+VERBS = (quickstart, prepare, info, prompts, train, evaluate)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of ``kinelex``; returns the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = ArgumentParser(
+        prog="kinelex",
+        description="Skeleton action encoders taught by vision, language and other skeleton streams.",
+        version=f"kinelex {kinelex.__version__}",
+    )
+    subcommands = parser.add_subcommands(required=True, dest="verb")
+    for verb in VERBS:
+        add_verb(subcommands, verb)
+
+    def action() -> None:
+        changes: list[str] = []
+        own = given
+        if given[:1] == ["train"]:
+            kept, changes = split_overrides(train, given[1:])
+            own = ["train", *kept]
+        parsed = parser.parse_args(own)
+        chosen = next(v for v in VERBS if v.__name__ == parsed.verb)
+        options = {k: v for k, v in parsed[parsed.verb].as_dict().items() if k != "config"}
+        if chosen is train:
+            train(options.pop("recipe"), *changes, **options)
+        else:
+            chosen(**options)
+
+    return run_verb(action)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""C2VL: the teacher's copy, α, the mask, every switch, and several processes."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from kinelex import encoders
+from kinelex.batch import Batch
+from kinelex.encoders import Encoder
+from kinelex.errors import InputError
+from kinelex.losses import soft_info_nce, soft_targets
+from kinelex.methods import C2VL
+from kinelex.skeleton import get_layout
+
+WIDTHS = {"language": 12, "vision": 6}
+
+
+class Flat(Encoder):
+    """An encoder without batch statistics, so that a batch can be split exactly."""
+
+    def __init__(self, frames=4):
+        super().__init__(get_layout("sbu15"), 3, 8)
+        self.linear = torch.nn.Linear(3 * frames * 15, 8)
+
+    def forward(self, x):
+        return self.linear(x.flatten(1))
+
+
+def make_batch(n=8, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    present = {"language": torch.ones(n, dtype=torch.bool), "vision": torch.rand(n, generator=g) > 0.3}
+    return torch.randn(n, 3, 4, 15, 1, generator=g), Batch(
+        torch.full((n,), 4),
+        torch.zeros(n, dtype=torch.long),
+        torch.arange(n),
+        prompts={
+            "language": torch.randn(n, 5, 8, generator=g),
+            "vision": torch.randn(n, 3, 6, generator=g),
+        },
+        clip_prompts={"language": torch.randn(n, 4, generator=g)},
+        present=present,
+    )
+
+
+def make_method(seed=0, **options):
+    torch.manual_seed(seed)
+    return C2VL(Flat(), WIDTHS, dim=6, hidden=10, **options)
+
+
+def run(method, x, batch, seed=0):
+    return method(x, batch, torch.Generator().manual_seed(seed))
+
+
+def test_first_epoch_is_plain_info_nce_and_later_ones_use_the_teacher():
+    method = make_method(prompt="mean")
+    x, batch = make_batch()
+    with torch.no_grad():
+        for p in method.teacher.parameters():
+            p.mul_(1.5)
+    prompts = method.choose_prompts(batch, torch.Generator())
+    student, teacher = method.student(x, prompts), method.teacher(x, prompts)
+    for epoch in (0, 3):
+        method.start_epoch(epoch, 5)
+        assert method.alpha == pytest.approx(0.8 * epoch / 4)
+        expected = 0.0
+        for m in ("language", "vision"):
+            for a, b in (("skeleton", m), (m, "skeleton")):
+                target = soft_targets(teacher[a], teacher[b], method.alpha, mask=batch.present[m])
+                if epoch == 0:
+                    target = None
+                expected += soft_info_nce(student[a], student[b], target, 0.07, batch.present[m])
+        method.choose_prompts = lambda *_: prompts
+        loss, _ = run(method, x, batch)
+        torch.testing.assert_close(loss, expected)
+
+
+def test_teacher_is_the_student_at_the_end_of_the_epoch_and_gets_no_gradient():
+    method = make_method()
+    x, batch = make_batch()
+    method.start_epoch(2, 4)
+    before = copy.deepcopy(method.teacher.state_dict())
+    method.choose_prompts = lambda *_: {
+        "language": torch.randn(8, 12),
+        "vision": torch.randn(8, 6),
+    }
+    optimizer = torch.optim.SGD(method.trained_parameters(), lr=0.1)
+    loss, _ = run(method, x, batch)
+    loss.backward()
+    optimizer.step()
+    assert all(p.grad is None for p in method.teacher.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in method.teacher.state_dict().items())
+    assert any(not torch.equal(v, before[k]) for k, v in method.student.state_dict().items())
+    method.end_epoch()
+    assert all(torch.equal(v, method.teacher.state_dict()[k]) for k, v in method.student.state_dict().items())
+    method.train()
+    assert not method.teacher.training
+    assert method.student.training
+
+
+def test_a_clip_without_vision_does_not_touch_the_vision_terms():
+    method = make_method(prompt="mean")
+    x, batch = make_batch()
+    assert not batch.present["vision"].all()
+    method.start_epoch(2, 4)
+    first, logs = method(x, batch, torch.Generator().manual_seed(0))
+    batch.prompts["vision"][~batch.present["vision"]] = 1e3
+    second, _ = method(x, batch, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(first, second)
+    assert {"target_entropy", "target_diagonal", "prediction_entropy", "alpha"} <= set(logs)
+    assert logs["histogram/skeleton_vision"].sum() == batch.present["vision"].sum() * (
+        batch.present["vision"].sum() - 1
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"alpha": 0.0},
+        {"inter": False},
+        {"intra": "none"},
+        {"intra": "candidate"},
+        {"intra": "none", "inter": False},
+        {"progressive": False},
+        {"prompt": "mean"},
+        {"language_vision": True},
+        {"beta": 1.0},
+        {"prompt_dropout": 0.5},
+    ],
+)
+def test_every_switch_changes_the_loss(options):
+    def losses(**chosen):
+        method = make_method(**chosen)
+        x, batch = make_batch()
+        method.start_epoch(1, 4)
+        torch.manual_seed(0)
+        return method(x, batch, torch.Generator().manual_seed(0))[0]
+
+    loss = losses(**options)
+    assert loss.isfinite()
+    assert not torch.isclose(loss, losses(), atol=1e-7)
+
+
+def test_one_modality_and_errors():
+    method = C2VL(encoders.create("stgcn", layout="sbu15", channels=2), {"vision": 6})
+    assert method.pairs == [("skeleton", "vision"), ("vision", "skeleton")]
+    with pytest.raises(InputError, match="--prompts"):
+        C2VL(Flat(), {})
+    with pytest.raises(InputError, match="did you mean 'random'"):
+        make_method(prompt="randm")
+    with pytest.raises(InputError, match="from 0 to 1"):
+        make_method(alpha=2.0)
+
+
+def test_failure_signatures_are_reported():
+    method = make_method()
+    method.alpha = 0.4
+    flat = [{"prediction_entropy": 4.1, "uniform_entropy": 4.158}] * 6
+    assert any("uniform" in text for text in method.warnings(flat))
+    assert any("more confident" in text for text in method.warnings(flat))
+    falling = [{"prediction_entropy": 4.0 - 0.3 * t, "uniform_entropy": 4.158} for t in range(6)]
+    assert method.warnings(falling) == []
+
+
+def _worker(rank, folder):
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    method = make_method(prompt="mean")
+    with torch.no_grad():
+        for p in method.teacher.parameters():
+            p.mul_(1.5)
+    x, batch = make_batch()
+    mine = slice(4 * rank, 4 * rank + 4)
+    part = Batch(
+        batch.lengths[mine],
+        batch.labels[mine],
+        batch.indices[mine],
+        prompts={m: p[mine] for m, p in batch.prompts.items()},
+        clip_prompts={m: p[mine] for m, p in batch.clip_prompts.items()},
+        present={m: p[mine] for m, p in batch.present.items()},
+    )
+    method.start_epoch(2, 4)
+    loss, _ = run(method, x[mine], part)
+    loss.backward()
+    for p in method.trained_parameters():  # what DDP does
+        dist.all_reduce(p.grad)
+        p.grad /= 2
+    torch.save(
+        {"loss": loss.detach(), "grads": [p.grad for p in method.trained_parameters()]}, f"{folder}/{rank}.pt"
+    )
+    dist.destroy_process_group()
+
+
+def test_two_processes_equal_one(tmp_path: Path):
+    mp.start_processes(_worker, args=(str(tmp_path),), nprocs=2, start_method="fork")
+    method = make_method(prompt="mean")
+    with torch.no_grad():
+        for p in method.teacher.parameters():
+            p.mul_(1.5)
+    method.start_epoch(2, 4)
+    loss, _ = run(method, *make_batch())
+    loss.backward()
+    for rank in range(2):
+        saved = torch.load(tmp_path / f"{rank}.pt")
+        torch.testing.assert_close(saved["loss"], loss.detach())
+        for got, p in zip(saved["grads"], method.trained_parameters(), strict=True):
+            torch.testing.assert_close(got, p.grad)

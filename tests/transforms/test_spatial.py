@@ -1,0 +1,142 @@
+"""Normalisation, rotation, scaling and the input pipeline against plain loops."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from kinelex.batch import Batch
+from kinelex.errors import InputError
+from kinelex.skeleton import get_layout
+from kinelex.transforms import (
+    InputConfig,
+    InputPipeline,
+    align_body,
+    centre,
+    rotate,
+    sample_rotation,
+    sample_scale,
+    scale,
+    scale_clip,
+)
+from kinelex.transforms.normalise import rotation_between
+
+NTU = get_layout("ntu25")
+
+
+@pytest.fixture
+def clips():
+    x = torch.randn(4, 3, 6, 25, 2, generator=torch.Generator().manual_seed(0))
+    x[1, :, :, :, 1] = 0  # one person
+    x[2, :, :2] = 0  # nobody in the first two frames
+    return x
+
+
+@pytest.mark.parametrize("mode", ["first", "frame", "mean"])
+def test_centre_against_a_loop(clips, mode):
+    out = centre(clips, NTU, mode)
+    spine = NTU.index("spine")
+    for n in range(len(clips)):
+        seen = [t for t in range(6) if clips[n, :, t, :, 0].any()]
+        path = clips[n, :, :, spine, 0]
+        for t in range(6):
+            if mode == "first":
+                origin = path[:, seen[0]]
+            elif mode == "frame":
+                origin = path[:, t]
+            else:
+                origin = path[:, seen].mean(dim=1)
+            for m in range(2):
+                body = clips[n, :, t, :, m]
+                expected = body - origin[:, None] if body.any() else body
+                torch.testing.assert_close(out[n, :, t, :, m], expected)
+
+
+def test_scale_clip_maps_each_axis_to_plus_minus_one(clips):
+    out = scale_clip(clips, NTU, "clip")
+    for n in range(len(clips)):
+        there = [(t, m) for t in range(6) for m in range(2) if clips[n, :, t, :, m].any()]
+        values = torch.stack([clips[n, :, t, :, m] for t, m in there])
+        result = torch.stack([out[n, :, t, :, m] for t, m in there])
+        for c in range(3):
+            low, high = values[:, c].min(), values[:, c].max()
+            torch.testing.assert_close(result[:, c], (values[:, c] - low) / (high - low) * 2 - 1)
+    assert not out[2, :, :2].any()
+
+
+def test_scale_torso(clips):
+    out = scale_clip(clips, NTU, "torso")
+    pelvis, shoulders = NTU.index("pelvis"), NTU.index("shoulder_center")
+    length = (clips[2, :, 2:, shoulders, 0] - clips[2, :, 2:, pelvis, 0]).norm(dim=0).mean()
+    torch.testing.assert_close(out[2], clips[2] / length)
+
+
+@pytest.mark.parametrize("mode", ["body", "body_mean"])
+def test_align_body_undoes_any_rotation(mode):
+    x = centre(torch.randn(5, 3, 8, 25, 1, generator=torch.Generator().manual_seed(1)), NTU, "first")
+    turned = rotate(x, sample_rotation(5, (math.pi, math.pi, math.pi), torch.Generator().manual_seed(2)))
+    one, other = align_body(x, NTU, mode), align_body(turned, NTU, mode)
+    if mode == "body":
+        hip_to_spine = one[:, :, 0, NTU.index("spine"), 0] - one[:, :, 0, NTU.index("pelvis"), 0]
+        across = one[:, :, 0, NTU.index("left_shoulder"), 0] - one[:, :, 0, NTU.index("right_shoulder"), 0]
+        torch.testing.assert_close(across[:, 0], across.norm(dim=1), atol=1e-4, rtol=1e-4)
+        assert (hip_to_spine[:, 2] > 0).sum() >= 3  # the second turn may tilt a random body's spine
+    # Same distances before and after, and the same clip whatever the camera, up to the tilt of the order z, x.
+    torch.testing.assert_close(one.norm(dim=1), x.norm(dim=1), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(other.norm(dim=1), x.norm(dim=1), atol=1e-4, rtol=1e-4)
+
+
+def test_align_body_gives_the_same_clip_from_every_camera():
+    """For an upright body (spine square to the shoulders) the result does not depend on the camera."""
+    x = torch.randn(3, 3, 8, 25, 1, generator=torch.Generator().manual_seed(1))
+    x[:, :, 0, NTU.index("pelvis")] = torch.tensor([0.0, -0.5, 0.0])[:, None]
+    x[:, :, 0, NTU.index("spine")] = 0
+    x[:, :, 0, NTU.index("left_shoulder")] = torch.tensor([0.2, 0.5, 0.1])[:, None]
+    x[:, :, 0, NTU.index("right_shoulder")] = torch.tensor([-0.2, 0.5, -0.1])[:, None]
+    turned = rotate(x, sample_rotation(3, (2.0, 2.0, 2.0), torch.Generator().manual_seed(2)))
+    torch.testing.assert_close(align_body(turned, NTU), align_body(x, NTU), atol=1e-4, rtol=1e-4)
+
+
+def test_rotation_between_handles_half_turns_and_zero():
+    target = torch.tensor([0.0, 0.0, 1.0])
+    source = torch.tensor([[0.0, 0.0, -2.0], [0.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 3.0]])
+    rotation = rotation_between(source, target)
+    torch.testing.assert_close(
+        rotation @ rotation.transpose(1, 2), torch.eye(3).expand(4, 3, 3), atol=1e-5, rtol=0
+    )
+    turned = (rotation @ source[:, :, None])[:, :, 0]
+    torch.testing.assert_close(turned[[0, 2, 3]], target * source[[0, 2, 3]].norm(dim=1, keepdim=True))
+    torch.testing.assert_close(rotation[1], torch.eye(3))
+
+
+def test_rotation_and_scale_against_loops():
+    x = torch.randn(3, 3, 4, 5, 2)
+    generator = torch.Generator().manual_seed(0)
+    rotation, factors = sample_rotation(3, (0.3, 0.2, 0.1), generator), sample_scale(3, (0.8, 1.2), generator)
+    turned, scaled = rotate(x, rotation), scale(x, factors)
+    for n, t, v, m in np.ndindex(3, 4, 5, 2):
+        torch.testing.assert_close(turned[n, :, t, v, m], rotation[n] @ x[n, :, t, v, m])
+        torch.testing.assert_close(scaled[n, :, t, v, m], factors[n] * x[n, :, t, v, m])
+    assert ((factors >= 0.8) & (factors <= 1.2)).all()
+    torch.testing.assert_close(torch.linalg.det(rotation), torch.ones(3))
+
+
+def test_pipeline_replays_a_draw_and_changes_with_it():
+    config = InputConfig(
+        frames=12, crop_minimum=4, align="body", rotation=(0.1, 0.1, 0.5), scaling=(0.9, 1.1), noise=0.01
+    )
+    pipeline = InputPipeline(get_layout("kinect20"), config)
+    batch = Batch(torch.tensor([9, 20]), torch.zeros(2), torch.arange(2), frames=torch.randn(29, 3, 20, 2))
+    generator = torch.Generator().manual_seed(0)
+    first, second = pipeline.sample(batch, generator), pipeline.sample(batch, generator)
+    torch.testing.assert_close(pipeline(batch, first), pipeline(batch, first), atol=0, rtol=0)
+    assert not torch.equal(pipeline(batch, first), pipeline(batch, second))
+    assert pipeline(batch).shape == (2, 3, 12, 20, 2)
+
+
+def test_wrong_settings_are_named():
+    with pytest.raises(InputError, match="unknown align 'bdy': did you mean 'body'"):
+        InputConfig(align="bdy")
+    with pytest.raises(InputError, match="3 coordinates"):
+        align_body(torch.randn(1, 2, 4, 25, 1), NTU)
