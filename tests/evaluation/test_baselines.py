@@ -1,7 +1,5 @@
 """Baselines on tiny synthetic stores."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -9,49 +7,10 @@ from kinelex.errors import InputError
 from kinelex.evaluation import chance, prompt_probe, raw_knn
 from kinelex.evaluation.raw import body_axes, first_body, raw_features, resample
 from kinelex.skeleton import get_layout
-from kinelex.store import (
-    ClipPrompts,
-    ModalityPrompts,
-    PromptMeta,
-    PromptStoreWriter,
-    Sequence,
-    SkeletonStore,
-    SkeletonStoreWriter,
-    StoreMeta,
-    open_prompts,
-    open_store,
-)
+from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 
 LAYOUT = get_layout("kinect20")
 TRAIN, TEST = np.arange(0, 24), np.arange(24, 48)
-
-
-def rotation(angle: float, axis: int) -> np.ndarray:
-    i, j = (axis + 1) % 3, (axis + 2) % 3
-    matrix = np.eye(3)
-    matrix[[i, j], [i, j]] = np.cos(angle)
-    matrix[i, j], matrix[j, i] = -np.sin(angle), np.sin(angle)
-    return matrix
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> SkeletonStore:
-    """Three actions of one body; the test clips are turned about the vertical, moved, and slower."""
-    rng = np.random.default_rng(0)
-    body = rng.normal(size=(20, 3))
-    body[LAYOUT.index("pelvis")], body[LAYOUT.index("spine")] = (0, 0, 0), (0, 0.3, 0.05)
-    body[LAYOUT.index("left_shoulder")], body[LAYOUT.index("right_shoulder")] = (0.2, 0.5, 0), (-0.2, 0.5, 0)
-    paths = rng.normal(size=(3, 20, 3))
-    path = tmp_path / "tiny.arrow"
-    with SkeletonStoreWriter(path, StoreMeta("tiny", LAYOUT, ("a", "b", "c"))) as writer:
-        for i in range(48):
-            label, test = i % 3, i >= 24
-            time = np.linspace(0, 1, 30 if test else 11)[:, None, None]
-            clip = body + 1.5 * np.sin(3 * time) * paths[label] + 0.02 * rng.normal(size=(1, 20, 3))
-            if test:
-                clip = clip @ rotation(rng.uniform(0.8, 2.5), 1).T + rng.normal(size=3)
-            writer.add(Sequence(f"clip{i}", clip[:, None], label, subject=i % 4))
-    return open_store(path)
 
 
 def test_resample_against_a_loop():
@@ -67,7 +26,8 @@ def test_resample_against_a_loop():
 
 def test_body_axes_do_not_depend_on_the_camera():
     body = np.random.default_rng(0).normal(size=(20, 3))
-    turn = rotation(0.7, 0) @ rotation(1.9, 1) @ rotation(-0.4, 2)
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
+    turn *= np.linalg.det(turn)  # a rotation, not a mirror
     here, there = body @ body_axes(body, LAYOUT).T, (body @ turn.T) @ body_axes(body @ turn.T, LAYOUT).T
     np.testing.assert_allclose(here, there, atol=1e-9)
     spine = here[LAYOUT.index("spine")] - here[LAYOUT.index("pelvis")]
@@ -119,31 +79,16 @@ def test_chance_and_majority():
     assert rows["majority"].top1 == 0.5
 
 
-def make_prompts(store: SkeletonStore, path: Path, without_vision: set[int], fingerprint: str | None = None):
-    """Language tells classes 0 and 1 from 2, vision tells 0 from 1; rows in another order than the store."""
-    rng = np.random.default_rng(0)
-    meta = PromptMeta("tiny", fingerprint or store.fingerprint, {}, {"language": 6, "vision": 5})
-    with PromptStoreWriter(path, meta) as writer:
-        for i in reversed(range(len(store))):
-            words = np.eye(6)[2 * (store.labels[i] == 2)] + 0.05 * rng.normal(size=(3, 6))
-            looks = np.eye(5)[int(store.labels[i] == 1)] + 0.05 * rng.normal(size=(2, 5))
-            language = ModalityPrompts(np.array([0, 5, -1]), words, ["he stands"] * 3)
-            boxes, flags = np.zeros((2, 4)), np.zeros(2, bool)
-            vision = ModalityPrompts(np.array([0, 5]), looks, None, boxes, flags)
-            writer.add(ClipPrompts(f"clip{i}", language, None if i in without_vision else vision))
-    return open_prompts(path)
-
-
-def test_prompt_probe_of_both_beats_each(store, tmp_path):
-    rows = prompt_probe(store, make_prompts(store, tmp_path / "p.arrow", set()), TRAIN, TEST)
+def test_prompt_probe_of_both_beats_each(store, make_prompts):
+    rows = prompt_probe(store, make_prompts(), TRAIN, TEST)
     assert rows["prompt_probe_both"].top1 == 1.0
     assert 0.5 < rows["prompt_probe_language"].top1 < 0.9
     assert 0.5 < rows["prompt_probe_vision"].top1 < 0.9
     assert rows["prompt_probe_language"].details["test"] == 24
 
 
-def test_clips_without_a_modality_are_left_out_and_counted(store, tmp_path):
-    prompts = make_prompts(store, tmp_path / "p.arrow", without_vision=set(range(20, 36)))
+def test_clips_without_a_modality_are_left_out_and_counted(store, make_prompts):
+    prompts = make_prompts(without_vision=set(range(20, 36)))
     rows = prompt_probe(store, prompts, TRAIN, TEST)
     assert rows["prompt_probe_vision"].details["train"] == 20
     assert rows["prompt_probe_vision"].details["test"] == 12
@@ -152,14 +97,14 @@ def test_clips_without_a_modality_are_left_out_and_counted(store, tmp_path):
     assert rows["prompt_probe_both"].details["imputed_test"] == {"language": 0, "vision": 12}
 
 
-def test_a_modality_that_no_test_clip_has_gives_no_rate(store, tmp_path):
-    prompts = make_prompts(store, tmp_path / "p.arrow", without_vision=set(TEST.tolist()))
+def test_a_modality_that_no_test_clip_has_gives_no_rate(store, make_prompts):
+    prompts = make_prompts(without_vision=set(TEST.tolist()))
     row = prompt_probe(store, prompts, TRAIN, TEST)["prompt_probe_vision"]
     assert row.top1 is None
     assert "no clip of the test part" in row.note
 
 
-def test_prompts_of_another_store_are_refused(store, tmp_path):
-    prompts = make_prompts(store, tmp_path / "p.arrow", set(), fingerprint="another")
+def test_prompts_of_another_store_are_refused(store, make_prompts):
+    prompts = make_prompts(fingerprint="another")
     with pytest.raises(InputError, match="made for another store"):
         prompt_probe(store, prompts, TRAIN, TEST)

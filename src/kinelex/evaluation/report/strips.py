@@ -1,0 +1,85 @@
+"""Clips drawn frame by frame as small inline SVG."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kinelex.evaluation.raw import first_body, place_body
+from kinelex.skeleton import SkeletonLayout, landmark_weights
+
+_CELL = 100  # width and height of one frame, in SVG units
+_COLOURS = {"left": "#d9731a", "right": "#1f5fa8", "torso": "#3b4754"}
+
+
+def skeleton_strip(clip: np.ndarray, layout: SkeletonLayout, frames: int = 8) -> str:
+    """A clip as a strip of drawings, uniformly over its time, seen from in front of the body.
+
+    3-D clips are turned into the body's own frame of the first frame; every drawing is moved sideways so
+    that the body is in the middle. Left limbs are orange, right limbs blue.
+
+    Args:
+        clip: coordinates.
+        layout: their layout.
+        frames: number of drawings.
+
+    Shape:
+        - clip: (T, M, V, C) with C 2 or 3
+
+    Returns:
+        An ``<svg>`` element.
+    """
+    chosen = clip[np.linspace(0, len(clip) - 1, frames).round().astype(int)]
+    flat = _front_view(chosen, first_body(clip), layout)
+    seen = chosen.any(axis=3)  # (frames, M, V)
+    low, high = _height(flat, seen)
+    size = 0.86 * _CELL / max(high - low, _breadth(flat, seen), 1e-6)
+    middle = (low + high) / 2
+    parts = [f'<svg class="strip" viewBox="0 0 {frames * _CELL} {_CELL}" role="img">']
+    for number, (points, there) in enumerate(zip(flat, seen, strict=True)):
+        offset = np.array([(number + 0.5) * _CELL, 0.5 * _CELL])
+        placed = (points - [0, middle]) * size + offset
+        for person in range(placed.shape[0]):
+            parts += _bones(placed[person], there[person], layout)
+    return "".join(parts) + "</svg>"
+
+
+def _front_view(clip: np.ndarray, body: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
+    """Image coordinates (frames, M, V, 2), y down, the bodies of each frame in the middle."""
+    if clip.shape[3] == 2:
+        flat = clip.astype(float)
+    else:
+        placed = place_body(clip, body, layout, aligned=True)
+        flat = np.stack([placed[..., 0], -placed[..., 2]], axis=3).astype(float)
+        # Seen from in front, the body's left side is on the right: x points from right to left shoulder.
+    seen: np.ndarray = (clip != 0).any(axis=3)  # (frames, M, V)
+    spine = np.einsum("fmvc,v->fmc", flat, landmark_weights(layout, "spine"))[..., 0]  # (frames, M)
+    there = seen.any(axis=2)
+    centre = (spine * there).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+    flat[..., 0] -= centre[:, None, None]
+    return flat
+
+
+def _height(flat: np.ndarray, seen: np.ndarray) -> tuple[float, float]:
+    heights = flat[..., 1][seen]
+    return (float(heights.min()), float(heights.max())) if len(heights) else (0.0, 1.0)
+
+
+def _breadth(flat: np.ndarray, seen: np.ndarray) -> float:
+    breadths = np.abs(flat[..., 0][seen])
+    return 2 * float(breadths.max()) if len(breadths) else 1.0
+
+
+def _bones(points: np.ndarray, seen: np.ndarray, layout: SkeletonLayout) -> list[str]:
+    lines: dict[str, list[str]] = {side: [] for side in _COLOURS}
+    for joint, parent in layout.bones:
+        if seen[joint] and seen[parent]:
+            side = layout.joints[joint].partition("_")[0]
+            (x0, y0), (x1, y1) = points[joint], points[parent]
+            lines[side if side in lines else "torso"].append(f"M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}")
+    parts = [
+        f'<path d="{"".join(found)}" stroke="{_COLOURS[side]}"/>' for side, found in lines.items() if found
+    ]
+    if "head" in layout.joints and seen[layout.joints.index("head")]:
+        x, y = points[layout.joints.index("head")]
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.6"/>')
+    return parts

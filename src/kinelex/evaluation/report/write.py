@@ -1,0 +1,248 @@
+"""Gather what the report shows, and render it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from kinelex import __version__
+from kinelex.evaluation.knn import Neighbours
+from kinelex.evaluation.raw import raw_features
+from kinelex.evaluation.report.examples import make_examples
+from kinelex.evaluation.report.figures import Bar, bar_chart, curves, similarity_histograms
+from kinelex.evaluation.report.maps import confusion_figure, feature_maps, project, worst_confusions
+from kinelex.store import PromptStore, SkeletonStore
+from kinelex.training.run_directory import RunDirectory, write_atomically
+
+_MOST_POINTS = 1500  # test clips on the map
+_TASKS = {
+    "knn": "nearest neighbour on features",
+    "linear": "linear probe",
+    "linear_sgd": "linear probe, papers' SGD",
+}
+_BASELINES = {
+    "raw_knn": "nearest neighbour on raw coordinates",
+    "raw_knn_aligned": "the same, in the body's own frame",
+    "untrained_knn": "untrained encoder, nearest neighbour",
+    "untrained_linear": "untrained encoder, linear probe",
+    "prompt_probe_language": "linear probe on language prompts",
+    "prompt_probe_vision": "linear probe on vision prompts",
+    "prompt_probe_both": "linear probe on both prompts",
+    "majority": "most frequent training class",
+    "chance": "chance",
+}
+
+
+@dataclass
+class Evidence:
+    """What the numbers were made of.
+
+    Args:
+        store: the skeleton store.
+        train, test: its rows, with labels.
+        features_test: the encoder's features of the test part.
+        neighbours: of each test clip among the training clips, three or more where there are as many.
+        prompts: the prompt store, if one was given.
+
+    Shape:
+        - train: (n_train,); test: (n_test,); features_test: (n_test, F)
+    """
+
+    store: SkeletonStore
+    train: np.ndarray
+    test: np.ndarray
+    features_test: np.ndarray
+    neighbours: Neighbours
+    prompts: PromptStore | None = None
+
+
+def result_rows(result: Mapping[str, Any]) -> list[Bar]:
+    """The rows of the results table: the run's tasks, then the baselines.
+
+    >>> rows = result_rows({"knn": {"top1": 0.7, "top5": 0.9}, "baselines": {"chance": 0.1}})
+    >>> [(row.name, row.top1, row.ours) for row in rows]
+    [('nearest neighbour on features', 0.7, True), ('chance', 0.1, False)]
+    """
+    rows = [
+        Bar(name, result[task]["top1"], result[task]["top5"], ours=True)
+        for task, name in _TASKS.items()
+        if task in result
+    ]
+    details = result.get("baseline_details", {})
+    for key, name in _BASELINES.items():
+        if key in result.get("baselines", {}):
+            more = details.get(key, {})
+            rows.append(Bar(name, result["baselines"][key], more.get("top5"), note=more.get("note", "")))
+    return rows
+
+
+def write_report(
+    run: RunDirectory, result: Mapping[str, Any], evidence: Evidence, against: RunDirectory | None = None
+) -> Path:
+    """Write ``report.html`` into a run directory: one file, no reference to anything outside.
+
+    Args:
+        run: the run that was evaluated.
+        result: what :func:`kinelex.evaluation.evaluate` returns.
+        evidence: what the numbers were made of.
+        against: another run to compare similarity histograms with, for example of hard targets.
+
+    Returns:
+        The file's path.
+    """
+    metrics = run.metrics()
+    task = next(t for t in _TASKS if t in result)
+    confusion = np.asarray(result[task]["confusion"])
+    names = evidence.store.class_names
+    histograms, missing = _histograms(run, metrics, against)
+    page = _template().render(
+        title=f"{run.config['method']['name']} on {evidence.store.meta.dataset}",
+        protocol=result["protocol"],
+        version=__version__,
+        written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        verdict=_verdict(result),
+        rows=result_rows(result),
+        bars=bar_chart(result_rows(result)),
+        counts=result["counts"],
+        settings=_settings(run),
+        time=_training_time(metrics),
+        epochs=len(metrics),
+        curves=curves(metrics) if metrics else None,
+        histograms=histograms,
+        no_histograms=missing,
+        map=_map(evidence),
+        task=_TASKS[task],
+        confusion=confusion_figure(confusion, names),
+        worst=worst_confusions(confusion, names),
+        per_class=_per_class(result, names),
+        examples=make_examples(
+            evidence.store, evidence.train, evidence.test, evidence.neighbours, evidence.prompts
+        ),
+        has_prompts=evidence.prompts is not None,
+    )
+    path = run.path / "report.html"
+    write_atomically(path, page)
+    return path
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("kinelex.evaluation.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["percent"] = lambda rate: "–" if rate is None else f"{100 * rate:.1f}"
+    return environment.get_template("template.html.j2")
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as rows of dotted name and value.
+
+    >>> flatten({"method": "c2vl", "encoder": {"name": "stgcn", "width": 32}})
+    [('method', 'c2vl'), ('encoder.name', 'stgcn'), ('encoder.width', '32')]
+    """
+    rows = []
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            rows += flatten(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", "–" if value is None else str(value)))
+    return rows
+
+
+def _settings(run: RunDirectory) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Titled tables of settings: what was trained on, one per section of the recipe, the environment."""
+    plain = {k: v for k, v in run.config.items() if not isinstance(v, Mapping)}
+    sections = [(k, flatten(v)) for k, v in run.config.items() if isinstance(v, Mapping)]
+    return [("data", flatten(plain)), *sections, ("environment", flatten(run.environment))]
+
+
+def _verdict(result: Mapping[str, Any]) -> list[str]:
+    """Sentences that say whether training paid, by the numbers."""
+    baselines = result["baselines"]
+    sentences = []
+    for task, kind in (("knn", "Nearest neighbours on the features"), ("linear", "The linear probe")):
+        if task in result:
+            parts = [f"{kind}: {100 * result[task]['top1']:.1f} % top-1"]
+            for key, name in (
+                (f"untrained_{task}", "the untrained encoder"),
+                ("raw_knn", "raw coordinates"),
+                ("raw_knn_aligned", "raw coordinates in the body's frame"),
+            ):
+                if baselines.get(key) is not None:
+                    lead = 100 * (result[task]["top1"] - baselines[key])
+                    parts.append(f"{abs(lead):.1f} points {'above' if lead >= 0 else 'below'} {name}")
+            sentences.append(parts[0] + (", " + ", ".join(parts[1:]) if parts[1:] else "") + ".")
+    return sentences
+
+
+def _training_time(metrics: list[dict[str, float]]) -> str | None:
+    seconds = sum(row.get("seconds", 0.0) for row in metrics)
+    if not seconds:
+        return None
+    return f"{seconds / 60:.1f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+
+
+def _per_class(result: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    tasks = [t for t in _TASKS if t in result]
+    rows = [(name, [result[t]["per_class"][name] for t in tasks]) for name in names]
+    return {"tasks": [t.replace("_", " ") for t in tasks], "rows": rows}
+
+
+def _map(evidence: Evidence) -> str | None:
+    """t-SNE of features and raw coordinates, or None with too few clips."""
+    test = evidence.test
+    if len(test) < 4:
+        return None
+    places = np.arange(len(test))
+    if len(test) > _MOST_POINTS:
+        places = np.sort(np.random.default_rng(0).choice(len(test), _MOST_POINTS, replace=False))
+    raw = raw_features(evidence.store, test[places], frames=32)
+    maps = {
+        "features of the encoder": project(evidence.features_test[places]),
+        "raw coordinates": project(raw),
+    }
+    return feature_maps(maps, evidence.store.labels[test[places]], evidence.store.class_names)
+
+
+def _histograms(
+    run: RunDirectory, metrics: list[dict[str, float]], against: RunDirectory | None
+) -> tuple[str | None, str]:
+    """The figure of similarity histograms, or None and why."""
+    mine = _diagnostics(run)
+    if mine is None:
+        return None, "the run recorded no similarities"
+    hard = bool(metrics) and metrics[0].get("alpha") == 0
+    other = _diagnostics(against) if against is not None else None
+    states = {}
+    for pair, counts in mine[1].items():
+        states[pair] = {
+            "first epoch" + (" (α = 0: hard targets)" if hard else ""): counts[0],
+            "last epoch" + (f" (α = {metrics[-1]['alpha']:.2g})" if hard else ""): counts[-1],
+        }
+        if (
+            against is not None
+            and other is not None
+            and pair in other[1]
+            and np.array_equal(other[0], mine[0])
+        ):
+            states[pair][f"last epoch of {against.path.name}"] = other[1][pair][-1]
+    return similarity_histograms(mine[0], states), ""
+
+
+def _diagnostics(run: RunDirectory) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
+    file = run.path / "diagnostics.npz"
+    if not file.is_file():
+        return None
+    with np.load(file) as content:
+        prefix = "off_diagonal/"
+        pairs = {n.removeprefix(prefix): content[n] for n in content.files if n.startswith(prefix)}
+        return (content["bins"], pairs) if pairs else None
