@@ -9,7 +9,7 @@ from rich.console import Console
 
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
-from kinelex.evaluation.evaluate import evaluate
+from kinelex.evaluation import evaluate
 from kinelex.skeleton import get_layout
 from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta
 from kinelex.training.inference import extract_features
@@ -50,7 +50,7 @@ def test_json_has_the_documented_form(run, store, make_prompts, tmp_path):
     }
     assert result["baselines"]["chance"] == pytest.approx(1 / 3)
     assert all(0 <= rate <= 1 for rate in result["baselines"].values())
-    assert result["counts"] == {"train": 24, "test": 24, "classes": 3, "unlabelled": 0}
+    assert result["counts"] == {"train": 24, "test": 24, "classes": 3, "unlabelled": 0, "copies": 0}
     assert (run.path / "report.html").is_file()
 
 
@@ -97,7 +97,7 @@ def test_clips_without_a_label_are_left_out_and_counted(run, store, tmp_path):
             subject = int(store.subjects[i])
             writer.add(Sequence(store.ids[i], store.sequence(i), label, subject))
     result = evaluate(run.path, data=path, tasks=("knn",), console=quiet())
-    assert result["counts"] == {"train": 19, "test": 24, "classes": 3, "unlabelled": 5}
+    assert result["counts"] == {"train": 19, "test": 24, "classes": 3, "unlabelled": 5, "copies": 0}
 
 
 def test_wrong_input_is_one_message_and_writes_nothing(run, store, tmp_path):
@@ -117,3 +117,28 @@ def test_wrong_input_is_one_message_and_writes_nothing(run, store, tmp_path):
         evaluate(run.path, data=other)
     assert not list((run.path / "evaluation").glob("*"))
     assert not (run.path / "report.html").exists()
+
+
+def test_copies_of_training_clips_are_counted_and_left_out_beside(run, store, tmp_path):
+    path = tmp_path / "copied.arrow"
+    with SkeletonStoreWriter(path, store.meta) as writer:
+        for i in range(len(store)):
+            clip = store.sequence(i - 24 if 24 <= i < 34 else i)  # ten test clips repeat training clips
+            writer.add(Sequence(store.ids[i], clip, int(store.labels[i]), int(store.subjects[i])))
+    console = quiet()
+    result = evaluate(run.path, data=path, tasks=("knn",), console=console)
+    assert result["counts"]["copies"] == 10
+    assert "without copies" in console.file.getvalue()
+    for whole, without in (
+        (result["knn"]["top1"], result["knn"]["top1_without_copies"]),
+        (result["baselines"]["raw_knn"], result["baseline_details"]["raw_knn"]["top1_without_copies"]),
+    ):
+        assert whole * 24 == pytest.approx(10 + without * 14)  # a copy is its own neighbour: always right
+    assert "10 of the 24 test clips are copies" in (run.path / "report.html").read_text()
+    assert "copies of a training clip" not in _report_without_copies(run)
+
+
+def _report_without_copies(run) -> str:
+    result = evaluate(run.path, tasks=("knn",), console=quiet())
+    assert "top1_without_copies" not in result["knn"]
+    return (run.path / "report.html").read_text()

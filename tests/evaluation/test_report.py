@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from kinelex.evaluation.evaluate import evaluate
+from kinelex.evaluation import evaluate
 from kinelex.evaluation.knn import Neighbours
 from kinelex.evaluation.report.examples import choose_examples
 from kinelex.evaluation.report.figures import curve_groups

@@ -1,9 +1,11 @@
 """Judging frozen features: nearest neighbours, linear probes, baselines, and the report.
 
-The function ``knn`` stays in its module of the same name: ``from kinelex.evaluation.knn import knn``.
+The function ``knn`` stays in its module of the same name: ``from kinelex.evaluation.evaluate import evaluate
+from kinelex.evaluation.knn import knn``.
 """
 
-from kinelex.evaluation.baselines import Baseline, chance, prompt_probe, raw_knn
+from kinelex.evaluation.baselines import Baseline, chance, copies, prompt_probe, raw_knn
+from kinelex.evaluation.evaluate import evaluate
 from kinelex.evaluation.knn import Neighbours
 from kinelex.evaluation.linear import LinearProbe, linear_probe, linear_sgd_probe
 from kinelex.evaluation.metrics import classification_metrics, confusion_matrix, top_k
@@ -19,6 +21,8 @@ __all__ = [
     "chance",
     "classification_metrics",
     "confusion_matrix",
+    "copies",
+    "evaluate",
     "linear_probe",
     "linear_sgd_probe",
     "prompt_probe",

@@ -13,9 +13,9 @@ from rich.table import Table
 
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
-from kinelex.evaluation.baselines import Baseline, chance, prompt_probe, raw_knn, subject_groups
+from kinelex.evaluation.baselines import Baseline, chance, copies, prompt_probe, raw_knn, subject_groups
 from kinelex.evaluation.knn import knn
-from kinelex.evaluation.metrics import classification_metrics, top_k
+from kinelex.evaluation.metrics import classification_metrics
 from kinelex.evaluation.report import Evidence, result_rows, write_report
 from kinelex.evaluation.tasks import Material, check_tasks, run_task
 from kinelex.store import PromptStore, SkeletonStore, open_prompts, open_store
@@ -61,7 +61,8 @@ def evaluate(
 
     Returns:
         Per task ``top1``, ``top5``, ``mean_class``, ``per_class`` and ``confusion`` with the task's
-        settings; ``baselines`` (name to top-1), ``baseline_details``, ``protocol``, ``counts``.
+        settings; ``baselines`` (name to top-1), ``baseline_details``, ``protocol``, ``counts``. Where
+        test clips are copies of training clips, ``top1_without_copies`` too.
 
     Raises:
         InputError: no such task, a run of another layout than the store, a protocol the set does not
@@ -91,16 +92,19 @@ def evaluate(
         return Material(parts[0], store.labels[train], parts[1], classes, groups, k, metric, device, seed)
 
     ours = material(features(encoder))
+    copied = copies(store, train, test)
     result: dict[str, Any] = {}
     for task in tasks:
         outcome = run_task(task, ours)
         numbers = classification_metrics(outcome.scores, store.labels[test], store.class_names)
-        result[task] = {**numbers, **outcome.details}
+        hits = (outcome.scores.argmax(axis=1) == store.labels[test]).astype(float)
+        result[task] = {**numbers, **without_copies(hits, copied), **outcome.details}
     untrained = material(features(load_encoder(directory.path, untrained_seed=seed)))
     baselines = _baselines(store, train, test, untrained, bank)
     result["baselines"] = {key: row.top1 for key, row in baselines.items()}
     result["baseline_details"] = {
-        key: {"top5": row.top5, "note": row.note, **row.details} for key, row in baselines.items()
+        key: {"top5": row.top5, "note": row.note, **without_copies(row.hits, copied), **row.details}
+        for key, row in baselines.items()
     }
     result["protocol"] = split.name
     result["dataset"] = store.meta.dataset
@@ -109,6 +113,7 @@ def evaluate(
         "test": len(test),
         "classes": len(store.class_names),
         "unlabelled": unlabelled,
+        "copies": int(copied.sum()),
     }
     shown = min(_SHOWN_NEIGHBOURS, len(train))
     nearest = knn(ours.train, ours.train_labels, ours.test, ours.num_classes, shown, metric, device)
@@ -178,11 +183,23 @@ def _baselines(
         rows["raw_knn_aligned"] = Baseline(None, note="needs 3-D coordinates")
     for task in ("knn", "linear"):
         outcome = run_task(task, untrained)
-        top1, top5 = (top_k(outcome.scores, truth, k) for k in (1, 5))
-        rows[f"untrained_{task}"] = Baseline(top1, top5, outcome.details)
+        rows[f"untrained_{task}"] = Baseline.of(outcome.scores, truth, outcome.details)
     if prompts is not None:
         rows |= prompt_probe(store, prompts, train, test)
     return rows
+
+
+def without_copies(hits: np.ndarray | None, copied: np.ndarray) -> dict[str, float]:
+    """Top-1 over the test clips that are no copies, where there are copies at all.
+
+    >>> without_copies(np.array([1.0, 1.0, 0.0]), np.array([True, False, False]))
+    {'top1_without_copies': 0.5}
+    """
+    if hits is None or not copied.any():
+        return {}
+    left = hits[~copied]
+    left = left[~np.isnan(left)]
+    return {"top1_without_copies": float(left.mean())} if len(left) else {}
 
 
 def write_results(
@@ -212,9 +229,13 @@ def results_table(result: dict[str, Any]) -> Table:
     table.add_column("what")
     table.add_column("top-1 %", justify="right")
     table.add_column("top-5 %", justify="right")
+    if counts["copies"]:
+        table.add_column("top-1 %\nwithout copies", justify="right")
+        table.caption = f"{counts['copies']} test clips are exact copies of training clips"
     for row in result_rows(result):
         style = "bold" if row.ours else None
-        table.add_row(row.name, _percent(row.top1), _percent(row.top5), style=style)
+        values = [row.top1, row.top5] + ([row.without_copies] if counts["copies"] else [])
+        table.add_row(row.name, *(_percent(value) for value in values), style=style)
     return table
 
 

@@ -35,6 +35,7 @@ class Bar:
     top5: float | None = None
     ours: bool = False
     note: str = ""
+    without_copies: float | None = None
 
 
 @as_svg

@@ -20,6 +20,7 @@ from kinelex.evaluation.report.maps import confusion_figure, feature_maps, proje
 from kinelex.store import PromptStore, SkeletonStore
 from kinelex.training.run_directory import RunDirectory, write_atomically
 
+_DISTINCT = "top1_without_copies"
 _MOST_POINTS = 1500  # test clips on the map
 _TASKS = {
     "knn": "nearest neighbour on features",
@@ -70,7 +71,7 @@ def result_rows(result: Mapping[str, Any]) -> list[Bar]:
     [('nearest neighbour on features', 0.7, True), ('chance', 0.1, False)]
     """
     rows = [
-        Bar(name, result[task]["top1"], result[task]["top5"], ours=True)
+        Bar(name, result[task]["top1"], result[task]["top5"], True, "", result[task].get(_DISTINCT))
         for task, name in _TASKS.items()
         if task in result
     ]
@@ -78,7 +79,8 @@ def result_rows(result: Mapping[str, Any]) -> list[Bar]:
     for key, name in _BASELINES.items():
         if key in result.get("baselines", {}):
             more = details.get(key, {})
-            rows.append(Bar(name, result["baselines"][key], more.get("top5"), note=more.get("note", "")))
+            rate, top5 = result["baselines"][key], more.get("top5")
+            rows.append(Bar(name, rate, top5, False, more.get("note", ""), more.get(_DISTINCT)))
     return rows
 
 
