@@ -14,7 +14,7 @@ from kinelex.errors import InputError, unknown_name
 from kinelex.skeleton import SkeletonLayout, landmark_weights
 
 CENTRES = ("none", "first", "frame", "mean")
-ALIGNMENTS = ("none", "body", "body_mean")
+ALIGNMENTS = ("none", "body", "torso")
 SCALES = ("none", "clip", "torso")
 
 
@@ -119,17 +119,19 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     return torch.einsum("ncd,ndtvm->nctvm", rotation.to(x.dtype), x)
 
 
-def align_body(x: Tensor, layout: SkeletonLayout, mode: str = "body") -> Tensor:
+def align_body(x: Tensor, layout: SkeletonLayout, mode: str = "torso") -> Tensor:
     """Turn each clip into the body's own frame, so that it does not depend on the camera.
 
-    First hip → spine of person 0 is turned to z, then right → left shoulder to x. With ``body`` the two
-    directions are those of the first frame with a body (as published), with ``body_mean`` their means
-    over the clip, which a noisy first frame does not disturb.
+    Afterwards x points from the right shoulder to the left one and z up along the trunk.
+
+    - ``body``, as published: in the first frame with a body, hip → spine is turned to z, then right → left
+      shoulder to x, each by the smallest rotation. A short, noisy spine makes it unstable on Kinect v1.
+    - ``torso``: hip → shoulder centre and right → left shoulder, as means over the clip, span the frame.
 
     Args:
         x: coordinates, centred before.
         layout: layout of ``x``.
-        mode: ``none``, ``body`` or ``body_mean``.
+        mode: ``none``, ``body`` or ``torso``.
 
     Shape:
         - x: (N, 3, T, V, M)
@@ -138,7 +140,7 @@ def align_body(x: Tensor, layout: SkeletonLayout, mode: str = "body") -> Tensor:
     Raises:
         InputError: an unknown mode, or coordinates that are not three-dimensional.
 
-    Source: the pre-normalisation of CMD (ECCV 2022), order: align z, align x.
+    Source: ``body`` is the pre-normalisation of CMD (ECCV 2022), order: align z, align x.
     """
     if mode not in ALIGNMENTS:
         raise unknown_name("align", mode, ALIGNMENTS)
@@ -146,15 +148,37 @@ def align_body(x: Tensor, layout: SkeletonLayout, mode: str = "body") -> Tensor:
         return x
     if x.shape[1] != 3:
         raise InputError(f"align={mode} expects 3 coordinates per joint, got shape {tuple(x.shape)}")
+    if mode == "torso":
+        return rotate(x, _torso_frame(x, layout))
+    first = _first_frame(x)
 
     def direction(x: Tensor, start: str, end: str) -> Tensor:
-        path = _landmark(x, layout, end) - _landmark(x, layout, start)
-        return path.mean(dim=2) if mode == "body_mean" else _at(path, _first_frame(x))
+        return _at(_landmark(x, layout, end) - _landmark(x, layout, start), first)
 
-    to_z = rotation_between(direction(x, "pelvis", "spine"), x.new_tensor([0.0, 0.0, 1.0]))
-    x = rotate(x, to_z)
-    to_x = rotation_between(direction(x, "right_shoulder", "left_shoulder"), x.new_tensor([1.0, 0.0, 0.0]))
-    return rotate(x, to_x)
+    x = rotate(x, rotation_between(direction(x, "pelvis", "spine"), x.new_tensor([0.0, 0.0, 1.0])))
+    across = direction(x, "right_shoulder", "left_shoulder")
+    return rotate(x, rotation_between(across, x.new_tensor([1.0, 0.0, 0.0])))
+
+
+def _torso_frame(x: Tensor, layout: SkeletonLayout) -> Tensor:
+    """Rows: right → left, forward, up of person 0, from means over the clip; (N, 3, 3)."""
+
+    def mean_direction(start: str, end: str) -> Tensor:
+        return (_landmark(x, layout, end) - _landmark(x, layout, start)).mean(dim=2)
+
+    fallback = torch.eye(3, dtype=x.dtype, device=x.device)
+
+    def unit(v: Tensor, axis: int) -> Tensor:
+        length = v.norm(dim=1, keepdim=True)
+        return torch.where(length > 1e-6, v / length.clamp(min=1e-6), fallback[axis])
+
+    up = unit(mean_direction("pelvis", "shoulder_center"), 2)
+    across = mean_direction("right_shoulder", "left_shoulder")
+    left = across - (across * up).sum(dim=1, keepdim=True) * up
+    # A body without width has no left: any direction square to "up" will do.
+    anyhow = fallback[0] - up[:, :1] * up
+    left = unit(torch.where(left.norm(dim=1, keepdim=True) > 1e-6, left, anyhow), 0)
+    return torch.stack([left, torch.linalg.cross(up, left), up], dim=1)
 
 
 def scale_clip(x: Tensor, layout: SkeletonLayout, mode: str = "clip") -> Tensor:

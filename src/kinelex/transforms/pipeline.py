@@ -37,7 +37,7 @@ class InputConfig:
         test_crop: share of the clip in the test-time centre crop.
         stream: ``joint``, ``bone``, ``motion`` or ``bone_motion``.
         centre: ``none``, ``first``, ``frame`` or ``mean``.
-        align: ``none``, ``body`` or ``body_mean``.
+        align: ``none``, ``body`` or ``torso``.
         scale: ``none``, ``clip`` or ``torso``.
         rotation: largest random rotation about x, y, z in training, radians.
         scaling: bounds of the random scaling per axis in training.
