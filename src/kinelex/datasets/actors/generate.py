@@ -1,0 +1,127 @@
+"""The clips of the built-in actors, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from kinelex.datasets.actors.body import LAYOUT
+from kinelex.datasets.actors.camera import CAMERAS, record, view
+from kinelex.datasets.actors.performance import ACTIONS, perform
+from kinelex.datasets.actors.performers import NUM_PERFORMERS, Performer, make_performer
+from kinelex.errors import InputError
+from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta
+
+
+def actors_meta(clips: int = 960, seed: int = 0) -> StoreMeta:
+    """What a store of the built-in actors says about itself.
+
+    >>> len(actors_meta().class_names)
+    24
+    """
+    prepared = {"simulation": "kinelex built-in actors, version 1", "seed": seed, "clips": clips}
+    names = tuple(action.name for action in ACTIONS)
+    source = "simulated: forward kinematics of scripted performers, no recording"
+    return StoreMeta("actors", LAYOUT, names, source=source, prepared=prepared)
+
+
+def clip_key(index: int) -> tuple[int, int, int, int]:
+    """Which clip comes at a position: (action, performer, camera, repetition), each from 1.
+
+    Any number of clips is spread evenly: each run of 24 has every action, each run of 240 every action by
+    every performer, each run of 720 all of them from every camera.
+
+    >>> clip_key(0), clip_key(959)
+    ((1, 1, 1, 1), (24, 3, 2, 2))
+    """
+    rest, action = divmod(index, len(ACTIONS))
+    rest, turn = divmod(rest, NUM_PERFORMERS)
+    repetition, shift = divmod(rest, len(CAMERAS))
+    performer = (turn + action) % NUM_PERFORMERS
+    camera = (performer + action + shift) % len(CAMERAS)
+    return action + 1, performer + 1, camera + 1, repetition + 1
+
+
+def make_clip(key: tuple[int, int, int, int], performers: list[Performer], seed: int = 0) -> Sequence:
+    """One clip; it depends on the key and the seed alone, not on the clips before it.
+
+    Args:
+        key: (action, performer, camera, repetition) as :func:`clip_key` gives it.
+        performers: all performers of the seed, number 1 first.
+        seed: seed of the whole set.
+
+    >>> clip = make_clip((7, 3, 2, 1), [make_performer(n) for n in range(1, 11)])
+    >>> clip.id, clip.coordinates.shape[1:]
+    ('a07p03c2r01', (1, 25, 3))
+    """
+    action_number, number, camera, repetition = key
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, *key)))
+    action, performer = ACTIONS[action_number - 1], performers[number - 1]
+    partner = performers[(number - 1) ^ 1]  # 1 with 2, 3 with 4, ...
+    shown = perform(action, performer, rng, partner)
+    facing = performer.facing + rng.normal(0, 10)
+    if action.partner is not None:  # seen from the side, one on the left or on the right
+        facing += 90.0 if rng.uniform() < 0.5 else -90.0
+    coordinates = record(view(shown.coordinates, camera, facing, rng), rng)
+    return Sequence(
+        id=f"a{action_number:02d}p{number:02d}c{camera}r{repetition:02d}",
+        coordinates=coordinates.astype(np.float32),
+        label=action_number - 1,
+        subject=number,
+        camera=camera,
+        replication=repetition,
+        caption=shown.caption,
+    )
+
+
+def generate_actors(clips: int = 960, seed: int = 0) -> Iterator[Sequence]:
+    """The built-in actors: simulated clips, the same for the same seed.
+
+    Args:
+        clips: how many clips; fewer clips are the first ones of more.
+        seed: draws the performers and their takes.
+
+    Raises:
+        InputError: fewer than one clip, or a negative seed.
+
+    >>> [clip.id for clip in generate_actors(clips=2)]
+    ['a01p01c1r01', 'a02p02c3r01']
+    """
+    _check(clips, seed)
+    performers = [make_performer(number, seed) for number in range(1, NUM_PERFORMERS + 1)]
+    return (make_clip(clip_key(i), performers, seed) for i in range(clips))
+
+
+def write_actors(
+    path: str | Path, clips: int = 960, seed: int = 0, progress: Callable[[int, int], None] | None = None
+) -> int:
+    """Write a skeleton store of the built-in actors.
+
+    Args:
+        path: the store to make.
+        clips: how many clips.
+        seed: draws the performers and their takes.
+        progress: called with the number of clips written and the number of all clips.
+
+    Returns:
+        Number of clips written.
+
+    Raises:
+        InputError: fewer than one clip, or a negative seed.
+    """
+    _check(clips, seed)
+    with SkeletonStoreWriter(path, actors_meta(clips, seed)) as writer:
+        for done, clip in enumerate(generate_actors(clips, seed), start=1):
+            writer.add(clip)
+            if progress is not None:
+                progress(done, clips)
+    return clips
+
+
+def _check(clips: int, seed: int) -> None:
+    if clips < 1:
+        raise InputError(f"the built-in actors need at least 1 clip, got clips={clips}")
+    if seed < 0:
+        raise InputError(f"expects a seed of 0 or more, got seed={seed}")
