@@ -1,0 +1,36 @@
+"""Knowledge prompts: engines that describe and picture clips, encoders that embed what they say."""
+
+from kinelex.prompts.describe import describe_prompts
+from kinelex.prompts.kinematic import describe_clip
+from kinelex.prompts.protocols import (
+    ClipTexts,
+    Crops,
+    EngineContext,
+    FrameSource,
+    ImageEncoder,
+    LanguageEngine,
+    TextEncoder,
+    VisionEngine,
+    create,
+    names,
+    register,
+)
+from kinelex.prompts.run import PromptSummary, make_prompts
+
+__all__ = [
+    "ClipTexts",
+    "Crops",
+    "EngineContext",
+    "FrameSource",
+    "ImageEncoder",
+    "LanguageEngine",
+    "PromptSummary",
+    "TextEncoder",
+    "VisionEngine",
+    "create",
+    "describe_clip",
+    "describe_prompts",
+    "make_prompts",
+    "names",
+    "register",
+]

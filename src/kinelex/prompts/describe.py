@@ -1,0 +1,55 @@
+"""What a prompt store holds, in numbers: for ``kinelex info``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinelex.store import WHOLE_CLIP, PromptStore, open_prompts
+
+
+def describe_prompts(path: str | Path) -> dict[str, Any]:
+    """Counts, engines and missing clips of a prompt store.
+
+    Args:
+        path: the prompt store.
+
+    Returns:
+        ``dataset``, ``clips``, ``store_fingerprint`` and per modality in ``modalities``: ``present``,
+        ``missing``, ``frames`` (prompts per clip), ``whole_clip``, ``width``, ``engine``, ``encoder``; for
+        language also the number of ``different_texts``, for vision the share ``flagged``.
+
+    Raises:
+        InputError: no file, no prompt store, or damaged.
+    """
+    store = open_prompts(path)
+    return {
+        "dataset": store.meta.dataset,
+        "clips": len(store),
+        "store_fingerprint": store.meta.store_fingerprint,
+        "modalities": {m: _describe(store, m) for m in store.modalities},
+    }
+
+
+def _describe(store: PromptStore, modality: str) -> dict[str, Any]:
+    present = store.present(modality)
+    first = int(np.flatnonzero(present)[0])
+    prompts = getattr(store.clip(store.ids[first]), modality)
+    engines = store.meta.engines[modality]
+    out: dict[str, Any] = {
+        "present": int(present.sum()),
+        "missing": int((~present).sum()),
+        "frames": int((prompts.frames != WHOLE_CLIP).sum()),
+        "whole_clip": bool((prompts.frames == WHOLE_CLIP).any()),
+        "width": store.meta.widths[modality],
+        "engine": engines["engine"],
+        "encoder": engines["encoder"],
+    }
+    rows = [getattr(store.clip(store.ids[r]), modality) for r in np.flatnonzero(present)]
+    if modality == "language":
+        out["different_texts"] = len({text for row in rows for text in row.texts})
+    else:
+        out["flagged"] = float(np.mean([row.flags.mean() for row in rows]))
+    return out

@@ -1,0 +1,77 @@
+"""Language engine ``kinematic``: sentences about posture and movement, computed from the joints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kinelex.prompts._body import find_bodies, landmark_matrix
+from kinelex.prompts._movement import clip_sentences
+from kinelex.prompts._persons import pair_clip_sentences, pair_frame_sentences
+from kinelex.prompts._posture import frame_sentences
+from kinelex.prompts.protocols import ClipTexts, EngineContext
+from kinelex.skeleton import SkeletonLayout
+
+
+def describe_clip(frames: np.ndarray, layout: SkeletonLayout, indices: np.ndarray) -> ClipTexts:
+    """Sentences about a clip in the body's own frame: they do not depend on camera or labels.
+
+    Each frame's text tells the posture and what moves at that moment; the clip's text tells which limbs
+    move, their strokes in order, repetition, loops, and what the whole body does.
+
+    Args:
+        frames: coordinates of the clip; joints at exactly 0 count as not tracked.
+        layout: layout of the coordinates.
+        indices: frames to describe.
+
+    Shape:
+        - frames: (T, M, V, C)
+        - indices: (P,)
+
+    Raises:
+        InputError: the layout lacks joints that the words are about (head, arms, legs).
+
+    >>> from kinelex.skeleton import get_layout
+    >>> layout = get_layout("kinect20")
+    >>> y = {"head": 1.6, "shoulder": 1.4, "elbow": 1.1, "wrist": 0.9, "hand": 0.8, "hip": 0.9, "knee": 0.5}
+    >>> pose = np.zeros((1, 1, 20, 3), np.float32)
+    >>> for j, name in enumerate(layout.joints):
+    ...     side, _, part = name.rpartition("_")
+    ...     pose[0, 0, j] = ({"left": -0.2, "right": 0.2}.get(side, 0.01), y.get(part, 0.1), 0)
+    >>> pose[0, 0, :3, 1] = 0.9, 1.2, 1.4
+    >>> describe_clip(pose, layout, np.array([0])).frames[0]
+    'The left arm hangs down. The right arm hangs down. The person stands with straight legs.'
+    """
+    return _describe(frames, landmark_matrix(layout), indices)
+
+
+def _describe(frames: np.ndarray, matrix: np.ndarray, indices: np.ndarray) -> ClipTexts:
+    bodies = find_bodies(frames, matrix)
+    posture = frame_sentences(bodies[0], indices)
+    movement = clip_sentences(bodies[0])
+    if len(bodies) == 2:
+        pairs = pair_frame_sentences(bodies[0], bodies[1], indices)
+        posture = [one + two for one, two in zip(posture, pairs, strict=True)]
+        movement = pair_clip_sentences(bodies[0], bodies[1]) + movement
+    return ClipTexts([" ".join(p) for p in posture], " ".join(movement))
+
+
+class KinematicLanguage:
+    """The engine as :func:`kinelex.prompts.make_prompts` uses it.
+
+    Args:
+        context: the store whose clips it describes.
+    """
+
+    name = "kinematic"
+    version = "1"
+
+    def __init__(self, context: EngineContext) -> None:
+        self.settings: dict[str, Any] = {}
+        self._store = context.store
+        self._matrix = landmark_matrix(context.store.layout)
+
+    def texts(self, row: int, indices: np.ndarray) -> ClipTexts:
+        """Texts of one clip of the store."""
+        return _describe(self._store.sequence(row), self._matrix, indices)
