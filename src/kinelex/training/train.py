@@ -179,8 +179,11 @@ def _fit(module: MethodModule, recipe: Recipe, run: RunDirectory, resume: bool, 
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )
-        trainer.fit(module, datamodule=_Data(module.loader), ckpt_path=checkpoint, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        try:
+            trainer.fit(module, datamodule=_Data(module.loader), ckpt_path=checkpoint, weights_only=True)
+        except SystemExit as ended:  # Lightning turns Ctrl-C into exit(1)
+            if trainer.interrupted:
+                raise KeyboardInterrupt from ended
+            raise
     if trainer.is_global_zero:
         save_encoder(run.path, module.method.encoder, recipe.encoder, module.pipeline)

@@ -1,0 +1,85 @@
+"""Recipes: every one builds, every wrong key is named."""
+
+import pytest
+import torch
+
+from kinelex import encoders
+from kinelex.batch import Batch
+from kinelex.errors import InputError
+from kinelex.skeleton import get_layout
+from kinelex.training.recipe import METHODS, find_recipe, recipe_names, resolve
+from kinelex.transforms import InputPipeline
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_builds_and_steps(name):
+    recipe = resolve(*find_recipe(name))
+    layout = get_layout("kinect20")
+    options = dict(recipe.encoder)
+    encoder = encoders.create(options.pop("name"), layout=layout, **options)
+    options = dict(recipe.method)
+    method = METHODS[options.pop("name")](encoder, {"language": 8}, **options)
+    batch = Batch(
+        torch.tensor([40, 30, 50]),
+        torch.zeros(3, dtype=torch.long),
+        torch.arange(3),
+        frames=torch.randn(120, 3, 20, 1),
+        prompts={"language": torch.randn(3, 2, 8)},
+        present={"language": torch.ones(3, dtype=torch.bool)},
+    )
+    pipeline, generator = InputPipeline(layout, recipe.input), torch.Generator().manual_seed(0)
+    method.start_epoch(1, recipe.training.epochs)
+    loss, _ = method(pipeline(batch, pipeline.sample(batch, generator)), batch, generator)
+    loss.backward()
+    assert loss.isfinite()
+    assert resolve(recipe.name, {k: v for k, v in recipe.to_dict().items() if k != "name"}) == recipe
+
+
+def test_a_bare_method_takes_the_recipe_of_the_data_set():
+    assert find_recipe("c2vl", "nw_ucla")[0] == "c2vl/nw_ucla"
+    assert find_recipe("c2vl", "something_else")[0] == "c2vl"
+    with pytest.raises(InputError, match="did you mean 'c2vl'"):
+        find_recipe("c2v1")
+
+
+def test_overrides_by_full_and_short_key():
+    base = {"method": {"name": "c2vl"}}
+    recipe = resolve("r", base, ["alpha=0.25", "optimizer.lr=1e-3", "--epochs=3", "input.scaling=[0.9, 1.1]"])
+    assert recipe.method["alpha"] == 0.25
+    assert recipe.optimizer.lr == 0.001
+    assert recipe.training.epochs == 3
+    assert tuple(recipe.input.scaling) == (0.9, 1.1)
+    assert base == {"method": {"name": "c2vl"}}
+
+
+@pytest.mark.parametrize(
+    ("content", "overrides", "message"),
+    [
+        ({"metod": {}}, [], "did you mean 'method'"),
+        ({"method": {"alfa": 1}}, [], "did you mean 'alpha'"),
+        ({"encoder": {"chanels": 8}}, [], "did you mean 'channels'"),
+        ({"encoder": {"name": "stgc"}}, [], "did you mean 'stgcn'"),
+        ({"method": {"name": "c2v"}}, [], "did you mean 'c2vl'"),
+        ({}, ["epohs=3"], "did you mean 'epochs'"),
+        ({}, ["scale"], "expects key=value"),
+        ({}, ["training.epochs=many"], "epochs"),
+        ({}, ["epochs=0"], "at least 1"),
+        ({}, ["align=bodi"], "did you mean 'body'"),
+        ({}, ["optimizer.name=adam"], "did you mean 'adamw'"),
+        ({"method": 3}, [], "to be a mapping"),
+    ],
+)
+def test_wrong_recipes_are_named(content, overrides, message):
+    with pytest.raises(InputError, match=message):
+        resolve("r", content, overrides)
+
+
+def test_recipe_files(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        find_recipe(str(tmp_path / "no.yaml"))
+    (tmp_path / "bad.yaml").write_text("a: [")
+    with pytest.raises(InputError, match="not valid YAML"):
+        find_recipe(str(tmp_path / "bad.yaml"))
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(InputError, match="expects the sections"):
+        find_recipe(str(tmp_path / "list.yaml"))

@@ -1,0 +1,147 @@
+"""A whole training: the run directory, the encoder that comes out, resume after a kill, errors."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from kinelex import load_encoder, open_store
+from kinelex.errors import InputError
+from kinelex.training.inference import extract_features
+from kinelex.training.run_directory import RunDirectory
+from kinelex.training.train import train
+
+SMALL = ["channels=2", "epochs=3", "batch_size=24", "frames=16", "accelerator=cpu", "dim=8", "hidden=16"]
+
+
+@pytest.fixture(scope="module")
+def finished(small, tmp_path_factory):
+    store, prompts = small
+    return train("c2vl", store, "xsub", tmp_path_factory.mktemp("runs") / "run", prompts, SMALL)
+
+
+def test_run_directory_is_complete(finished):
+    names = {p.name for p in finished.path.iterdir()}
+    expected = {"config.yaml", "environment.json", "checkpoints", "encoder.safetensors", "encoder.json"}
+    assert expected | {"metrics.csv", "diagnostics.npz", "tensorboard"} == names
+    assert not list(finished.path.rglob("*.tmp"))
+    rows = finished.metrics()
+    assert [r["epoch"] for r in rows] == [0, 1, 2]
+    assert [r["alpha"] for r in rows] == pytest.approx([0, 0.4, 0.8])
+    assert rows[0]["target_entropy"] == pytest.approx(0)
+    assert rows[2]["target_entropy"] > 0.1
+    assert rows[2]["loss/skeleton_language"] < rows[0]["loss/skeleton_language"]
+    diagnostics = np.load(finished.path / "diagnostics.npz")
+    assert diagnostics["off_diagonal/skeleton_language"].shape == (3, len(diagnostics["bins"]) - 1)
+    assert finished.config["training"]["epochs"] == 3
+    assert finished.environment["packages"]["torch"]
+
+
+def test_encoder_alone_gives_features(finished, small):
+    encoder = load_encoder(finished.path)
+    features = encoder(torch.randn(2, 3, 16, 25, 2))
+    assert features.shape == (2, encoder.num_features)
+    store = open_store(small[0])
+    found = extract_features(encoder, store, np.arange(5), batch_size=2)
+    np.testing.assert_allclose(found, extract_features(encoder, store, np.arange(5), batch_size=5), atol=1e-5)
+    fresh = extract_features(load_encoder(finished.path, untrained_seed=0), store, np.arange(5))
+    assert np.abs(found - fresh).max() > 1e-3
+
+
+def test_same_seed_same_weights_other_seed_other_weights(finished, small, tmp_path):
+    again = train("c2vl", small[0], "xsub", tmp_path / "again", small[1], SMALL)
+    other = train("c2vl", small[0], "xsub", tmp_path / "other", small[1], [*SMALL, "seed=1"])
+    one, two, three = (load_file(r.path / "encoder.safetensors") for r in (finished, again, other))
+    assert all(torch.equal(one[k], two[k]) for k in one)
+    assert any(not torch.equal(one[k], three[k]) for k in one)
+
+
+@pytest.mark.parametrize("kill_at", [5, 8])
+def test_killed_and_resumed_equals_uninterrupted(finished, small, tmp_path, kill_at):
+    """SIGKILL in the middle of an epoch (3 steps each), after the checkpoint of some step."""
+    out = tmp_path / "run"
+    code = (
+        "import sys, os, signal\n"
+        "from kinelex.methods import C2VL\n"
+        "from kinelex.training.train import train\n"
+        "forward, calls = C2VL.forward, [0]\n"
+        "def counted(self, *a):\n"
+        "    calls[0] += 1\n"
+        f"    if calls[0] == {kill_at}: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return forward(self, *a)\n"
+        "C2VL.forward = counted\n"
+        f"train('c2vl', {str(small[0])!r}, 'xsub', {str(out)!r}, {str(small[1])!r},"
+        f" {[*SMALL, 'checkpoint_every=1']!r})\n"
+    )
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()[-2000:]
+    assert not (out / "encoder.safetensors").exists()
+    with pytest.raises(InputError, match="--resume"):
+        load_encoder(out)
+    run = train("c2vl", small[0], "xsub", out, resume=True)
+    one, two = load_file(finished.path / "encoder.safetensors"), load_file(out / "encoder.safetensors")
+    assert all(torch.equal(one[k], two[k]) for k in one)
+    keys = ("loss", "alpha", "target_entropy", "lr", "alignment/skeleton_language")
+    for a, b in zip(finished.metrics(), run.metrics(), strict=True):
+        assert {k: a[k] for k in keys} == pytest.approx({k: b[k] for k in keys}, rel=1e-6)
+    one, two = (np.load(r.path / "diagnostics.npz") for r in (finished, run))
+    for key in one.files:
+        np.testing.assert_array_equal(one[key], two[key])
+
+
+def test_resuming_a_finished_run_changes_nothing(finished, small):
+    before = load_file(finished.path / "encoder.safetensors")
+    train("c2vl", small[0], "xsub", finished.path, resume=True)
+    after = load_file(finished.path / "encoder.safetensors")
+    assert all(torch.equal(before[k], after[k]) for k in before)
+
+
+def test_nothing_is_lost_or_half_written_on_wrong_input(finished, small, tmp_path):
+    store, prompts = small
+    with pytest.raises(InputError, match="not empty: pass --resume"):
+        train("c2vl", store, "xsub", finished.path, prompts, SMALL)
+    with pytest.raises(InputError, match="needs prompts"):
+        train("c2vl", store, "xsub", tmp_path / "a", None, SMALL)
+    with pytest.raises(InputError, match="none of vision"):
+        train("c2vl", store, "xsub", tmp_path / "a", prompts, [*SMALL, "modalities=[vision]"])
+    with pytest.raises(InputError, match="no run directory"):
+        train("c2vl", store, "xsub", tmp_path / "a", prompts, resume=True)
+    with pytest.raises(InputError, match="same data and protocol"):
+        train("c2vl", store, "xview", finished.path, prompts, resume=True)
+    with pytest.raises(InputError, match="keeps its recipe"):
+        train("c2vl", store, "xsub", finished.path, prompts, ["epochs=9"], resume=True)
+    assert not (tmp_path / "a").exists()
+    with pytest.raises(InputError, match="no run directory"):
+        RunDirectory(tmp_path)
+
+
+def test_ctrl_c_keeps_the_run_resumable(small, tmp_path):
+    out = tmp_path / "run"
+    command = [
+        sys.executable,
+        "-m",
+        "kinelex.cli",
+        "train",
+        "c2vl",
+        "--data",
+        str(small[0]),
+        "--protocol",
+        "xsub",
+    ]
+    command += ["--prompts", str(small[1]), "--out", str(out), *SMALL, "epochs=500"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    deadline = time.time() + 60
+    while not (out / "checkpoints" / "last.ckpt").exists() and time.time() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr.decode()[-2000:]
+    assert b"interrupted" in stderr
+    assert (out / "checkpoints" / "last.ckpt").exists()
