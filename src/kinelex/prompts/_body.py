@@ -71,8 +71,8 @@ def find_bodies(frames: np.ndarray, matrix: np.ndarray) -> list[Body]:
     x = np.asarray(frames, dtype=np.float64)
     if x.shape[3] == 2:
         x = np.concatenate([x, np.zeros_like(x[..., :1])], axis=3)
-    seen = x.any(axis=3)  # (T, M, V): a joint at exactly 0 was not tracked
-    share = seen.any(axis=2).mean(axis=0)
+    seen = np.any(x != 0, axis=3)  # (T, M, V): a joint at exactly 0 was not tracked
+    share = np.any(seen, axis=2).mean(axis=0)
     persons = [m for m in range(len(share)) if share[m] > 0.1][:2]
     if not persons:
         persons = [int(share.argmax())]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class LanguageJob:
         self, store: SkeletonStore, engine: LanguageEngine, encoder: TextEncoder, frames: int, pool: str
     ) -> None:
         self.store, self.engine, self.encoder, self.frames = store, engine, encoder, frames
-        self._units = split_sentences if pool == "sentences" else lambda text: [text]
+        self._whole = pool == "text"
         self.settings = {
             "engine": describe(engine),
             "encoder": describe(encoder),
@@ -73,7 +74,7 @@ class LanguageJob:
         found: set[str] = set()
         total = len(self.store)
         for start in range(0, total, _CLIPS):
-            texts = parts.json(f"texts-{start:08d}", lambda start=start: self._texts(start))
+            texts = parts.json(f"texts-{start:08d}", partial(self._texts, start))
             found.update(u for clip in texts if clip for text in clip for u in self._units(text))
             advance("texts", min(start + _CLIPS, total), total)
         ordered = sorted(found, key=lambda u: (len(u), u))  # like lengths together; the same in every run
@@ -81,9 +82,7 @@ class LanguageJob:
         vectors = [self._vectors]
         for start in range(0, len(ordered), _SENTENCES):
             batch = ordered[start : start + _SENTENCES]
-            made = parts.arrays(
-                f"sentences-{start:08d}", lambda batch=batch: {"vectors": self.encoder.encode(batch)}
-            )
+            made = parts.arrays(f"sentences-{start:08d}", partial(self._encode, batch))
             vectors.append(made["vectors"])
             advance("sentences", start + len(batch), len(ordered))
         self._vectors = np.concatenate(vectors)
@@ -93,10 +92,13 @@ class LanguageJob:
         made = [self.engine.texts(r, sample_frames(self.store.lengths[r], self.frames)) for r in rows]
         return [None if m is None else [*m.frames, *([] if m.clip is None else [m.clip])] for m in made]
 
+    def _encode(self, batch: list[str]) -> dict[str, np.ndarray]:
+        return {"vectors": self.encoder.encode(batch)}
+
     def prompts(self, parts: Parts) -> Iterator[ModalityPrompts | None]:
         """The prompts of all clips in row order, from the shards."""
         for start in range(0, len(self.store), _CLIPS):
-            texts = parts.json(f"texts-{start:08d}", lambda start=start: self._texts(start))
+            texts = parts.json(f"texts-{start:08d}", partial(self._texts, start))
             for row, clip in enumerate(texts, start):
                 if clip is None:
                     yield None
@@ -104,6 +106,9 @@ class LanguageJob:
                 frames = sample_frames(self.store.lengths[row], self.frames)
                 frames = np.append(frames, [WHOLE_CLIP] * (len(clip) - self.frames))
                 yield ModalityPrompts(frames, np.stack([self._embed(text) for text in clip]), texts=clip)
+
+    def _units(self, text: str) -> list[str]:
+        return [text] if self._whole else split_sentences(text) or [text]
 
     def _embed(self, text: str) -> np.ndarray:
         vector = self._vectors[[self._row[u] for u in self._units(text)]].sum(axis=0)
@@ -133,7 +138,7 @@ class VisionJob:
         """Make the shards that are not there yet."""
         total = len(self.store)
         for start in range(0, total, _CLIPS):
-            parts.arrays(f"vision-{start:08d}", lambda start=start: self._shard(start))
+            parts.arrays(f"vision-{start:08d}", partial(self._shard, start))
             advance("pictures", min(start + _CLIPS, total), total)
 
     def _shard(self, start: int) -> dict[str, np.ndarray]:
@@ -154,7 +159,7 @@ class VisionJob:
     def prompts(self, parts: Parts) -> Iterator[ModalityPrompts | None]:
         """The prompts of all clips in row order, from the shards."""
         for start in range(0, len(self.store), _CLIPS):
-            shard = parts.arrays(f"vision-{start:08d}", lambda start=start: self._shard(start))
+            shard = parts.arrays(f"vision-{start:08d}", partial(self._shard, start))
             at = 0
             for row, present in enumerate(shard["present"].tolist(), start):
                 if not present:

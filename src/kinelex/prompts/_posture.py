@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kinelex.prompts._body import FORWARD, RIGHT, UP, Body
+from kinelex.prompts._body import FORWARD, RIGHT, UP, Body, gaussian
 
 _HEIGHTS = (
     "down at the floor",
@@ -171,6 +171,47 @@ TRUNK = (
 )
 
 
+_WALKS = (
+    "",
+    "The person walks sideways to the right.",
+    "The person walks sideways to the left.",
+    "The person walks forward.",
+    "The person walks backward.",
+)
+_RISES = ("", "The body rises.", "The body sinks.")
+
+
+_HIPS = (
+    "The hips are very low.",
+    "The hips are down at seat height.",
+    "The hips are low.",
+    "The hips are lowered.",
+    "",
+)
+
+
+def hip_words(body: Body, frames: np.ndarray) -> list[str]:
+    """How far the hips are lowered, against where the clip has them highest; empty where they are not."""
+    height = body.level("pelvis")
+    top = max(float(np.percentile(height, 95)), 1e-6)
+    codes = np.digitize(height / top, [0.55, 0.7, 0.8, 0.9])
+    return [_HIPS[c] for c in codes[frames].tolist()]
+
+
+def travel_words(body: Body, frames: np.ndarray) -> list[list[str]]:
+    """Where the body is going at this moment, per frame: walking, and rising or sinking."""
+    if len(body.turn) < 3:
+        return [["", ""] for _ in frames]
+    speed = gaussian(np.gradient(body.travel, axis=0), 3.0)
+    lift = np.gradient(gaussian(body.level("head"), 2.0))
+    walks = np.hypot(speed[:, RIGHT], speed[:, FORWARD]) > 0.03  # torso lengths per frame
+    aside = np.abs(speed[:, RIGHT]) > np.abs(speed[:, FORWARD])
+    ways = [aside & (speed[:, RIGHT] > 0), aside, speed[:, FORWARD] > 0]
+    way = np.where(walks, np.select(ways, [1, 2, 3], 4), 0)
+    rise = np.select([lift > 0.02, lift < -0.02], [1, 2], 0)
+    return [[_WALKS[w], _RISES[r]] for w, r in np.stack([way, rise], axis=1)[frames].tolist()]
+
+
 def motion_sentences(body: Body, frames: np.ndarray) -> list[str]:
     """What moves at this moment, per frame; empty where the body is still."""
     hands = []
@@ -218,7 +259,9 @@ def frame_sentences(body: Body, indices: np.ndarray, second: bool = False) -> li
         head_sentences(body, indices),
         leg_sentences(body, indices),
         [TRUNK[c] for c in trunk_lean(body)[indices].tolist()],
+        hip_words(body, indices),
         motion_sentences(body, indices),
+        *zip(*travel_words(body, indices), strict=True),
     ]
     if second:
         columns = [[other_person(s) for s in column] for column in columns]

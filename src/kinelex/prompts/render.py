@@ -41,7 +41,7 @@ def _limbs() -> list[tuple[int, int, float, float, tuple[int, int, int]]]:
     ]
     for side in ("left", "right"):
         arm, leg = _COLOURS[f"{side}_arm"], _COLOURS[f"{side}_leg"]
-        chain = ("shoulder", "elbow", "hand")
+        chain: tuple[str, ...] = ("shoulder", "elbow", "hand")
         out += [
             (INDEX[f"{side}_{a}"], INDEX[f"{side}_{b}"], r, r, arm)
             for a, b, r in zip(chain, chain[1:], (0.12, 0.1), strict=False)
