@@ -96,12 +96,20 @@ def _fill(x: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 
 def _smooth(points: np.ndarray, sigma: float = 1.2) -> np.ndarray:
-    """Median of three frames against spikes, then a Gaussian along the frames."""
+    """Take out spikes of one frame, then a Gaussian along the frames.
+
+    Of each frame and its neighbours the point is kept that is nearest to the two others: a median that,
+    unlike that of each coordinate, turns with the camera.
+    """
     if len(points) < 5:
         return points
     padded = np.concatenate([points[:1], points, points[-1:]])
-    stacked = np.stack([padded[:-2], padded[1:-1], padded[2:]])
-    return gaussian(np.median(stacked, axis=0), sigma)
+    three = np.stack([padded[1:-1], padded[:-2], padded[2:]])
+    apart = np.linalg.norm(three - np.roll(three, 1, axis=0), axis=3)  # [k]: from point k to k - 1
+    total = apart + np.roll(apart, -1, axis=0)
+    total[0] *= 0.999  # the frame itself, where there is nothing to choose
+    best = total.argmin(axis=0)
+    return gaussian(np.take_along_axis(three, best[None, :, :, None], axis=0)[0], sigma)
 
 
 def gaussian(x: np.ndarray, sigma: float) -> np.ndarray:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kinelex.prompts._body import FORWARD, RIGHT, UP, Body, gaussian
+from kinelex.prompts._body import FORWARD, RIGHT, UP, Body
+from kinelex.prompts._moment import moment_sentences
 
 _HEIGHTS = (
     "down at the floor",
@@ -17,6 +18,22 @@ _HEIGHTS = (
     "high above the head",
 )
 _PLACES = ("", " behind the back", " across the body", " out to the side", " reaching forward")
+_TRUNK = (
+    "",
+    "The upper body leans forward.",
+    "The upper body bows forward.",
+    "The upper body is bent deeply to the ground.",
+    "The upper body leans back.",
+    "The upper body leans to the left.",
+    "The upper body leans to the right.",
+)
+_HIPS = (
+    "The hips are very low.",
+    "The hips are down at seat height.",
+    "The hips are low.",
+    "The hips are lowered.",
+    "",
+)
 _ELBOWS = ("folded", "bent", "slightly bent", "straight")
 
 
@@ -160,89 +177,12 @@ def trunk_lean(body: Body) -> np.ndarray:
     return np.select(rules, [3, 2, 1, 6, 5, 4], 0)
 
 
-TRUNK = (
-    "",
-    "The upper body leans forward.",
-    "The upper body bows forward.",
-    "The upper body is bent deeply to the ground.",
-    "The upper body leans back.",
-    "The upper body leans to the left.",
-    "The upper body leans to the right.",
-)
-
-
-_WALKS = (
-    "",
-    "The person walks sideways to the right.",
-    "The person walks sideways to the left.",
-    "The person walks forward.",
-    "The person walks backward.",
-)
-_RISES = ("", "The body rises.", "The body sinks.")
-
-
-_HIPS = (
-    "The hips are very low.",
-    "The hips are down at seat height.",
-    "The hips are low.",
-    "The hips are lowered.",
-    "",
-)
-
-
 def hip_words(body: Body, frames: np.ndarray) -> list[str]:
     """How far the hips are lowered, against where the clip has them highest; empty where they are not."""
     height = body.level("pelvis")
     top = max(float(np.percentile(height, 95)), 1e-6)
     codes = np.digitize(height / top, [0.55, 0.7, 0.8, 0.9])
     return [_HIPS[c] for c in codes[frames].tolist()]
-
-
-def travel_words(body: Body, frames: np.ndarray) -> list[list[str]]:
-    """Where the body is going at this moment, per frame: walking, and rising or sinking."""
-    if len(body.turn) < 3:
-        return [["", ""] for _ in frames]
-    speed = gaussian(np.gradient(body.travel, axis=0), 3.0)
-    lift = np.gradient(gaussian(body.level("head"), 2.0))
-    walks = np.hypot(speed[:, RIGHT], speed[:, FORWARD]) > 0.03  # torso lengths per frame
-    aside = np.abs(speed[:, RIGHT]) > np.abs(speed[:, FORWARD])
-    ways = [aside & (speed[:, RIGHT] > 0), aside, speed[:, FORWARD] > 0]
-    way = np.where(walks, np.select(ways, [1, 2, 3], 4), 0)
-    rise = np.select([lift > 0.02, lift < -0.02], [1, 2], 0)
-    return [[_WALKS[w], _RISES[r]] for w, r in np.stack([way, rise], axis=1)[frames].tolist()]
-
-
-def motion_sentences(body: Body, frames: np.ndarray) -> list[str]:
-    """What moves at this moment, per frame; empty where the body is still."""
-    hands = []
-    for side in ("left", "right"):
-        where = body[f"{side}_hand"] - body["shoulder_center"]
-        where = where.copy()
-        where[:, UP] = body.level(f"{side}_hand")
-        hands.append(_directions(where))
-    words = np.stack(hands, axis=1)[frames]
-    return [_motion(a, b) for a, b in words.tolist()]
-
-
-DIRECTIONS = ("", "to the right", "to the left", "up", "down", "forward", "back")
-
-
-def _directions(x: np.ndarray) -> np.ndarray:
-    """Main direction of travel, an index into :data:`DIRECTIONS`, 0 where it is slow; (T,)."""
-    if len(x) < 3:
-        return np.zeros(len(x), dtype=int)
-    step = np.gradient(x, axis=0)
-    axis = np.abs(step).argmax(axis=1)
-    value = np.take_along_axis(step, axis[:, None], axis=1)[:, 0]
-    return np.where(np.linalg.norm(step, axis=1) > 0.035, 1 + 2 * axis + (value < 0), 0)
-
-
-def _motion(left: int, right: int) -> str:
-    if left and left == right:
-        return f"Both hands move {DIRECTIONS[left]}."
-    words = [f"the {s} hand moves {DIRECTIONS[d]}" for s, d in (("left", left), ("right", right)) if d]
-    text = " and ".join(words)
-    return text[:1].upper() + text[1:] + "." if text else ""
 
 
 def frame_sentences(body: Body, indices: np.ndarray, second: bool = False) -> list[list[str]]:
@@ -258,10 +198,9 @@ def frame_sentences(body: Body, indices: np.ndarray, second: bool = False) -> li
         hands_sentences(body, indices),
         head_sentences(body, indices),
         leg_sentences(body, indices),
-        [TRUNK[c] for c in trunk_lean(body)[indices].tolist()],
+        [_TRUNK[c] for c in trunk_lean(body)[indices].tolist()],
         hip_words(body, indices),
-        motion_sentences(body, indices),
-        *zip(*travel_words(body, indices), strict=True),
+        *moment_sentences(body, indices),
     ]
     if second:
         columns = [[other_person(s) for s in column] for column in columns]
