@@ -35,7 +35,7 @@ class Parts:
             raise InputError(f"{self.folder} is in the way: it was not begun by `kinelex prompts`; move it")
         self.folder.mkdir(parents=True, exist_ok=True)
         _write_whole(note, json.dumps(settings, indent=1).encode())
-        self.resumed = len(list(self.folder.glob("*.np[yz]"))) + len(list(self.folder.glob("*-*.json")))
+        self.resumed = any(self.folder.glob("*-*.npz")) or any(self.folder.glob("*-*.json"))
 
     def json(self, name: str, make: Callable[[], Any]) -> Any:
         """The shard's content, made and written if it is not there yet."""
@@ -56,10 +56,6 @@ class Parts:
             os.replace(temporary, path)
         with np.load(path, allow_pickle=False) as content:
             return dict(content)
-
-    def has(self, name: str) -> bool:
-        """Whether a shard is there."""
-        return (self.folder / f"{name}.json").is_file() or (self.folder / f"{name}.npz").is_file()
 
     def remove(self) -> None:
         """Delete the folder: all is merged."""

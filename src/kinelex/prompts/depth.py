@@ -46,7 +46,7 @@ class UtdDepth:
             return None
         try:
             depth = loadmat(path, variable_names=["d_depth"])["d_depth"]
-        except (KeyError, ValueError, TypeError, OSError, NotImplementedError) as error:
+        except Exception as error:  # scipy raises a dozen kinds for a damaged file
             raise InputError(
                 f"{path} is no depth map (expects a variable d_depth, height x width x frames)"
             ) from error

@@ -148,9 +148,8 @@ def _work(store: SkeletonStore, out: Path, jobs: list[LanguageJob | VisionJob], 
             raise InputError(
                 f"no clip of {store.path} has {jobs[-1].modality} prompts: is --source the right folder?"
             )
-    resumed = parts.resumed > 0
     parts.remove()
-    return resumed
+    return parts.resumed
 
 
 def _identity(meta: PromptMeta) -> dict[str, Any]:
