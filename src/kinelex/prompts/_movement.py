@@ -7,7 +7,13 @@ import numpy as np
 from kinelex.prompts._body import FORWARD, RIGHT, Body
 from kinelex.prompts._posture import hand_height
 from kinelex.prompts._strokes import hand_path, loop_sentences, repeat_sentences, stroke_sentences
-from kinelex.prompts._whole_body import bend_sentences, hip_sentences, step_sentences, walk_sentences
+from kinelex.prompts._whole_body import (
+    bend_sentences,
+    hip_sentences,
+    step_sentences,
+    walk_sentences,
+    walked,
+)
 
 _TO = (
     "to the floor",
@@ -25,17 +31,24 @@ _WAYS = ("to the right", "to the left", "up", "down", "forward", "back")
 
 
 def clip_sentences(body: Body) -> list[str]:
-    """All sentences about what one person does in the clip, the most telling first."""
+    """All sentences about what one person does in the clip."""
     if len(body.turn) < 3:
         return ["The person holds still."]
     active = [s for s in ("left", "right") if _reach(body, s) >= _STILL]
+    busy = [s for s in active if not _swings_along(body, s)]
     out = _arms_together(body)
-    for side in active:
+    out += [f"The {side} arm only swings along." for side in active if side not in busy]
+    for side in busy:
         out += _arm_sentences(body, side)
-    for side in active:
+    for side in busy:
         out += stroke_sentences(body, side) + repeat_sentences(body, side) + loop_sentences(body, side)
     out += _hands_meet(body) + _hands_at_head(body)
     return out + hip_sentences(body) + bend_sentences(body) + step_sentences(body) + walk_sentences(body)
+
+
+def _swings_along(body: Body, side: str) -> bool:
+    """Whether an arm just hangs while the person walks: its strokes tell nothing then."""
+    return walked(body) > 1.2 and float(np.percentile(hand_height(body, side), 95)) <= 2
 
 
 def _reach(body: Body, side: str) -> float:

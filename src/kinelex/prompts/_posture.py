@@ -210,8 +210,10 @@ def frame_sentences(body: Body, indices: np.ndarray, second: bool = False) -> li
 def other_person(sentence: str) -> str:
     """The sentence, told of the other person.
 
-    >>> other_person("The left arm hangs down."), other_person("Both hands move up.")
-    ("The other person's left arm hangs down.", "The other person: both hands move up.")
+    >>> print(other_person("The left arm hangs down."))
+    The other person's left arm hangs down.
+    >>> print(other_person("Both hands touch the head."))
+    The other person: both hands touch the head.
     """
     if sentence.startswith("The person"):
         return sentence.replace("The person", "The other person", 1)

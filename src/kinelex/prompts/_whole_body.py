@@ -143,9 +143,19 @@ def step_sentences(body: Body) -> list[str]:
     return out
 
 
+def _steps(body: Body) -> np.ndarray:
+    """How far the pelvis moves from frame to frame, in torso lengths, (T - 1,)."""
+    return np.linalg.norm(np.diff(gaussian(body.world, 3.0), axis=0), axis=1) / body.size
+
+
+def walked(body: Body) -> float:
+    """Length of the pelvis' path in torso lengths."""
+    return float(_steps(body).sum())
+
+
 def walk_sentences(body: Body) -> list[str]:
     """How far the body travels, which way, when, and how it turns."""
-    step = np.linalg.norm(np.diff(gaussian(body.world, 3.0), axis=0), axis=1) / body.size
+    step = _steps(body)
     path = float(step.sum())
     out = [_word(path, [0.5, 1.2, 2.5, 4.5], _WALKS)]
     way = body.travel[-1] - body.travel[0]

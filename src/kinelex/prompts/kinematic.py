@@ -34,7 +34,7 @@ def describe_clip(frames: np.ndarray, layout: SkeletonLayout, indices: np.ndarra
 
     >>> from kinelex.skeleton import get_layout
     >>> layout = get_layout("kinect20")
-    >>> y = {"head": 1.6, "shoulder": 1.4, "elbow": 1.1, "wrist": 0.9, "hand": 0.8, "hip": 0.9, "knee": 0.5}
+    >>> y = {"head": 1.6, "shoulder": 1.4, "elbow": 1.1, "wrist": 0.8, "hand": 0.7, "hip": 0.9, "knee": 0.5}
     >>> pose = np.zeros((1, 1, 20, 3), np.float32)
     >>> for j, name in enumerate(layout.joints):
     ...     side, _, part = name.rpartition("_")
