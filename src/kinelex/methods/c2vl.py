@@ -34,22 +34,23 @@ PROMPT_CHOICES = ("random", "mean")
 HISTOGRAM_BINS = 80
 
 
-def projector(width: int, hidden: int, dim: int) -> nn.Sequential:
-    """Linear → ReLU → Linear; the L2 norm is taken by the caller."""
-    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, dim))
+def projector(width: int, hidden: int, dim: int, norm: bool) -> nn.Sequential:
+    """Linear → ReLU → Linear, as in the paper, or with batch norm before the ReLU; the caller takes the L2 norm."""
+    middle = [nn.BatchNorm1d(hidden), nn.ReLU()] if norm else [nn.ReLU()]
+    return nn.Sequential(nn.Linear(width, hidden), *middle, nn.Linear(hidden, dim))
 
 
 class Student(nn.Module):
     """Encoder and one projector per modality: what is trained, and what the teacher is a copy of."""
 
     def __init__(
-        self, encoder: Encoder, widths: dict[str, int], hidden: int, dim: int, dropout: float
+        self, encoder: Encoder, widths: dict[str, int], hidden: int, dim: int, norm: bool, dropout: float
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
         all_widths = {"skeleton": encoder.num_features, **widths}
-        self.projectors = nn.ModuleDict({m: projector(w, hidden, dim) for m, w in all_widths.items()})
+        self.projectors = nn.ModuleDict({m: projector(w, hidden, dim, norm) for m, w in all_widths.items()})
 
     def forward(self, x: Tensor, prompts: dict[str, Tensor]) -> dict[str, Tensor]:
         """Embeddings (N, D) per modality, L2-normalised."""
@@ -75,6 +76,10 @@ class C2VL(nn.Module):
         prompt: which prompt stands for a clip in a step: ``random`` or the ``mean`` of all.
         language_vision: also align language with vision, in both directions.
         prompt_dropout: dropout on the prompt embeddings.
+        standardise: subtract the training part's mean from the prompt embeddings and divide by its standard
+            deviation (:meth:`fit_prompts`). Sentences of one kind have nearly the same embedding; without
+            this their common part drowns what tells them apart. (ours)
+        projector_norm: batch norm in the projectors. (ours)
 
     Raises:
         InputError: no modality, or an option out of range.
@@ -96,6 +101,8 @@ class C2VL(nn.Module):
         prompt: str = "random",
         language_vision: bool = False,
         prompt_dropout: float = 0.0,
+        standardise: bool = True,
+        projector_norm: bool = False,
     ) -> None:
         super().__init__()
         if not widths:
@@ -109,9 +116,13 @@ class C2VL(nn.Module):
                 f"c2vl expects alpha and beta from 0 to 1 and temperatures above 0, got alpha={alpha}, "
                 f"beta={beta}, temperature={temperature}, teacher_temperature={teacher_temperature}"
             )
-        self.student = Student(encoder, widths, hidden, dim, prompt_dropout)
+        self.student = Student(encoder, widths, hidden, dim, projector_norm, prompt_dropout)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False).eval()
         self.modalities = tuple(widths)
+        self.standardise = standardise
+        for m, width in widths.items():
+            self.register_buffer(f"{m}_mean", torch.zeros(width))
+            self.register_buffer(f"{m}_scale", torch.ones(width))
         self.pairs = [p for m in self.modalities for p in (("skeleton", m), (m, "skeleton"))]
         if language_vision and len(self.modalities) == 2:
             self.pairs += [("vision", "language"), ("language", "vision")]
@@ -148,6 +159,17 @@ class C2VL(nn.Module):
         self.teacher.eval()
         return self
 
+    def fit_prompts(self, statistics: dict[str, tuple[Tensor, Tensor]]) -> None:
+        """Take over mean and standard deviation of the training part's prompts.
+
+        Shape:
+            - statistics: per modality (width,) and (width,).
+        """
+        if self.standardise:
+            for m, (mean, scale) in statistics.items():
+                self.get_buffer(f"{m}_mean").copy_(mean)
+                self.get_buffer(f"{m}_scale").copy_(scale)
+
     def choose_prompts(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """One vector per clip and modality: a frame's prompt (or their mean), and the clip's own beside it.
 
@@ -168,7 +190,8 @@ class C2VL(nn.Module):
                     parts.append(frames[torch.arange(len(frames), device=frames.device), pick])
             if m in batch.clip_prompts:
                 parts.append(batch.clip_prompts[m].float())
-            chosen[m] = torch.cat(parts, dim=1)
+            prompt = torch.cat(parts, dim=1)
+            chosen[m] = (prompt - self.get_buffer(f"{m}_mean")) / self.get_buffer(f"{m}_scale")
         return chosen
 
     def forward(

@@ -117,6 +117,25 @@ class PromptTable:
         }
 
 
+    def statistics(self, rows: np.ndarray) -> dict[str, tuple[Tensor, Tensor]]:
+        """Mean and standard deviation of each modality's prompts, over the clips of ``rows`` that have it.
+
+        Shape:
+            - returns: per modality (width,) and (width,), the frame's part first, then the clip's.
+        """
+        found = {}
+        for m, frame in self.frame.items():
+            use = torch.from_numpy(rows)[self.present[m][torch.from_numpy(rows)]]
+            parts = [frame[use].float().flatten(0, 1)] if frame.shape[1] else []
+            if m in self.clip:
+                parts.append(self.clip[m][use].float())
+            means = torch.cat([p.mean(dim=0) for p in parts])
+            # One scale per part, not per dimension: directions that do not vary must not become noise.
+            scales = torch.cat([p.std(dim=0).square().mean().sqrt().clamp(min=1e-6).expand(p.shape[1]) for p in parts])
+            found[m] = (means, scales)
+        return found
+
+
 class SkeletonLoader:
     """Iterates over batches of clips.
 

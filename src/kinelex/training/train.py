@@ -122,6 +122,7 @@ def _build(recipe: Recipe, store: SkeletonStore, rows: Any, prompts: str | Path 
     encoder = encoders.create(options.pop("name"), layout=store.layout, in_channels=store.channels, **options)
     options = dict(recipe.method)
     method = METHODS[options.pop("name")](encoder, table.widths(), **options)
+    method.fit_prompts(table.statistics(rows))
     if training.batch_size % training.devices:
         raise InputError(
             f"expects a batch size that {training.devices} devices can share, got {training.batch_size}"
