@@ -23,7 +23,7 @@ from kinelex.store import open_prompts, open_store
 
 def classifier() -> Pipeline:
     """The probe."""
-    return make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=150))
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=500))
 
 
 def folds_accuracy(x: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> float:

@@ -307,3 +307,18 @@ def test_built_in_parts_follow_the_protocols(small_store: Path) -> None:
     assert names("image encoder") == ("efficientnet_lite0", "fake_image")
     with pytest.raises(InputError, match="unknown kind of prompt part"):
         names("engine")
+
+
+def test_the_example_of_the_docs(lively: np.ndarray, tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "prompts.md").read_text(encoding="utf-8")
+    example = page.split("```python")[-1].split("```")[0]
+    exec(compile(example, "docs/prompts.md", "exec"), {})
+    path = tmp_path / "captioned.arrow"
+    with SkeletonStoreWriter(path, StoreMeta("tiny", get_layout("kinect20"), ("a",))) as writer:
+        writer.add(Sequence("one", lively, label=0, caption="He waves."))
+        writer.add(Sequence("two", lively, label=0))
+    summary = make(path, tmp_path / "p.arrow", language="captions", vision=None)
+    assert summary.missing == {"language": 1}
+    language = open_prompts(tmp_path / "p.arrow").clip("one").language
+    assert language is not None
+    assert language.texts == ["He waves."] * 4
