@@ -1,6 +1,5 @@
 """Normalisation, rotation, scaling and the input pipeline against plain loops."""
 
-
 import numpy as np
 import pytest
 import torch

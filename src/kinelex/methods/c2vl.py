@@ -35,7 +35,7 @@ HISTOGRAM_BINS = 80
 
 
 def projector(width: int, hidden: int, dim: int, norm: bool) -> nn.Sequential:
-    """Linear → ReLU → Linear, as in the paper, or with batch norm before the ReLU; the caller takes the L2 norm."""
+    """Linear → ReLU → Linear, or with batch norm before the ReLU. The L2 norm is taken by the caller."""
     middle = [nn.BatchNorm1d(hidden), nn.ReLU()] if norm else [nn.ReLU()]
     return nn.Sequential(nn.Linear(width, hidden), *middle, nn.Linear(hidden, dim))
 
@@ -255,12 +255,12 @@ class C2VL(nn.Module):
         if last["prediction_entropy"] > 0.97 * last["uniform_entropy"]:
             found.append(
                 "similarities are uniform: the predictions are no better than even over the batch after "
-                f"{len(history)} epochs (raise the learning rate, lower the temperature or look at the prompts)"
+                f"{len(history)} epochs (change the learning rate or the temperature, look at the prompts)"
             )
         if self.alpha > 0 and last["prediction_entropy"] > 0.99 * first["prediction_entropy"]:
             found.append(
-                "the teacher does not get more confident: the entropy of the predictions has not fallen since "
-                "the first epoch, soft targets from it say little (lower alpha)"
+                "the teacher does not get more confident: the entropy of the predictions has not fallen "
+                "since the first epoch, soft targets from it say little (lower alpha)"
             )
         return found
 

@@ -90,7 +90,8 @@ class PromptTable:
             raise InputError(
                 f"{prompts.path} was made for another store ({prompts.meta.dataset}, "
                 f"{prompts.meta.store_fingerprint}) than {store.path} ({store.meta.dataset}, "
-                f"{store.fingerprint}): make prompts for this one with `kinelex prompts {store.path} --out PROMPTS ...`"
+                f"{store.fingerprint}): make prompts for this one with "
+                f"`kinelex prompts {store.path} --out PROMPTS ...`"
             )
         row_of = {clip: row for row, clip in enumerate(prompts.ids)}
         missing = [clip for clip in store.ids if clip not in row_of]
@@ -116,7 +117,6 @@ class PromptTable:
             for m, f in self.frame.items()
         }
 
-
     def statistics(self, rows: np.ndarray) -> dict[str, tuple[Tensor, Tensor]]:
         """Mean and standard deviation of each modality's prompts, over the clips of ``rows`` that have it.
 
@@ -131,8 +131,8 @@ class PromptTable:
                 parts.append(self.clip[m][use].float())
             means = torch.cat([p.mean(dim=0) for p in parts])
             # One scale per part, not per dimension: directions that do not vary must not become noise.
-            scales = torch.cat([p.std(dim=0).square().mean().sqrt().clamp(min=1e-6).expand(p.shape[1]) for p in parts])
-            found[m] = (means, scales)
+            spreads = [(p.var(dim=0).mean().sqrt().clamp(min=1e-6), p.shape[1]) for p in parts]
+            found[m] = (means, torch.cat([spread.expand(width) for spread, width in spreads]))
         return found
 
 
