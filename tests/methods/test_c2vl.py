@@ -14,9 +14,10 @@ from kinelex.encoders import Encoder
 from kinelex.errors import InputError
 from kinelex.losses import soft_info_nce, soft_targets
 from kinelex.methods import C2VL
+from kinelex.methods.prompts import PromptChoice, PromptShape, PromptStatistics
 from kinelex.skeleton import get_layout
 
-WIDTHS = {"language": 12, "vision": 6}
+SHAPES = {"language": PromptShape(5, 8, 4), "vision": PromptShape(3, 6)}
 
 
 class Flat(Encoder):
@@ -48,7 +49,7 @@ def make_batch(n=8, seed=0):
 
 def make_method(seed=0, **options):
     torch.manual_seed(seed)
-    return C2VL(Flat(), WIDTHS, dim=6, hidden=10, **options)
+    return C2VL(Flat(), SHAPES, dim=6, hidden=10, **options)
 
 
 def run(method, x, batch, seed=0):
@@ -61,7 +62,7 @@ def test_first_epoch_is_plain_info_nce_and_later_ones_use_the_teacher():
     with torch.no_grad():
         for p in method.teacher.parameters():
             p.mul_(1.5)
-    prompts = method.choose_prompts(batch, torch.Generator())
+    prompts = method.prompts(batch, torch.Generator())
     student, teacher = method.student(x, prompts), method.teacher(x, prompts)
     for epoch in (0, 3):
         method.start_epoch(epoch, 5)
@@ -73,7 +74,6 @@ def test_first_epoch_is_plain_info_nce_and_later_ones_use_the_teacher():
                 if epoch == 0:
                     target = None
                 expected += soft_info_nce(student[a], student[b], target, 0.07, batch.present[m])
-        method.choose_prompts = lambda *_: prompts
         loss, _ = run(method, x, batch)
         torch.testing.assert_close(loss, expected)
 
@@ -83,10 +83,6 @@ def test_teacher_is_the_student_at_the_end_of_the_epoch_and_gets_no_gradient():
     x, batch = make_batch()
     method.start_epoch(2, 4)
     before = copy.deepcopy(method.teacher.state_dict())
-    method.choose_prompts = lambda *_: {
-        "language": torch.randn(8, 12),
-        "vision": torch.randn(8, 6),
-    }
     optimizer = torch.optim.SGD(method.trained_parameters(), lr=0.1)
     loss, _ = run(method, x, batch)
     loss.backward()
@@ -129,6 +125,8 @@ def test_a_clip_without_vision_does_not_touch_the_vision_terms():
         {"language_vision": True},
         {"beta": 1.0},
         {"prompt_dropout": 0.5},
+        {"prompt": "mean", "segments": 2},
+        {"projector_norm": True},
     ],
 )
 def test_every_switch_changes_the_loss(options):
@@ -145,7 +143,7 @@ def test_every_switch_changes_the_loss(options):
 
 
 def test_one_modality_and_errors():
-    method = C2VL(encoders.create("stgcn", layout="sbu15", channels=2), {"vision": 6})
+    method = C2VL(encoders.create("stgcn", layout="sbu15", channels=2), {"vision": PromptShape(2, 6)})
     assert method.pairs == [("skeleton", "vision"), ("vision", "skeleton")]
     with pytest.raises(InputError, match="--prompts"):
         C2VL(Flat(), {})
@@ -153,6 +151,56 @@ def test_one_modality_and_errors():
         make_method(prompt="randm")
     with pytest.raises(InputError, match="from 0 to 1"):
         make_method(alpha=2.0)
+
+
+def test_two_views_learn_from_the_prompts_and_from_each_other():
+    method = make_method(prompt="mean", views=2, view_weight=0.5)
+    x, batch = make_batch()
+    second = x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(5))
+    method.start_epoch(2, 4)
+    loss, logs = run(method, torch.cat([x, second]), batch)
+    prompts = method.prompts(batch, torch.Generator())
+    one, two = (method.student(v, prompts) for v in (x, second))
+    one_t, two_t = (method.teacher(v, prompts) for v in (x, second))
+    expected = 0.0
+    for student, teacher in ((one, one_t), (two, two_t)):
+        for m in ("language", "vision"):
+            for a, b in (("skeleton", m), (m, "skeleton")):
+                target = soft_targets(teacher[a], teacher[b], method.alpha, mask=batch.present[m])
+                expected += 0.5 * soft_info_nce(student[a], student[b], target, 0.07, batch.present[m])
+    for a, b, at, bt in ((one, two, one_t, two_t), (two, one, two_t, one_t)):
+        target = soft_targets(at["skeleton"], bt["skeleton"], method.alpha)
+        expected += 0.5 * soft_info_nce(a["skeleton"], b["skeleton"], target)
+    torch.testing.assert_close(loss, expected)
+    assert "alignment/skeleton_skeleton_view" in logs
+    with pytest.raises(InputError, match="views to be 1 or 2"):
+        make_method(views=3)
+
+
+def test_prompt_choice_against_a_loop():
+    _, batch = make_batch()
+    stats = {
+        m: PromptStatistics(torch.randn(w), torch.tensor(2.0), torch.randn(c), torch.tensor(0.5))
+        for m, w, c in (("language", 8, 4), ("vision", 6, 0))
+    }
+    for standardise in (True, False):
+        choice = PromptChoice(SHAPES, "mean", segments=2, standardise=standardise)
+        choice.fit(stats)
+        found = choice(batch, torch.Generator())
+        assert choice.widths == {"language": 20, "vision": 12}
+        for i in range(8):
+            frames, clip = batch.prompts["language"][i], batch.clip_prompts["language"][i]
+            halves = [frames[:2].mean(dim=0), frames[2:].mean(dim=0)]
+            if standardise:
+                s = stats["language"]
+                halves = [(h - s.frame_mean) / 2.0 for h in halves]
+                clip = (clip - s.clip_mean) / 0.5
+            torch.testing.assert_close(found["language"][i], torch.cat([*halves, clip]))
+    drawn = PromptChoice(SHAPES, "random", standardise=False)(batch, torch.Generator().manual_seed(0))
+    for i in range(8):
+        assert any(torch.equal(drawn["language"][i, :8], f) for f in batch.prompts["language"][i])
+    with pytest.raises(InputError, match="goes with prompt=mean"):
+        PromptChoice(SHAPES, "random", segments=2)
 
 
 def test_failure_signatures_are_reported():

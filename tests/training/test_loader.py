@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from kinelex.errors import InputError
+from kinelex.methods.prompts import PromptShape
 from kinelex.skeleton import get_layout
 from kinelex.store import (
     ClipPrompts,
@@ -99,7 +100,11 @@ def test_ranks_share_each_global_batch(store):
 
 def test_prompts_come_with_their_clips(store, prompts):
     table = PromptTable(prompts, store, ("language", "vision"))
-    assert table.widths() == {"language": 6, "vision": 2}
+    assert table.shapes() == {"language": PromptShape(1, 3, 3), "vision": PromptShape(2, 2)}
+    found = table.statistics(np.array([1, 2, 3]))
+    assert found["language"].frame_mean.tolist() == [2, 2, 2]
+    assert found["language"].clip_scale.item() == pytest.approx(1)
+    assert found["vision"].frame_mean.tolist() == [1.5, 1.5]  # clip 3 has none
     batch = SkeletonLoader(store, np.array([4, 3, 10]), 3, prompts=table).batch(np.array([4, 3, 10]))
     assert batch.prompts["language"][:, 0, 0].tolist() == [4, 3, 10]
     assert batch.clip_prompts["language"][:, 0].tolist() == [4, 3, 10]

@@ -6,6 +6,7 @@ import torch
 from kinelex import encoders
 from kinelex.batch import Batch
 from kinelex.errors import InputError
+from kinelex.methods.prompts import PromptShape
 from kinelex.skeleton import get_layout
 from kinelex.training.recipe import METHODS, find_recipe, recipe_names, resolve
 from kinelex.transforms import InputPipeline
@@ -18,7 +19,7 @@ def test_every_recipe_builds_and_steps(name):
     options = dict(recipe.encoder)
     encoder = encoders.create(options.pop("name"), layout=layout, **options)
     options = dict(recipe.method)
-    method = METHODS[options.pop("name")](encoder, {"language": 8}, **options)
+    method = METHODS[options.pop("name")](encoder, {"language": PromptShape(2, 8)}, **options)
     batch = Batch(
         torch.tensor([40, 30, 50]),
         torch.zeros(3, dtype=torch.long),
@@ -29,7 +30,8 @@ def test_every_recipe_builds_and_steps(name):
     )
     pipeline, generator = InputPipeline(layout, recipe.input), torch.Generator().manual_seed(0)
     method.start_epoch(1, recipe.training.epochs)
-    loss, _ = method(pipeline(batch, pipeline.sample(batch, generator)), batch, generator)
+    views = [pipeline(batch, pipeline.sample(batch, generator)) for _ in range(method.views)]
+    loss, _ = method(torch.cat(views), batch, generator)
     loss.backward()
     assert loss.isfinite()
     assert resolve(recipe.name, {k: v for k, v in recipe.to_dict().items() if k != "name"}) == recipe

@@ -29,9 +29,10 @@ from kinelex.losses import (
     soft_targets,
     uniformity,
 )
+from kinelex.methods.prompts import PromptChoice, PromptShape, PromptStatistics
 
-PROMPT_CHOICES = ("random", "mean")
 HISTOGRAM_BINS = 80
+SECOND = "skeleton_view"  # a second augmentation of the same clip
 
 
 def projector(width: int, hidden: int, dim: int, norm: bool) -> nn.Sequential:
@@ -63,7 +64,7 @@ class C2VL(nn.Module):
 
     Args:
         encoder: the skeleton encoder to teach.
-        widths: per modality (``language``, ``vision``) the width of a prompt as it reaches the projector.
+        prompts: per modality (``language``, ``vision``) what its prompts look like.
         dim: embedding size D.
         hidden: width of the projectors' hidden layer.
         temperature: τ of the predictions.
@@ -74,12 +75,16 @@ class C2VL(nn.Module):
         inter: whether the cross-modal cycle guides.
         progressive: α grows over the epochs; otherwise it is α_T from the second epoch on.
         prompt: which prompt stands for a clip in a step: ``random`` or the ``mean`` of all.
+        segments: with ``mean``, keep the means of so many consecutive parts of the clip apart. (ours)
         language_vision: also align language with vision, in both directions.
         prompt_dropout: dropout on the prompt embeddings.
-        standardise: subtract the training part's mean from the prompt embeddings and divide by its standard
-            deviation (:meth:`fit_prompts`). Sentences of one kind have nearly the same embedding; without
-            this their common part drowns what tells them apart. (ours)
+        standardise: subtract the training part's mean from the prompts and divide by their scale. Sentences
+            of one kind have nearly the same embedding; without this their common part drowns what tells
+            them apart. (ours)
         projector_norm: batch norm in the projectors. (ours)
+        views: augmentations of a clip per step. With 2 both learn from the prompts and also from each
+            other, as in SLIP (Mu et al., ECCV 2022). (ours)
+        view_weight: weight of the terms between the two views.
 
     Raises:
         InputError: no modality, or an option out of range.
@@ -88,7 +93,7 @@ class C2VL(nn.Module):
     def __init__(
         self,
         encoder: Encoder,
-        widths: dict[str, int],
+        prompts: dict[str, PromptShape],
         dim: int = 128,
         hidden: int = 256,
         temperature: float = 0.07,
@@ -99,37 +104,41 @@ class C2VL(nn.Module):
         inter: bool = True,
         progressive: bool = True,
         prompt: str = "random",
+        segments: int = 1,
         language_vision: bool = False,
         prompt_dropout: float = 0.0,
         standardise: bool = True,
         projector_norm: bool = False,
+        views: int = 1,
+        view_weight: float = 1.0,
     ) -> None:
         super().__init__()
-        if not widths:
+        if not prompts:
             raise InputError("c2vl needs prompts of at least one modality: pass --prompts PROMPTS")
         if intra not in INTRA:
             raise unknown_name("intra", intra, INTRA)
-        if prompt not in PROMPT_CHOICES:
-            raise unknown_name("prompt", prompt, PROMPT_CHOICES)
+        if views not in (1, 2):
+            raise InputError(f"c2vl expects views to be 1 or 2, got {views}")
         if not (0 <= alpha <= 1 and 0 <= beta <= 1) or min(temperature, teacher_temperature) <= 0:
             raise InputError(
                 f"c2vl expects alpha and beta from 0 to 1 and temperatures above 0, got alpha={alpha}, "
                 f"beta={beta}, temperature={temperature}, teacher_temperature={teacher_temperature}"
             )
-        self.student = Student(encoder, widths, hidden, dim, projector_norm, prompt_dropout)
+        self.prompts = PromptChoice(prompts, prompt, segments, standardise)
+        self.student = Student(encoder, self.prompts.widths, hidden, dim, projector_norm, prompt_dropout)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False).eval()
-        self.modalities = tuple(widths)
-        self.standardise = standardise
-        for m, width in widths.items():
-            self.register_buffer(f"{m}_mean", torch.zeros(width))
-            self.register_buffer(f"{m}_scale", torch.ones(width))
-        self.pairs = [p for m in self.modalities for p in (("skeleton", m), (m, "skeleton"))]
+        self.modalities = tuple(prompts)
+        self.views, self.view_weight = views, view_weight
+        self.pairs: list[tuple[str, str]] = []
+        for skeleton in ("skeleton", SECOND)[:views]:
+            self.pairs += [p for m in self.modalities for p in ((skeleton, m), (m, skeleton))]
         if language_vision and len(self.modalities) == 2:
             self.pairs += [("vision", "language"), ("language", "vision")]
+        if views == 2:
+            self.pairs += [("skeleton", SECOND), (SECOND, "skeleton")]
         self.temperature, self.teacher_temperature = temperature, teacher_temperature
         self.alpha_final, self.beta = alpha, beta
-        self.intra, self.inter = intra, inter
-        self.progressive, self.prompt = progressive, prompt
+        self.intra, self.inter, self.progressive = intra, inter, progressive
         self.alpha = 0.0
 
     @property
@@ -140,6 +149,10 @@ class C2VL(nn.Module):
     def trained_parameters(self) -> list[nn.Parameter]:
         """What the optimiser gets: the student, not the teacher."""
         return list(self.student.parameters())
+
+    def fit_prompts(self, statistics: dict[str, PromptStatistics]) -> None:
+        """Take over mean and scale of the training part's prompts."""
+        self.prompts.fit(statistics)
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
         """Set α for the epoch; the first has no teacher yet."""
@@ -159,41 +172,6 @@ class C2VL(nn.Module):
         self.teacher.eval()
         return self
 
-    def fit_prompts(self, statistics: dict[str, tuple[Tensor, Tensor]]) -> None:
-        """Take over mean and standard deviation of the training part's prompts.
-
-        Shape:
-            - statistics: per modality (width,) and (width,).
-        """
-        if self.standardise:
-            for m, (mean, scale) in statistics.items():
-                self.get_buffer(f"{m}_mean").copy_(mean)
-                self.get_buffer(f"{m}_scale").copy_(scale)
-
-    def choose_prompts(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """One vector per clip and modality: a frame's prompt (or their mean), and the clip's own beside it.
-
-        Shape:
-            - returns: per modality (N, width)
-        """
-        chosen = {}
-        for m in self.modalities:
-            parts = []
-            frames = batch.prompts[m].float()  # (N, P, D)
-            if frames.shape[1]:
-                if self.prompt == "mean":
-                    parts.append(frames.mean(dim=1))
-                else:
-                    pick = torch.randint(frames.shape[1], (len(frames),), generator=generator).to(
-                        frames.device
-                    )
-                    parts.append(frames[torch.arange(len(frames), device=frames.device), pick])
-            if m in batch.clip_prompts:
-                parts.append(batch.clip_prompts[m].float())
-            prompt = torch.cat(parts, dim=1)
-            chosen[m] = (prompt - self.get_buffer(f"{m}_mean")) / self.get_buffer(f"{m}_scale")
-        return chosen
-
     def forward(
         self, x: Tensor, batch: Batch, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -205,23 +183,21 @@ class C2VL(nn.Module):
             generator: source of randomness for the choice of prompts (on the CPU).
 
         Shape:
-            - x: (N, C, T, V, M)
+            - x: (views·N, C, T, V, M), all clips' first views, then their second ones.
             - returns: scalar loss; scalars and one histogram per pair by name.
         """
-        prompts = self.choose_prompts(batch, generator)
-        embeddings = {m: gather(e) for m, e in self.student(x, prompts).items()}
+        prompts = self.prompts(batch, generator)
+        embeddings = self._embed(self.student, x, prompts)
         guides = embeddings
         if self.alpha > 0:
             with torch.no_grad():
-                guides = {m: gather(e) for m, e in self.teacher(x, prompts).items()}
+                guides = self._embed(self.teacher, x, prompts)
         there = {m: gather(batch.present[m]) for m in self.modalities}
-        logs: dict[str, Tensor] = {}
+        logs: dict[str, Tensor] = {"alpha": torch.tensor(self.alpha)}
         loss = x.new_zeros(())
         for a, b in self.pairs:
-            mask = None
-            for m in (a, b):
-                if m in there:
-                    mask = there[m] if mask is None else mask & there[m]
+            masks = [there[m] for m in (a, b) if m in there]
+            mask = torch.stack(masks).all(dim=0) if masks else None
             target = soft_targets(
                 guides[a],
                 guides[b],
@@ -233,14 +209,50 @@ class C2VL(nn.Module):
                 mask,
             )
             pair_loss = soft_info_nce(embeddings[a], embeddings[b], target, self.temperature, mask)
-            loss = loss + pair_loss
+            loss = loss + self._weight(a, b) * pair_loss
             logs[f"loss/{a}_{b}"] = pair_loss.detach()
             self._diagnose(logs, a, b, embeddings, target, mask)
-        logs["alpha"] = torch.tensor(self.alpha)
         for m, e in embeddings.items():
-            use = e.detach() if m not in there else e.detach()[there[m]]
-            logs[f"uniformity/{m}"] = uniformity(use)
+            logs[f"uniformity/{m}"] = uniformity(e.detach() if m not in there else e.detach()[there[m]])
         return loss, logs
+
+    def _embed(self, network: nn.Module, x: Tensor, prompts: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Embeddings of all processes' clips, the two views apart."""
+        found = network(x, prompts)
+        if self.views == 2:
+            found["skeleton"], found[SECOND] = found["skeleton"].chunk(2)
+        return {m: gather(e) for m, e in found.items()}
+
+    def _weight(self, a: str, b: str) -> float:
+        """Weight of a pair: terms with prompts are means over the views."""
+        skeletons = {a, b} & {"skeleton", SECOND}
+        if len(skeletons) == 2:
+            return self.view_weight
+        return 1 / self.views if skeletons else 1.0
+
+    def _diagnose(
+        self,
+        logs: dict[str, Tensor],
+        a: str,
+        b: str,
+        embeddings: dict[str, Tensor],
+        target: Tensor,
+        mask: Tensor | None,
+    ) -> None:
+        with torch.no_grad():
+            ea, eb = embeddings[a], embeddings[b]
+            rows = torch.ones(len(ea), dtype=torch.bool, device=ea.device) if mask is None else mask
+            p = pair_logits(ea, eb, self.temperature, mask).softmax(dim=1)
+            for name, value in (
+                ("target_entropy", entropy(target, rows)),
+                ("target_diagonal", (target.diagonal() * rows).sum() / rows.sum().clamp(min=1)),
+                ("prediction_entropy", entropy(p, rows)),
+                ("uniform_entropy", rows.sum().clamp(min=1).float().log()),
+            ):
+                logs[name] = logs.get(name, torch.zeros_like(value)) + value / len(self.pairs)
+            if a == "skeleton" or (a, b) == ("vision", "language"):
+                logs[f"alignment/{a}_{b}"] = alignment(ea, eb, rows)
+                logs[f"histogram/{a}_{b}"] = off_diagonal_histogram(ea, eb, HISTOGRAM_BINS, rows)
 
     def warnings(self, history: list[dict[str, float]]) -> list[str]:
         """The paper's failure signatures, if the epochs so far show them.
@@ -263,29 +275,3 @@ class C2VL(nn.Module):
                 "since the first epoch, soft targets from it say little (lower alpha)"
             )
         return found
-
-    def _diagnose(
-        self,
-        logs: dict[str, Tensor],
-        a: str,
-        b: str,
-        embeddings: dict[str, Tensor],
-        target: Tensor,
-        mask: Tensor | None,
-    ) -> None:
-        with torch.no_grad():
-            ea, eb = embeddings[a], embeddings[b]
-            rows = torch.ones(len(ea), dtype=torch.bool, device=ea.device) if mask is None else mask
-            share = 1 / len(self.pairs)
-            p = pair_logits(ea, eb, self.temperature, mask).softmax(dim=1)
-            diagonal = (target.diagonal() * rows).sum() / rows.sum().clamp(min=1)
-            for name, value in (
-                ("target_entropy", entropy(target, rows)),
-                ("target_diagonal", diagonal),
-                ("prediction_entropy", entropy(p, rows)),
-                ("uniform_entropy", rows.sum().clamp(min=1).float().log()),
-            ):
-                logs[name] = logs.get(name, torch.zeros_like(value)) + share * value
-            if a == "skeleton" or (a, b) == ("vision", "language"):
-                logs[f"alignment/{a}_{b}"] = alignment(ea, eb, rows)
-                logs[f"histogram/{a}_{b}"] = off_diagonal_histogram(ea, eb, HISTOGRAM_BINS, rows)

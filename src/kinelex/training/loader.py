@@ -14,6 +14,7 @@ from torch import Tensor
 
 from kinelex.batch import Batch
 from kinelex.errors import InputError, unknown_name
+from kinelex.methods.prompts import PromptShape, PromptStatistics
 from kinelex.store import PromptStore, SkeletonStore
 
 PLACEMENTS = ("memory", "mmap", "device")
@@ -110,29 +111,30 @@ class PromptTable:
             if bank.clip is not None:
                 self.clip[m] = torch.from_numpy(bank.clip[order])
 
-    def widths(self) -> dict[str, int]:
-        """Width of a prompt as a method sees it: a frame's prompt with the clip's own beside it."""
-        return {
-            m: (f.shape[2] if f.shape[1] else 0) + (self.clip[m].shape[1] if m in self.clip else 0)
-            for m, f in self.frame.items()
-        }
+    def shapes(self) -> dict[str, PromptShape]:
+        """What each modality's prompts look like."""
+        found = {}
+        for m, f in self.frame.items():
+            clip_width = self.clip[m].shape[1] if m in self.clip else 0
+            found[m] = PromptShape(f.shape[1], f.shape[2] if f.shape[1] else 0, clip_width)
+        return found
 
-    def statistics(self, rows: np.ndarray) -> dict[str, tuple[Tensor, Tensor]]:
-        """Mean and standard deviation of each modality's prompts, over the clips of ``rows`` that have it.
+    def statistics(self, rows: np.ndarray) -> dict[str, PromptStatistics]:
+        """Mean and scale of each modality's prompts over the clips of ``rows`` that have it.
 
-        Shape:
-            - returns: per modality (width,) and (width,), the frame's part first, then the clip's.
+        One scale for all dimensions: directions that do not vary must not become noise.
         """
+
+        def of(values: Tensor) -> tuple[Tensor, Tensor]:
+            spread = values.var(dim=0).mean().sqrt().clamp(min=1e-6) if values.shape[1] else torch.ones(())
+            return values.mean(dim=0), spread
+
         found = {}
         for m, frame in self.frame.items():
             use = torch.from_numpy(rows)[self.present[m][torch.from_numpy(rows)]]
-            parts = [frame[use].float().flatten(0, 1)] if frame.shape[1] else []
-            if m in self.clip:
-                parts.append(self.clip[m][use].float())
-            means = torch.cat([p.mean(dim=0) for p in parts])
-            # One scale per part, not per dimension: directions that do not vary must not become noise.
-            spreads = [(p.var(dim=0).mean().sqrt().clamp(min=1e-6), p.shape[1]) for p in parts]
-            found[m] = (means, torch.cat([spread.expand(width) for spread, width in spreads]))
+            frames = frame[use].float().flatten(0, 1) if frame.shape[1] else torch.zeros(len(use), 0)
+            clips = self.clip[m][use].float() if m in self.clip else torch.zeros(len(use), 0)
+            found[m] = PromptStatistics(*of(frames), *of(clips))
         return found
 
 

@@ -95,7 +95,11 @@ class MethodModule(L.LightningModule):
         seed = step_seed(self.recipe.training.seed, self.current_epoch, batch_idx, self.global_rank)
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
-        x = self.pipeline(batch, self.pipeline.sample(batch, generator))
+        with torch.autocast(self.device.type, enabled=False):  # coordinates keep their precision
+            views = [
+                self.pipeline(batch, self.pipeline.sample(batch, generator)) for _ in range(self.method.views)
+            ]
+        x = views[0] if len(views) == 1 else torch.cat(views)
         loss, logs = self.method(x, batch, generator)
         for name, value in {"loss": loss.detach(), **logs}.items():
             total = self.epoch_sums.get(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -53,6 +54,11 @@ class OptimizerConfig:
             raise unknown_name("optimizer", self.name, ("adamw", "sgd"))
         if self.schedule not in ("cosine", "step", "constant"):
             raise unknown_name("schedule", self.schedule, ("cosine", "step", "constant"))
+        if self.lr <= 0 or min(self.weight_decay, self.momentum, self.warmup, self.clip) < 0:
+            raise InputError(
+                "expects a learning rate above 0 and weight decay, momentum, warmup and clip of at least 0, "
+                f"got {self.lr}, {self.weight_decay}, {self.momentum}, {self.warmup} and {self.clip}"
+            )
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,11 @@ class TrainingConfig:
         if min(self.epochs, self.devices) < 1:
             raise InputError(
                 f"expects epochs and devices of at least 1, got {self.epochs} and {self.devices}"
+            )
+        if not 0 <= self.seed < 2**32 or min(self.threads, self.checkpoint_every) < 0:
+            raise InputError(
+                "expects a seed from 0 to 4294967295 and threads and checkpoint_every of at least 0, "
+                f"got {self.seed}, {self.threads} and {self.checkpoint_every}"
             )
 
 
@@ -148,7 +159,10 @@ def find_recipe(name: str, dataset: str | None = None) -> tuple[str, dict[str, A
         path = Path(name)
         if not path.is_file():
             raise InputError(f"recipe file {path} does not exist")
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"recipe file {path} cannot be read as text: {error}") from error
     else:
         known = recipe_names()
         if f"{name}/{dataset}" in known:
@@ -209,7 +223,12 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
     try:
         parsed = parser.parse_object(content).as_dict()
     except ArgumentError as error:
-        raise InputError(f"recipe {name}: {str(error).strip()}") from error
+        raise InputError(f"recipe {name}: {_worded(str(error))}") from error
+    defaults = parser.get_defaults().as_dict()
+    for key in keys:
+        section, _, own = key.partition(".")
+        if parsed[section][own] is None and defaults[section][own] is not None:
+            raise InputError(f"recipe {name}: {key} expects a value, got none")
     return Recipe(
         name,
         parsed["method"],
@@ -220,10 +239,22 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
     )
 
 
+def _worded(complaint: str) -> str:
+    """jsonargparse's complaint about a value as one line: which key, what was expected, what came.
+
+    >>> _worded("Parser key \"input.crop\":\\n  Expected a <class 'tuple'>. Got value: 3")
+    'input.crop: expected a list. Got value: 3'
+    """
+    text = " ".join(complaint.split())
+    text = re.sub(r'Parser key "([\w.]+)":', r"\1:", text).replace(": Expected", ": expected")
+    text = re.sub(r"\ba <class '([\w.]+)'>", r"\1", text)
+    return re.sub(r"\b(a )?tuple\b", "a list", text)
+
+
 def _parser(method: str, encoder: str) -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--method.name", type=str)
-    parser.add_class_arguments(METHODS[method], "method", skip={"encoder", "widths"})
+    parser.add_class_arguments(METHODS[method], "method", skip={"encoder", "prompts"})
     parser.add_argument("--encoder.name", type=str)
     parser.add_function_arguments(encoders.builder(encoder), "encoder", skip={"layout", "in_channels"})
     for section, config in (

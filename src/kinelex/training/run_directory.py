@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 import yaml
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -58,22 +59,35 @@ class RunDirectory:
         """Make the directory and write its config and environment.
 
         Raises:
-            InputError: something is there already.
+            InputError: something is there already, or the directory cannot be made.
         """
         path = Path(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise InputError(
                 f"{path} exists and is not empty: pass --resume to go on with the run in it, or another --out"
             )
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"the run directory {path} cannot be made: {error.strerror}") from error
         write_atomically(path / "environment.json", json.dumps(environment(), indent=2))
         write_atomically(path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
         return cls(path)
 
     @property
     def config(self) -> dict[str, Any]:
-        """Everything the training was told, resolved."""
-        return yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+        """Everything the training was told, resolved.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        try:
+            found = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(f"{self.path / 'config.yaml'} is damaged: {_one_line(error)}") from error
+        if not isinstance(found, dict) or "method" not in found:
+            raise InputError(f"{self.path / 'config.yaml'} is not the config.yaml of a run")
+        return found
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -99,6 +113,10 @@ class RunDirectory:
             return []
         with path.open(newline="", encoding="utf-8") as file:
             return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def environment() -> dict[str, Any]:
@@ -186,7 +204,7 @@ def load_encoder(run: str | Path, untrained_seed: int | None = None) -> Skeleton
         untrained_seed: build the same architecture with fresh random weights from this seed instead.
 
     Raises:
-        InputError: the directory has no finished encoder.
+        InputError: the directory has no finished encoder, or a damaged one.
     """
     path = Path(run)
     if not (path / "encoder.json").is_file() or not (path / "encoder.safetensors").is_file():
@@ -196,6 +214,18 @@ def load_encoder(run: str | Path, untrained_seed: int | None = None) -> Skeleton
         raise InputError(
             f"{path} has no encoder.json and encoder.safetensors; {hint or 'it is no run directory'}"
         )
+    try:
+        return _load(path, untrained_seed)
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"encoder.json and encoder.safetensors in {path} are damaged or do not belong together: "
+            f"{_one_line(error)[:200]}"
+        ) from error
+
+
+def _load(path: Path, untrained_seed: int | None) -> SkeletonEncoder:
     description = json.loads((path / "encoder.json").read_text(encoding="utf-8"))
     layout = SkeletonLayout.from_yaml(description["layout"])
     options = dict(description["encoder"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
@@ -20,7 +22,7 @@ from kinelex.store import SkeletonStore, open_prompts, open_store
 from kinelex.training.callbacks import AtomicCheckpointIO, EpochCheckpoint, EpochProgress, EpochRecorder
 from kinelex.training.loader import PromptTable, SkeletonLoader
 from kinelex.training.module import MethodModule
-from kinelex.training.recipe import METHODS, Recipe, find_recipe, resolve
+from kinelex.training.recipe import METHODS, Recipe, TrainingConfig, find_recipe, resolve
 from kinelex.training.run_directory import RunDirectory, save_encoder
 from kinelex.transforms import InputPipeline
 
@@ -60,15 +62,24 @@ def train(
         name, content = find_recipe(recipe, store.meta.dataset)
         resolved = resolve(name, content, overrides)
     module = _build(resolved, store, split.train, prompts)
-    if not resume:
+    if not is_first_process():
+        run, console = RunDirectory(out), Console(quiet=True)
+    elif not resume:
         run = RunDirectory.create(out, _config(resolved, store, data, protocol, prompts))
     console.print(
         f"{resolved.method['name']} with the recipe {resolved.name}: {len(split.train)} clips of "
         f"{store.meta.dataset} ({protocol}), {resolved.training.epochs} epochs, "
-        f"modalities: {', '.join(module.method.modalities)}"
+        f"modalities: {', '.join(module.method.modalities)}",
+        markup=False,
+        soft_wrap=True,
     )
     _fit(module, resolved, run, resume, console)
     return run
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks for a training: Lightning starts the others with a LOCAL_RANK above 0."""
+    return int(os.environ.get("LOCAL_RANK", 0)) == 0
 
 
 def _config(
@@ -116,12 +127,15 @@ def _build(recipe: Recipe, store: SkeletonStore, rows: Any, prompts: str | Path 
             raise InputError(f"{prompts}: no clip of the training part has {modality} prompts")
     training = recipe.training
     L.seed_everything(training.seed, verbose=False)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     if training.threads:
         torch.set_num_threads(training.threads)
+    _check_hardware(training)
     options = dict(recipe.encoder)
     encoder = encoders.create(options.pop("name"), layout=store.layout, in_channels=store.channels, **options)
     options = dict(recipe.method)
-    method = METHODS[options.pop("name")](encoder, table.widths(), **options)
+    method = METHODS[options.pop("name")](encoder, table.shapes(), **options)
     method.fit_prompts(table.statistics(rows))
     if training.batch_size % training.devices:
         raise InputError(
@@ -138,7 +152,21 @@ def _build(recipe: Recipe, store: SkeletonStore, rows: Any, prompts: str | Path 
         prompts=table,
         world_size=training.devices,
     )
-    return MethodModule(method, InputPipeline(store.layout, recipe.input), loader, recipe)
+    pipeline = InputPipeline(store.layout, recipe.input)
+    batch = loader.batch(rows[:1])  # what does not suit the clips comes out here, before anything is written
+    pipeline(batch, pipeline.sample(batch, torch.Generator().manual_seed(0)))
+    pipeline(batch)
+    return MethodModule(method, pipeline, loader, recipe)
+
+
+def _check_hardware(training: TrainingConfig) -> None:
+    """Ask Lightning for the devices before anything is written."""
+    asked = {name: getattr(training, name) for name in ("accelerator", "devices", "precision")}
+    try:
+        L.Trainer(**asked, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    except (MisconfigurationException, ValueError) as error:
+        words = ", ".join(f"{name}={value}" for name, value in asked.items())
+        raise InputError(f"{words} cannot be used on this machine: {error}") from error
 
 
 class _Data(L.LightningDataModule):
@@ -155,8 +183,6 @@ class _Data(L.LightningDataModule):
 
 
 def _fit(module: MethodModule, recipe: Recipe, run: RunDirectory, resume: bool, console: Console) -> None:
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     training = recipe.training
     checkpoint = run.checkpoint if resume and run.checkpoint.is_file() else None
     with warnings.catch_warnings():
