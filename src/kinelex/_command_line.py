@@ -2,49 +2,92 @@
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import json
+import os
 import sys
 import traceback
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from docstring_parser import parse as parse_docstring
-from jsonargparse import ArgumentParser
 
+from kinelex import __version__
 from kinelex.errors import InputError
 
 Verb = Callable[..., None]
 
 
-def add_verb(subcommands: Any, verb: Verb) -> None:
-    """Add a function as a verb.
+class VerbParser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one message, without the usage around it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the complaint as wrong input, with where to read on.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"{message[:1].lower()}{message[1:]}; see `{self.prog} --help`")
+
+
+def verb_parser(verb: Verb) -> VerbParser:
+    """The parser of a verb, from its signature and docstring.
 
     Parameters before ``*`` become positional arguments (optional where they have a default), those after
     it options; a bool becomes a flag. Help texts come from the docstring.
+
+    >>> def prepare(dataset: str, source: Path | None = None, *, frames: int = 16): ...
+    >>> found = verb_parser(prepare).parse_intermixed_args(["ntu60", "--frames", "8", "raw"])
+    >>> found.dataset, str(found.source), found.frames
+    ('ntu60', 'raw', 8)
     """
-    doc = parse_docstring(verb.__doc__ or "")
-    texts = {p.arg_name: (p.description or "").replace("\n", " ") for p in doc.params}
-    summary = doc.short_description or ""
-    parser = ArgumentParser(description="\n\n".join(filter(None, [summary, doc.long_description])))
+    doc = parse_docstring(inspect.getdoc(verb) or "")
+    texts = {p.arg_name: (p.description or "").replace("\n", " ").replace("%", "%%") for p in doc.params}
+    about = "\n\n".join(filter(None, [doc.short_description, doc.long_description]))
+    parser = VerbParser(
+        prog=f"kinelex {verb.__name__}",
+        description=about.replace("%", "%%"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     types = typing.get_type_hints(verb)
     for name, parameter in inspect.signature(verb).parameters.items():
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
             continue
-        required = parameter.default is inspect.Parameter.empty
+        default, text = parameter.default, texts.get(name, "")
         flag = f"--{name.replace('_', '-')}"
+        convert = next(t for t in (typing.get_args(types[name]) or (types[name],)) if t is not type(None))
+        required = default is inspect.Parameter.empty
+        shown = "" if required or default is None else f" (default: {default})"
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            more = {} if required else {"nargs": "?", "default": parameter.default}
-            parser.add_argument(name, type=types[name], help=texts.get(name), **more)
-        elif types[name] is bool:
-            parser.add_argument(flag, action="store_true", help=texts.get(name))
+            more: dict[str, Any] = {} if required else {"nargs": "?", "default": default}
+            parser.add_argument(name, type=convert, help=text, **more)
+        elif convert is bool:
+            parser.add_argument(flag, action="store_true", help=text)
         elif required:
-            parser.add_argument(flag, type=types[name], required=True, help=texts.get(name))
+            parser.add_argument(flag, type=convert, required=True, help=f"{text} (required)")
         else:
-            parser.add_argument(flag, type=types[name], default=parameter.default, help=texts.get(name))
-    subcommands.add_subcommand(verb.__name__, parser, help=summary)
+            parser.add_argument(flag, type=convert, default=default, help=text + shown)
+    return parser
+
+
+def kinelex_parser(verbs: Sequence[Verb]) -> VerbParser:
+    """The parser of what stands before a verb: ``--version``, and a help that lists the verbs."""
+    rows = [(v.__name__, parse_docstring(inspect.getdoc(v) or "").short_description) for v in verbs]
+    width = max(len(name) for name, _ in rows)
+    listed = "\n".join(f"  {name:{width}}  {summary}" for name, summary in rows)
+    parser = VerbParser(
+        prog="kinelex",
+        usage="kinelex VERB ...",
+        description="Skeleton action encoders taught by vision, language and other skeleton streams.",
+        epilog=f"verbs:\n{listed}\n\nOptions of a verb: kinelex VERB --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"kinelex {__version__}")
+    return parser
 
 
 def split_overrides(verb: Verb, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -97,8 +140,25 @@ def run_verb(action: Callable[[], None]) -> int:
     return 0
 
 
+def check_writable(path: Path | None) -> None:
+    """See before the work whether the file of ``--json`` can be written afterwards; nothing is made yet.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise InputError(f"--json {path} is a directory, expects the name of a file to write")
+    there = next(p for p in (path, *path.absolute().parents) if p.exists())
+    if there != path and not there.is_dir():
+        raise InputError(f"--json {path} cannot be written: {there} is a file, expects a directory")
+    if not os.access(there, os.W_OK):
+        raise InputError(f"--json {path} cannot be written: {there} is not writable")
+
+
 def write_json(path: Path | None, content: dict[str, Any]) -> None:
-    """Write the numbers of a verb for scripts, when a path is given.
+    """Write the numbers of a verb for scripts, when a path is given; folders are made.
 
     Raises:
         InputError: the file cannot be written.
@@ -106,6 +166,7 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
     if path is None:
         return
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"--json {path} cannot be written: {error.strerror}") from error

@@ -6,10 +6,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
-
-import kinelex
-from kinelex._command_line import add_verb, run_verb, split_overrides, write_json
+from kinelex._command_line import (
+    check_writable,
+    kinelex_parser,
+    run_verb,
+    split_overrides,
+    verb_parser,
+    write_json,
+)
+from kinelex.errors import InputError, unknown_name
 
 
 def quickstart(*, out: Path = Path("quickstart"), json: Path | None = None) -> None:
@@ -133,11 +138,13 @@ def train(
         resume: go on with the run in --out where it stopped.
         json: also write the last epoch's numbers to this file.
     """
+    from kinelex.training.train import is_first_process
     from kinelex.training.train import train as train_method
 
     run = train_method(recipe, data, protocol, out, prompts, overrides, resume)
-    print(f"run directory: {run.path}")
-    write_json(json, (run.metrics() or [{}])[-1])
+    if is_first_process():
+        print(f"run directory: {run.path}")
+        write_json(json, (run.metrics() or [{}])[-1])
 
 
 def evaluate(
@@ -187,28 +194,22 @@ VERBS = (quickstart, prepare, info, prompts, train, evaluate)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of ``kinelex``; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = ArgumentParser(
-        prog="kinelex",
-        description="Skeleton action encoders taught by vision, language and other skeleton streams.",
-        version=f"kinelex {kinelex.__version__}",
-    )
-    subcommands = parser.add_subcommands(required=True, dest="verb")
-    for verb in VERBS:
-        add_verb(subcommands, verb)
 
     def action() -> None:
-        changes: list[str] = []
-        own = given
-        if given[:1] == ["train"]:
-            kept, changes = split_overrides(train, given[1:])
-            own = ["train", *kept]
-        parsed = parser.parse_args(own)
-        chosen = next(v for v in VERBS if v.__name__ == parsed.verb)
-        options = {k: v for k, v in parsed[parsed.verb].as_dict().items() if k != "config"}
-        if chosen is train:
+        if not given or given[0].startswith("-"):
+            kinelex_parser(VERBS).parse_args(given)  # --help and --version end here
+            raise InputError("expects a verb; see `kinelex --help`")
+        verbs = {verb.__name__: verb for verb in VERBS}
+        if given[0] not in verbs:
+            raise unknown_name("verb", given[0], verbs)
+        verb = verbs[given[0]]
+        kept, changes = split_overrides(verb, given[1:]) if verb is train else (given[1:], [])
+        options = vars(verb_parser(verb).parse_intermixed_args(kept))
+        check_writable(options["json"])
+        if verb is train:
             train(options.pop("recipe"), *changes, **options)
         else:
-            chosen(**options)
+            verb(**options)
 
     return run_verb(action)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kinelex.datasets import prepare
+from kinelex.datasets.prepare import NUM_ACTED
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
 from kinelex.prompts import make_prompts
@@ -18,13 +20,16 @@ from kinelex.training.train import train
 PROTOCOL = "unseen"
 
 
-def run_quickstart(out: Path, console: Console | None = None) -> dict[str, Any]:
+def run_quickstart(
+    out: Path, console: Console | None = None, clips: int = NUM_ACTED, overrides: Iterable[str] = ()
+) -> dict[str, Any]:
     """Store, prompts, C2VL with soft and with hard targets, evaluation and report.
 
     Args:
-        out: folder for everything that is made; runs of an earlier quickstart in it are kept under their
-            names only if it is empty, so use a new one.
+        out: folder for everything that is made, a new or an empty one.
         console: where to print.
+        clips: how many clips the actors play.
+        overrides: ``key=value`` changes to the recipe of both trainings.
 
     Returns:
         The numbers of the soft run in the form of ``evaluate``, those of the hard run under
@@ -45,13 +50,14 @@ def run_quickstart(out: Path, console: Console | None = None) -> dict[str, Any]:
         console.rule(title)
 
     step("store", "1 The built-in actors: a simulation, for tests and a first look")
-    console.print(str(prepare("actors", None, store)))
+    console.print(str(prepare("actors", None, store, clips=clips)))
     step("prompts", "2 Knowledge prompts: sentences computed from the joints, drawings of the pose")
     console.print(str(make_prompts(store, prompts, language="kinematic", vision="render")))
     step("train", "3 C2VL with soft targets")
-    run = train("c2vl", store, PROTOCOL, out / "run", prompts, console=console)
+    overrides = list(overrides)
+    run = train("c2vl", store, PROTOCOL, out / "run", prompts, overrides, console=console)
     step("train_hard", "4 The same with hard targets (plain InfoNCE), to compare")
-    hard = train("c2vl", store, PROTOCOL, out / "run_hard", prompts, ["alpha=0"], console=console)
+    hard = train("c2vl", store, PROTOCOL, out / "run_hard", prompts, [*overrides, "alpha=0"], console=console)
     step("evaluate", "5 Evaluation on performers and from a camera that training has not seen")
     hard_result = evaluate(hard.path, console=Console(quiet=True))
     result = evaluate(run.path, against=hard.path, console=Console(quiet=True))
@@ -60,7 +66,7 @@ def run_quickstart(out: Path, console: Console | None = None) -> dict[str, Any]:
     marks = list(seconds.items())
     result["seconds"] = {a: round(e - s, 1) for (a, s), (_, e) in zip(marks, marks[1:], strict=False)}
     result["hard_targets"] = {task: hard_result[task] for task in ("knn", "linear")}
-    console.print(f"report: {run.path / 'report.html'}", soft_wrap=True)
+    console.print(f"report: {run.path / 'report.html'}", markup=False, soft_wrap=True)
     return result
 
 

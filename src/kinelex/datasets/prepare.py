@@ -22,6 +22,7 @@ from kinelex.errors import InputError, unknown_name
 from kinelex.store import Sequence, SkeletonStoreWriter
 
 READERS: dict[str, FileReader] = {r.dataset: r for r in (nw_ucla.READER, utd_mhad.READER)}
+NUM_ACTED = 960  # clips of the built-in actors unless another number is asked for
 SKIPPED_FILE = "skipped.csv"
 _SKIPPED_HEADER = ["file", "reason", "store"]
 Update = Callable[[int, int], None]  # how many clips are done, and of how many
@@ -71,7 +72,12 @@ def dataset_names() -> tuple[str, ...]:
 
 
 def prepare(
-    dataset: str, source: Path | None, out: Path, strict: bool = False, progress: bool = True
+    dataset: str,
+    source: Path | None,
+    out: Path,
+    strict: bool = False,
+    progress: bool = True,
+    clips: int = NUM_ACTED,
 ) -> PrepareSummary:
     """Read the raw files of a data set into a skeleton store.
 
@@ -84,6 +90,7 @@ def prepare(
         out: the store to make; an existing one is replaced when the new one is whole.
         strict: stop at the first file that is no clip.
         progress: show a progress bar on stderr.
+        clips: how many clips of the built-in ``actors``; the other data sets have their own number.
 
     Raises:
         InputError: an unknown data set, no folder, a folder without clips, no file that is a clip, with
@@ -95,7 +102,7 @@ def prepare(
     skipped: list[Skipped] = []
     try:
         if dataset == "actors":
-            written = _prepare_actors(source, out, progress)
+            written = _prepare_actors(source, out, progress, clips)
         else:
             written, skipped = _prepare_files(READERS[dataset], source, out, strict, progress)
         _write_skipped(out, skipped)
@@ -146,13 +153,13 @@ def _counted(
         update(done, total)
 
 
-def _prepare_actors(source: Path | None, out: Path, progress: bool) -> int:
+def _prepare_actors(source: Path | None, out: Path, progress: bool, clips: int) -> int:
     if source is not None:
         raise InputError(f"actors are built in and read no files: leave out {source}")
     from kinelex.datasets.actors import write_actors
 
     with _progress_bar("prepare actors", progress) as update:
-        return write_actors(out, progress=update)
+        return write_actors(out, clips, progress=update)
 
 
 def _write_skipped(out: Path, skipped: list[Skipped]) -> None:

@@ -95,9 +95,10 @@ class STGCN(Encoder):
         kernel: int = 9,
         dropout: float = 0.0,
     ) -> None:
-        if kernel % 2 == 0 or min(depth) < 1:
+        if kernel % 2 == 0 or min(kernel, channels, *depth) < 1 or not 0 <= dropout < 1:
             raise InputError(
-                f"stgcn expects an odd kernel and depths of at least 1, got {kernel} and {depth}"
+                "stgcn expects an odd kernel, channels and depths of at least 1 and a dropout from 0 to 1, "
+                f"got {kernel}, {channels}, {depth} and {dropout}"
             )
         out_features = out_features or min(16 * channels, 256)
         super().__init__(layout, in_channels, out_features)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -66,7 +67,7 @@ def evaluate(
 
     Raises:
         InputError: no such task, a run of another layout than the store, a protocol the set does not
-            have, prompts made for another store, or no labels.
+            have, prompts made for another store, no labels, or no such device.
     """
     tasks = tuple(tasks)
     check_tasks(tasks)
@@ -77,6 +78,12 @@ def evaluate(
     store = open_store(_given(data, directory, "data", "--data STORE"))
     name = str(_given(protocol, directory, "protocol", "--protocol P"))
     bank = _prompts(prompts, directory, own_data=data is None or _same(data, directory.config.get("data")))
+    if bank is not None and bank.meta.store_fingerprint != store.fingerprint:
+        raise InputError(
+            f"{bank.path} was made for another store ({bank.meta.dataset}) than {store.path}: make prompts "
+            f"for this one with `kinelex prompts {store.path} --out PROMPTS ...`"
+        )
+    _check_device(device)
     encoder = load_encoder(directory.path)
     _check_layout(encoder.layout, store, directory.path)
     split = get_split(store, name)
@@ -122,7 +129,7 @@ def evaluate(
     report = write_report(directory, result, evidence, compared)
     console = console or Console()
     console.print(results_table(result))
-    console.print(f"numbers in {directory.evaluation_dir}, report in {report}", soft_wrap=True)
+    console.print(f"numbers in {directory.evaluation_dir}, report in {report}", markup=False, soft_wrap=True)
     return result
 
 
@@ -144,6 +151,14 @@ def _prompts(path: str | Path | None, run: RunDirectory, own_data: bool) -> Prom
         return open_prompts(path)
     own = run.config.get("prompts")
     return open_prompts(own) if own is not None and own_data and Path(own).is_file() else None
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"device {device!r} cannot be used on this machine: {reason}") from error
 
 
 def _check_layout(layout: Any, store: SkeletonStore, run: Path) -> None:

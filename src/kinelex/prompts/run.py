@@ -89,7 +89,8 @@ def make_prompts(
 
     Raises:
         InputError: an unknown name or a number out of range, nothing asked for, no clip with a picture,
-            or an output (or its ``.parts``) begun with other settings or for another store.
+            an output (or its ``.parts``) begun with other settings or for another store, or one that
+            cannot be written.
 
     Source: C2VL (arXiv 2405.20606), knowledge prompts; engines that need no download stand in for theirs.
     """
@@ -115,7 +116,10 @@ def make_prompts(
         engine = create(VISION, vision, context)
         count = engine.default_frames if vision_frames is None else vision_frames
         jobs.append(VisionJob(store, engine, create(IMAGE_ENCODER, image_encoder), count))
-    resumed = _work(store, out, jobs, progress)
+    try:
+        resumed = _work(store, out, jobs, progress)
+    except OSError as error:
+        raise InputError(f"{out} cannot be made: {error}") from error
     about = describe_prompts(out)
     flagged = about["modalities"].get("vision", {}).get("flagged", 0.0)
     missing = {m: a["missing"] for m, a in about["modalities"].items()}

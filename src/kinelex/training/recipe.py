@@ -242,7 +242,7 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
 def _worded(complaint: str) -> str:
     """jsonargparse's complaint about a value as one line: which key, what was expected, what came.
 
-    >>> _worded("Parser key \"input.crop\":\\n  Expected a <class 'tuple'>. Got value: 3")
+    >>> _worded('''Parser key "input.crop": Expected a <class 'tuple'>. Got value: 3''')
     'input.crop: expected a list. Got value: 3'
     """
     text = " ".join(complaint.split())
