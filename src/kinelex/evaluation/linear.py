@@ -149,6 +149,7 @@ def _model(strength: float, rows: int) -> LogisticRegression:
 def _fit(model: LogisticRegression, features: np.ndarray, labels: np.ndarray) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 300 iterations are enough for a probe
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # few clips per class
         model.fit(features, labels)
 
 
