@@ -21,16 +21,8 @@ def shared() -> Path:
     return path
 
 
-QUICK = [
-    "epochs=1",
-    "channels=2",
-    "depth=[1,1,1]",
-    "frames=16",
-    "batch_size=24",
-    "dim=8",
-    "hidden=16",
-    "accelerator=cpu",
-]
+QUICK = ("epochs=1", "channels=2", "depth=[1,1,1]", "frames=16", "batch_size=24", "dim=8", "hidden=16")
+CPU = "accelerator=cpu"
 
 
 @dataclass(frozen=True)
@@ -46,12 +38,12 @@ class Acted:
 @pytest.fixture(scope="session")
 def quick() -> list[str]:
     """Changes to a recipe that make a training of a fraction of a second."""
-    return list(QUICK)
+    return [*QUICK, CPU]
 
 
 @pytest.fixture(scope="session")
 def acted(tmp_path_factory: pytest.TempPathFactory) -> Acted:
-    """120 acted clips (``store.arrow``), language prompts that tell the actions apart
+    """120 acted clips (``actors.arrow``), language prompts that tell the actions apart
     (``prompts.arrow``), and a training of one epoch (``run``), all in one folder."""
     import numpy as np
 
@@ -60,7 +52,7 @@ def acted(tmp_path_factory: pytest.TempPathFactory) -> Acted:
     from kinelex.training.train import train
 
     folder = tmp_path_factory.mktemp("acted")
-    there = Acted(folder, folder / "store.arrow", folder / "prompts.arrow", folder / "run")
+    there = Acted(folder, folder / "actors.arrow", folder / "prompts.arrow", folder / "run")
     write_actors(there.store, clips=120)
     store = open_store(there.store)
     rng = np.random.default_rng(0)
@@ -72,5 +64,5 @@ def acted(tmp_path_factory: pytest.TempPathFactory) -> Acted:
             embeddings = centres[label] + 0.3 * rng.normal(size=(4, 8))
             texts = [f"This is {store.class_names[label]}."] * 4
             writer.add(ClipPrompts(clip, ModalityPrompts(np.arange(4), embeddings, texts)))
-    train("c2vl", there.store, "xsub", there.run, there.prompts, QUICK)
+    train("c2vl", there.store, "xsub", there.run, there.prompts, [*QUICK, CPU])
     return there
