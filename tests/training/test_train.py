@@ -145,3 +145,8 @@ def test_ctrl_c_keeps_the_run_resumable(small, tmp_path):
     assert process.returncode == 130, stderr.decode()[-2000:]
     assert b"interrupted" in stderr
     assert (out / "checkpoints" / "last.ckpt").exists()
+
+
+def test_auto_precision_is_resolved_into_the_config(small, tmp_path):
+    run = train("c2vl", small[0], "xsub", tmp_path / "run", small[1], [*SMALL, "epochs=1", "precision=auto"])
+    assert run.config["training"]["precision"] in ("bf16-mixed", "32-true")

@@ -85,6 +85,7 @@ class C2VL(nn.Module):
         views: augmentations of a clip per step. With 2 both learn from the prompts and also from each
             other, as in SLIP (Mu et al., ECCV 2022). (ours)
         view_weight: weight of the terms between the two views.
+        language_weight, vision_weight: weight of the terms with that modality. (ours)
 
     Raises:
         InputError: no modality, or an option out of range.
@@ -111,6 +112,8 @@ class C2VL(nn.Module):
         projector_norm: bool = False,
         views: int = 1,
         view_weight: float = 1.0,
+        language_weight: float = 1.0,
+        vision_weight: float = 1.0,
     ) -> None:
         super().__init__()
         if not prompts:
@@ -129,6 +132,7 @@ class C2VL(nn.Module):
         self.teacher = copy.deepcopy(self.student).requires_grad_(False).eval()
         self.modalities = tuple(prompts)
         self.views, self.view_weight = views, view_weight
+        self.modality_weight = {"language": language_weight, "vision": vision_weight}
         self.pairs: list[tuple[str, str]] = []
         for skeleton in ("skeleton", SECOND)[:views]:
             self.pairs += [p for m in self.modalities for p in ((skeleton, m), (m, skeleton))]
@@ -228,7 +232,8 @@ class C2VL(nn.Module):
         skeletons = {a, b} & {"skeleton", SECOND}
         if len(skeletons) == 2:
             return self.view_weight
-        return 1 / self.views if skeletons else 1.0
+        weight = min(self.modality_weight.get(m, 1.0) for m in (a, b))
+        return weight / self.views if skeletons else weight
 
     def _diagnose(
         self,

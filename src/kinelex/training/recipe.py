@@ -73,7 +73,8 @@ class TrainingConfig:
         placement: where clips wait: ``memory``, ``mmap`` (in the file) or ``device``.
         accelerator: ``auto``, ``cpu``, ``gpu``, ...
         devices: number of devices.
-        precision: ``32-true``, ``bf16-mixed``, ``16-mixed``, ...
+        precision: ``32-true``, ``bf16-mixed``, ``16-mixed``, ...; ``auto`` is bf16-mixed where the processor
+            computes in bf16, else 32-true.
         threads: CPU threads; 0 leaves PyTorch's choice.
         checkpoint_every: also write a checkpoint every so many steps; 0 writes one per epoch.
     """

@@ -6,6 +6,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def train(
         prompts = prompts or run.config["prompts"]
     else:
         name, content = find_recipe(recipe, store.meta.dataset)
-        resolved = resolve(name, content, overrides)
+        resolved = _with_precision(resolve(name, content, overrides))
     module = _build(resolved, store, split.train, prompts)
     if not is_first_process():
         run, console = RunDirectory(out), Console(quiet=True)
@@ -94,6 +95,20 @@ def _config(
         "prompts": None if prompts is None else str(Path(prompts).resolve()),
         **{k: v for k, v in recipe.to_dict().items() if k != "name"},
     }
+
+
+def _with_precision(recipe: Recipe) -> Recipe:
+    """Turn ``precision: auto`` into what this machine computes fast."""
+    training = recipe.training
+    if training.precision != "auto":
+        return recipe
+    on_gpu = training.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    if on_gpu:
+        has_bf16 = torch.cuda.is_bf16_supported()
+    else:
+        has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    chosen = "bf16-mixed" if has_bf16 else "32-true"
+    return replace(recipe, training=replace(training, precision=chosen))
 
 
 def _reopen(

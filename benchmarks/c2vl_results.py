@@ -1,0 +1,122 @@
+"""The C2VL table of docs/results.md: variants × seeds on one data set, mean ± standard deviation.
+
+    python benchmarks/c2vl_results.py STORE PROMPTS PROTOCOL --out runs/nw_ucla [--seeds 0,1,2] [--jobs 2]
+
+Finished runs in --out are taken as they are, so that an interrupted table goes on. Each run is what
+`kinelex train c2vl … && kinelex evaluate … --tasks knn,linear,linear_sgd` makes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+VARIANTS = {
+    "C2VL, soft targets": [],
+    "C2VL, hard targets (InfoNCE)": ["alpha=0"],
+    "language only, soft": ["modalities=[language]"],
+    "vision only, soft": ["modalities=[vision]"],
+    "intra-modal term only": ["inter=false"],
+    "inter-modal term only": ["intra=none"],
+    "random prompt per step": ["prompt=random", "segments=1"],
+    "one skeleton view": ["views=1"],
+    "two views, no prompt terms shared": ["view_weight=0"],
+}
+TASKS = ("knn", "linear", "linear_sgd")
+BASELINES = {
+    "raw_knn": "raw coordinates, nearest neighbour",
+    "raw_knn_aligned": "raw coordinates in the body's frame, nearest neighbour",
+    "untrained_knn": "untrained encoder, nearest neighbour",
+    "untrained_linear": "untrained encoder, linear probe",
+    "prompt_probe_language": "linear probe on the language prompts",
+    "prompt_probe_vision": "linear probe on the vision prompts",
+    "prompt_probe_both": "linear probe on both prompts",
+    "chance": "chance",
+}
+
+
+def run(name: str, seed: int, options: argparse.Namespace) -> dict[str, object]:
+    """Train and evaluate one variant with one seed, unless it is done."""
+    slug = "".join(c if c.isalnum() else "_" for c in name.split(" (")[0]).strip("_")
+    folder = options.out / f"{slug}_{seed}"
+    result = folder / "result.json"
+    if not result.exists():
+        command = [sys.executable, "-m", "kinelex.cli"]
+        changes = [*VARIANTS[name], f"seed={seed}", *options.changes]
+        train = [*command, "train", options.recipe, "--data", options.store, "--prompts", options.prompts]
+        train += ["--protocol", options.protocol, "--out", str(folder), *changes]
+        if (folder / "config.yaml").exists():
+            train = [*train[: -len(changes)], "--resume"]
+        evaluate = [*command, "evaluate", str(folder), "--tasks", ",".join(TASKS), "--json", str(result)]
+        env = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // options.jobs))}
+        start = time.perf_counter()
+        with (options.out / f"{slug}_{seed}.log").open("w") as log:
+            for step in (train, evaluate):
+                subprocess.run(step, env=env, stdout=log, stderr=log, check=True)
+        print(f"{name}, seed {seed}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    return json.loads(result.read_text())
+
+
+def spread(values: list[float]) -> str:
+    """Mean ± standard deviation in per cent."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{100 * statistics.mean(values):.1f} ± {100 * deviation:.1f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("store")
+    parser.add_argument("prompts")
+    parser.add_argument("protocol")
+    parser.add_argument("changes", nargs="*", help="key=value changes for all variants")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--recipe", default="c2vl")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--variants", default="", help="numbers of the variants to run, all by default")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    names = list(VARIANTS)
+    chosen = [names[int(i)] for i in options.variants.split(",")] if options.variants else names
+    seeds = [int(s) for s in options.seeds.split(",")]
+    cells = [(name, seed) for seed in seeds for name in chosen]
+    with ThreadPoolExecutor(options.jobs) as pool:
+        results = dict(zip(cells, pool.map(lambda c: run(*c, options), cells), strict=True))
+    rows = []
+    has_copies = "top1_without_copies" in results[cells[0]]["knn"]
+    for name in chosen:
+        row = {"variant": name}
+        for task in TASKS:
+            row[task] = spread([results[name, s][task]["top1"] for s in seeds])
+            if has_copies:
+                row[f"{task}, no copies"] = spread(
+                    [results[name, s][task]["top1_without_copies"] for s in seeds]
+                )
+        rows.append(row)
+    baselines = [results[cell]["baselines"] for cell in cells]
+    print("| " + " | ".join(rows[0]) + " |\n|" + "---|" * len(rows[0]))
+    for row in rows:
+        print("| " + " | ".join(row.values()) + " |")
+    print("\n| baseline | top-1 |\n|---|---|")
+    for key, label in BASELINES.items():
+        values = [b[key] for b in baselines if b.get(key) is not None]
+        if values:
+            print(f"| {label} | {spread(values) if 'untrained' in key else f'{100 * values[0]:.1f}'} |")
+    with (options.out / "table.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
