@@ -207,6 +207,12 @@ def test_a_damaged_run(refused, acted, tmp_path, name):
     assert name in refused("evaluate", tmp_path)
 
 
+def test_a_quickstart_that_cannot_begin(refused, acted):
+    assert "is not empty" in refused("quickstart", "--out", acted.run)
+    assert "is not empty" in refused("quickstart", "--out", acted.store)
+    assert "cannot be made" in refused("quickstart", "--out", acted.store / "q")
+
+
 def test_wrong_things_to_describe(refused, acted, tmp_path):
     assert "does not exist" in refused("info", tmp_path / "nix")
     assert "is no run directory" in refused("info", tmp_path)

@@ -36,12 +36,15 @@ def run_quickstart(
         ``hard_targets``, and the seconds of each step under ``seconds``.
 
     Raises:
-        InputError: ``out`` is not empty.
+        InputError: ``out`` is not empty or cannot be made.
     """
     console = console or Console()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not empty: remove it or pass another folder with --out")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out} cannot be made: {error.strerror}") from error
     store, prompts = out / "actors.arrow", out / "prompts.arrow"
     seconds: dict[str, float] = {}
 

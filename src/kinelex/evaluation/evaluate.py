@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ def evaluate(
 
     Raises:
         InputError: no such task, a run of another layout than the store, a protocol the set does not
-            have, prompts made for another store, no labels, or no such device.
+            have, prompts made for another store, no labels, no such device, or a
+            run directory that cannot be written.
     """
     tasks = tuple(tasks)
     check_tasks(tasks)
@@ -84,6 +86,8 @@ def evaluate(
             f"for this one with `kinelex prompts {store.path} --out PROMPTS ...`"
         )
     _check_device(device)
+    if not os.access(directory.path, os.W_OK):
+        raise InputError(f"{directory.path} is not writable: copy the run to where its report can be written")
     encoder = load_encoder(directory.path)
     _check_layout(encoder.layout, store, directory.path)
     split = get_split(store, name)
