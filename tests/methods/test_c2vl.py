@@ -173,7 +173,7 @@ def test_two_views_learn_from_the_prompts_and_from_each_other():
         expected += 0.5 * soft_info_nce(a["skeleton"], b["skeleton"], target)
     torch.testing.assert_close(loss, expected)
     assert "alignment/skeleton_skeleton_view" in logs
-    with pytest.raises(InputError, match="views to be 1 or 2"):
+    with pytest.raises(InputError, match="expects views to be 1 or 2"):
         make_method(views=3)
 
 

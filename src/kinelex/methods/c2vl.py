@@ -120,8 +120,10 @@ class C2VL(nn.Module):
             raise InputError("c2vl needs prompts of at least one modality: pass --prompts PROMPTS")
         if intra not in INTRA:
             raise unknown_name("intra", intra, INTRA)
-        if views not in (1, 2):
-            raise InputError(f"c2vl expects views to be 1 or 2, got {views}")
+        if views not in (1, 2) or min(dim, hidden) < 1:
+            raise InputError(
+                f"c2vl expects views to be 1 or 2, dim and hidden at least 1, got {views}, {dim} and {hidden}"
+            )
         if not (0 <= alpha <= 1 and 0 <= beta <= 1) or min(temperature, teacher_temperature) <= 0:
             raise InputError(
                 f"c2vl expects alpha and beta from 0 to 1 and temperatures above 0, got alpha={alpha}, "
@@ -196,9 +198,15 @@ class C2VL(nn.Module):
         if self.alpha > 0:
             with torch.no_grad():
                 guides = self._embed(self.teacher, x, prompts)
-        there = {m: gather(batch.present[m]) for m in self.modalities}
+        with torch.autocast(x.device.type, enabled=False):  # similarities over τ need full precision
+            return self._loss(embeddings, guides, {m: gather(batch.present[m]) for m in self.modalities})
+
+    def _loss(
+        self, embeddings: dict[str, Tensor], guides: dict[str, Tensor], there: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of the embeddings with targets from the guides' (the teacher's), and what to log."""
         logs: dict[str, Tensor] = {"alpha": torch.tensor(self.alpha)}
-        loss = x.new_zeros(())
+        loss = next(iter(embeddings.values())).new_zeros(())
         for a, b in self.pairs:
             masks = [there[m] for m in (a, b) if m in there]
             mask = torch.stack(masks).all(dim=0) if masks else None
