@@ -3,13 +3,15 @@
 PYTHON ?= python3
 WORKERS ?= 2
 VENV := .venv
+# Each quickstart gets a folder of its own, so that none overwrites another.
+OUT ?= quickstart/$(shell date +%Y-%m-%d_%H-%M-%S)
 BIN := $(VENV)/bin
 
 .PHONY: quickstart test
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/.installed-embedded
-	$(BIN)/kinelex quickstart --out quickstart
+	$(BIN)/kinelex quickstart --out $(OUT)
 
 # One thread per process: tests run in $(WORKERS) processes, and threads that wait for each other are slow.
 test: export OMP_NUM_THREADS := 1
