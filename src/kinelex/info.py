@@ -35,7 +35,11 @@ def describe(path: str | Path) -> tuple[dict[str, Any], RenderableType]:
         from kinelex.prompts import describe_prompts
 
         description = describe_prompts(path)
-        return description, _table(f"prompt store {path.name}", description)
+        modalities = description["modalities"]
+        overview = {k: v for k, v in description.items() if k != "modalities"}
+        tables = [_table(f"prompt store {path.name}", overview)]
+        tables += [_table(modality, numbers) for modality, numbers in modalities.items()]
+        return description, Group(*tables)
     from kinelex.datasets import describe_store, render_store
     from kinelex.store import open_store
 

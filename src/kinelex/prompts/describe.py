@@ -37,15 +37,15 @@ def _describe(store: PromptStore, modality: str) -> dict[str, Any]:
     present = store.present(modality)
     first = int(np.flatnonzero(present)[0])
     prompts = getattr(store.clip(store.ids[first]), modality)
-    engines = store.meta.engines[modality]
+    engines = store.meta.engines.get(modality, {})
     out: dict[str, Any] = {
         "present": int(present.sum()),
         "missing": int((~present).sum()),
         "frames": int((prompts.frames != WHOLE_CLIP).sum()),
         "whole_clip": bool((prompts.frames == WHOLE_CLIP).any()),
         "width": store.meta.widths[modality],
-        "engine": engines["engine"],
-        "encoder": engines["encoder"],
+        "engine": engines.get("engine"),
+        "encoder": engines.get("encoder"),
     }
     rows = [getattr(store.clip(store.ids[r]), modality) for r in np.flatnonzero(present)]
     if modality == "language":
