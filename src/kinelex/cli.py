@@ -79,6 +79,8 @@ def prompts(
     vision_frames: int | None = None,
     text_encoder: str = "minilm",
     image_encoder: str = "efficientnet_lite0",
+    views: str | None = None,
+    image_size: int | None = None,
     json: Path | None = None,
 ) -> None:
     """Make knowledge prompts for every clip of a store. A killed run goes on where it stopped.
@@ -93,6 +95,8 @@ def prompts(
         vision_frames: frames per clip that get an image; by default what the engine asks for.
         text_encoder: what embeds the texts: minilm.
         image_encoder: what embeds the images: efficientnet_lite0.
+        views: comma-separated sides from which render draws: front, back, left, side; front,side by default.
+        image_size: side of the square images in pixels; by default what the engine asks for.
         json: also write the numbers to this file.
     """
     from dataclasses import asdict
@@ -109,6 +113,8 @@ def prompts(
         vision_frames=vision_frames,
         text_encoder=text_encoder,
         image_encoder=image_encoder,
+        views=None if views is None else [view.strip() for view in views.split(",")],
+        image_size=image_size,
     )
     print(summary)
     write_json(json, asdict(summary))

@@ -55,7 +55,7 @@ def run_quickstart(
     step("store", "1 The built-in actors: a simulation, for tests and a first look")
     console.print(str(prepare("actors", None, store, clips=clips)))
     step("prompts", "2 Knowledge prompts: sentences computed from the joints, drawings of the pose")
-    console.print(str(make_prompts(store, prompts, language="kinematic", vision="render")))
+    console.print(str(make_prompts(store, prompts, language="kinematic", vision="render", vision_frames=2)))
     step("train", "3 C2VL with soft targets")
     overrides = list(overrides)
     run = train("c2vl", store, PROTOCOL, out / "run", prompts, overrides, console=console)

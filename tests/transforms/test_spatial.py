@@ -12,6 +12,7 @@ from kinelex.transforms import (
     InputPipeline,
     align_body,
     centre,
+    fill_empty,
     rotate,
     sample_rotation,
     sample_scale,
@@ -29,6 +30,24 @@ def clips():
     x[1, :, :, :, 1] = 0  # one person
     x[2, :, :2] = 0  # nobody in the first two frames
     return x
+
+
+def test_fill_empty_against_a_loop(clips):
+    clips[3, :, [1, 4, 5], :, 1] = 0  # lost and found, then gone
+    clips[0, :, 4:, :, 0] = 0
+    out = fill_empty(clips)
+    for n in range(len(clips)):
+        for m in range(2):
+            frames = [clips[n, :, t, :, m] for t in range(6)]
+            if not any(f.any() for f in frames):
+                assert not out[n, ..., m].any()
+                continue
+            if not frames[0].any():
+                frames = [f for f in frames if f.any()]
+            while not frames[-1].any():
+                frames.pop()
+            for t in range(6):
+                torch.testing.assert_close(out[n, :, t, :, m], frames[t % len(frames)])
 
 
 @pytest.mark.parametrize("mode", ["first", "frame", "mean"])

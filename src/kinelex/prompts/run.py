@@ -50,6 +50,12 @@ class PromptSummary:
     seconds: float
     resumed: bool
 
+    def __str__(self) -> str:
+        lacking = "".join(f", {n} without {m}" for m, n in self.missing.items() if n)
+        flagged = f", {100 * self.flagged:.1f} % of the pictures show no person" if self.flagged else ""
+        again = ", a part of it done before" if self.resumed else ""
+        return f"prompts of {self.clips} clips{lacking}{flagged} in {self.seconds:.0f} s{again}: {self.path}"
+
 
 def make_prompts(
     store_path: str | Path,

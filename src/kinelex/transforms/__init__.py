@@ -1,6 +1,6 @@
 """Batched transforms, on the device of the batch: sample parameters first, then apply them."""
 
-from kinelex.transforms.normalise import align_body, centre, rotate, scale_clip
+from kinelex.transforms.normalise import align_body, centre, fill_empty, rotate, scale_clip
 from kinelex.transforms.pipeline import InputConfig, InputParams, InputPipeline
 from kinelex.transforms.spatial import random_rotation, sample_rotation, sample_scale, scale
 from kinelex.transforms.temporal import (
@@ -24,6 +24,7 @@ __all__ = [
     "centre_crop",
     "centre_crop_resize",
     "crop_resize",
+    "fill_empty",
     "random_plan",
     "random_rotation",
     "resize_plan",

@@ -44,6 +44,34 @@ def _at(values: Tensor, frame: Tensor) -> Tensor:
     return values.gather(2, frame.view(-1, 1, 1).expand(-1, values.shape[1], 1)).squeeze(2)
 
 
+def fill_empty(x: Tensor) -> Tensor:
+    """Fill the frames after a person has left by repeating what was seen of them.
+
+    A person who is absent from the first frame is moved to the clip's start first, without the frames in
+    between in which they are absent. A person who is never there stays all zeros.
+
+    Shape:
+        - x: (N, C, T, V, M)
+        - returns: (N, C, T, V, M)
+
+    Source: the pre-normalisation of CMD (ECCV 2022), its first step.
+
+    >>> x = torch.tensor([1.0, 2.0, 0.0, 0.0, 0.0]).view(1, 1, 5, 1, 1)
+    >>> fill_empty(x).flatten().tolist()
+    [1.0, 2.0, 1.0, 2.0, 1.0]
+    """
+    there = present(x)[:, 0, :, 0]  # (N, T, M)
+    t = there.shape[1]
+    time = torch.arange(t, device=x.device).view(1, t, 1)
+    late = ~there[:, :1]  # (N, 1, M)
+    packed = (~there).to(torch.int8).argsort(dim=1, stable=True)  # frames with the person first, in order
+    order = torch.where(late, packed, time)
+    last = torch.where(there, time + 1, 0).amax(dim=1, keepdim=True)
+    count = torch.where(late, there.sum(dim=1, keepdim=True), last).clamp(min=1)
+    source = order.gather(1, (time % count).expand_as(order))  # (N, T, M)
+    return x.gather(2, source[:, None, :, None].expand_as(x))
+
+
 def centre(x: Tensor, layout: SkeletonLayout, mode: str = "first", joint: str = "spine") -> Tensor:
     """Move a joint of person 0 to the origin.
 

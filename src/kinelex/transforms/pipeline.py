@@ -36,6 +36,7 @@ class InputConfig:
         crop_minimum: shortest training crop in frames.
         test_crop: share of the clip in the test-time centre crop.
         stream: ``joint``, ``bone``, ``motion`` or ``bone_motion``.
+        fill: repeat what was seen of a person who leaves the clip early (CMD).
         centre: ``none``, ``first``, ``frame`` or ``mean``.
         align: ``none``, ``body`` or ``torso``.
         scale: ``none``, ``clip`` or ``torso``.
@@ -50,6 +51,7 @@ class InputConfig:
     crop_minimum: int = 64
     test_crop: float = 0.95
     stream: str = "joint"
+    fill: bool = False
     centre: str = "first"
     align: str = "none"
     scale: str = "none"
@@ -141,6 +143,8 @@ class InputPipeline:
             plan = resize_plan(centre_crop(batch.lengths, config.test_crop), config.frames)
         x = apply_plan(batch, plan).x
         assert x is not None
+        if config.fill:
+            x = normalise.fill_empty(x)
         x = normalise.centre(x, self.layout, config.centre)
         x = normalise.align_body(x, self.layout, config.align)
         x = normalise.scale_clip(x, self.layout, config.scale)
