@@ -26,9 +26,9 @@ VARIANTS = {
     "vision only, soft": ["modalities=[vision]"],
     "intra-modal term only": ["inter=false"],
     "inter-modal term only": ["intra=none"],
-    "random prompt per step": ["prompt=random", "segments=1"],
-    "one skeleton view": ["views=1"],
-    "two views, no prompt terms shared": ["view_weight=0"],
+    "random prompt per step": ["prompt=random"],
+    "prompts not standardised": ["standardise=false"],
+    "two skeleton views": ["views=2"],
 }
 TASKS = ("knn", "linear", "linear_sgd")
 BASELINES = {

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import yaml
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from kinelex import encoders
@@ -191,7 +191,7 @@ def save_encoder(run: Path, encoder: Encoder, config: dict[str, Any], pipeline: 
     }
     temporary = run / f".encoder.safetensors.{os.getpid()}.tmp"
     state = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
-    save_file(state, str(temporary))
+    temporary.write_bytes(save(state))  # save_file would make it readable by its owner alone
     os.replace(temporary, run / "encoder.safetensors")
     write_atomically(run / "encoder.json", json.dumps(description, indent=2))
 
