@@ -61,6 +61,20 @@ def test_stgcn_width_and_depth_are_options():
     assert small.forward_features(torch.randn(2, 3, 16, 25, 2)).shape == (2, 2, 48, 4, 25)
 
 
+def test_stgcn_of_those_present_is_the_mean_of_each_alone():
+    torch.manual_seed(0)
+    encoder = encoders.create("stgcn", layout="sbu15", channels=4, present_only=True).eval()
+    x = torch.randn(4, 3, 16, 15, 2)
+    x[1, ..., 1] = 0
+    x[2, ..., 0] = 0
+    x[3] = 0
+    features = encoder(x)
+    for i, persons in enumerate([(0, 1), (0,), (1,), (0,)]):
+        alone = torch.stack([encoder(x[i : i + 1, ..., p : p + 1])[0] for p in persons]).mean(dim=0)
+        torch.testing.assert_close(features[i], alone)
+    features.sum().backward()
+
+
 def test_stgcn_computes_the_published_values(shared):
     z = np.load(shared / "reference" / "stgcn.npz")
     state = {k.removeprefix("state/"): torch.from_numpy(z[k]) for k in z.files if k.startswith("state/")}

@@ -5,7 +5,7 @@ import pytest
 
 from kinelex.errors import InputError
 from kinelex.evaluation import chance, prompt_probe, raw_knn
-from kinelex.evaluation.raw import body_axes, first_body, raw_features, resample
+from kinelex.evaluation.raw import body_axes, first_body, mean_body, raw_features, resample
 from kinelex.skeleton import get_layout
 from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 
@@ -30,12 +30,18 @@ def test_body_axes_do_not_depend_on_the_camera():
     turn *= np.linalg.det(turn)  # a rotation, not a mirror
     here, there = body @ body_axes(body, LAYOUT).T, (body @ turn.T) @ body_axes(body @ turn.T, LAYOUT).T
     np.testing.assert_allclose(here, there, atol=1e-9)
-    spine = here[LAYOUT.index("spine")] - here[LAYOUT.index("pelvis")]
-    np.testing.assert_allclose(spine[:2], 0, atol=1e-9)
-    assert spine[2] > 0
+    trunk = here[LAYOUT.index("shoulder_center")] - here[LAYOUT.index("pelvis")]
+    np.testing.assert_allclose(trunk[:2], 0, atol=1e-9)
+    assert trunk[2] > 0
     across = here[LAYOUT.index("left_shoulder")] - here[LAYOUT.index("right_shoulder")]
     assert across[0] > 0
     np.testing.assert_allclose(across[1], 0, atol=1e-9)
+
+
+def test_mean_body_is_that_of_the_frames_that_show_the_person():
+    clip = np.zeros((5, 2, LAYOUT.num_joints, 3), np.float32)
+    clip[1, 0], clip[3, 0], clip[2, 1] = 2.0, 4.0, 9.0
+    np.testing.assert_array_equal(mean_body(clip), np.full((LAYOUT.num_joints, 3), 3.0))
 
 
 def test_first_body_skips_empty_frames_and_absent_persons():

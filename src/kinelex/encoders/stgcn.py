@@ -79,6 +79,9 @@ class STGCN(Encoder):
         depth: blocks per stage.
         kernel: frames that one temporal convolution sees, odd.
         dropout: dropout inside the temporal convolutions.
+        present_only: compute and average only the persons who are there in a clip (any coordinate not 0).
+            The published code averages absent ones in; where most clips show one person of two this is
+            nearly twice as fast. (ours)
 
     Shape:
         - x: (N, C, T, V, M)
@@ -94,6 +97,7 @@ class STGCN(Encoder):
         depth: tuple[int, int, int] = (4, 3, 3),
         kernel: int = 9,
         dropout: float = 0.0,
+        present_only: bool = False,
     ) -> None:
         if kernel % 2 == 0 or min(kernel, channels, *depth) < 1 or not 0 <= dropout < 1:
             raise InputError(
@@ -102,6 +106,7 @@ class STGCN(Encoder):
             )
         out_features = out_features or min(16 * channels, 256)
         super().__init__(layout, in_channels, out_features)
+        self.present_only = present_only
         adjacency = torch.from_numpy(distance_subsets(layout)).float()
         self.adjacency: Tensor
         self.register_buffer("adjacency", adjacency)
@@ -117,6 +122,14 @@ class STGCN(Encoder):
         self.blocks = nn.ModuleList(blocks)
         self.edge_importance = nn.ParameterList(torch.ones_like(adjacency) for _ in blocks)
 
+    def _persons(self, x: Tensor) -> Tensor:
+        """Features of single persons: (persons, V·C, T) → (persons, F, T', V)."""
+        x = self.data_bn(x).unflatten(1, (self.layout.num_joints, self.in_channels))
+        x = x.permute(0, 2, 3, 1).contiguous()  # (persons, C, T, V)
+        for block, importance in zip(self.blocks, self.edge_importance, strict=True):
+            x = block(x, self.adjacency * importance)
+        return x
+
     def forward_features(self, x: Tensor) -> Tensor:
         """Features before pooling.
 
@@ -125,15 +138,20 @@ class STGCN(Encoder):
             - returns: (N, M, F, T', V)
         """
         self.check(x)
-        n, c, t, v, m = x.shape
-        x = x.permute(0, 4, 3, 1, 2).reshape(n * m, v * c, t)
-        x = self.data_bn(x).view(n * m, v, c, t).permute(0, 2, 3, 1).contiguous()  # (N·M, C, T, V)
-        for block, importance in zip(self.blocks, self.edge_importance, strict=True):
-            x = block(x, self.adjacency * importance)
-        return x.view(n, m, *x.shape[1:])
+        persons = x.permute(0, 4, 3, 1, 2).flatten(2, 3)  # (N, M, V·C, T)
+        return self._persons(persons.flatten(0, 1)).unflatten(0, persons.shape[:2])
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.forward_features(x).mean(dim=(3, 4)).mean(dim=1)
+        if not self.present_only or x.shape[4] == 1:
+            return self.forward_features(x).mean(dim=(3, 4)).mean(dim=1)
+        self.check(x)
+        persons = x.permute(0, 4, 3, 1, 2).flatten(2, 3)  # (N, M, V·C, T)
+        there = (persons != 0).flatten(2).any(dim=2)
+        there[:, 0] |= ~there.any(dim=1)  # a clip without anybody is its first, empty person
+        features = self._persons(persons[there]).mean(dim=(2, 3))  # (persons there, F)
+        clip = there.nonzero()[:, 0]
+        total = features.new_zeros(len(x), self.num_features).index_add(0, clip, features)
+        return total / there.sum(dim=1, keepdim=True)
 
 
 @register
@@ -145,6 +163,7 @@ def stgcn(
     depth: tuple[int, int, int] = (4, 3, 3),
     kernel: int = 9,
     dropout: float = 0.0,
+    present_only: bool = False,
 ) -> STGCN:
     """ST-GCN; see :class:`STGCN` for the options."""
-    return STGCN(layout, in_channels, channels, out_features, depth, kernel, dropout)
+    return STGCN(layout, in_channels, channels, out_features, depth, kernel, dropout, present_only)
