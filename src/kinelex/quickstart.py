@@ -18,11 +18,10 @@ from kinelex.prompts import make_prompts
 from kinelex.training.train import train
 
 PROTOCOL = "unseen"
-NUM_CLIPS = 1440  # 576 to train on, 192 to test on
 
 
 def run_quickstart(
-    out: Path, console: Console | None = None, clips: int = NUM_CLIPS, overrides: Iterable[str] = ()
+    out: Path, console: Console | None = None, clips: int = NUM_ACTED, overrides: Iterable[str] = ()
 ) -> dict[str, Any]:
     """Store, prompts, C2VL with soft and with hard targets, evaluation and report.
 
