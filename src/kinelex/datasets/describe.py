@@ -80,22 +80,22 @@ def _overview(d: dict[str, Any]) -> Table:
     table.add_column(overflow="fold")
     frames, layout = d["frames"], d["layout"]
     table.add_row("data set", d["dataset"])
-    table.add_row("sequences", _grouped(d["sequences"]))
+    table.add_row("sequences", grouped(d["sequences"]))
     table.add_row("classes", str(len(d["classes"])))
     if d["unlabelled"]:
-        table.add_row("without a label", _grouped(d["unlabelled"]))
+        table.add_row("without a label", grouped(d["unlabelled"]))
     for column in ("subjects", "cameras", "setups"):
         if d[column]:
             table.add_row(column, _numbers(d[column]))
-    table.add_row("persons", ", ".join(f"{p} in {_grouped(c)} clips" for p, c in d["persons"].items()))
+    table.add_row("persons", ", ".join(f"{p} in {grouped(c)} clips" for p, c in d["persons"].items()))
     table.add_row("frames (min/median/max)", f"{frames['min']}/{frames['median']:g}/{frames['max']}")
-    table.add_row("frames in all", _grouped(frames["total"]))
+    table.add_row("frames in all", grouped(frames["total"]))
     table.add_row(
         "layout", f"{layout['name']}: {layout['joints']} joints of {layout['channels']} coordinates"
     )
     table.add_row("units", d["units"])
     if d["captions"]:
-        table.add_row("captions", _grouped(d["captions"]))
+        table.add_row("captions", grouped(d["captions"]))
     table.add_row("source", d["source"] or "not recorded")
     prepared = ", ".join(f"{key}: {value}" for key, value in d["prepared"].items())
     table.add_row("prepared", prepared or "not recorded")
@@ -110,7 +110,7 @@ def _protocols(protocols: dict[str, dict[str, int]]) -> Table:
     for part in ("train", "test"):
         table.add_column(part, justify="right")
     for name, sizes in protocols.items():
-        table.add_row(name, _grouped(sizes["train"]), _grouped(sizes["test"]))
+        table.add_row(name, grouped(sizes["train"]), grouped(sizes["test"]))
     return table
 
 
@@ -120,7 +120,7 @@ def _classes(classes: dict[str, int]) -> Table:
     table.add_column("name")
     table.add_column("clips", justify="right")
     for label, (name, clips) in enumerate(classes.items()):
-        table.add_row(str(label), name, _grouped(clips))
+        table.add_row(str(label), name, grouped(clips))
     return table
 
 
@@ -130,5 +130,6 @@ def _numbers(counts: dict[str, int]) -> str:
     return f"{len(values)} ({shown})"
 
 
-def _grouped(number: int) -> str:
+def grouped(number: int) -> str:
+    """A number with a space between thousands."""
     return f"{number:,}".replace(",", " ")

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from kinelex.datasets import nw_ucla, utd_mhad
 from kinelex.datasets._reader import FileReader, Skipped, find_files, read_files
+from kinelex.datasets.describe import grouped
 from kinelex.errors import InputError, unknown_name
 from kinelex.store import Sequence, SkeletonStoreWriter
 
@@ -54,12 +55,8 @@ class PrepareSummary:
 
     def __str__(self) -> str:
         if not self.skipped:
-            return f"{_grouped(self.written)} written"
-        return f"{_grouped(self.written)} written, {_grouped(self.skipped)} skipped: see {SKIPPED_FILE}"
-
-
-def _grouped(number: int) -> str:
-    return f"{number:,}".replace(",", " ")
+            return f"{grouped(self.written)} written"
+        return f"{grouped(self.written)} written, {grouped(self.skipped)} skipped: see {SKIPPED_FILE}"
 
 
 def dataset_names() -> tuple[str, ...]:
