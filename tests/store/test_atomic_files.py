@@ -105,8 +105,8 @@ def test_the_folder_is_made_and_a_folder_is_no_file(tmp_path: Path) -> None:
 
 
 OPENERS = [
-    (open_store, "skeleton store", "kinelex prepare"),
-    (open_prompts, "prompt store", "kinelex prompts"),
+    (open_store, "skeleton store", "kinelex prepare", 2),
+    (open_prompts, "prompt store", "kinelex prompts", 1),
 ]
 
 
@@ -117,9 +117,9 @@ def _foreign(path: Path, header: dict[str, Any] | None) -> None:
         writer.write_batch(pa.record_batch([pa.array([1], pa.int32())], schema=schema))
 
 
-@pytest.mark.parametrize(("opener", "kind", "made_by"), OPENERS)
+@pytest.mark.parametrize(("opener", "kind", "made_by", "version"), OPENERS)
 def test_what_is_no_store_says_so(
-    opener: Callable[[Path], object], kind: str, made_by: str, tmp_path: Path
+    opener: Callable[[Path], object], kind: str, made_by: str, version: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.arrow"
     with pytest.raises(InputError, match=f"does not exist; a {kind} is made by `{made_by}`"):
@@ -136,9 +136,11 @@ def test_what_is_no_store_says_so(
     _foreign(path, {"made": "by someone"})
     with pytest.raises(InputError, match=f"is a file of another program, expects a {kind}"):
         opener(path)
-    _foreign(path, {"kind": kind, "format_version": 9})
-    with pytest.raises(InputError, match=r"has format version 9, this kinelex reads version 1"):
-        opener(path)
+    for other in (version - 1, 9):
+        _foreign(path, {"kind": kind, "format_version": other})
+        words = f"has format version {other}, this kinelex reads version {version}: make it again with"
+        with pytest.raises(InputError, match=f"{words} `{made_by}`"):
+            opener(path)
 
 
 def test_one_kind_of_store_is_not_the_other(tmp_path: Path) -> None:

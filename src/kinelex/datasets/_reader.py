@@ -1,80 +1,79 @@
-"""Private machinery of the readers whose raw format is one file per clip."""
+"""What a reader of a raw format is: units of work by name, and the clips that each of them holds."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 from kinelex.errors import InputError
-from kinelex.store import Sequence, StoreMeta, check_sequence
+from kinelex.store import Sequence, StoreMeta
 
 
 @dataclass(frozen=True)
-class FileReader:
-    """A raw format of one file per clip.
+class Item:
+    """One unit of work; small, and can be pickled.
 
     Args:
-        dataset: name of the data set, for example ``nw_ucla``.
-        expected: what the folder should hold, for messages.
-        meta: what the store says about itself, given the folder.
-        find: the raw files under a folder, in the order of the store's rows.
-        parse: one clip from one file; raises InputError naming the file and what was expected.
+        path: the raw file.
+        part: which part of a file with many clips, for example (start, stop) or a line of labels.
     """
 
-    dataset: str
-    expected: str
-    meta: Callable[[Path], StoreMeta]
-    find: Callable[[Path], list[Path]]
-    parse: Callable[[Path], Sequence]
+    path: Path
+    part: Any = None
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A raw file that is no clip, and why; ``reason`` starts with the file's path."""
+    """A raw file, or an entry of one, that is no clip.
+
+    Args:
+        path: the file, with the entry where it holds many (``labels.txt:entry 12``).
+        reason: a full sentence that starts with the path.
+    """
 
     path: Path
     reason: str
 
 
-def find_files(reader: FileReader, source: Path) -> list[Path]:
-    """The raw files of a folder.
+class Reader(ABC):
+    """A raw format, bound to a source and its options. It is pickled to the worker processes.
+
+    Subclasses add keyword-only typed options with defaults; these become options of
+    :func:`kinelex.datasets.prepare` and of the command line, helped by the docstring's ``Args``.
+
+    Args:
+        source: the folder, or the file, with the raw data; the caller has seen that it is there.
 
     Raises:
-        InputError: no such folder, not a folder, or none of the files expected in it.
+        InputError: an option out of range.
     """
-    if not source.exists():
-        raise InputError(f"{source} does not exist: expects a folder with {reader.expected}")
-    if not source.is_dir():
-        raise InputError(f"{source} is a file: expects a folder with {reader.expected}")
-    files = reader.find(source)
-    if not files:
-        raise InputError(f"{source} holds no clip: expects a folder with {reader.expected}")
-    return files
 
+    dataset: ClassVar[str]  # name on the command line, for example "ntu60"
+    expected: ClassVar[str]  # what the source should hold, for messages
+    source_is_file: ClassVar[bool] = False  # whether the source may be a file
 
-def read_files(reader: FileReader, files: list[Path], meta: StoreMeta) -> Iterator[Sequence | Skipped]:
-    """Parse files one by one: a checked clip, or why the file is none."""
-    seen: dict[str, Path] = {}
-    for path in files:
-        try:
-            clip = reader.parse(path)
-            _check(clip, meta, path)
-            if clip.id in seen:
-                raise InputError(f"{path}: has the id {clip.id}, which {seen[clip.id]} already has")
-        except InputError as error:
-            yield Skipped(path, str(error))
-        else:
-            seen[clip.id] = path
-            yield clip
+    def __init__(self, source: Path) -> None:
+        self.source = source
 
+    @abstractmethod
+    def meta(self) -> StoreMeta:
+        """What the store says about itself."""
 
-def _check(clip: Sequence, meta: StoreMeta, path: Path) -> None:
-    try:
-        check_sequence(clip, meta)
-    except InputError as error:
-        raise InputError(f"{path}: {str(error).removeprefix(f'{clip.id}: ')}") from error
+    @abstractmethod
+    def items(self) -> list[Item]:
+        """The units of work, in the order of the store's rows; cheap: names, no parsing."""
+
+    @abstractmethod
+    def read(self, item: Item) -> Iterator[Sequence | Skipped]:
+        """The clips of one item, and what in it is none.
+
+        Raises:
+            InputError: the item as a whole is no clip; the message starts with its path.
+        """
 
 
 def parse_name(path: Path, pattern: re.Pattern[str], expected: str) -> dict[str, int]:

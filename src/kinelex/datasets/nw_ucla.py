@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kinelex.datasets._reader import FileReader, parse_name
+from kinelex.datasets._reader import Item, Reader, parse_name
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
 from kinelex.store import Sequence, StoreMeta
@@ -114,18 +115,26 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float)
 
 
-def _meta(source: Path) -> StoreMeta:
-    return StoreMeta(
-        dataset="nw_ucla",
-        layout=get_layout("kinect20"),
-        class_names=CLASSES,
-        source=str(source),
-        prepared={"reader": "nw_ucla"},
-    )
+class NwUclaReader(Reader):
+    """The JSON files under a folder."""
 
+    dataset = "nw_ucla"
+    expected = "the files all_sqe/aXX_sYY_eZZ_vWW.json"
 
-def _find(source: Path) -> list[Path]:
-    return sorted(source.rglob("*.json"))
+    def meta(self) -> StoreMeta:
+        """What the store says about itself."""
+        return StoreMeta(
+            dataset=self.dataset,
+            layout=get_layout("kinect20"),
+            class_names=CLASSES,
+            source=str(self.source),
+            prepared={"reader": self.dataset},
+        )
 
+    def items(self) -> list[Item]:
+        """One for every file, by path."""
+        return [Item(path) for path in sorted(self.source.rglob("*.json"))]
 
-READER = FileReader("nw_ucla", "the files all_sqe/aXX_sYY_eZZ_vWW.json", _meta, _find, read_clip)
+    def read(self, item: Item) -> Iterator[Sequence]:
+        """The clip of one file."""
+        yield read_clip(item.path)

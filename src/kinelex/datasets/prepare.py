@@ -10,19 +10,20 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.progress import TimeRemainingColumn as Remaining
 from rich.text import Text
 
-from kinelex.datasets import nw_ucla, utd_mhad
-from kinelex.datasets._reader import FileReader, Skipped, find_files, read_files
+from kinelex.datasets._checked import read_item, without_doubles
+from kinelex.datasets._reader import Item, Skipped
+from kinelex.datasets._readers import READERS, check_options, find_items, make_reader
 from kinelex.datasets.describe import grouped
 from kinelex.errors import InputError, unknown_name
 from kinelex.store import Sequence, SkeletonStoreWriter
 
-READERS: dict[str, FileReader] = {r.dataset: r for r in (nw_ucla.READER, utd_mhad.READER)}
 NUM_ACTED = 960  # clips of the built-in actors unless another number is asked for
 SKIPPED_FILE = "skipped.csv"
 _SKIPPED_HEADER = ["file", "reason", "store"]
@@ -62,8 +63,8 @@ class PrepareSummary:
 def dataset_names() -> tuple[str, ...]:
     """Names of the data sets that :func:`prepare` knows.
 
-    >>> dataset_names()
-    ('actors', 'nw_ucla', 'utd_mhad')
+    >>> dataset_names()[:3]
+    ('actors', 'ctrgcn_npz', 'folder')
     """
     return tuple(sorted(["actors", *READERS]))
 
@@ -75,6 +76,7 @@ def prepare(
     strict: bool = False,
     progress: bool = True,
     clips: int = NUM_ACTED,
+    **options: Any,
 ) -> PrepareSummary:
     """Read the raw files of a data set into a skeleton store.
 
@@ -99,9 +101,10 @@ def prepare(
     skipped: list[Skipped] = []
     try:
         if dataset == "actors":
+            check_options(dataset, options, ["clips"])
             written = _prepare_actors(source, out, progress, clips)
         else:
-            written, skipped = _prepare_files(READERS[dataset], source, out, strict, progress)
+            written, skipped = _prepare_files(dataset, source, options, out, strict, progress)
         _write_skipped(out, skipped)
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error}") from error
@@ -109,20 +112,18 @@ def prepare(
 
 
 def _prepare_files(
-    reader: FileReader, source: Path | None, out: Path, strict: bool, progress: bool
+    dataset: str, source: Path | None, options: dict[str, Any], out: Path, strict: bool, progress: bool
 ) -> tuple[int, list[Skipped]]:
-    if source is None:
-        raise InputError(f"{reader.dataset} needs its raw files: expects a folder with {reader.expected}")
-    source = Path(source)
-    files, meta = find_files(reader, source), reader.meta(source)
+    reader = make_reader(dataset, source, options)
+    items, meta = find_items(reader), reader.meta()
     skipped: list[Skipped] = []
-    with _progress_bar(f"prepare {reader.dataset}", progress) as update:
-        results = _counted(read_files(reader, files, meta), len(files), update)
-        clips = _clips(results, skipped, strict)
+    with _progress_bar(f"prepare {dataset}", progress) as update:
+        results = (result for item in _counted(items, update) for result in read_item(reader, meta, item))
+        clips = _clips(without_doubles(results), skipped, strict)
         first = next(clips, None)  # no file is begun before there is a clip for it
         if first is None:
             raise InputError(
-                f"none of the {len(files)} files in {source} is a clip, nothing was written; "
+                f"none of the {len(items)} files in {source} is a clip, nothing was written; "
                 f"the first: {skipped[0].reason}"
             )
         with SkeletonStoreWriter(out, meta) as writer:
@@ -142,12 +143,10 @@ def _clips(results: Iterable[Sequence | Skipped], skipped: list[Skipped], strict
             skipped.append(result)
 
 
-def _counted(
-    results: Iterable[Sequence | Skipped], total: int, update: Update
-) -> Iterator[Sequence | Skipped]:
-    for done, result in enumerate(results, start=1):
-        yield result
-        update(done, total)
+def _counted(items: list[Item], update: Update) -> Iterator[Item]:
+    for done, item in enumerate(items, start=1):
+        yield item
+        update(done, len(items))
 
 
 def _prepare_actors(source: Path | None, out: Path, progress: bool, clips: int) -> int:

@@ -9,11 +9,12 @@ Source: Chen, Jafari, Kehtarnavaz: UTD-MHAD, ICIP 2015.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from kinelex.datasets._reader import FileReader, parse_name
+from kinelex.datasets._reader import Item, Reader, parse_name
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
 from kinelex.store import Sequence, StoreMeta
@@ -97,18 +98,27 @@ def _load(path: Path) -> np.ndarray:
     return content["d_skel"]
 
 
-def _meta(source: Path) -> StoreMeta:
-    return StoreMeta(
-        dataset="utd_mhad",
-        layout=get_layout("kinect20"),
-        class_names=CLASSES,
-        source=str(source),
-        prepared={"reader": "utd_mhad", "joint_order": "utd20 to kinect20"},
-    )
+class UtdMhadReader(Reader):
+    """The skeleton files under a folder; the .mat files of other modalities are left alone."""
 
+    dataset = "utd_mhad"
+    expected = "the files Skeleton/aX_sY_tZ_skeleton.mat"
 
-def _find(source: Path) -> list[Path]:
-    return sorted(p for p in source.rglob("*.mat") if not p.name.endswith(_OTHER_MODALITIES))
+    def meta(self) -> StoreMeta:
+        """What the store says about itself."""
+        return StoreMeta(
+            dataset=self.dataset,
+            layout=get_layout("kinect20"),
+            class_names=CLASSES,
+            source=str(self.source),
+            prepared={"reader": self.dataset, "joint_order": "utd20 to kinect20"},
+        )
 
+    def items(self) -> list[Item]:
+        """One for every file, by path."""
+        files = sorted(self.source.rglob("*.mat"))
+        return [Item(path) for path in files if not path.name.endswith(_OTHER_MODALITIES)]
 
-READER = FileReader("utd_mhad", "the files Skeleton/aX_sY_tZ_skeleton.mat", _meta, _find, read_clip)
+    def read(self, item: Item) -> Iterator[Sequence]:
+        """The clip of one file."""
+        yield read_clip(item.path)

@@ -1,5 +1,7 @@
 """The two files on disk: the skeleton store and the prompt store."""
 
+from kinelex.store._sequence import Sequence, StoreMeta, check_sequence
+from kinelex.store._skeleton_writer import SkeletonStoreWriter
 from kinelex.store.prompt_store import (
     WHOLE_CLIP,
     ClipPrompts,
@@ -10,14 +12,7 @@ from kinelex.store.prompt_store import (
     PromptStoreWriter,
     open_prompts,
 )
-from kinelex.store.skeleton_store import (
-    Sequence,
-    SkeletonStore,
-    SkeletonStoreWriter,
-    StoreMeta,
-    check_sequence,
-    open_store,
-)
+from kinelex.store.skeleton_store import SkeletonStore, open_store
 
 __all__ = [
     "WHOLE_CLIP",

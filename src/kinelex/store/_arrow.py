@@ -21,11 +21,13 @@ def schema_with_header(fields: list[pa.Field], header: dict[str, Any]) -> pa.Sch
     return pa.schema(fields, metadata={_HEADER: json.dumps(header).encode()})
 
 
-def open_arrow(path: Path, kind: str, made_by: str) -> tuple[pa.ipc.RecordBatchFileReader, dict[str, Any]]:
+def open_arrow(
+    path: Path, kind: str, made_by: str, version: int
+) -> tuple[pa.ipc.RecordBatchFileReader, dict[str, Any]]:
     """Memory-map an Arrow IPC file and return its reader and header.
 
     Raises:
-        InputError: no such file, not an Arrow file, or a file of another kind.
+        InputError: no such file, not an Arrow file, a file of another kind or of another version.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist; a {kind} is made by `{made_by}`")
@@ -39,10 +41,10 @@ def open_arrow(path: Path, kind: str, made_by: str) -> tuple[pa.ipc.RecordBatchF
     if header.get("kind") != kind:
         found = header.get("kind", "file of another program")
         raise InputError(f"{path} is a {found}, expects a {kind}, made by `{made_by}`")
-    if header.get("format_version") != 1:
+    if header.get("format_version") != version:
         raise InputError(
-            f"{path} has format version {header.get('format_version')}, this kinelex reads version 1: "
-            f"make it again with `{made_by}`"
+            f"{path} has format version {header.get('format_version')}, this kinelex reads version "
+            f"{version}: make it again with `{made_by}`"
         )
     return reader, header
 

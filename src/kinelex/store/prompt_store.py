@@ -16,6 +16,7 @@ from kinelex.store._arrow import AtomicArrowWriter, open_arrow, schema_with_head
 
 KIND = "prompt store"
 MADE_BY = "kinelex prompts"
+FORMAT_VERSION = 1
 MODALITIES = ("language", "vision")
 WHOLE_CLIP = -1  # frame index of a prompt that describes the whole clip
 _ROWS_PER_BATCH = 256
@@ -90,7 +91,7 @@ class PromptStoreWriter:
 
     def __init__(self, path: str | Path, meta: PromptMeta) -> None:
         self.meta = meta
-        header = {**asdict(meta), "kind": KIND, "format_version": 1}
+        header = {**asdict(meta), "kind": KIND, "format_version": FORMAT_VERSION}
         fields = [pa.field("id", pa.utf8())]
         for m in meta.widths:
             fields += [
@@ -172,7 +173,7 @@ class PromptStore:
 
     def __post_init__(self) -> None:
         self.path = Path(self.path)
-        reader, header = open_arrow(self.path, KIND, MADE_BY)
+        reader, header = open_arrow(self.path, KIND, MADE_BY, FORMAT_VERSION)
         self.meta = PromptMeta(
             header["dataset"], header["store_fingerprint"], header["engines"], header["widths"]
         )

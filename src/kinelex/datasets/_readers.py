@@ -1,0 +1,111 @@
+"""The registry of readers by name; a reader's module is imported when it is asked for."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from docstring_parser import parse as parse_docstring
+
+from kinelex.datasets._reader import Item, Reader
+from kinelex.errors import InputError, unknown_name
+
+READERS = {
+    "nw_ucla": "nw_ucla:NwUclaReader",
+    "utd_mhad": "utd_mhad:UtdMhadReader",
+    "ntu60": "ntu:NtuReader60",
+    "ntu120": "ntu:NtuReader120",
+    "pku1": "pku:Pku1Reader",
+    "pku2": "pku:Pku2Reader",
+    "sysu": "sysu:SysuReader",
+    "sbu": "sbu:SbuReader",
+    "pyskl": "pyskl:PysklReader",
+    "ctrgcn_npz": "ctrgcn_npz:CtrgcnNpzReader",
+    "npy": "npy:NpyReader",
+    "folder": "folder:FolderReader",
+}
+
+
+def reader_class(dataset: str) -> type[Reader]:
+    """The reader of a data set.
+
+    Raises:
+        InputError: no such data set.
+
+    >>> reader_class("nw_ucla").expected
+    'the files all_sqe/aXX_sYY_eZZ_vWW.json'
+    """
+    if dataset not in READERS:
+        raise unknown_name("data set", dataset, READERS)
+    module, name = READERS[dataset].split(":")
+    return getattr(import_module(f"kinelex.datasets.{module}"), name)
+
+
+def reader_options(reader: type[Reader]) -> dict[str, tuple[type, Any, str]]:
+    """The options of a reader: type, default and description of each, from its signature and docstring.
+
+    >>> reader_options(reader_class("nw_ucla"))
+    {}
+    """
+    doc = parse_docstring(inspect.getdoc(reader) or "")
+    texts = {p.arg_name: (p.description or "").replace("\n", " ") for p in doc.params}
+    types = typing.get_type_hints(reader.__init__)
+    found = {}
+    for name, parameter in inspect.signature(reader.__init__).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            members = typing.get_args(types[name]) or (types[name],)
+            convert = next(t for t in members if t is not type(None))
+            found[name] = (convert, parameter.default, texts.get(name, ""))
+    return found
+
+
+def make_reader(dataset: str, source: Path | None, options: dict[str, Any]) -> Reader:
+    """The reader of a data set, bound to its source.
+
+    Raises:
+        InputError: no such data set, no or the wrong kind of source, an option that it does not have, or
+            one out of range.
+    """
+    reader = reader_class(dataset)
+    check_options(dataset, options, reader_options(reader))
+    kind = "" if reader.source_is_file else "a folder with "
+    if source is None:
+        raise InputError(f"{dataset} needs its raw files: expects {kind}{reader.expected}")
+    source = Path(source)
+    if not source.exists():
+        raise InputError(f"{source} does not exist: expects {kind}{reader.expected}")
+    if not source.is_dir() and not reader.source_is_file:
+        raise InputError(f"{source} is a file: expects {kind}{reader.expected}")
+    return reader(source, **options)
+
+
+def check_options(dataset: str, given: typing.Iterable[str], known: typing.Collection[str]) -> None:
+    """Refuse options that a data set does not have.
+
+    Raises:
+        InputError: naming the options that it has.
+
+    >>> check_options("nw_ucla", ["denoise"], [])
+    Traceback (most recent call last):
+    kinelex.errors.InputError: nw_ucla has no option 'denoise'; it has none
+    """
+    for name in given:
+        if name not in known:
+            listed = ", ".join(sorted(known)) or "none"
+            raise InputError(f"{dataset} has no option {name!r}; it has {listed}")
+
+
+def find_items(reader: Reader) -> list[Item]:
+    """The units of work of a source.
+
+    Raises:
+        InputError: there are none.
+    """
+    items = reader.items()
+    if not items:
+        kind = "" if reader.source_is_file else "a folder with "
+        raise InputError(f"{reader.source} holds no clip: expects {kind}{reader.expected}")
+    return items
