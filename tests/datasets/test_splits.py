@@ -10,13 +10,20 @@ from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
 from kinelex.store import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 
+BODY = np.ones((2, 1, 20, 3))
+
 
 def make_store(folder: Path, dataset: str, rows: list[tuple[int | None, int | None]]) -> SkeletonStore:
     """A store with one clip per (subject, camera)."""
-    path = folder / f"{dataset}.arrow"
-    with SkeletonStoreWriter(path, StoreMeta(dataset, get_layout("kinect20"), ("wave",))) as writer:
-        for i, (subject, camera) in enumerate(rows):
-            writer.add(Sequence(f"c{i}", np.ones((2, 1, 20, 3)), 0, subject, camera))
+    clips = [Sequence(f"c{i}", BODY, 0, subject, camera) for i, (subject, camera) in enumerate(rows)]
+    return store_of(folder / f"{dataset}.arrow", dataset, clips)
+
+
+def store_of(path: Path, dataset: str, clips: list[Sequence]) -> SkeletonStore:
+    """A store of given clips, with the classes a, b and c."""
+    with SkeletonStoreWriter(path, StoreMeta(dataset, get_layout("kinect20"), ("a", "b", "c"))) as writer:
+        for clip in clips:
+            writer.add(clip)
     return open_store(path)
 
 
@@ -77,6 +84,8 @@ def test_folds_have_similar_sizes(actors: SkeletonStore) -> None:
         ("xsub:fold0of5", "expects at least 2 folds, counted from 1"),
         ("xsub:fold6of5", "expects at least 2 folds, counted from 1"),
         ("xsub:fold1of1", "expects at least 2 folds, counted from 1"),
+        ("xsub:few-some:0.1:0", "is written PROTOCOL:few-balanced:RATIO:SEED"),
+        ("xsub:few-random:0.1:0:fold1of2", "a fold of a protocol's training part is written"),
         ("xsub:fold1of7", "needs 7 subjects, the training part of xsub has 6: ask for at most 6 folds"),
     ],
 )
@@ -87,7 +96,7 @@ def test_unknown_protocols_and_folds(name: str, message: str, actors: SkeletonSt
 
 def test_a_store_that_lacks_a_part_says_which(tmp_path: Path) -> None:
     store = make_store(tmp_path, "nw_ucla", [(1, 1), (2, 2)])
-    assert split_sizes(store) == {"xview": (2, 0)}
+    assert split_sizes(store) == {"xview": (2, 0), "loso:1": (1, 1), "loso:2": (1, 1)}
     with pytest.raises(InputError, match=r"no clip for the test part of xview \(camera 3\)"):
         get_split(store, "xview")
     with pytest.raises(InputError, match=r"no clip for the test part of xview"):
@@ -115,10 +124,11 @@ def test_a_data_set_without_protocols(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dataset", "protocol", "sizes"), [("nw_ucla", "xview", (1020, 464)), ("utd_mhad", "xsub", (431, 430))]
+    ("dataset", "protocol", "sizes", "subjects"),
+    [("nw_ucla", "xview", (1020, 464), 10), ("utd_mhad", "xsub", (431, 430), 8)],
 )
 def test_real_data_sets_have_the_published_sizes(
-    dataset: str, protocol: str, sizes: tuple[int, int], shared: Path, tmp_path: Path
+    dataset: str, protocol: str, sizes: tuple[int, int], subjects: int, shared: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "s.arrow"
     prepare(dataset, shared / "data" / dataset, out, progress=False)
@@ -129,3 +139,147 @@ def test_real_data_sets_have_the_published_sizes(
     fold = get_split(store, f"{protocol}:fold1of4")
     assert set(fold.train) | set(fold.test) == set(split.train)
     assert not set(store.subjects[fold.train]) & set(store.subjects[fold.test])
+    losos = [name for name in protocol_names(store) if name.startswith("loso:")]
+    assert losos == [f"loso:{k}" for k in range(1, subjects + 1)]
+    assert sum(test for name, (_, test) in split_sizes(store).items() if name in losos) == len(store)
+
+
+def test_tags_of_the_files_are_protocols(tmp_path: Path) -> None:
+    tags = [("xsub:train", "xset:test"), ("xsub:test",), (), ("xset:train", "xset:val", "odd")]
+    clips = [Sequence(f"c{i}", BODY, 0, subject=1, splits=t) for i, t in enumerate(tags)]
+    store = store_of(tmp_path / "s.arrow", "mine", clips)
+    assert protocol_names(store) == ("xset", "xsub")
+    assert split_sizes(store) == {"xset": (1, 1), "xsub": (1, 1)}
+    split = get_split(store, "xset")
+    assert (split.train.tolist(), split.test.tolist()) == ([3], [0])
+    with pytest.raises(InputError, match="unknown protocol of mine 'xsu': did you mean 'xsub'.*random:0.8"):
+        get_split(store, "xsu")
+
+
+def test_tags_win_over_the_rule_of_that_name(tmp_path: Path) -> None:
+    clips = [Sequence("a", BODY, 0, camera=3, splits=("xview:train",)), Sequence("b", BODY, 0, camera=1)]
+    store = store_of(tmp_path / "s.arrow", "nw_ucla", clips)
+    assert split_sizes(store) == {"xview": (1, 0)}
+    with pytest.raises(InputError, match="has no clip for the test part of xview: prepare"):
+        get_split(store, "xview")
+
+
+def test_a_clip_in_both_parts_is_an_error(tmp_path: Path) -> None:
+    clips = [Sequence("a", BODY, 0, splits=("cv:train", "cv:test")), Sequence("b", BODY, 0)]
+    store = store_of(tmp_path / "s.arrow", "mine", clips)
+    with pytest.raises(InputError, match="1 clips are in both parts of cv, the first is a"):
+        get_split(store, "cv")
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> list[Sequence]:
+    """40 clips of class a, 11 of b, 1 of c, 5 without a label."""
+    labels = [0] * 40 + [1] * 11 + [2] + [None] * 5
+    return [Sequence(f"clip{i}", BODY, label, subject=i % 4 + 1) for i, label in enumerate(labels)]
+
+
+def ids_of(store: SkeletonStore, rows: np.ndarray) -> set[str]:
+    return {store.ids[row] for row in rows}
+
+
+def test_random_is_stratified_and_depends_on_ids_and_seed_alone(many: list[Sequence], tmp_path: Path) -> None:
+    store = store_of(tmp_path / "s.arrow", "mine", many)
+    turned = store_of(tmp_path / "t.arrow", "mine", many[::-1])
+    split, other = get_split(store, "random:0.8:3"), get_split(turned, "random:0.8:3")
+    assert ids_of(store, split.train) == ids_of(turned, other.train)
+    assert ids_of(store, split.test) == ids_of(turned, other.test)
+    assert sorted([*split.train, *split.test]) == list(range(len(store)))
+    train = [int((store.labels[split.train] == label).sum()) for label in (0, 1, 2, -1)]
+    assert train == [32, 9, 1, 4]
+    assert ids_of(store, get_split(store, "random:0.8:4").train) != ids_of(store, split.train)
+    small = get_split(store, "random:0.01:0")  # one of every class trains at least, one tests
+    assert [int((store.labels[small.train] == label).sum()) for label in (0, 1, 2, -1)] == [1, 1, 1, 1]
+    large = get_split(store, "random:0.99:0")
+    assert [int((store.labels[large.test] == label).sum()) for label in (0, 1, 2, -1)] == [1, 1, 0, 1]
+    fold = get_split(store, "random:0.8:3:fold2of4")
+    assert set(fold.train) | set(fold.test) == set(split.train)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("random", "is written random:RATIO:SEED"),
+        ("random:0.8", "is written random:RATIO:SEED"),
+        ("random:0.8:1:2", "is written random:RATIO:SEED"),
+        ("random:1:0", "expects a share above 0 and below 1, such as 0.1, got '1'"),
+        ("random:nan:0", "expects a share above 0"),
+        ("random:most:0", "expects a share above 0"),
+        ("random:0.5:-1", "expects a whole number as the seed, got '-1'"),
+        ("loso", "has several subjects: take loso:1 or another of its subjects 1, 2, 3, 4"),
+        ("loso:7", "has no subject '7': take loso:1 or another of its subjects 1, 2, 3, 4"),
+        ("xview", "the data set mine has no protocols.*: take random:0.8:SEED, loso:SUBJECT or file:PATH"),
+    ],
+)
+def test_generated_protocols_written_wrongly(
+    name: str, message: str, many: list[Sequence], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        get_split(store_of(tmp_path / "s.arrow", "mine", many), name)
+
+
+def test_loso(tmp_path: Path) -> None:
+    store = make_store(tmp_path, "mine", [(1, 1), (7, 3), (None, 3), (7, 1), (2, 1)])
+    split = get_split(store, "loso:7")
+    assert (split.train.tolist(), split.test.tolist()) == ([0, 4], [1, 3])
+    alone = store_of(tmp_path / "a.arrow", "nw_ucla", [Sequence("a", BODY, 0, subject=3, camera=1)])
+    assert protocol_names(alone) == ("xview",)
+    with pytest.raises(InputError, match="knows 1 subjects, 'loso:3' needs two or more"):
+        get_split(alone, "loso:3")
+
+
+GOOD = {
+    "s.json": '{"test": ["c3"], "train": ["c2", "c0"]}',
+    "s.yaml": "train: [c0, c2]\ntest:\n- c3\n",
+    "s.csv": "id,part\nc2,train\n\nc3,test\nc0, train\n",
+    "no head.CSV": "c0,train\nc3,test\nc2,train\n",
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_split_of_the_users_own(name: str, actors: SkeletonStore, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(GOOD[name])
+    split = get_split(actors, f"file:{path}")
+    assert (split.train.tolist(), split.test.tolist()) == ([0, 2], [3])
+    few = get_split(actors, f"file:{path}:few-random:0.5:0")
+    assert (len(few.train), few.test.tolist()) == (1, [3])
+    assert (get_split(actors, f"file:{path}:few-random:0.5:0").train == few.train).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("s.json", None, "does not exist, expects a JSON or YAML file"),
+        ("s.txt", "c0", "the name ends in '.txt', expects a JSON or YAML file"),
+        ("s.json", "{", "does not parse"),
+        ("s.yaml", "a: [", "does not parse"),
+        ("s.json", "[]", "expects the keys 'train' and 'test', got list"),
+        (
+            "s.json",
+            '{"train": ["c0"], "val": ["c1"]}',
+            "expects the keys 'train' and 'test', got 'train', 'val'",
+        ),
+        ("s.json", '{"train": "c0", "test": ["c1"]}', "expects a list of ids under 'train', got str"),
+        ("s.yaml", "{train: [001], test: [c1]}", "the id 1 under 'train' is no text: put it in quotes"),
+        ("s.json", '{"train": ["c0"], "test": []}', "no clip is in the test part"),
+        ("s.json", '{"train": ["c0", "x"], "test": ["c1"]}', "1 of 2 ids are not in .*, the first is 'x'"),
+        ("s.json", '{"train": ["c0", "c0"], "test": ["c1"]}', "the id 'c0' stands there twice"),
+        ("s.json", '{"train": ["c0", "c1"], "test": ["c1"]}', "1 clips are in both parts, the first is 'c1'"),
+        ("s.csv", "id,part\nc0,train\nc1,validation", "line 3: expects an id and train or test"),
+        ("s.csv", "c0,train,1\n", "line 1: expects an id and train or test, got 'c0,train,1'"),
+        ("s.csv", "", "no clip is in the train part"),
+    ],
+)
+def test_files_that_are_no_split(
+    name: str, text: str | None, message: str, actors: SkeletonStore, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        get_split(actors, f"file:{path}")

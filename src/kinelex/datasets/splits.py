@@ -1,25 +1,27 @@
-"""Protocols: which clips of a data set train and which test, and folds of the training part.
+"""Protocols: which clips of a data set train and which test, their folds and their few-label subsets.
 
 The published rules are data, one file per data set in ``protocols/``. A fold such as
 ``xview:fold1of5`` splits the *training part* of a protocol by whole subjects, so that settings can be
-chosen without ever looking at the test part.
+chosen without ever looking at the test part. A few-label subset such as ``xview:few-balanced:0.05:0``
+leaves labels to a small share of the training part.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
-from typing import Any
 
 import numpy as np
-import yaml
 
-from kinelex.errors import InputError, unknown_name
+from kinelex.datasets import _split_files
+from kinelex.datasets._drawn import few_labels, loso_parts, random_parts, read_ratio, read_seed
+from kinelex.datasets._published import ANY_STORE, Parts, published_names, published_parts, rule_in_words
+from kinelex.errors import InputError
 from kinelex.store import SkeletonStore
 
-_FOLD = re.compile(r"(?P<protocol>[^:]+):fold(?P<fold>\d+)of(?P<folds>\d+)")
+_FOLD = re.compile(r"(?P<protocol>.+):fold(?P<fold>\d+)of(?P<folds>\d+)")
+_FEW = re.compile(r"(?P<protocol>.+):few-(?P<kind>random|balanced):(?P<ratio>[^:]+):(?P<seed>[^:]+)")
+_GENERATED = {"random": random_parts, "loso": loso_parts, "file": _split_files.file_parts}
 
 
 @dataclass(frozen=True)
@@ -44,24 +46,37 @@ class Split:
 def protocol_names(store: SkeletonStore) -> tuple[str, ...]:
     """Names of the protocols that a store's data set has; none for a data set without published ones.
 
-    >>> from kinelex.datasets.splits import _rules
-    >>> tuple(_rules("actors"))
+    Those that every store has (``random:0.8:SEED``, ``loso:SUBJECT``, ``file:PATH``) are not listed,
+    unless leaving one subject out is a published protocol of the data set.
+
+    >>> from kinelex.datasets._published import rules_of
+    >>> tuple(rules_of("actors"))
     ('xsub', 'xview', 'unseen')
     """
-    return tuple(_rules(store.meta.dataset))
+    return published_names(store)
 
 
 def get_split(store: SkeletonStore, name: str) -> Split:
-    """The training and test rows of a protocol, or of a fold of its training part.
+    """The training and test rows of a protocol, of a fold of its training part, or with few labels.
 
     Args:
         store: the skeleton store.
-        name: a name of :func:`protocol_names`, or ``PROTOCOL:foldKofN`` for fold K of N of the
-            protocol's training part: the subjects are dealt to N groups, and group K tests.
+        name: one of
+
+            - a name of :func:`protocol_names`,
+            - ``random:RATIO:SEED``: that share of every class trains,
+            - ``loso:SUBJECT``: that subject tests, all others train,
+            - ``file:PATH``: the user's own split by ids, a JSON, YAML or CSV file,
+            - ``PROTOCOL:foldKofN``: fold K of N of a protocol's training part: the subjects are dealt to
+              N groups, and group K tests,
+            - ``PROTOCOL:few-random:RATIO:SEED`` and ``PROTOCOL:few-balanced:RATIO:SEED``: of the training
+              part, or of that of a fold, a share of the labelled clips over all or per class. The clips
+              are drawn once and kept as a file of ids in ``<store name>.subsets`` beside the store.
 
     Raises:
-        InputError: the data set has no such protocol, a part of it is empty in this store, the fold is
-            written wrongly, or the training part has fewer subjects than folds.
+        InputError: the data set has no such protocol, a part of it is empty in this store, the name is
+            written wrongly, the training part has fewer subjects than folds, or a file of ids does not
+            fit the store.
 
     >>> import tempfile, numpy as np
     >>> from pathlib import Path
@@ -75,77 +90,64 @@ def get_split(store: SkeletonStore, name: str) -> Split:
     Split(name='xsub', train=array([0, 2]), test=array([1, 3]))
     >>> get_split(open_store(path), "xsub:fold1of2")
     Split(name='xsub:fold1of2', train=array([2]), test=array([0]))
+    >>> get_split(open_store(path), "loso:2")
+    Split(name='loso:2', train=array([0, 2, 3]), test=array([1]))
     """
-    if ":" not in name:
-        return _checked(_published(store, name), store)
-    match = _FOLD.fullmatch(name)
-    if match is None:
-        raise InputError(
-            f"unknown protocol {name!r}: a fold of a protocol's training part is written "
-            "PROTOCOL:foldKofN, for example xview:fold1of5"
-        )
-    base = _checked(_published(store, match["protocol"]), store)
-    return _fold(store, base, name, int(match["fold"]), int(match["folds"]))
+    few, fold = _FEW.fullmatch(name), _FOLD.fullmatch(name)
+    if few is not None:
+        if _FEW.fullmatch(few["protocol"]):
+            raise _unknown_form(name)
+        base = get_split(store, few["protocol"])
+        return Split(name, _few(store, base, name, few), base.test)
+    if fold is not None:
+        base = _whole(store, fold["protocol"], name)
+        return _fold(store, base, name, int(fold["fold"]), int(fold["folds"]))
+    return _whole(store, name, name)
 
 
 def split_sizes(store: SkeletonStore) -> dict[str, tuple[int, int]]:
     """Number of training and test clips of every protocol; 0 where the store has none of them."""
-    splits = [_published(store, name) for name in protocol_names(store)]
-    return {split.name: (len(split.train), len(split.test)) for split in splits}
+    parts = {name: _parts(store, name) for name in protocol_names(store)}
+    return {name: (len(train), len(test)) for name, (train, test) in parts.items()}
 
 
-@lru_cache
-def _rules(dataset: str) -> dict[str, dict[str, dict[str, Any]]]:
-    file = resources.files("kinelex.datasets").joinpath("protocols", f"{dataset}.yaml")
-    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+def _parts(store: SkeletonStore, name: str) -> Parts:
+    generate = _GENERATED.get(name.partition(":")[0], published_parts)
+    return generate(store, name)
 
 
-def _published(store: SkeletonStore, name: str) -> Split:
-    rules = _rules(store.meta.dataset)
-    if not rules:
-        raise InputError(f"the data set {store.meta.dataset} has no protocols, so not {name!r} either")
-    if name not in rules:
-        raise unknown_name(f"protocol of {store.meta.dataset}", name, rules)
-    parts = [np.flatnonzero(_selects(store, rules[name][part])) for part in ("train", "test")]
-    return Split(name, *parts)
-
-
-def _selects(store: SkeletonStore, rule: dict[str, Any]) -> np.ndarray:
-    """Which rows fulfil all conditions of a rule, (rows,) bool."""
-    columns = {
-        "subject": store.subjects,
-        "camera": store.cameras,
-        "setup": store.setups,
-        "replication": store.replications,
-    }
-    chosen = np.ones(len(store), dtype=bool)
-    for column, condition in rule.items():
-        values = columns[column]
-        if isinstance(condition, dict):
-            chosen &= ~np.isin(values, condition["not"]) & (values >= 0)
-        else:
-            chosen &= np.isin(values, condition)
-    return chosen
-
-
-def _checked(split: Split, store: SkeletonStore) -> Split:
+def _whole(store: SkeletonStore, name: str, asked: str) -> Split:
+    """A protocol that is neither a fold nor a subset, both parts of it not empty."""
+    named = name.partition(":")[0] in _GENERATED or name in protocol_names(store)
+    if ":" in name and not named and store.meta.dataset != "sysu":
+        raise _unknown_form(asked)
+    split = Split(name, *_parts(store, name))
     for part in ("train", "test"):
         if not len(getattr(split, part)):
-            rule = _rules(store.meta.dataset)[split.name][part]
+            worded = rule_in_words(store, name, part)
             raise InputError(
-                f"{store.path} has no clip for the {part} part of {split.name} ({_worded(rule)}): "
+                f"{store.path} has no clip for the {part} part of {name}{f' ({worded})' if worded else ''}: "
                 "prepare the store from the whole data set"
             )
     return split
 
 
-def _worded(rule: dict[str, Any]) -> str:
-    words = []
-    for column, condition in rule.items():
-        negated = isinstance(condition, dict)
-        numbers = ", ".join(str(n) for n in (condition["not"] if negated else condition))
-        words.append(f"{column} {'other than ' if negated else ''}{numbers}")
-    return "; ".join(words)
+def _unknown_form(name: str) -> InputError:
+    return InputError(
+        f"unknown protocol {name!r}: a fold of a protocol's training part is written PROTOCOL:foldKofN, for "
+        "example xview:fold1of5; a few-label subset is written PROTOCOL:few-balanced:RATIO:SEED or "
+        f"PROTOCOL:few-random:RATIO:SEED; every store has {ANY_STORE}"
+    )
+
+
+def _few(store: SkeletonStore, base: Split, name: str, match: re.Match[str]) -> np.ndarray:
+    ratio, seed = read_ratio(match["ratio"], name), read_seed(match["seed"], name)
+    path = _split_files.subset_path(store, name)
+    if path.exists():
+        return _split_files.read_subset(store, path, base.train, base.name)
+    rows = few_labels(store, base.train, match["kind"], ratio, seed)
+    _split_files.write_subset(store, path, rows, name, len(base.train))
+    return rows
 
 
 def _fold(store: SkeletonStore, base: Split, name: str, fold: int, folds: int) -> Split:

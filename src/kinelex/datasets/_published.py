@@ -1,0 +1,138 @@
+"""Private machinery of the protocols: the published rules, and the splits that came with the raw files."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import yaml
+
+from kinelex.errors import InputError, unknown_name
+from kinelex.store import SkeletonStore
+
+Parts = tuple[np.ndarray, np.ndarray]  # rows that train, rows that test, each ascending
+ANY_STORE = "random:0.8:SEED, loso:SUBJECT or file:PATH"
+_SYSU_SETTINGS, _SYSU_DRAWS = (1, 2), 30
+
+
+def published_names(store: SkeletonStore) -> tuple[str, ...]:
+    """Every protocol that the data set has: by its rules, by tags of the clips, by its own files."""
+    names: list[str] = []
+    for name, rule in rules_of(store.meta.dataset).items():
+        if "each" in rule:
+            subjects = known_subjects(store)
+            names += [f"{name}:{number}" for number in subjects if len(subjects) > 1]
+        else:
+            names.append(name)
+    names += [name for name in tagged_names(store) if name not in names]
+    if store.meta.dataset == "sysu":
+        names += [f"setting{s}:{k}" for s in _SYSU_SETTINGS for k in range(1, _SYSU_DRAWS + 1)]
+    return tuple(names)
+
+
+def published_parts(store: SkeletonStore, name: str) -> Parts:
+    """The rows of a published protocol; a part may be empty.
+
+    Raises:
+        InputError: the data set has no such protocol.
+    """
+    rules = {n: rule for n, rule in rules_of(store.meta.dataset).items() if "each" not in rule}
+    tagged = tagged_names(store)
+    if name in tagged:
+        return _tagged_parts(store, name)
+    if name in rules:
+        train, test = (np.flatnonzero(_selects(store, rules[name][part])) for part in ("train", "test"))
+        return train, test
+    if store.meta.dataset == "sysu" and (name.startswith("setting") or ":" in name):
+        return _sysu_parts(store, name)
+    known = [*rules, *tagged]
+    if not known:
+        raise InputError(
+            f"the data set {store.meta.dataset} has no protocols, so not {name!r} either: take {ANY_STORE}"
+        )
+    error = unknown_name(f"protocol of {store.meta.dataset}", name, known)
+    raise InputError(f"{error}; every store also has {ANY_STORE}")
+
+
+def rule_in_words(store: SkeletonStore, name: str, part: str) -> str:
+    """What a part of a published protocol asks for, for messages; empty where there is no rule."""
+    rule = rules_of(store.meta.dataset).get(name, {})
+    return "" if name in tagged_names(store) or part not in rule else _worded(rule[part])
+
+
+def known_subjects(store: SkeletonStore) -> list[int]:
+    """The subjects of a store, ascending, without the clips that have none."""
+    return [int(s) for s in np.unique(store.subjects) if s >= 0]
+
+
+def tagged_names(store: SkeletonStore) -> tuple[str, ...]:
+    """Protocols that came with the raw files: ``xsub`` for the tags ``xsub:train`` and ``xsub:test``."""
+    found: dict[str, None] = {}
+    for tags in set(store.splits):
+        for tag in tags:
+            protocol, _, part = tag.rpartition(":")
+            if protocol and part in ("train", "test"):
+                found[protocol] = None
+    return tuple(sorted(found))
+
+
+def _tagged_parts(store: SkeletonStore, name: str) -> Parts:
+    tagged = enumerate(store.splits)
+    found = [(row, f"{name}:train" in tags, f"{name}:test" in tags) for row, tags in tagged]
+    train = np.array([row for row, trains, _ in found if trains], dtype=np.int64)
+    test = np.array([row for row, _, tests in found if tests], dtype=np.int64)
+    both = np.intersect1d(train, test)
+    if len(both):
+        raise InputError(
+            f"{store.path}: {len(both)} clips are in both parts of {name}, the first is "
+            f"{store.ids[both[0]]}: prepare the store from files in which each clip is in one part"
+        )
+    return train, test
+
+
+@lru_cache
+def rules_of(dataset: str) -> dict[str, dict[str, Any]]:
+    """The rules of a data set: per protocol what trains and what tests, or ``each: subject``."""
+    file = resources.files("kinelex.datasets").joinpath("protocols", f"{dataset}.yaml")
+    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def _selects(store: SkeletonStore, rule: dict[str, Any]) -> np.ndarray:
+    """Which rows fulfil all conditions of a rule, (rows,) bool."""
+    columns = {
+        "subject": store.subjects,
+        "camera": store.cameras,
+        "setup": store.setups,
+        "replication": store.replications,
+    }
+    chosen = np.ones(len(store), dtype=bool)
+    for column, condition in rule.items():
+        values = columns[column]
+        if isinstance(condition, dict):
+            chosen &= ~np.isin(values, condition["not"]) & (values >= 0)
+        else:
+            chosen &= np.isin(values, condition)
+    return chosen
+
+
+def _worded(rule: dict[str, Any]) -> str:
+    words = []
+    for column, condition in rule.items():
+        negated = isinstance(condition, dict)
+        numbers = ", ".join(str(n) for n in (condition["not"] if negated else condition))
+        words.append(f"{column} {'other than ' if negated else ''}{numbers}")
+    return "; ".join(words)
+
+
+def _sysu_parts(store: SkeletonStore, name: str) -> Parts:
+    setting, _, number = name.removeprefix("setting").partition(":")
+    if setting not in ("1", "2") or not number.isdigit() or not 0 < int(number) <= _SYSU_DRAWS:
+        raise InputError(
+            f"unknown protocol {name!r}: SYSU has setting1:K and setting2:K, K from 1 to {_SYSU_DRAWS}"
+        )
+    from kinelex.datasets.sysu import sysu_split
+
+    train, test = sysu_split(store, int(setting), int(number))
+    return np.sort(train), np.sort(test)
