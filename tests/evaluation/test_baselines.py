@@ -5,7 +5,7 @@ import pytest
 
 from kinelex.errors import InputError
 from kinelex.evaluation import chance, prompt_probe, raw_knn
-from kinelex.evaluation.raw import body_axes, first_body, mean_body, raw_features, resample
+from kinelex.evaluation.raw import raw_features
 from kinelex.skeleton import get_layout
 from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 
@@ -13,55 +13,29 @@ LAYOUT = get_layout("kinect20")
 TRAIN, TEST = np.arange(0, 24), np.arange(24, 48)
 
 
-def test_resample_against_a_loop():
-    clip = np.random.default_rng(0).normal(size=(7, 2, 3, 3))
-    result = resample(clip, 16)
-    for frame in range(16):
-        position = frame * 6 / 15
-        low = min(int(position), 5)
-        expected = clip[low] + (position - low) * (clip[low + 1] - clip[low])
-        np.testing.assert_allclose(result[frame], expected, atol=1e-12)
-    np.testing.assert_array_equal(resample(clip[:1], 4), np.repeat(clip[:1], 4, axis=0))
+def test_raw_features_are_the_clip_about_its_first_spine(tmp_path):
+    rng = np.random.default_rng(0)
+    clip = rng.normal(size=(8, 1, 20, 3)).astype(np.float32)
+    path = tmp_path / "one.arrow"
+    with SkeletonStoreWriter(path, StoreMeta("one", LAYOUT, ("a",))) as writer:
+        writer.add(Sequence("x", clip, 0))
+    flat = raw_features(open_store(path), np.array([0]), frames=8).reshape(3, 8, 20)
+    for frame in range(8):
+        for joint in range(20):
+            expected = clip[frame, 0, joint] - clip[0, 0, LAYOUT.index("spine")]
+            np.testing.assert_allclose(flat[:, frame, joint], expected, atol=1e-6)
 
 
-def test_body_axes_do_not_depend_on_the_camera():
-    body = np.random.default_rng(0).normal(size=(20, 3))
-    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
-    turn *= np.linalg.det(turn)  # a rotation, not a mirror
-    here, there = body @ body_axes(body, LAYOUT).T, (body @ turn.T) @ body_axes(body @ turn.T, LAYOUT).T
-    np.testing.assert_allclose(here, there, atol=1e-9)
-    trunk = here[LAYOUT.index("shoulder_center")] - here[LAYOUT.index("pelvis")]
-    np.testing.assert_allclose(trunk[:2], 0, atol=1e-9)
-    assert trunk[2] > 0
-    across = here[LAYOUT.index("left_shoulder")] - here[LAYOUT.index("right_shoulder")]
-    assert across[0] > 0
-    np.testing.assert_allclose(across[1], 0, atol=1e-9)
-
-
-def test_mean_body_is_that_of_the_frames_that_show_the_person():
-    clip = np.zeros((5, 2, LAYOUT.num_joints, 3), np.float32)
-    clip[1, 0], clip[3, 0], clip[2, 1] = 2.0, 4.0, 9.0
-    np.testing.assert_array_equal(mean_body(clip), np.full((LAYOUT.num_joints, 3), 3.0))
-
-
-def test_first_body_skips_empty_frames_and_absent_persons():
-    clip = np.zeros((4, 2, 20, 3))
-    clip[2, 1] = 5.0
-    clip[3, 0] = 6.0
-    assert first_body(clip)[0, 0] == 5.0
-
-
-def test_absent_persons_and_joints_stay_at_zero(tmp_path):
-    clip = np.random.default_rng(0).normal(size=(5, 2, 20, 3))
-    clip[:, 0, 7] = 0
-    clip[:, 1] = 0
+def test_persons_who_are_not_there_are_zeros_in_every_batch(tmp_path):
+    rng = np.random.default_rng(0)
     path = tmp_path / "pair.arrow"
     with SkeletonStoreWriter(path, StoreMeta("pair", LAYOUT, ("a",))) as writer:
-        writer.add(Sequence("x", clip, 0))
-    flat = raw_features(open_store(path), np.array([0]), frames=5, aligned=True).reshape(5, 2, 20, 3)
-    assert not flat[:, 1].any()
-    assert not flat[:, 0, 7].any()
-    assert flat[:, 0, 6].all()
+        writer.add(Sequence("alone", rng.normal(size=(5, 1, 20, 3)), 0))
+        writer.add(Sequence("two", rng.normal(size=(5, 2, 20, 3)), 0))
+    flat = raw_features(open_store(path), np.array([0, 1]), frames=4, aligned=True, batch_size=1)
+    alone, two = flat.reshape(2, 3, 4, 20, 2)
+    assert not alone[..., 1].any()
+    assert two[..., 1].any()
 
 
 def test_alignment_undoes_the_turn_of_the_camera(store):

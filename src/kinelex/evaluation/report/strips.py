@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
-from kinelex.evaluation.raw import first_body, place_body
 from kinelex.skeleton import SkeletonLayout, landmark_weights
+from kinelex.transforms import normalise
 
 _CELL = 100  # width and height of one frame, in SVG units
 _COLOURS = {"left": "#d9731a", "right": "#1f5fa8", "torso": "#3b4754"}
@@ -14,7 +15,7 @@ _COLOURS = {"left": "#d9731a", "right": "#1f5fa8", "torso": "#3b4754"}
 def skeleton_strip(clip: np.ndarray, layout: SkeletonLayout, frames: int = 8) -> str:
     """A clip as a strip of drawings, uniformly over its time, seen from in front of the body.
 
-    3-D clips are turned into the body's own frame of the first frame; every drawing is moved sideways so
+    3-D clips are turned into the frame of the clip's mean torso; every drawing is moved sideways so
     that the body is in the middle. Left limbs are orange, right limbs blue.
 
     Args:
@@ -29,7 +30,7 @@ def skeleton_strip(clip: np.ndarray, layout: SkeletonLayout, frames: int = 8) ->
         An ``<svg>`` element.
     """
     chosen = clip[np.linspace(0, len(clip) - 1, frames).round().astype(int)]
-    flat = _front_view(chosen, first_body(clip), layout)
+    flat = _front_view(chosen, layout)
     seen = chosen.any(axis=3)  # (frames, M, V)
     low, high = _height(flat, seen)
     size = 0.86 * _CELL / max(high - low, _breadth(flat, seen), 1e-6)
@@ -43,12 +44,14 @@ def skeleton_strip(clip: np.ndarray, layout: SkeletonLayout, frames: int = 8) ->
     return "".join(parts) + "</svg>"
 
 
-def _front_view(clip: np.ndarray, body: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
+def _front_view(clip: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
     """Image coordinates (frames, M, V, 2), y down, the bodies of each frame in the middle."""
     if clip.shape[3] == 2:
         flat = clip.astype(float)
     else:
-        placed = place_body(clip, body, layout, aligned=True)
+        x = torch.from_numpy(np.ascontiguousarray(clip)).float().permute(3, 0, 2, 1)[None]  # (1, C, T, V, M)
+        x = normalise.align_body(normalise.centre(x, layout, "mean"), layout, "torso")
+        placed = x[0].permute(1, 3, 2, 0).numpy()  # (T, M, V, C)
         flat = np.stack([placed[..., 0], -placed[..., 2]], axis=3).astype(float)
         # Seen from in front, the body's left side is on the right: x points from right to left shoulder.
     seen: np.ndarray = (clip != 0).any(axis=3)  # (frames, M, V)
