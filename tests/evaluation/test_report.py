@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from kinelex._page.strips import skeleton_strip
 from kinelex.evaluation import evaluate
 from kinelex.evaluation.knn import Neighbours
 from kinelex.evaluation.report.examples import choose_examples
 from kinelex.evaluation.report.figures import curve_groups
 from kinelex.evaluation.report.maps import worst_confusions
-from kinelex.evaluation.report.strips import skeleton_strip
 from kinelex.skeleton import get_layout
 from kinelex.training.run_directory import RunDirectory
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from kinelex._page.strips import skeleton_strip
 from kinelex.evaluation.knn import Neighbours
-from kinelex.evaluation.report.strips import skeleton_strip
 from kinelex.store import WHOLE_CLIP, PromptStore, SkeletonStore
 
 

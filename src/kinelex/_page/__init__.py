@@ -1,0 +1,1 @@
+"""Private machinery of the HTML pages: their look, drawn clips, bars."""
