@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from kinelex._files import write_whole
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation.baselines import Baseline, chance, copies, prompt_probe, raw_knn, subject_groups
@@ -22,7 +23,7 @@ from kinelex.evaluation.report import Evidence, result_rows, write_report
 from kinelex.evaluation.tasks import Material, check_tasks, run_task
 from kinelex.store import PromptStore, SkeletonStore, open_prompts, open_store
 from kinelex.training.inference import extract_features
-from kinelex.training.run_directory import RunDirectory, load_encoder, write_atomically
+from kinelex.training.run_directory import RunDirectory, load_encoder
 
 _SHOWN_NEIGHBOURS = 3  # of each example in the report
 
@@ -237,7 +238,7 @@ def write_results(
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    write_atomically(path, json.dumps(content, indent=1) + "\n")
+    write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 def results_table(result: dict[str, Any]) -> Table:

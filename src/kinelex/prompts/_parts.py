@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from kinelex._files import whole_file, write_whole
 from kinelex.errors import InputError
 
 
@@ -34,41 +34,29 @@ class Parts:
         elif self.folder.exists() and any(p.suffix != ".tmp" for p in self.folder.iterdir()):
             raise InputError(f"{self.folder} is in the way: it was not begun by `kinelex prompts`; move it")
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(note, json.dumps(settings, indent=1).encode())
+        write_whole(note, json.dumps(settings, indent=1).encode())
         self.resumed = any(self.folder.glob("*-*.npz")) or any(self.folder.glob("*-*.json"))
 
     def json(self, name: str, make: Callable[[], Any]) -> Any:
         """The shard's content, made and written if it is not there yet."""
         path = self.folder / f"{name}.json"
         if not path.is_file():
-            _write_whole(path, json.dumps(make(), ensure_ascii=False).encode())
+            write_whole(path, json.dumps(make(), ensure_ascii=False).encode())
         return json.loads(path.read_text(encoding="utf-8"))
 
     def arrays(self, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """The shard's arrays, made and written if they are not there yet."""
         path = self.folder / f"{name}.npz"
         if not path.is_file():
-            temporary = path.with_suffix(".tmp")
-            with open(temporary, "wb") as file:
-                np.savez(file, **make())  # type: ignore[arg-type]
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+            arrays = make()
+            with whole_file(path) as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
         with np.load(path, allow_pickle=False) as content:
             return dict(content)
 
     def remove(self) -> None:
         """Delete the folder: all is merged."""
         shutil.rmtree(self.folder)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    temporary = path.with_suffix(".tmp")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def check_same(old: dict[str, Any], new: dict[str, Any], what: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
-from torch import Tensor
 
 from kinelex.errors import InputError
 from kinelex.skeleton.layout import SkeletonLayout
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # For a joint that a layout lacks: the first line whose joints can all be had wins, and their mean is
 # taken. `{s}` is the side. Each line only names joints that are resolved without coming back.
@@ -109,6 +112,7 @@ def retarget(x: Tensor, source: SkeletonLayout, target: SkeletonLayout) -> Tenso
     Raises:
         InputError: ``x`` has another number of joints, or a joint has no counterpart.
 
+    >>> import torch
     >>> from kinelex.skeleton import get_layout
     >>> x = torch.randn(2, 3, 8, 25, 1)
     >>> retarget(x, get_layout("ntu25"), get_layout("coco17")).shape
@@ -119,5 +123,7 @@ def retarget(x: Tensor, source: SkeletonLayout, target: SkeletonLayout) -> Tenso
             f"expects {source.num_joints} joints ({source.name}) in the last but one dimension, "
             f"got shape {tuple(x.shape)}"
         )
+    import torch  # here: preparing data needs matrices of layouts and no torch
+
     matrix = torch.from_numpy(retarget_matrix(source, target)).to(x)
     return matrix @ x

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from kinelex.errors import InputError, unknown_name
 from kinelex.skeleton.layout import SkeletonLayout
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 STREAMS = ("joint", "bone", "motion", "bone_motion")
 
@@ -29,6 +31,7 @@ def make_stream(x: Tensor, layout: SkeletonLayout, stream: str) -> Tensor:
     Raises:
         InputError: an unknown stream, or a joint count that is not the layout's.
 
+    >>> import torch
     >>> from kinelex.skeleton import get_layout
     >>> x = torch.randn(2, 3, 8, 25, 1)
     >>> make_stream(x, get_layout("ntu25"), "bone")[:, :, :, 20].abs().max().item()
@@ -44,6 +47,8 @@ def make_stream(x: Tensor, layout: SkeletonLayout, stream: str) -> Tensor:
     if stream.startswith("bone"):
         x = x - x[:, :, :, list(layout.parents)]
     if stream.endswith("motion"):
+        import torch  # here: preparing data needs layouts and no torch
+
         x = torch.cat([x[:, :, 1:] - x[:, :, :-1], torch.zeros_like(x[:, :, :1])], dim=2)
     return x
 
@@ -60,12 +65,13 @@ def mirror(x: Tensor, layout: SkeletonLayout, axis: int = 0) -> Tensor:
         - x: (N, C, T, V, M)
         - returns: (N, C, T, V, M)
 
+    >>> import torch
     >>> from kinelex.skeleton import get_layout
     >>> x, ntu = torch.randn(2, 3, 8, 25, 1), get_layout("ntu25")
     >>> torch.equal(mirror(mirror(x, ntu), ntu), x)
     True
     """
     x = x[:, :, :, list(layout.mirror)]
-    sign = torch.ones(x.shape[1], dtype=x.dtype, device=x.device)
+    sign = x.new_ones(x.shape[1])
     sign[axis] = -1
     return x * sign.view(1, -1, 1, 1, 1)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
 
+from kinelex._files import beside, publish, remove_leftovers
 from kinelex.errors import InputError
 
 _HEADER = b"kinelex"
@@ -70,16 +70,9 @@ class AtomicArrowWriter:
         if self.path.is_dir():
             raise InputError(f"{self.path} is a directory, expects the name of a file to write")
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._remove_leftovers()
-        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        remove_leftovers(self.path)
+        self._temporary = beside(self.path)
         self._writer = pa.ipc.new_file(str(self._temporary), schema)
-
-    def _remove_leftovers(self) -> None:
-        """Delete temporary files that killed processes left beside the target."""
-        for old in self.path.parent.glob(f".{self.path.name}.*.tmp"):
-            pid = old.name.split(".")[-2]
-            if not (pid.isdigit() and int(pid) != os.getpid() and _is_alive(int(pid))):
-                old.unlink(missing_ok=True)
 
     def write(self, columns: dict[str, pa.Array]) -> None:
         """Write one record batch; columns by name, in any order."""
@@ -89,9 +82,7 @@ class AtomicArrowWriter:
     def commit(self) -> None:
         """Close the file, flush it to the disk and give it its name."""
         self._writer.close()
-        with open(self._temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(self._temporary, self.path)
+        publish(self._temporary, self.path)
 
     def abort(self) -> None:
         """Close and delete the temporary file."""
@@ -109,13 +100,3 @@ class AtomicArrowWriter:
             self.commit()
         else:
             self.abort()
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

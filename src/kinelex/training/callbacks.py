@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ from lightning.pytorch.callbacks import Checkpoint
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from kinelex._files import whole_file, write_whole
 from kinelex.training.module import MethodModule
-from kinelex.training.run_directory import RunDirectory, write_atomically
+from kinelex.training.run_directory import RunDirectory
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -29,12 +29,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> None:
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        with temporary.open("wb") as file:
+        with whole_file(target) as file:
             torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
 
 
 class EpochCheckpoint(Checkpoint):
@@ -112,15 +108,14 @@ class EpochRecorder(L.Callback):
         writer = csv.DictWriter(text, names)
         writer.writeheader()
         writer.writerows(self.rows)
-        write_atomically(self.run.path / "metrics.csv", text.getvalue())
+        write_whole(self.run.path / "metrics.csv", text.getvalue())
         if self.histograms:
             arrays = {
                 k.replace("histogram/", "off_diagonal/"): np.stack(v) for k, v in self.histograms.items()
             }
             bins = len(next(iter(arrays.values()))[0])
-            temporary = self.run.path / f".diagnostics.{os.getpid()}.npz"
-            np.savez(temporary, bins=np.linspace(-1, 1, bins + 1), **arrays)  # type: ignore[arg-type]
-            os.replace(temporary, self.run.path / "diagnostics.npz")
+            with whole_file(self.run.path / "diagnostics.npz") as file:
+                np.savez(file, bins=np.linspace(-1, 1, bins + 1), **arrays)  # type: ignore[arg-type]
 
 
 class EpochProgress(L.Callback):

@@ -20,19 +20,13 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from kinelex import encoders
+from kinelex._files import write_whole
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout
 from kinelex.transforms import InputConfig, InputPipeline
 
 _PACKAGES = ("torch", "lightning", "numpy", "pyarrow", "scikit-learn", "scipy", "transformers")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file that appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 class RunDirectory:
@@ -70,8 +64,8 @@ class RunDirectory:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"the run directory {path} cannot be made: {error.strerror}") from error
-        write_atomically(path / "environment.json", json.dumps(environment(), indent=2))
-        write_atomically(path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+        write_whole(path / "environment.json", json.dumps(environment(), indent=2))
+        write_whole(path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
         return cls(path)
 
     @property
@@ -189,11 +183,9 @@ def save_encoder(run: Path, encoder: Encoder, config: dict[str, Any], pipeline: 
         "input": asdict(pipeline.config),
         "num_features": encoder.num_features,
     }
-    temporary = run / f".encoder.safetensors.{os.getpid()}.tmp"
     state = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
-    temporary.write_bytes(save(state))  # save_file would make it readable by its owner alone
-    os.replace(temporary, run / "encoder.safetensors")
-    write_atomically(run / "encoder.json", json.dumps(description, indent=2))
+    write_whole(run / "encoder.safetensors", save(state))  # save_file: readable by its owner alone
+    write_whole(run / "encoder.json", json.dumps(description, indent=2))
 
 
 def load_encoder(run: str | Path, untrained_seed: int | None = None) -> SkeletonEncoder:

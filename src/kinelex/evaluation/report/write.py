@@ -12,13 +12,14 @@ import jinja2
 import numpy as np
 
 from kinelex import __version__
+from kinelex._files import write_whole
 from kinelex.evaluation.knn import Neighbours
 from kinelex.evaluation.raw import raw_features
 from kinelex.evaluation.report.examples import make_examples
 from kinelex.evaluation.report.figures import Bar, bar_chart, curves, similarity_histograms
 from kinelex.evaluation.report.maps import confusion_figure, feature_maps, project, worst_confusions
 from kinelex.store import PromptStore, SkeletonStore
-from kinelex.training.run_directory import RunDirectory, write_atomically
+from kinelex.training.run_directory import RunDirectory
 
 _DISTINCT = "top1_without_copies"
 _MOST_POINTS = 1500  # test clips on the map
@@ -129,7 +130,7 @@ def write_report(
         has_prompts=evidence.prompts is not None,
     )
     path = run.path / "report.html"
-    write_atomically(path, page)
+    write_whole(path, page)
     return path
 
 

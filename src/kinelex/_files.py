@@ -1,0 +1,70 @@
+"""Private machinery of everything that writes: files that appear under their name whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+def beside(path: Path) -> Path:
+    """The temporary name of this process for a file that is to become ``path``."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Flush a finished file to the disk and give it its name."""
+    with open(temporary, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears under its name when the block ends well.
+
+    When the block fails or the process dies, what was there before stays.
+    """
+    temporary = beside(path)
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file that appears whole or not at all.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "note.txt"
+    >>> write_whole(path, "done")
+    >>> path.read_text(), len(list(path.parent.iterdir()))
+    ('done', 1)
+    """
+    with whole_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Delete temporary files that killed processes left beside ``path``."""
+    for old in path.parent.glob(f".{path.name}.*.tmp"):
+        pid = old.name.split(".")[-2]
+        if not (pid.isdigit() and int(pid) != os.getpid() and _is_alive(int(pid))):
+            old.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
