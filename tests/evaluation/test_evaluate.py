@@ -142,3 +142,11 @@ def _report_without_copies(run) -> str:
     result = evaluate(run.path, tasks=("knn",), console=quiet())
     assert "top1_without_copies" not in result["knn"]
     return (run.path / "report.html").read_text()
+
+
+def test_without_baselines_only_the_tasks_are_made(run):
+    result = evaluate(run.path, tasks=("knn",), baselines=False, console=quiet())
+    assert "baselines" not in result
+    assert json.loads((run.path / "evaluation" / "knn.json").read_text())["top1"] == result["knn"]["top1"]
+    assert not (run.path / "evaluation" / "baselines.json").exists()
+    assert not (run.path / "report.html").exists()

@@ -41,6 +41,7 @@ def evaluate(
     batch_size: int = 256,
     device: str = "cpu",
     seed: int = 0,
+    baselines: bool = True,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Judge a run's encoder on a protocol, beside chance, raw coordinates, prompts and no training.
@@ -60,6 +61,7 @@ def evaluate(
         batch_size: clips per forward pass.
         device: where the encoder and the tasks run.
         seed: of the untrained encoder and of ``linear_sgd``.
+        baselines: with them and the report; without, the tasks' numbers alone are made and written.
         console: where the table goes; the terminal by default.
 
     Returns:
@@ -111,13 +113,14 @@ def evaluate(
         numbers = classification_metrics(outcome.scores, store.labels[test], store.class_names)
         hits = (outcome.scores.argmax(axis=1) == store.labels[test]).astype(float)
         result[task] = {**numbers, **without_copies(hits, copied), **outcome.details}
-    untrained = material(features(load_encoder(directory.path, untrained_seed=seed)))
-    baselines = _baselines(store, train, test, untrained, bank)
-    result["baselines"] = {key: row.top1 for key, row in baselines.items()}
-    result["baseline_details"] = {
-        key: {"top5": row.top5, "note": row.note, **without_copies(row.hits, copied), **row.details}
-        for key, row in baselines.items()
-    }
+    if baselines:
+        untrained = material(features(load_encoder(directory.path, untrained_seed=seed)))
+        rows = _baselines(store, train, test, untrained, bank)
+        result["baselines"] = {key: row.top1 for key, row in rows.items()}
+        result["baseline_details"] = {
+            key: {"top5": row.top5, "note": row.note, **without_copies(row.hits, copied), **row.details}
+            for key, row in rows.items()
+        }
     result["protocol"] = split.name
     result["dataset"] = store.meta.dataset
     result["counts"] = {
@@ -127,14 +130,17 @@ def evaluate(
         "unlabelled": unlabelled,
         "copies": int(copied.sum()),
     }
-    shown = min(_SHOWN_NEIGHBOURS, len(train))
-    nearest = knn(ours.train, ours.train_labels, ours.test, ours.num_classes, shown, metric, device)
     write_results(directory.evaluation_dir, result, tasks, json_path)
-    evidence = Evidence(store, train, test, ours.test, nearest, bank)
-    report = write_report(directory, result, evidence, compared)
     console = console or Console()
     console.print(results_table(result))
-    console.print(f"numbers in {directory.evaluation_dir}, report in {report}", markup=False, soft_wrap=True)
+    console.print(f"numbers in {directory.evaluation_dir}", markup=False, soft_wrap=True)
+    if not baselines:
+        return result
+    shown = min(_SHOWN_NEIGHBOURS, len(train))
+    nearest = knn(ours.train, ours.train_labels, ours.test, ours.num_classes, shown, metric, device)
+    evidence = Evidence(store, train, test, ours.test, nearest, bank)
+    report = write_report(directory, result, evidence, compared)
+    console.print(f"report in {report}", markup=False, soft_wrap=True)
     return result
 
 
@@ -230,8 +236,9 @@ def write_results(
     folder.mkdir(parents=True, exist_ok=True)
     for task in tasks:
         _write_json(folder / f"{task}.json", {**result[task], **about})
-    baselines = {key: result[key] for key in ("baselines", "baseline_details")}
-    _write_json(folder / "baselines.json", {**baselines, **about})
+    if "baselines" in result:
+        baselines = {key: result[key] for key in ("baselines", "baseline_details")}
+        _write_json(folder / "baselines.json", {**baselines, **about})
     if json_path is not None:
         Path(json_path).parent.mkdir(parents=True, exist_ok=True)
         _write_json(Path(json_path), result)
