@@ -1,0 +1,122 @@
+"""Reader of SBU Kinect Interaction: two persons, 15 joints each, in every frame.
+
+One file per clip, ``sAAsBB/CC/RRR/skeleton_pos.txt`` (the two subjects, the class, the run): per line the
+frame's number and 2 x 15 x 3 normalised coordinates, divided by commas.
+
+Source: Yun, Honorio, Chattopadhyay, Berg, Samaras: Two-person interaction detection using body-pose
+features and multiple instance learning, CVPR workshops 2012.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from kinelex.datasets._number_lines import parse_numbers, read_lines, split_line
+from kinelex.datasets._reader import Item, Reader, Skipped
+from kinelex.errors import InputError
+from kinelex.skeleton import get_layout
+from kinelex.store import Sequence, StoreMeta
+
+CLASSES = (
+    "approaching",
+    "departing",
+    "kicking",
+    "pushing",
+    "shaking hands",
+    "hugging",
+    "exchanging object",
+    "punching",
+)
+_PERSONS, _JOINTS = 2, 15
+_FIELDS = 1 + _PERSONS * _JOINTS * 3
+_FILE = "skeleton_pos.txt"
+_FOLDERS = re.compile(r"s(?P<first>[0-9]{2})s(?P<second>[0-9]{2})/(?P<label>[0-9]{2})/(?P<run>[0-9]{3})")
+# Millimetres from the file's numbers: x = 1280 - 2560 x', y = 960 - 1920 y', z = z' 10000 / 7.8125.
+_OFFSET = np.array([1.280, 0.960, 0.0])  # metres
+_SCALE = np.array([-2.560, -1.920, 1.280])  # metres
+
+
+def read_clip(path: Path) -> Sequence:
+    """Read one clip; the run becomes the store's ``replication``, the pair s01s02 its subject 102.
+
+    Args:
+        path: a file ``sAAsBB/CC/RRR/skeleton_pos.txt``.
+
+    Raises:
+        InputError: the folders' names do not parse, the class is out of range, a line that is not a
+            frame's number and 90 numbers, frames that do not follow each other, or a cut last line.
+    """
+    folders = path.absolute().parent.parts[-3:]
+    match = _FOLDERS.fullmatch("/".join(folders))
+    if match is None:
+        raise InputError(
+            f"{path}: the folders' names do not parse, expects sAAsBB/CC/RRR/{_FILE}, "
+            f"for example s01s02/01/001/{_FILE}"
+        )
+    numbers = {name: int(text) for name, text in match.groupdict().items()}
+    if not 1 <= numbers["label"] <= len(CLASSES):
+        raise InputError(f"{path}: the class {numbers['label']} is out of range, expects 1 to {len(CLASSES)}")
+    return Sequence(
+        id="_".join(folders),
+        coordinates=_coordinates(path),
+        label=numbers["label"] - 1,
+        subject=100 * numbers["first"] + numbers["second"],
+        replication=numbers["run"],
+    )
+
+
+def _coordinates(path: Path) -> np.ndarray:
+    """The frames of a file in metres, (T, 2, 15, 3)."""
+    lines, ended = read_lines(path)
+    if not ended:
+        raise InputError(f"{path}: line {len(lines)}: has no end of line; the file is truncated")
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        where = f"{path}: line {number}"
+        rows.append(parse_numbers(split_line(line, True, _FIELDS, where), where))
+        if number > 1 and rows[-1][0] != rows[-2][0] + 1:
+            raise InputError(
+                f"{where}: expects frame {rows[-2][0] + 1:g}, got {rows[-1][0]:g}; lines are missing or out "
+                "of order"
+            )
+    raw = np.array(rows)[:, 1:].reshape(-1, _PERSONS, _JOINTS, 3)
+    for person in range(_PERSONS):
+        absent = np.flatnonzero(~raw[:, person].any(axis=(1, 2)))
+        if len(absent):
+            raise InputError(
+                f"{path}: line {absent[0] + 1}: person {person + 1} is all zeros, expects two persons"
+            )
+    return (_OFFSET + _SCALE * raw).astype(np.float32)
+
+
+class SbuReader(Reader):
+    """Reader of SBU Kinect Interaction.
+
+    Args:
+        source: the folder that holds the folders ``sAAsBB``.
+    """
+
+    dataset = "sbu"
+    expected = f"the files sAAsBB/CC/RRR/{_FILE}"
+
+    def meta(self) -> StoreMeta:
+        """What the store says about itself."""
+        return StoreMeta(
+            dataset=self.dataset,
+            layout=get_layout("sbu15"),
+            class_names=CLASSES,
+            source=str(self.source),
+            prepared={"reader": self.dataset, "coordinates": "metres, from the normalised ones"},
+        )
+
+    def items(self) -> list[Item]:
+        """All skeleton files, by pair, class and run."""
+        return [Item(path) for path in sorted(self.source.rglob(_FILE))]
+
+    def read(self, item: Item) -> Iterator[Sequence | Skipped]:
+        """The clip of one file."""
+        yield read_clip(item.path)

@@ -1,0 +1,189 @@
+"""Reader of SYSU 3D Human-Object Interaction, 20 joints of Kinect v1.
+
+One folder per clip, ``3DvideoNorm/<person>/<videoK>`` with the class K from 1: ``sklWorld.mat`` holds the
+variable ``SW`` (20, 3, T) in metres, ``sklImage.mat`` the joints' pixels.
+
+Source: Hu, Zheng, Lai, Zhang: Jointly learning heterogeneous features for RGB-D activity recognition,
+CVPR 2015.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinelex.datasets._reader import Item, Reader, Skipped
+from kinelex.datasets._sysu_splits import sysu_split
+from kinelex.errors import InputError
+from kinelex.skeleton import get_layout
+from kinelex.store import Sequence, StoreMeta
+
+__all__ = ["CLASSES", "SysuReader", "read_clip", "sysu_split"]
+
+CLASSES = (
+    "drinking",
+    "pouring",
+    "calling phone",
+    "playing phone",
+    "wearing backpacks",
+    "packing backpacks",
+    "sitting chair",
+    "moving chair",
+    "taking out wallet",
+    "taking from wallet",
+    "mopping",
+    "sweeping",
+)
+IMAGE_SIZE = (480, 640)  # pixels, of Kinect v1's colour picture
+_WORLD, _IMAGE = "sklWorld.mat", "sklImage.mat"
+_VIDEO = re.compile(r"video(?P<label>[0-9]+)")
+_JOINTS = 20
+
+
+def read_clip(path: Path, subject: int, pixels: bool = True) -> Sequence:
+    """Read one clip.
+
+    Args:
+        path: a file ``<person>/<videoK>/sklWorld.mat``.
+        subject: the person's number.
+        pixels: also read the joints' pixels from the ``sklImage.mat`` beside it, if there is one.
+
+    Raises:
+        InputError: the folder's name does not parse, its class is out of range, a .mat file that cannot be
+            read, no variable ``SW``, one that is not (20, 3, T), or pixels that do not fit it.
+    """
+    person, video = path.absolute().parent.parts[-2:]
+    match = _VIDEO.fullmatch(video)
+    if match is None:
+        raise InputError(
+            f"{path}: the folder's name does not parse, expects <person>/videoK/{_WORLD}, for example "
+            f"3DvideoNorm/p01/video1/{_WORLD}"
+        )
+    label = int(match["label"])
+    if not 1 <= label <= len(CLASSES):
+        raise InputError(f"{path}: the class {label} is out of range, expects video1 to video{len(CLASSES)}")
+    content = _load(path)
+    if "SW" not in content:
+        raise InputError(f"{path}: expects the variable 'SW', the file has {', '.join(content) or 'none'}")
+    world = _frames(path, "SW", content["SW"], (3,))
+    image = _pixels(path.with_name(_IMAGE), len(world)) if pixels else None
+    return Sequence(
+        id=f"{person}_{video}",
+        coordinates=world,
+        label=label - 1,
+        subject=subject,
+        image_coordinates=image,
+        image_size=None if image is None else IMAGE_SIZE,
+    )
+
+
+def _pixels(path: Path, frames: int) -> np.ndarray | None:
+    """Pixels (T, 1, 20, 2) of the one variable in ``sklImage.mat``; None without the file.
+
+    A third number per joint, the depth, is left out.
+    """
+    if not path.exists():
+        return None
+    content = _load(path)
+    if len(content) != 1:
+        raise InputError(f"{path}: expects one variable, the file has {', '.join(content) or 'none'}")
+    name, value = next(iter(content.items()))
+    image = _frames(path, name, value, (2, 3))
+    if len(image) != frames:
+        raise InputError(
+            f"{path}: variable {name!r} has {len(image)} frames, expects {frames} as in {_WORLD}; "
+            "pixels=False leaves pixels out"
+        )
+    return image[..., :2]
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """The variables of a .mat file."""
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(path)
+    except Exception as error:  # scipy lets whatever a damaged file provokes pass through
+        raise InputError(f"{path}: not a readable .mat file (truncated or damaged): {error}") from error
+    return {name: value for name, value in content.items() if not name.startswith("__")}
+
+
+def _frames(path: Path, name: str, value: Any, channels: tuple[int, ...]) -> np.ndarray:
+    """A variable (20, C, T) as (T, 1, 20, C), finite."""
+    x = np.asarray(value)
+    if x.ndim == 2:  # MATLAB drops a last dimension of 1
+        x = x[:, :, None]
+    shape = f"({_JOINTS}, {' or '.join(map(str, channels))}, T)"
+    if x.ndim != 3 or x.shape[0] != _JOINTS or x.shape[1] not in channels or not x.shape[2]:
+        raise InputError(f"{path}: variable {name!r} has shape {np.shape(value)}, expects {shape}")
+    if not np.issubdtype(x.dtype, np.number) or np.iscomplexobj(x):
+        raise InputError(f"{path}: variable {name!r} holds {x.dtype}, expects real numbers")
+    with np.errstate(over="ignore"):
+        frames = np.ascontiguousarray(x.transpose(2, 0, 1)[:, None], dtype=np.float32)
+    if not np.isfinite(frames).all():
+        frame = int(np.argwhere(~np.isfinite(frames))[0][0])
+        raise InputError(f"{path}: frame {frame} of variable {name!r} is not finite")
+    return frames
+
+
+class SysuReader(Reader):
+    """Reader of SYSU 3D HOI.
+
+    A person's number is the number in the name of the person's folder where every such folder has one of
+    its own, else the folder's place in the order of names, from 1.
+
+    Args:
+        source: the folder ``3DvideoNorm``, or one above it.
+        pixels: also read the joints' pixels where there is a ``sklImage.mat``.
+    """
+
+    dataset = "sysu"
+    expected = f"the files 3DvideoNorm/<person>/<videoK>/{_WORLD}"
+
+    def __init__(self, source: Path, *, pixels: bool = True) -> None:
+        super().__init__(source)
+        self.pixels = pixels
+
+    def meta(self) -> StoreMeta:
+        """What the store says about itself."""
+        return StoreMeta(
+            dataset=self.dataset,
+            layout=get_layout("kinect20"),
+            class_names=CLASSES,
+            source=str(self.source),
+            prepared={"reader": self.dataset, "pixels": self.pixels},
+        )
+
+    def items(self) -> list[Item]:
+        """All skeleton files with the number of their person, by person and class."""
+        files = {file: file.absolute().parent.parent.name for file in self.source.rglob(_WORLD)}
+        subjects = _subjects(set(files.values()))
+        found = [Item(file, subjects[person]) for file, person in files.items()]
+        return sorted(found, key=lambda item: (item.part, _class_first(item.path)))
+
+    def read(self, item: Item) -> Iterator[Sequence | Skipped]:
+        """The clip of one folder."""
+        yield read_clip(item.path, item.part, self.pixels)
+
+
+def _subjects(names: set[str]) -> dict[str, int]:
+    """A number for every person's folder.
+
+    >>> _subjects({"p10", "p2"}), _subjects({"li", "an"})
+    ({'p2': 2, 'p10': 10}, {'an': 1, 'li': 2})
+    """
+    numbers = {name: re.findall("[0-9]+", name) for name in names}
+    if all(len(found) == 1 for found in numbers.values()):
+        own = {name: int(found[0]) for name, found in numbers.items()}
+        if len(set(own.values())) == len(own) and max(own.values(), default=0) < 10**6:
+            return dict(sorted(own.items(), key=lambda pair: pair[1]))
+    return {name: place for place, name in enumerate(sorted(names), start=1)}
+
+
+def _class_first(path: Path) -> tuple[int, str]:
+    match = _VIDEO.fullmatch(path.absolute().parent.name)
+    return (int(match["label"]) if match else 0, str(path))
