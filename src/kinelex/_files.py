@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from kinelex.errors import InputError
+
 
 def beside(path: Path) -> Path:
     """The temporary name of this process for a file that is to become ``path``."""
@@ -50,6 +52,16 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """
     with whole_file(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def check_target(path: Path) -> None:
+    """Refuse a folder where a file is to be written.
+
+    Raises:
+        InputError: the path is a folder.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a directory, expects the name of a file to write")
 
 
 def remove_leftovers(path: Path) -> None:

@@ -19,6 +19,8 @@ def read_item(reader: Reader, meta: StoreMeta, item: Item) -> Iterator[Result]:
             yield str(item.path), _checked(found, meta, item)
     except InputError as error:
         yield str(item.path), Skipped(item.path, str(error))
+    except OSError as error:
+        yield str(item.path), Skipped(item.path, f"{item.path}: cannot be read: {error}")
 
 
 def _checked(found: Sequence | Skipped, meta: StoreMeta, item: Item) -> Sequence | Skipped:
@@ -35,14 +37,19 @@ def _checked(found: Sequence | Skipped, meta: StoreMeta, item: Item) -> Sequence
     return found
 
 
-def without_doubles(results: Iterator[Result]) -> Iterator[Sequence | Skipped]:
-    """The results; of clips with one id only the first is kept."""
+def fitting(results: Iterator[Result]) -> Iterator[Sequence | Skipped]:
+    """The results; a clip that does not go with those before it, by its id or its channels, is none."""
     seen: dict[str, str] = {}
+    channels = 0
     for path, found in results:
-        if isinstance(found, Sequence) and found.id in seen:
-            reason = f"{path}: has the id {found.id}, which {seen[found.id]} already has"
-            yield Skipped(Path(path), reason)
-            continue
         if isinstance(found, Sequence):
-            seen[found.id] = path
+            got = found.coordinates.shape[3]
+            if found.id in seen:
+                reason = f"has the id {found.id}, which {seen[found.id]} already has"
+                found = Skipped(Path(path), f"{path}: {reason}")
+            elif channels not in (0, got):
+                reason = f"has {got} coordinates per joint, expects {channels} as in the clips before it"
+                found = Skipped(Path(path), f"{path}: {reason}")
+            else:
+                seen[found.id], channels = path, got
         yield found

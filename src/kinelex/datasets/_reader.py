@@ -55,6 +55,7 @@ class Reader(ABC):
     dataset: ClassVar[str]  # name on the command line, for example "ntu60"
     expected: ClassVar[str]  # what the source should hold, for messages
     source_is_file: ClassVar[bool] = False  # whether the source may be a file
+    in_parallel: ClassVar[bool] = True  # False where every process would have to load the whole source
 
     def __init__(self, source: Path) -> None:
         self.source = source

@@ -73,13 +73,14 @@ def read_clip(path: Path) -> Sequence:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}: line {error.lineno}, column {error.colno}: not valid JSON ({error.msg}); "
             "the file is truncated or damaged"
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # no UTF-8, endless digits, brackets in brackets
         raise InputError(f"{path}: cannot be read as a JSON text: {error}") from error
     missing = [k for k in ("skeletons", "label") if not isinstance(content, dict) or k not in content]
     if missing:

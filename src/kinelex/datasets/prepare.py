@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
-from rich.progress import TimeRemainingColumn as Remaining
-from rich.text import Text
-
-from kinelex.datasets._checked import read_item, without_doubles
-from kinelex.datasets._reader import Item, Skipped
+from kinelex._files import check_target
+from kinelex.datasets._checked import Result, fitting, read_item
+from kinelex.datasets._parts import Chunk, Parts, RawFiles, read_part, write_part
+from kinelex.datasets._progress import Update, progress_bar
+from kinelex.datasets._reader import Item, Reader, Skipped
 from kinelex.datasets._readers import READERS, check_options, find_items, make_reader
+from kinelex.datasets._skipped import SKIPPED_FILE, write_skipped
+from kinelex.datasets._workers import WorkerLost, Workers, usable_cores
 from kinelex.datasets.describe import grouped
 from kinelex.errors import InputError, unknown_name
-from kinelex.store import Sequence, SkeletonStoreWriter
+from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta
 
 NUM_ACTED = 960  # clips of the built-in actors unless another number is asked for
-SKIPPED_FILE = "skipped.csv"
-_SKIPPED_HEADER = ["file", "reason", "store"]
-Update = Callable[[int, int], None]  # how many clips are done, and of how many
+_SMALL = 64 << 20  # bytes of raw files that are parsed in seconds: workers and parts are not worth while
 
 
 @dataclass(frozen=True)
@@ -76,59 +72,97 @@ def prepare(
     strict: bool = False,
     progress: bool = True,
     clips: int = NUM_ACTED,
+    workers: int | None = None,
     **options: Any,
 ) -> PrepareSummary:
     """Read the raw files of a data set into a skeleton store.
 
     A file that is no clip is skipped and listed in ``skipped.csv`` beside the store. The store appears
-    when it is whole; killed at any moment, this leaves no half store.
+    when it is whole; killed at any moment, this leaves no half store. Large sets are parsed in worker
+    processes into parts, kept in the hidden folder ``.NAME.parts`` beside the store until it is whole:
+    the same call, made again after a kill, goes on from there, and the store is the same.
 
     Args:
         dataset: a name of :func:`dataset_names`.
-        source: the folder with the raw files; None for the built-in ``actors``.
+        source: the folder with the raw files (for some data sets a file); None for the built-in ``actors``.
         out: the store to make; an existing one is replaced when the new one is whole.
         strict: stop at the first file that is no clip.
         progress: show a progress bar on stderr.
         clips: how many clips of the built-in ``actors``; the other data sets have their own number.
+        workers: how many worker processes; None takes one per core for large sets and none for small ones.
+        options: options of the data set, for example ``denoise`` of ``ntu60``.
 
     Raises:
-        InputError: an unknown data set, no folder, a folder without clips, no file that is a clip, with
-            ``strict`` any file that is no clip, or a store that cannot be written. Nothing is written.
+        InputError: an unknown data set, an option that it does not have or out of range, no folder, a
+            folder without clips, no file that is a clip, with ``strict`` any file that is no clip, a
+            worker that was killed, or a store that cannot be written. No store is written.
     """
     if dataset not in dataset_names():
         raise unknown_name("data set", dataset, dataset_names())
+    if workers is not None and workers < 1:
+        raise InputError(f"expects at least 1 worker, got workers={workers}")
     start, out = time.perf_counter(), Path(out)
     skipped: list[Skipped] = []
     try:
+        check_target(out)
         if dataset == "actors":
             check_options(dataset, options, ["clips"])
             written = _prepare_actors(source, out, progress, clips)
         else:
-            written, skipped = _prepare_files(dataset, source, options, out, strict, progress)
-        _write_skipped(out, skipped)
+            reader = make_reader(dataset, source, options)
+            written, skipped = _prepare_files(reader, out, strict, progress, workers)
+        write_skipped(out, skipped)
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error}") from error
     return PrepareSummary(out, written, len(skipped), time.perf_counter() - start)
 
 
+def _prepare_actors(source: Path | None, out: Path, progress: bool, clips: int) -> int:
+    if source is not None:
+        raise InputError(f"actors are built in and read no files: leave out {source}")
+    from kinelex.datasets.actors import write_actors
+
+    with progress_bar("prepare actors", progress) as update:
+        return write_actors(out, clips, progress=update)
+
+
 def _prepare_files(
-    dataset: str, source: Path | None, options: dict[str, Any], out: Path, strict: bool, progress: bool
+    reader: Reader, out: Path, strict: bool, progress: bool, workers: int | None
 ) -> tuple[int, list[Skipped]]:
-    reader = make_reader(dataset, source, options)
     items, meta = find_items(reader), reader.meta()
+    files = RawFiles.of(items)
+    count = (workers or usable_cores()) if reader.in_parallel else 1
+    with progress_bar(f"prepare {reader.dataset}", progress) as update:
+        if files.total_bytes <= _SMALL and (workers or 1) == 1:
+            return _write(out, meta, _read_all(reader, meta, items, update), strict, reader)
+        parts = Parts(out, reader, meta, items, files)
+        try:
+            written = _write(out, meta, _read_parts(reader, meta, parts, count, update), strict, reader)
+        except InputError as error:
+            if not isinstance(error, WorkerLost):
+                parts.remove()
+            raise
+        parts.remove()
+        return written
+
+
+def _write(
+    out: Path, meta: StoreMeta, results: Iterator[Result], strict: bool, reader: Reader
+) -> tuple[int, list[Skipped]]:
+    """The clips among the results into the store; returns their number, and what was skipped."""
     skipped: list[Skipped] = []
-    with _progress_bar(f"prepare {dataset}", progress) as update:
-        results = (result for item in _counted(items, update) for result in read_item(reader, meta, item))
-        clips = _clips(without_doubles(results), skipped, strict)
-        first = next(clips, None)  # no file is begun before there is a clip for it
-        if first is None:
-            raise InputError(
-                f"none of the {len(items)} files in {source} is a clip, nothing was written; "
-                f"the first: {skipped[0].reason}"
-            )
-        with SkeletonStoreWriter(out, meta) as writer:
-            for clip in chain([first], clips):
-                writer.add(clip)
+    clips = _clips(fitting(results), skipped, strict)
+    first = next(clips, None)  # no store is begun before there is a clip for it
+    if first is None:
+        raise InputError(
+            f"none of the {len(skipped)} files in {reader.source} is a clip, nothing was written; "
+            f"the first: {skipped[0].reason}"
+            if skipped
+            else f"{reader.source} holds no clip, nothing was written: expects {reader.expected}"
+        )
+    with SkeletonStoreWriter(out, meta) as writer:
+        for clip in chain([first], clips):
+            writer.add(clip)
     return len(writer), skipped
 
 
@@ -143,50 +177,48 @@ def _clips(results: Iterable[Sequence | Skipped], skipped: list[Skipped], strict
             skipped.append(result)
 
 
-def _counted(items: list[Item], update: Update) -> Iterator[Item]:
+def _read_all(reader: Reader, meta: StoreMeta, items: list[Item], update: Update) -> Iterator[Result]:
+    """Parse items one after the other in this process."""
     for done, item in enumerate(items, start=1):
-        yield item
+        yield from read_item(reader, meta, item)
         update(done, len(items))
 
 
-def _prepare_actors(source: Path | None, out: Path, progress: bool, clips: int) -> int:
-    if source is not None:
-        raise InputError(f"actors are built in and read no files: leave out {source}")
-    from kinelex.datasets.actors import write_actors
+def _read_parts(
+    reader: Reader, meta: StoreMeta, parts: Parts, count: int, update: Update
+) -> Iterator[Result]:
+    """Parse items in chunks by worker processes, beginning with the parts that are there already."""
+    lacking = parts.begin()
+    total, done = sum(len(chunk.items) for chunk in parts.chunks), 0
+    with _maker(reader, meta, lacking, count) as made:
+        waiting = {chunk.path for chunk in lacking}
+        for chunk in parts.chunks:
+            while chunk.path in waiting:
+                waiting.discard(next(made).path)
+            yield from _results_of(chunk, reader, meta)
+            done += len(chunk.items)
+            update(done, total)
 
-    with _progress_bar("prepare actors", progress) as update:
-        return write_actors(out, clips, progress=update)
 
-
-def _write_skipped(out: Path, skipped: list[Skipped]) -> None:
-    """Bring ``skipped.csv`` up to date: this store's rows are replaced, those of its neighbours stay."""
-    path = out.with_name(SKIPPED_FILE)
-    rows: list[list[str]] = []
-    if path.exists():
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = [row for row in list(csv.reader(file))[1:] if len(row) == 3 and row[2] != out.name]
-    rows += [[str(s.path), s.reason.removeprefix(f"{s.path}: "), out.name] for s in skipped]
-    if not rows:
-        path.unlink(missing_ok=True)
+@contextmanager
+def _maker(reader: Reader, meta: StoreMeta, lacking: list[Chunk], count: int) -> Iterator[Iterator[Chunk]]:
+    """Gives chunks in order as their parts are made, by workers or, where one is enough, in this process."""
+    if min(count, len(lacking)) < 2:
+        yield (_made(chunk, reader, meta) for chunk in lacking)
         return
-    temporary = path.with_name(f".{SKIPPED_FILE}.{os.getpid()}.tmp")
-    with open(temporary, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([_SKIPPED_HEADER, *rows])
-    os.replace(temporary, path)
+    with Workers(min(count, len(lacking)), reader, meta) as workers:
+        yield workers.make(lacking)
 
 
-class _Rate(ProgressColumn):
-    """Clips per second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} clips/s", style="progress.data.speed")
+def _made(chunk: Chunk, reader: Reader, meta: StoreMeta) -> Chunk:
+    write_part(chunk.path, reader, meta, chunk.items)
+    return chunk
 
 
-@contextlib.contextmanager
-def _progress_bar(title: str, show: bool) -> Iterator[Update]:
-    """A progress bar on stderr; gives the function that takes how many clips are done, and of how many."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), Remaining())
-    with Progress(*columns, console=Console(stderr=True), disable=not show) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+def _results_of(chunk: Chunk, reader: Reader, meta: StoreMeta) -> list[Result]:
+    results = read_part(chunk.path, meta)
+    if results is None:  # the machine went down while it was written
+        results = read_part(_made(chunk, reader, meta).path, meta)
+    if results is None:
+        raise OSError(f"{chunk.path} cannot be read back")
+    return results

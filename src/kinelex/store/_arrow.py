@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from kinelex._files import beside, publish, remove_leftovers
+from kinelex._files import beside, check_target, publish, remove_leftovers
 from kinelex.errors import InputError
 
 _HEADER = b"kinelex"
@@ -19,6 +19,11 @@ _HEADER = b"kinelex"
 def schema_with_header(fields: list[pa.Field], header: dict[str, Any]) -> pa.Schema:
     """A schema that carries ``header`` as JSON in its metadata."""
     return pa.schema(fields, metadata={_HEADER: json.dumps(header).encode()})
+
+
+def read_header(schema: pa.Schema) -> dict[str, Any]:
+    """The header of :func:`schema_with_header`; KeyError when there is none."""
+    return json.loads((schema.metadata or {})[_HEADER])
 
 
 def open_arrow(
@@ -35,7 +40,7 @@ def open_arrow(
         raise InputError(f"{path} is a directory, expects a {kind} file made by `{made_by}`")
     try:
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        header = json.loads((reader.schema.metadata or {})[_HEADER])
+        header = read_header(reader.schema)
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise InputError(f"{path} is no {kind} (or is damaged); make one with `{made_by}`") from error
     if header.get("kind") != kind:
@@ -53,7 +58,7 @@ def kind_of(path: Path) -> str | None:
     """Which kind of store a file is; None when it is none of ours."""
     try:
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        return str(json.loads((reader.schema.metadata or {})[_HEADER])["kind"])
+        return str(read_header(reader.schema)["kind"])
     except (pa.ArrowException, KeyError, ValueError, OSError):
         return None
 
@@ -67,8 +72,7 @@ class AtomicArrowWriter:
     def __init__(self, path: str | Path, schema: pa.Schema) -> None:
         self.path = Path(path)
         self.schema = schema
-        if self.path.is_dir():
-            raise InputError(f"{self.path} is a directory, expects the name of a file to write")
+        check_target(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.path)
         self._temporary = beside(self.path)

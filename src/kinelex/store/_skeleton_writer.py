@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Sequence as Rows
 from pathlib import Path
 from types import TracebackType
@@ -109,10 +110,32 @@ def clip_columns(rows: Rows[Sequence]) -> dict[str, pa.Array]:
     return columns | {name: _float_lists([getattr(s, name) for s in rows]) for name in ARRAYS}
 
 
+def clip_rows(batch: pa.RecordBatch, joints: int) -> Iterator[Sequence]:
+    """The clips in columns made by :func:`clip_columns`; arrays are views of the batch."""
+    plain = [f.name for f in CLIP_FIELDS if f.name not in ARRAYS]
+    rows = batch.select(plain).to_pylist()
+    arrays = {name: _flat_rows(batch.column(name)) for name in ARRAYS}
+    last = {"image_coordinates": (2,), "scores": (), "coordinates": (-1,)}
+    for i, row in enumerate(rows):
+        shape = (row.pop("frames"), row.pop("persons"), joints)
+        for name in ARRAYS:
+            flat = arrays[name][i]
+            row[name] = None if flat is None else flat.reshape(*shape, *last[name])
+        size = row["image_size"]
+        row |= {"splits": tuple(row["splits"]), "image_size": None if size is None else tuple(size)}
+        yield Sequence(**row)
+
+
+def _flat_rows(column: pa.ListArray) -> list[np.ndarray | None]:
+    values, ends = column.values.to_numpy(), column.offsets.to_numpy()
+    present = column.is_valid().to_numpy(zero_copy_only=False)
+    return [values[ends[i] : ends[i + 1]] if there else None for i, there in enumerate(present)]
+
+
 def _float_lists(arrays: list[np.ndarray | None]) -> pa.Array:
     sizes = np.array([0 if a is None else a.size for a in arrays])
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
     flat = [np.ascontiguousarray(a, dtype=np.float32).ravel() for a in arrays if a is not None]
     values = pa.array(np.concatenate(flat) if flat else np.zeros(0, np.float32))
-    mask = pa.array([a is None for a in arrays])
+    mask = pa.array([a is None for a in arrays], pa.bool_())
     return pa.ListArray.from_arrays(pa.array(offsets), values, mask=mask)
