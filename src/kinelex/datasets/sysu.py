@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from kinelex.datasets._mat_file import read_mat
 from kinelex.datasets._reader import Item, Reader, Skipped
 from kinelex.datasets._sysu_splits import sysu_split
 from kinelex.errors import InputError
@@ -44,13 +44,13 @@ _VIDEO = re.compile(r"video(?P<label>[0-9]+)")
 _JOINTS = 20
 
 
-def read_clip(path: Path, subject: int, pixels: bool = True) -> Sequence:
+def read_clip(path: Path, subject: int, no_pixels: bool = False) -> Sequence:
     """Read one clip.
 
     Args:
         path: a file ``<person>/<videoK>/sklWorld.mat``.
         subject: the person's number.
-        pixels: also read the joints' pixels from the ``sklImage.mat`` beside it, if there is one.
+        no_pixels: leave out the joints' pixels in the ``sklImage.mat`` beside it.
 
     Raises:
         InputError: the folder's name does not parse, its class is out of range, a .mat file that cannot be
@@ -66,11 +66,11 @@ def read_clip(path: Path, subject: int, pixels: bool = True) -> Sequence:
     label = int(match["label"])
     if not 1 <= label <= len(CLASSES):
         raise InputError(f"{path}: the class {label} is out of range, expects video1 to video{len(CLASSES)}")
-    content = _load(path)
+    content = read_mat(path)
     if "SW" not in content:
         raise InputError(f"{path}: expects the variable 'SW', the file has {', '.join(content) or 'none'}")
     world = _frames(path, "SW", content["SW"], (3,))
-    image = _pixels(path.with_name(_IMAGE), len(world)) if pixels else None
+    image = None if no_pixels else _pixels(path.with_name(_IMAGE), len(world))
     return Sequence(
         id=f"{person}_{video}",
         coordinates=world,
@@ -88,7 +88,7 @@ def _pixels(path: Path, frames: int) -> np.ndarray | None:
     """
     if not path.exists():
         return None
-    content = _load(path)
+    content = read_mat(path)
     if len(content) != 1:
         raise InputError(f"{path}: expects one variable, the file has {', '.join(content) or 'none'}")
     name, value = next(iter(content.items()))
@@ -96,32 +96,19 @@ def _pixels(path: Path, frames: int) -> np.ndarray | None:
     if len(image) != frames:
         raise InputError(
             f"{path}: variable {name!r} has {len(image)} frames, expects {frames} as in {_WORLD}; "
-            "pixels=False leaves pixels out"
+            "no_pixels leaves them out"
         )
     return image[..., :2]
 
 
-def _load(path: Path) -> dict[str, Any]:
-    """The variables of a .mat file."""
-    from scipy.io import loadmat
-
-    try:
-        content = loadmat(path)
-    except Exception as error:  # scipy lets whatever a damaged file provokes pass through
-        raise InputError(f"{path}: not a readable .mat file (truncated or damaged): {error}") from error
-    return {name: value for name, value in content.items() if not name.startswith("__")}
-
-
-def _frames(path: Path, name: str, value: Any, channels: tuple[int, ...]) -> np.ndarray:
+def _frames(path: Path, name: str, x: np.ndarray, channels: tuple[int, ...]) -> np.ndarray:
     """A variable (20, C, T) as (T, 1, 20, C), finite."""
-    x = np.asarray(value)
+    found = x.shape
     if x.ndim == 2:  # MATLAB drops a last dimension of 1
         x = x[:, :, None]
     shape = f"({_JOINTS}, {' or '.join(map(str, channels))}, T)"
     if x.ndim != 3 or x.shape[0] != _JOINTS or x.shape[1] not in channels or not x.shape[2]:
-        raise InputError(f"{path}: variable {name!r} has shape {np.shape(value)}, expects {shape}")
-    if not np.issubdtype(x.dtype, np.number) or np.iscomplexobj(x):
-        raise InputError(f"{path}: variable {name!r} holds {x.dtype}, expects real numbers")
+        raise InputError(f"{path}: variable {name!r} has shape {found}, expects {shape}")
     with np.errstate(over="ignore"):
         frames = np.ascontiguousarray(x.transpose(2, 0, 1)[:, None], dtype=np.float32)
     if not np.isfinite(frames).all():
@@ -138,15 +125,15 @@ class SysuReader(Reader):
 
     Args:
         source: the folder ``3DvideoNorm``, or one above it.
-        pixels: also read the joints' pixels where there is a ``sklImage.mat``.
+        no_pixels: leave out the joints' pixels in the files ``sklImage.mat``.
     """
 
     dataset = "sysu"
     expected = f"the files 3DvideoNorm/<person>/<videoK>/{_WORLD}"
 
-    def __init__(self, source: Path, *, pixels: bool = True) -> None:
+    def __init__(self, source: Path, *, no_pixels: bool = False) -> None:
         super().__init__(source)
-        self.pixels = pixels
+        self.no_pixels = no_pixels
 
     def meta(self) -> StoreMeta:
         """What the store says about itself."""
@@ -155,7 +142,7 @@ class SysuReader(Reader):
             layout=get_layout("kinect20"),
             class_names=CLASSES,
             source=str(self.source),
-            prepared={"reader": self.dataset, "pixels": self.pixels},
+            prepared={"reader": self.dataset, "no_pixels": self.no_pixels},
         )
 
     def items(self) -> list[Item]:
@@ -167,7 +154,7 @@ class SysuReader(Reader):
 
     def read(self, item: Item) -> Iterator[Sequence | Skipped]:
         """The clip of one folder."""
-        yield read_clip(item.path, item.part, self.pixels)
+        yield read_clip(item.path, item.part, self.no_pixels)
 
 
 def _subjects(names: set[str]) -> dict[str, int]:

@@ -1,0 +1,114 @@
+"""Real numeric arrays of MATLAB's .mat files (version 5, as ``save`` makes them unless told ``-v7.3``).
+
+``scipy.io.loadmat`` reads more, but a damaged file can end the whole process in it (a segmentation fault),
+and a reader must survive every file.
+
+Source: MathWorks, MAT-File Format, level 5.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from kinelex.errors import InputError
+
+_HEADER = 128  # bytes
+_LARGEST = 2**28  # bytes of one unpacked variable
+_MATRIX, _COMPRESSED = 14, 15
+_STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_CLASS = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
+_COMPLEX = 0x0800
+_ORDER = {b"IM": "<", b"MI": ">"}  # the header's last two bytes: little and big end first
+
+
+def read_mat(path: Path) -> dict[str, np.ndarray]:
+    """The real numeric arrays of a file by name; other variables (texts, cells, ...) are left out.
+
+    Raises:
+        InputError: the file cannot be read, is no .mat file of version 5, truncated or damaged, or has an
+            array of complex numbers.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    if content[:8] == b"\x89HDF\r\n\x1a\n" or content.startswith(b"MATLAB 7.3"):
+        raise InputError(f"{path}: a .mat file of version 7.3: save it again in MATLAB with the option -v7")
+    order = _ORDER.get(content[_HEADER - 2 : _HEADER])
+    if order is None:
+        raise InputError(f"{path}: no .mat file of version 5, or truncated or damaged")
+    try:
+        variables = (_variable(body, order) for body in _matrices(content[_HEADER:], order))
+        return dict(filter(None, variables))
+    except (_DamagedError, zlib.error) as error:
+        raise InputError(f"{path}: not a readable .mat file (truncated or damaged): {error}") from error
+
+
+class _DamagedError(Exception):
+    """What in a file is not as it has to be."""
+
+
+def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
+    """Type and body of every element."""
+    at = 0
+    while at < len(content):
+        if len(content) - at < 8:
+            raise _DamagedError("it ends within a tag")
+        kind, size = (int(n) for n in np.frombuffer(content, f"{order}u4", 2, at))
+        start, end = at + 8, at + 8 + size
+        at = end if kind == _COMPRESSED else end + -size % 8
+        if kind >> 16:  # up to four bytes are in the tag itself
+            kind, size, start, at = kind & 0xFFFF, kind >> 16, start - 4, start
+            if size > 4:
+                raise _DamagedError(f"{size} bytes in a tag for 4")
+            end = start + size
+        if end > len(content):
+            raise _DamagedError(f"an element of {size} bytes ends after the file")
+        yield kind, content[start:end]
+
+
+def _matrices(content: bytes, order: str) -> Iterator[bytes]:
+    for kind, body in _elements(content, order):
+        if kind == _COMPRESSED:
+            unpacker = zlib.decompressobj()
+            body = unpacker.decompress(body, _LARGEST)
+            if not unpacker.eof:
+                raise _DamagedError("a packed variable has no end")
+            yield from (inner for k, inner in _elements(body, order) if k == _MATRIX)
+        elif kind == _MATRIX:
+            yield body
+
+
+def _variable(body: bytes, order: str) -> tuple[str, np.ndarray] | None:
+    """Name and values of a matrix element; None if it is no numeric array."""
+    parts = list(_elements(body, order))
+    if len(parts) < 3:
+        raise _DamagedError("a variable without flags, shape and name")
+    flags = int(_numbers(parts[0], order, "u4", 2)[0])
+    if flags & 0xFF not in _CLASS:
+        return None
+    shape = [int(n) for n in _numbers(parts[1], order, "i4", None)]
+    name = parts[2][1].decode("ascii", errors="backslashreplace")
+    if flags & _COMPLEX:
+        raise _DamagedError(f"variable {name!r} holds complex numbers, expects real ones")
+    if len(shape) < 2 or min(shape) < 0 or len(parts) != 4:
+        raise _DamagedError(f"variable {name!r} has no shape or no values")
+    kind = _STORED.get(parts[3][0])
+    if kind is None:
+        raise _DamagedError(f"variable {name!r} has values of no known type")
+    values = _numbers(parts[3], order, kind, math.prod(shape))
+    with np.errstate(invalid="ignore", over="ignore"):
+        return name, values.astype(_CLASS[flags & 0xFF]).reshape(shape, order="F")
+
+
+def _numbers(element: tuple[int, bytes], order: str, kind: str, count: int | None) -> np.ndarray:
+    found, body = element
+    size = np.dtype(kind).itemsize
+    if _STORED.get(found) != kind or len(body) % size or count not in (None, len(body) // size):
+        raise _DamagedError(f"{len(body)} bytes of type {found}, expects {count} numbers of type {kind}")
+    return np.frombuffer(body, f"{order}{kind}")
