@@ -1,0 +1,236 @@
+"""Readers of NTU RGB+D 60 and 120: one text file per clip, 25 joints of Kinect v2.
+
+``SsssCcccPpppRrrrAaaa.skeleton``: setup, camera, performer, replication, action. Setups 1 to 17 with actions
+1 to 60 are NTU RGB+D 60; setups 18 to 32 with actions 61 to 120 come on top in NTU RGB+D 120. The clips whose
+skeletons are missing or incomplete by the authors' own list are left out.
+
+Source: Shahroudy, Liu, Ng, Wang: NTU RGB+D: A large scale dataset for 3D human activity analysis, CVPR 2016;
+Liu, Shahroudy, Perez, Wang, Duan, Kot: NTU RGB+D 120, TPAMI 2019. https://github.com/shahroudy/NTURGB-D
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import ClassVar
+
+from kinelex.datasets._bodies import CLEANINGS
+from kinelex.datasets._ntu_text import read_recording
+from kinelex.datasets._reader import Item, Reader, Skipped, parse_name
+from kinelex.errors import InputError, unknown_name
+from kinelex.skeleton import get_layout
+from kinelex.store import Sequence, SkeletonStore, StoreMeta
+
+IMAGE_SIZE = (1080, 1920)  # of the colour pictures, height and width
+_SUFFIX = ".skeleton"
+_VIDEO_SUFFIX = "_rgb.avi"
+_FORM = "SsssCcccPpppRrrrAaaa"
+_NAME = re.compile(
+    r"S(?P<setup>\d{3})C(?P<camera>\d{3})P(?P<performer>\d{3})R(?P<replication>\d{3})A(?P<action>\d{3})"
+)
+
+
+@lru_cache
+def missing_skeletons() -> frozenset[str]:
+    """Names of the 535 clips of NTU RGB+D 120 whose skeletons are missing or incomplete.
+
+    >>> len(missing_skeletons()), len([n for n in missing_skeletons() if n < "S018"])
+    (535, 302)
+    """
+    lines = _data("ntu_missing.txt").splitlines()
+    rows = [line.split() for line in lines if not line.startswith("#")]
+    return frozenset(f"{start}A{int(action):03d}" for start, *actions in rows for action in actions)
+
+
+@lru_cache
+def class_names() -> tuple[str, ...]:
+    """The 120 actions; the first 60 are those of NTU RGB+D 60.
+
+    >>> class_names()[0], class_names()[59], class_names()[119]
+    ('drink water', 'walking apart from each other', 'finger-guessing game (playing rock-paper-scissors)')
+    """
+    return tuple(_data("class_names/ntu120.txt").splitlines())
+
+
+def _data(name: str) -> str:
+    return resources.files("kinelex.datasets").joinpath(name).read_text(encoding="utf-8")
+
+
+class _NtuReader(Reader):
+    """What the two releases have in common.
+
+    Args:
+        source: folder with the files, searched with all folders in it.
+        denoise: how Kinect's bodies become persons: ``tracks`` (whole tracks, as CTR-GCN does) or ``energy``
+            (places in the list of each frame, as CMD does).
+
+    Raises:
+        InputError: an unknown ``denoise``.
+    """
+
+    expected = f"the files {_FORM}{_SUFFIX}"
+    highest: ClassVar[dict[str, int]]  # of each number in a name
+
+    def __init__(self, source: Path, *, denoise: str = "tracks") -> None:
+        super().__init__(source)
+        if denoise not in CLEANINGS:
+            raise unknown_name("denoise", denoise, CLEANINGS)
+        self.denoise = denoise
+
+    def meta(self) -> StoreMeta:
+        """What the store says about itself; ``prepared`` tells how many listed files were left out."""
+        left_out = sum(path.stem in missing_skeletons() for path in self._files())
+        return StoreMeta(
+            dataset=self.dataset,
+            layout=get_layout("ntu25"),
+            class_names=class_names()[: self.highest["action"]],
+            source=str(self.source),
+            prepared={"reader": self.dataset, "denoise": self.denoise, "left_out_as_missing": left_out},
+        )
+
+    def items(self) -> list[Item]:
+        """One item per file, by name, without those that the authors list as missing or incomplete."""
+        return [Item(path) for path in self._files() if path.stem not in missing_skeletons()]
+
+    def read(self, item: Item) -> Iterator[Sequence | Skipped]:
+        """The clip of one file.
+
+        Raises:
+            InputError: the name does not parse or has a number out of range, the text is not what it should
+                be, or no frame has a body.
+        """
+        numbers = self._numbers(item.path)
+        recording = read_recording(item.path)
+        try:
+            persons = CLEANINGS[self.denoise](recording)
+        except InputError as error:
+            raise InputError(f"{item.path}: {error}") from error
+        yield Sequence(
+            id=item.path.stem,
+            coordinates=persons.coordinates,
+            label=numbers["action"] - 1,
+            subject=numbers["performer"],
+            camera=numbers["camera"],
+            setup=numbers["setup"],
+            replication=numbers["replication"],
+            image_coordinates=persons.pixels,
+            image_size=IMAGE_SIZE,
+        )
+
+    def _numbers(self, path: Path) -> dict[str, int]:
+        form = f"{_FORM}{_SUFFIX}, for example S001C002P003R002A013{_SUFFIX}"
+        numbers = parse_name(path, _NAME, form)
+        for name, number in numbers.items():
+            most = self.highest[name]
+            if not 1 <= number <= most:
+                raise InputError(f"{path}: the name has {name} {number}, {self.dataset} has 1 to {most}")
+        return numbers
+
+    def _files(self) -> list[Path]:
+        """The release's files in the order of their names."""
+        found = [path for path in _walk(self.source, _SUFFIX) if self._is_ours(path)]
+        return sorted(found, key=lambda path: (path.name, str(path)))
+
+    def _is_ours(self, path: Path) -> bool:
+        return True
+
+
+class NtuReader60(_NtuReader):
+    """NTU RGB+D 60. Files of setups 18 to 32 in the same folder belong to NTU RGB+D 120 and are passed over.
+
+    Args:
+        source: folder with the files, searched with all folders in it.
+        denoise: how Kinect's bodies become persons: ``tracks`` (whole tracks, as CTR-GCN does) or ``energy``
+            (places in the list of each frame, as CMD does).
+
+    Raises:
+        InputError: an unknown ``denoise``.
+
+    >>> NtuReader60(Path("nturgb+d_skeletons"), denoise="motion")
+    Traceback (most recent call last):
+    kinelex.errors.InputError: unknown denoise 'motion': Known: energy, tracks
+    """
+
+    dataset = "ntu60"
+    highest: ClassVar = {"setup": 17, "camera": 3, "performer": 40, "replication": 2, "action": 60}
+
+    def _is_ours(self, path: Path) -> bool:
+        match = _NAME.fullmatch(path.stem)
+        return match is None or not 18 <= int(match["setup"]) <= 32
+
+
+class NtuReader120(_NtuReader):
+    """NTU RGB+D 120, which contains NTU RGB+D 60.
+
+    Args:
+        source: folder with the files, searched with all folders in it.
+        denoise: how Kinect's bodies become persons: ``tracks`` (whole tracks, as CTR-GCN does) or ``energy``
+            (places in the list of each frame, as CMD does).
+
+    Raises:
+        InputError: an unknown ``denoise``.
+
+    >>> NtuReader120(Path("nturgb+d_skeletons")).denoise
+    'tracks'
+    """
+
+    dataset = "ntu120"
+    highest: ClassVar = {"setup": 32, "camera": 3, "performer": 106, "replication": 2, "action": 120}
+
+
+def rgb_file(source: str | Path | SkeletonStore, clip_id: str) -> Path:
+    """The colour video of a clip, ``<clip_id>_rgb.avi``.
+
+    Args:
+        source: folder that is searched, once, with all folders in it; or a store, for the folder that it was
+            prepared from.
+        clip_id: id of the clip in the store, the name of its skeleton file.
+
+    Raises:
+        InputError: no such folder, no such video in it, or two of that name.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> (folder / "S001C002P003R002A013_rgb.avi").touch()
+    >>> rgb_file(folder, "S001C002P003R002A013").name
+    'S001C002P003R002A013_rgb.avi'
+    """
+    folder = Path(source.meta.source) if isinstance(source, SkeletonStore) else Path(source)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder: expects the one with the videos {_FORM}{_VIDEO_SUFFIX}")
+    found = _videos(folder.absolute()).get(f"{clip_id}{_VIDEO_SUFFIX}", [])
+    if not found:
+        raise InputError(
+            f"{folder} has no video {clip_id}{_VIDEO_SUFFIX}, neither have the folders in it: "
+            f"expects the videos {_FORM}{_VIDEO_SUFFIX} of the data set"
+        )
+    if len(found) > 1:
+        raise InputError(
+            f"{folder} has {len(found)} videos {found[0].name}: {found[0]}, {found[1]}: keep one"
+        )
+    return found[0]
+
+
+@lru_cache(maxsize=4)
+def _videos(folder: Path) -> dict[str, list[Path]]:
+    """The videos under a folder by name."""
+    videos: dict[str, list[Path]] = {}
+    for path in sorted(_walk(folder, _VIDEO_SUFFIX)):
+        videos.setdefault(path.name, []).append(path)
+    return videos
+
+
+def _walk(folder: Path, suffix: str) -> Iterator[Path]:
+    """All files of a suffix, through links too; a folder that is linked twice is searched once."""
+    seen = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(parent, name) for name in names if name.endswith(suffix))
