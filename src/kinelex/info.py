@@ -12,23 +12,29 @@ from kinelex.errors import InputError
 from kinelex.store._arrow import kind_of
 
 
-def describe(path: str | Path) -> tuple[dict[str, Any], RenderableType]:
+def describe(path: str | Path, html: str | Path | None = None) -> tuple[dict[str, Any], RenderableType]:
     """Describe a skeleton store, a prompt store or a run directory.
 
     Args:
         path: the file or folder.
+        html: for a skeleton store, also check every clip and write the data-set card to this file.
 
     Returns:
-        The numbers, and the same as tables for the terminal.
+        The numbers, and the same as tables for the terminal. With ``html``, the numbers of a skeleton store
+        have the card's ``warnings`` too.
 
     Raises:
-        InputError: nothing there, or none of the three.
+        InputError: nothing there, none of the three, ``html`` for something else than a skeleton store, or
+            a card that cannot be written.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(
             f"{path} does not exist; expects a skeleton store, a prompt store or a run directory"
         )
+    if html is not None and (path.is_dir() or kind_of(path) == "prompt store"):
+        found = "a directory" if path.is_dir() else "a prompt store"
+        raise InputError(f"--html writes the card of a skeleton store, {path} is {found}")
     if path.is_dir():
         return _describe_run(path)
     if kind_of(path) == "prompt store":
@@ -43,8 +49,33 @@ def describe(path: str | Path) -> tuple[dict[str, Any], RenderableType]:
     from kinelex.datasets import describe_store, render_store
     from kinelex.store import open_store
 
-    description = describe_store(open_store(path))
-    return description, render_store(description)
+    store = open_store(path)
+    description = describe_store(store)
+    if html is None:
+        return description, render_store(description)
+    from kinelex.datasets.card import scan_store, warnings_of, write_card
+
+    checks = scan_store(store)
+    warnings = warnings_of(store, checks)
+    description["warnings"] = [warning.to_json() for warning in warnings]
+    card = write_card(store, html, description, checks, warnings)
+    return description, Group(
+        render_store(description), _warnings(description["warnings"]), f"card in {card}"
+    )
+
+
+def _warnings(warnings: list[dict[str, Any]]) -> Table:
+    table = Table(title="warnings", title_justify="left")
+    table.add_column("kind")
+    table.add_column("clips", justify="right")
+    table.add_column("for example", overflow="fold")
+    for warning in warnings:
+        table.add_row(
+            warning["kind"].replace("_", " "), str(warning["count"]), "\n".join(warning["items"][:2])
+        )
+    if not warnings:
+        table.add_row("none", "0", "")
+    return table
 
 
 def _describe_run(path: Path) -> tuple[dict[str, Any], RenderableType]:

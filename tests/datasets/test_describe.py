@@ -79,5 +79,6 @@ def test_the_numbers_of_nw_ucla(shared: Path, tmp_path: Path) -> None:
         ["cameras", "3 (1, 2, 3)"],
         ["frames (min/median/max)", "1/31/201"],
         ["xview", "1 020", "464"],
+        ["loso:1 to loso:10", "1 322 to 1 365", "119 to 162"],
     ):
         assert row in rows

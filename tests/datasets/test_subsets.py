@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kinelex.datasets import get_split
+from kinelex.datasets import _split_files, get_split
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
 from kinelex.store import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
@@ -94,7 +94,7 @@ def test_without_a_place_to_write_the_subset_is_drawn_each_time(
         patched.setattr(Path, "mkdir", refuse)
         first = drawn(store, name)
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_text", refuse)
+        patched.setattr(_split_files, "write_whole", refuse)
         assert drawn(store, name) == first
     assert not list(tmp_path.glob("*.subsets/*"))
     assert drawn(store, name) == first

@@ -6,7 +6,6 @@ import contextlib
 import csv
 import hashlib
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from kinelex._files import write_whole
 from kinelex.datasets._published import Parts
 from kinelex.errors import InputError
 from kinelex.store import SkeletonStore
@@ -154,11 +154,6 @@ def write_subset(store: SkeletonStore, path: Path, rows: np.ndarray, name: str, 
         f"# of {store.meta.dataset}, store {store.fingerprint}: {len(rows)} of {of} training clips\n"
         "# one clip id per line; read from here from now on, so that the subset can be shared\n"
     )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with contextlib.suppress(OSError):
         path.parent.mkdir(exist_ok=True)
-        try:
-            temporary.write_text(header + "".join(f"{store.ids[row]}\n" for row in rows), encoding="utf-8")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(path, header + "".join(f"{store.ids[row]}\n" for row in rows))

@@ -109,9 +109,35 @@ def _protocols(protocols: dict[str, dict[str, int]]) -> Table:
     table.add_column("protocol")
     for part in ("train", "test"):
         table.add_column(part, justify="right")
-    for name, sizes in protocols.items():
-        table.add_row(name, grouped(sizes["train"]), grouped(sizes["test"]))
+    for row in protocol_rows(protocols):
+        table.add_row(row["name"], row["train"], row["test"])
     return table
+
+
+def protocol_rows(protocols: dict[str, dict[str, int]]) -> list[dict[str, str]]:
+    """Protocols as rows of a table: three or more that differ by a number share one row.
+
+    >>> sizes = {f"loso:{k}": {"train": 90 + k, "test": 10 - k} for k in (1, 2, 7)}
+    >>> protocol_rows({"xview": {"train": 1020, "test": 464}, **sizes})[1]
+    {'name': 'loso:1 to loso:7', 'train': '91 to 97', 'test': '3 to 9'}
+    """
+    families: dict[str, list[str]] = {}
+    for name in protocols:
+        head, _, number = name.rpartition(":")
+        families.setdefault(head if head and number.isdigit() else name, []).append(name)
+    rows = []
+    for names in families.values():
+        shared = [names] if len(names) > 2 else [[name] for name in names]
+        rows += [_protocol_row(several, [protocols[name] for name in several]) for several in shared]
+    return rows
+
+
+def _protocol_row(names: list[str], sizes: list[dict[str, int]]) -> dict[str, str]:
+    row = {"name": names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"}
+    for column in sizes[0]:
+        low, high = min(s[column] for s in sizes), max(s[column] for s in sizes)
+        row[column] = grouped(low) if low == high else f"{grouped(low)} to {grouped(high)}"
+    return row
 
 
 def _classes(classes: dict[str, int]) -> Table:

@@ -107,8 +107,16 @@ def get_split(store: SkeletonStore, name: str) -> Split:
 
 def split_sizes(store: SkeletonStore) -> dict[str, tuple[int, int]]:
     """Number of training and test clips of every protocol; 0 where the store has none of them."""
-    parts = {name: _parts(store, name) for name in protocol_names(store)}
-    return {name: (len(train), len(test)) for name, (train, test) in parts.items()}
+    return {name: (len(train), len(test)) for name, (train, test) in protocol_parts(store).items()}
+
+
+def protocol_parts(store: SkeletonStore) -> dict[str, Parts]:
+    """Training and test rows of every protocol of the data set; a part may be empty.
+
+    Shape:
+        - returns: per protocol (rows,) and (rows,) int64
+    """
+    return {name: _parts(store, name) for name in protocol_names(store)}
 
 
 def _parts(store: SkeletonStore, name: str) -> Parts:
