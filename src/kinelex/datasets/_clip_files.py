@@ -1,0 +1,158 @@
+"""Clips in files of one's own: .npy, .npz and .csv, one clip per file (.bvh: :mod:`kinelex.datasets.bvh`)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kinelex.datasets._npy import open_zip, read_member, read_npy
+from kinelex.datasets.bvh import Bvh, common_names, read_bvh
+from kinelex.errors import InputError, unknown_name
+from kinelex.skeleton import SkeletonLayout
+
+ENDINGS = (".npy", ".npz", ".csv", ".bvh")
+_BESIDE = ("frame", "time", "timestamp")  # columns of a .csv that are no coordinates
+_COORDINATES, _SCORES = "coordinates", "scores"
+Clip = tuple[np.ndarray, np.ndarray | None]  # (T, M, V, C), and scores (T, M, V) where the file has them
+
+
+def read_clip(path: Path, layout: SkeletonLayout | None) -> Clip:
+    """One clip from a file, by its ending.
+
+    Args:
+        path: the file.
+        layout: the layout of the joints; None takes them as they come (not for .csv).
+
+    Raises:
+        InputError: another ending, no file, damaged, or it does not fit the layout.
+    """
+    ending = path.suffix.lower()
+    if ending not in ENDINGS:
+        raise InputError(f"{path}: expects a file ending in {', '.join(ENDINGS)}")
+    if not path.is_file():
+        raise InputError(f"{path}: does not exist, but the manifest lists it")
+    if ending == ".npy":
+        return with_persons(read_npy(path), path), None
+    if ending == ".npz":
+        return _read_npz(path)
+    if ending == ".bvh":
+        return _chosen(read_bvh(path), layout, path)[:, None], None
+    if layout is None:
+        raise InputError(f"{path}: a .csv does not tell its layout: pass --layout NAME or --layout FILE.yaml")
+    return read_csv(path, layout), None
+
+
+def with_persons(x: np.ndarray, path: Path) -> np.ndarray:
+    """Coordinates (T, V, C) or (T, M, V, C) as (T, M, V, C)."""
+    if x.ndim == 3:
+        x = x[:, None]
+    if x.ndim != 4 or x.shape[3] not in (2, 3):
+        raise InputError(f"{path}: expects shape (T, V, C) or (T, M, V, C) with C 2 or 3, got {x.shape}")
+    return x
+
+
+def _read_npz(path: Path) -> Clip:
+    with open_zip(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        if _COORDINATES not in names:
+            found = ", ".join(names[:8]) or "nothing"
+            raise InputError(f"{path}: expects the array {_COORDINATES!r}, the file has {found}")
+        x = with_persons(read_member(archive, _COORDINATES), path)
+        if _SCORES not in names:
+            return x, None
+        scores = read_member(archive, _SCORES)
+    scores = scores[:, None] if scores.ndim == 2 else scores
+    if scores.shape != x.shape[:3]:
+        raise InputError(f"{path}: expects {_SCORES!r} of shape (T, M, V) {x.shape[:3]}, got {scores.shape}")
+    return x, scores.astype(np.float32)
+
+
+def _chosen(bvh: Bvh, layout: SkeletonLayout | None, path: Path) -> np.ndarray:
+    """Positions (T, V, 3) of the layout's joints; of all when none is given."""
+    places = bvh.positions()
+    if layout is None:
+        return places
+    own = [joint.name for joint in bvh.joints]
+    if set(layout.joints) - set(own):
+        own = common_names(own)
+    for joint in layout.joints:
+        if joint not in own:
+            raise InputError(f"{path}: {unknown_name(f'joint of {layout.name} in this file', joint, own)}")
+    return places[:, [own.index(joint) for joint in layout.joints]]
+
+
+def read_csv(path: Path, layout: SkeletonLayout) -> np.ndarray:
+    """A clip of one row per frame, (T, M, V, C).
+
+    With a header the columns are ``<joint>_x``, ``<joint>_y`` and maybe ``<joint>_z`` in any order; columns
+    ``frame``, ``time`` and ``timestamp`` are passed over. Without one they are the coordinates in the
+    layout's order, person after person, 3 to a joint where that fits, else 2.
+
+    Raises:
+        InputError: cannot be read, truncated, columns that do not fit the layout, or no numbers.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise InputError(f"{path}: is empty, expects one row per frame")
+    if not text.endswith(("\n", "\r")):
+        raise InputError(
+            f"{path}: its last line is not ended, so it may be truncated: end it with a new line"
+        )
+    delimiter = next((d for d in ";\t" if d in lines[0]), ",")
+    first = [cell.strip() for cell in next(csv.reader([lines[0]], delimiter=delimiter))]
+    has_header = not all(_is_number(cell) for cell in first)
+    values = _table(path, lines, delimiter, has_header)
+    if has_header:
+        return _by_header(path, values, first, layout)
+    fitting = [c for c in (3, 2) if values.shape[1] % (layout.num_joints * c) == 0]
+    if not fitting:
+        raise InputError(
+            f"{path}: {values.shape[1]} columns, expects {3 * layout.num_joints} (x, y, z of "
+            f"{layout.num_joints} joints of {layout.name}) or {2 * layout.num_joints} (x, y) per person"
+        )
+    return values.reshape(len(values), -1, layout.num_joints, fitting[0])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _table(path: Path, lines: Sequence[str], delimiter: str, has_header: bool) -> np.ndarray:
+    body = lines[has_header:]
+    if not body:
+        raise InputError(f"{path}: has a header and no rows, expects one row per frame")
+    try:
+        text = io.StringIO("\n".join(body))
+        return np.loadtxt(text, delimiter=delimiter, comments=None, quotechar='"', ndmin=2)
+    except (ValueError, UnicodeError) as error:
+        raise InputError(f"{path}: expects numbers, as many in each row: {error}") from error
+
+
+def _by_header(path: Path, values: np.ndarray, names: list[str], layout: SkeletonLayout) -> np.ndarray:
+    if len(names) != values.shape[1]:
+        raise InputError(f"{path}: {len(names)} names in the header, {values.shape[1]} numbers in a row")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"{path}: columns twice in the header: {', '.join(twice[:4])}")
+    axes = "xyz" if any(name.endswith("_z") for name in names) else "xy"
+    expected = [f"{joint}_{axis}" for joint in layout.joints for axis in axes]
+    for name in names:
+        if name not in expected and name.lower() not in _BESIDE:
+            raise InputError(f"{path}: {unknown_name(f'column for {layout.name}', name, expected)}")
+    missing = [name for name in expected if name not in names]
+    if missing:
+        raise InputError(f"{path}: the header lacks {', '.join(missing[:4])} ({len(missing)} in all)")
+    order = [names.index(name) for name in expected]
+    return values[:, order].reshape(len(values), 1, layout.num_joints, len(axes))

@@ -1,0 +1,164 @@
+"""The manifest of a folder of clips: one row per clip, ``manifest.csv``."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kinelex.datasets._formats import MAX_CLASSES, split_tags
+from kinelex.errors import InputError, unknown_name
+
+MANIFEST = "manifest.csv"
+_COLUMNS = ("file", "label", "id", "subject", "camera", "split", "caption", "frames")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a manifest.
+
+    Args:
+        line: its line in the file.
+        file: path of the clip, from the folder.
+        id: the clip's id; by default the path without its ending.
+        label, subject, camera: indices, None where the cell is empty.
+        tags: the splits that the clip is in.
+        caption: a sentence about it.
+        frames: how many frames it should have.
+    """
+
+    line: int
+    file: str
+    id: str
+    label: int | None
+    subject: int | None
+    camera: int | None
+    tags: tuple[str, ...]
+    caption: str | None
+    frames: int | None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A parsed manifest.
+
+    Args:
+        rows: its rows, and for a row that is wrong what is wrong with it.
+        class_names: names of the classes, where labels are names; None where they are numbers.
+        names: for columns of names (``subject``, ``camera``) the names that became 0, 1, ….
+    """
+
+    rows: tuple[Row | str, ...]
+    class_names: tuple[str, ...] | None
+    names: dict[str, tuple[str, ...]]
+
+
+def read_manifest(path: Path, classes: tuple[str, ...] | None = None) -> Manifest:
+    """Read a manifest.
+
+    Args:
+        path: the file.
+        classes: the class names, where they were given.
+
+    Raises:
+        InputError: no file, no text, no column ``file``, or a column that is unknown.
+    """
+    lines = _lines(path)
+    header, cells = [name.strip() for name in lines[0][1]], lines[1:]
+    for name in header:
+        if name not in _COLUMNS:
+            raise InputError(f"{path}: {unknown_name('column', name, _COLUMNS)}")
+    if "file" not in header or len(set(header)) < len(header):
+        raise InputError(f"{path}: expects the column 'file' and each column once, got {', '.join(header)}")
+    whole = [
+        dict(zip(header, (c.strip() for c in row), strict=True)) for _, row in cells if _fits(row, header)
+    ]
+    numbering = {name: _numbering([row.get(name, "") for row in whole]) for name in ("subject", "camera")}
+    labels = _numbering([row.get("label", "") for row in whole])
+    if classes is not None and labels is not None:
+        labels = classes
+    tags = split_tags({tag for row in whole for tag in _split_names(row.get("split", ""))})
+    rows: list[Row | str] = []
+    for line, row in cells:
+        if not _fits(row, header):
+            rows.append(f"{path}: line {line} has {len(row)} cells, the header {len(header)}")
+            continue
+        filled = dict(zip(header, (c.strip() for c in row), strict=True))
+        try:
+            rows.append(_row(line, filled, labels, numbering, tags))
+        except InputError as error:
+            rows.append(f"{path}: line {line}: {error}")
+    return Manifest(tuple(rows), labels, {name: found for name, found in numbering.items() if found})
+
+
+def _lines(path: Path) -> list[tuple[int, list[str]]]:
+    """Lines with something in them, each with its number."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        reader = csv.reader(text.splitlines())
+        lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    if len(lines) < 2:
+        raise InputError(f"{path}: expects a header and one row per clip, got {len(lines)} rows")
+    if not text.endswith(("\n", "\r")):
+        raise InputError(
+            f"{path}: its last line is not ended, so it may be truncated: end it with a new line"
+        )
+    return lines
+
+
+def _fits(row: Sequence[str], header: Sequence[str]) -> bool:
+    return len(row) == len(header)
+
+
+def _numbering(cells: list[str]) -> tuple[str, ...] | None:
+    """The names of a column, sorted; None where it holds numbers (or nothing)."""
+    names = {cell for cell in cells if cell}
+    return tuple(sorted(names)) if any(not name.isdecimal() for name in names) else None
+
+
+def _split_names(cell: str) -> list[str]:
+    return cell.replace(";", " ").split()
+
+
+def _row(
+    line: int,
+    cells: dict[str, str],
+    labels: tuple[str, ...] | None,
+    numbering: dict[str, tuple[str, ...] | None],
+    tags: dict[str, str],
+) -> Row:
+    file = cells["file"]
+    if not file:
+        raise InputError("names no file")
+    if Path(file).is_absolute() or ".." in Path(file).parts:
+        raise InputError(f"{file} is outside of the folder")
+    label = _index(cells.get("label", ""), "label", labels)
+    if label is not None and label >= MAX_CLASSES:
+        raise InputError(f"label {label} is out of range, expects less than {MAX_CLASSES}")
+    return Row(
+        line=line,
+        file=file,
+        id=cells.get("id") or Path(file).with_suffix("").as_posix(),
+        label=label,
+        subject=_index(cells.get("subject", ""), "subject", numbering["subject"]),
+        camera=_index(cells.get("camera", ""), "camera", numbering["camera"]),
+        tags=tuple(dict.fromkeys(tags[name] for name in _split_names(cells.get("split", "")))),
+        caption=cells.get("caption") or None,
+        frames=_index(cells.get("frames", ""), "frames", None),
+    )
+
+
+def _index(cell: str, column: str, names: tuple[str, ...] | None) -> int | None:
+    """The number that a cell stands for."""
+    if not cell:
+        return None
+    if names is not None:
+        if cell not in names:
+            raise unknown_name(column, cell, names)
+        return names.index(cell)
+    if not cell.isdecimal() or len(cell) > 9:
+        raise InputError(f"{column} is {cell!r:.40}, expects a whole number of at most 9 digits")
+    return int(cell)

@@ -1,0 +1,216 @@
+"""Numpy's files read with care: headers checked against the file's size, rows one piece at a time."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from kinelex.errors import InputError
+
+_PIECE = 1 << 20  # bytes read at once where content is only passed over
+
+
+@dataclass(frozen=True)
+class ArrayHeader:
+    """What the beginning of a .npy file says.
+
+    Args:
+        shape: shape of the array.
+        dtype: its type.
+        fortran: whether the first axis changes fastest.
+        start: bytes before the data.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    fortran: bool
+    start: int
+
+    @property
+    def bytes(self) -> int:
+        """Size of the data in bytes."""
+        count = self.dtype.itemsize
+        for n in self.shape:
+            count *= n
+        return count
+
+
+def read_header(file: IO[bytes], size: int, where: str, kinds: str = "fiu") -> ArrayHeader:
+    """The header of a .npy file, checked against the size of the file.
+
+    Args:
+        file: the file, at its beginning; afterwards at the data.
+        size: its size in bytes.
+        where: what to call it in messages.
+        kinds: kinds of types that are expected.
+
+    Raises:
+        InputError: it is no .npy file, is truncated, or holds another type.
+    """
+    try:
+        version = np.lib.format.read_magic(file)
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        shape, fortran, dtype = read(file)
+    except Exception as error:  # the header is a Python literal: a damaged one provokes whatever it likes
+        raise InputError(f"{where}: not a readable .npy array (truncated or damaged): {error}") from error
+    if dtype.kind not in kinds or dtype.itemsize == 0:
+        raise InputError(f"{where}: holds {dtype}, expects {'numbers' if 'f' in kinds else 'whole numbers'}")
+    header = ArrayHeader(shape, dtype, fortran, file.tell())
+    if any(type(n) is not int or n < 0 for n in shape) or header.bytes != size - header.start:
+        raise InputError(
+            f"{where}: truncated or damaged: {size - header.start} bytes, shape {shape} of {dtype} "
+            f"takes {header.bytes}"
+        )
+    return header
+
+
+def read_npy(path: Path, kinds: str = "fiu") -> np.ndarray:
+    """A whole .npy file.
+
+    Raises:
+        InputError: it cannot be read, or is no array of such a kind.
+    """
+    return np.array(map_npy(path, kinds))
+
+
+def map_npy(path: Path, kinds: str = "fiu") -> np.ndarray:
+    """A .npy file, memory-mapped: nothing is read until it is used.
+
+    Raises:
+        InputError: it cannot be read, or is no array of such a kind.
+    """
+    try:
+        with open(path, "rb") as file:
+            header = read_header(file, os.path.getsize(path), str(path), kinds)
+        order: Any = "F" if header.fortran else "C"
+        if header.bytes == 0:
+            return np.zeros(header.shape, header.dtype)
+        return np.memmap(path, header.dtype, "r", header.start, header.shape, order)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def open_zip(path: Path) -> zipfile.ZipFile:
+    """An .npz file.
+
+    Raises:
+        InputError: it cannot be read or is none.
+    """
+    try:
+        return zipfile.ZipFile(path)
+    except Exception as error:  # damaged directories provoke more than BadZipFile
+        raise InputError(f"{path}: not a readable .npz file (truncated or damaged): {error}") from error
+
+
+def read_member(archive: zipfile.ZipFile, name: str, kinds: str = "fiu") -> np.ndarray:
+    """One whole array of an .npz file.
+
+    Raises:
+        InputError: it is damaged, or no array of such a kind.
+    """
+    where = f"{archive.filename}: {name}"
+    try:
+        with archive.open(f"{name}.npy") as file:
+            header = read_header(file, archive.getinfo(f"{name}.npy").file_size, where, kinds)
+            flat = np.frombuffer(file.read(header.bytes + 1), header.dtype)  # one more: the checksum's turn
+        return flat.reshape(header.shape, order="F" if header.fortran else "C")
+    except InputError:
+        raise
+    except Exception as error:  # zlib, zipfile and numpy each have errors of their own
+        raise InputError(f"{where}: truncated or damaged: {error}") from error
+
+
+class MemberRows:
+    """Rows of one array in an .npz file, a few at a time; the array is never in memory.
+
+    An array that is stored as it is can be read from any row on. A compressed one is decompressed from
+    its beginning; reading forward goes on where it was.
+
+    Args:
+        path: the .npz file.
+        name: name of the array.
+
+    Raises:
+        InputError: it cannot be read, or is no array of numbers whose rows lie together.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path, self.name, self.where = path, name, f"{path}: {name}"
+        self._stream: IO[bytes] | None = None
+        with open_zip(path) as archive:
+            try:
+                self._info = archive.getinfo(f"{name}.npy")
+                with archive.open(self._info) as file:
+                    self.header = read_header(file, self._info.file_size, self.where)
+            except InputError:
+                raise
+            except Exception as error:
+                raise InputError(f"{self.where}: truncated or damaged: {error}") from error
+        if self.header.fortran and len(self.header.shape) > 1 or not self.header.shape:
+            raise InputError(f"{self.where}: expects rows that lie together (C order)")
+
+    def __len__(self) -> int:
+        return self.header.shape[0]
+
+    @property
+    def row_bytes(self) -> int:
+        """Size of one row."""
+        return self.header.bytes // max(1, len(self))
+
+    def check(self) -> None:
+        """Read all of it once against its checksum, so that no damaged row becomes a clip.
+
+        Raises:
+            InputError: the checksum does not fit.
+        """
+        try:
+            with open_zip(self.path) as archive, archive.open(self._info) as file:
+                while file.read(_PIECE):
+                    pass
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(f"{self.where}: truncated or damaged: {error}") from error
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Rows ``start`` to ``stop``, (stop - start, ...).
+
+        Raises:
+            InputError: the file ends too early.
+        """
+        try:
+            position = self.header.start + start * self.row_bytes
+            count = (stop - start) * self.row_bytes
+            content = self._read(position, count)
+        except Exception as error:
+            raise InputError(f"{self.where}: truncated or damaged: {error}") from error
+        if len(content) != count:
+            raise InputError(f"{self.where}: truncated: row {start} is not whole")
+        return np.frombuffer(content, self.header.dtype).reshape(stop - start, *self.header.shape[1:])
+
+    def _read(self, position: int, count: int) -> bytes:
+        if self._info.compress_type == zipfile.ZIP_STORED:
+            if self._stream is None:
+                self._stream = open(self.path, "rb")  # noqa: SIM115 - stays open for the next rows
+            self._stream.seek(self._data_start + position)
+            return self._stream.read(count)
+        if self._stream is None or self._stream.tell() > position:
+            self._stream = zipfile.ZipFile(self.path).open(self._info)  # noqa: SIM115
+        self._stream.seek(position)  # passes over what lies between
+        return self._stream.read(count)
+
+    @cached_property
+    def _data_start(self) -> int:
+        """Where the content of a stored member begins: behind its local header, name and extra field."""
+        with open(self.path, "rb") as file:
+            file.seek(self._info.header_offset + 26)
+            lengths = np.frombuffer(file.read(4), "<u2")
+        return self._info.header_offset + 30 + int(lengths.sum())

@@ -1,0 +1,265 @@
+"""Biovision hierarchy files (.bvh): joint positions by forward kinematics.
+
+A joint's place is its offset in its parent's frame, turned by the rotations of all joints above it; the
+rotation channels are read in the order in which the file names them, in degrees. Position channels replace
+the offset (as Blender reads them): a root's offset is where it rests, not something to add. End sites are
+joints of their own, ``<joint>_end``.
+
+The libraries for this format that are on PyPI either only parse or walk frame by frame through objects;
+here all frames are turned at once, with SciPy's rotations.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from kinelex.errors import InputError
+from kinelex.skeleton import SkeletonLayout
+
+_AXES = "XYZ"
+_MAX_JOINTS = 1000
+
+# What motion-capture suites call joints -> our vocabulary, so that mirror pairs and body parts are known.
+_NAMES = {"up_leg": "hip", "leg": "knee", "foot": "ankle", "toe_base": "foot"}
+_NAMES |= {"arm": "shoulder", "fore_arm": "elbow", "hand": "wrist", "shoulder": "clavicle"}
+
+
+@dataclass(frozen=True)
+class Joint:
+    """One joint of a hierarchy.
+
+    Args:
+        name: its name in the file.
+        parent: index of its parent; its own for a root.
+        offset: place in the parent's frame while at rest.
+        channels: names such as ``Xposition`` or ``Zrotation``, in the file's order.
+    """
+
+    name: str
+    parent: int
+    offset: tuple[float, float, float]
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Bvh:
+    """A parsed file.
+
+    Args:
+        joints: the joints, parents before children.
+        motion: the channels' values.
+
+    Shape:
+        - motion: (T, channels)
+    """
+
+    joints: tuple[Joint, ...]
+    motion: np.ndarray
+
+    def positions(self) -> np.ndarray:
+        """Place of every joint in every frame, (T, V, 3), in the file's unit."""
+        frames = len(self.motion)
+        places = np.zeros((frames, len(self.joints), 3))
+        turns: list[Rotation] = []
+        column = 0
+        for j, joint in enumerate(self.joints):
+            values = self.motion[:, column : column + len(joint.channels)]
+            column += len(joint.channels)
+            local = np.tile(np.asarray(joint.offset), (frames, 1))
+            for c, channel in enumerate(joint.channels):
+                if channel.endswith("position"):
+                    local[:, _AXES.index(channel[0])] = values[:, c]
+            turned = [c for c, channel in enumerate(joint.channels) if channel.endswith("rotation")]
+            turn = Rotation.identity(frames)
+            for c in turned:  # one axis after the other: files may name an axis twice, or fewer than three
+                turn = turn * Rotation.from_euler(joint.channels[c][0].lower(), values[:, c], degrees=True)
+            is_root = joint.parent == j
+            places[:, j] = local if is_root else places[:, joint.parent] + turns[joint.parent].apply(local)
+            turns.append(turn if is_root else turns[joint.parent] * turn)
+        return places
+
+    def layout(self, name: str) -> SkeletonLayout:
+        """The hierarchy as a layout; common joint names are put into our vocabulary.
+
+        Raises:
+            InputError: the file has several roots.
+        """
+        parents = tuple(joint.parent for joint in self.joints)
+        names = common_names([joint.name for joint in self.joints])
+        if len(set(names)) < len(names):  # two joints would get one name
+            names = [joint.name for joint in self.joints]
+        return SkeletonLayout(name, tuple(names), parents)
+
+
+def common_names(names: Sequence[str]) -> list[str]:
+    """Joint names in snake case; those of Mixamo and MotionBuilder in our vocabulary.
+
+    >>> common_names(["Hips", "mixamorig:LeftUpLeg", "RightForeArm", "Spine1", "Head_end"])
+    ['pelvis', 'left_hip', 'right_elbow', 'spine1', 'head_end']
+    >>> common_names(["Hip", "LeftShoulder", "LeftElbow"])  # another convention: these are their own joints
+    ['hip', 'left_shoulder', 'left_elbow']
+    """
+    spaced = [re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.split(":")[-1]) for name in names]
+    words = [name.lower().replace(" ", "_") for name in spaced]
+    if not any(word.endswith(("up_leg", "fore_arm")) for word in words):
+        return words
+    return [_translated(word) for word in words]
+
+
+def _translated(word: str) -> str:
+    side, _, rest = word.partition("_")
+    if side in ("left", "right"):
+        return f"{side}_{_NAMES.get(rest, rest)}"
+    return "pelvis" if word == "hips" else word
+
+
+def read_bvh(path: Path) -> Bvh:
+    """Parse a .bvh file.
+
+    Raises:
+        InputError: it cannot be read, is truncated, or is none; the message says the line.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "a.bvh"
+    >>> hierarchy = "HIERARCHY ROOT Hips { OFFSET 0 0 0 CHANNELS 1 Zrotation End Site { OFFSET 1 0 0 } }"
+    >>> _ = path.write_text(hierarchy + "\\nMOTION\\nFrames: 1\\nFrame Time: 0.1\\n90\\n")
+    >>> read_bvh(path).positions().round(6).tolist()
+    [[[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    lines = text.splitlines()
+    start = next((i for i, line in enumerate(lines) if line.strip() == "MOTION"), None)
+    if start is None:
+        raise InputError(f"{path}: expects a line MOTION behind the hierarchy: no .bvh file, or truncated")
+    joints = _Hierarchy(path, lines[:start]).joints
+    if not text.endswith("\n"):
+        raise InputError(f"{path}: line {len(lines)} is not ended, so the file may be truncated")
+    return Bvh(joints, _motion(path, lines, start, sum(len(joint.channels) for joint in joints)))
+
+
+def _motion(path: Path, lines: list[str], start: int, channels: int) -> np.ndarray:
+    """The table behind the line MOTION, (T, channels)."""
+    head = [
+        re.fullmatch(p, line.strip()) for p, line in zip(_HEAD, lines[start + 1 : start + 3], strict=False)
+    ]
+    if len(head) < 2 or head[0] is None or head[1] is None:
+        raise InputError(f"{path}: line {start + 2}: expects 'Frames: N' and 'Frame Time: SECONDS'")
+    rows = [(i, line.split()) for i, line in enumerate(lines[start + 3 :], start + 4) if line.strip()]
+    frames = int(head[0][1])
+    if len(rows) != frames or frames == 0:
+        raise InputError(f"{path}: 'Frames: {frames}', but {len(rows)} lines follow (truncated?)")
+    for number, row in rows:
+        if len(row) != channels:
+            raise InputError(f"{path}: line {number} has {len(row)} numbers, expects {channels}")
+        if not all(_NUMBER.fullmatch(word) for word in row):
+            wrong = next(word for word in row if not _NUMBER.fullmatch(word))
+            raise InputError(f"{path}: line {number}: expects numbers, got {wrong!r:.40}")
+    motion = np.array([[float(word) for word in row] for _, row in rows])
+    if not np.isfinite(motion).all():
+        raise InputError(f"{path}: a number of the motion is too large")
+    return motion
+
+
+_HEAD = (r"Frames:\s*(\d{1,8})", r"Frame Time:\s*([-+.\deE]+)")
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+
+
+class _Hierarchy:
+    """Parses the part before MOTION."""
+
+    def __init__(self, path: Path, lines: list[str]) -> None:
+        self._path = path
+        self._words = [(word, i) for i, line in enumerate(lines, 1) for word in line.split()]
+        self._next = 0
+        self.joints: tuple[Joint, ...] = ()
+        self._take("HIERARCHY")
+        while self._next < len(self._words):
+            self._tree()
+        if not self.joints:
+            self._wrong("a ROOT")
+
+    def _wrong(self, expected: str) -> NoReturn:
+        if self._next >= len(self._words):
+            raise InputError(f"{self._path}: the hierarchy ends too early, expects {expected}")
+        word, line = self._words[self._next]
+        raise InputError(f"{self._path}: line {line}: expects {expected}, got {word!r:.40}")
+
+    def _peek(self) -> str | None:
+        return self._words[self._next][0] if self._next < len(self._words) else None
+
+    def _word(self, expected: str) -> str:
+        if self._next >= len(self._words):
+            self._wrong(expected)
+        self._next += 1
+        return self._words[self._next - 1][0]
+
+    def _take(self, *expected: str) -> str:
+        word = self._word(" or ".join(expected))
+        if word not in expected:
+            self._next -= 1
+            self._wrong(" or ".join(expected))
+        return word
+
+    def _offset(self) -> tuple[float, float, float]:
+        self._take("OFFSET")
+        numbers = []
+        for _ in range(3):
+            word = self._word("3 numbers")
+            if not _NUMBER.fullmatch(word):
+                self._next -= 1
+                self._wrong("a number")
+            numbers.append(float(word))
+        return numbers[0], numbers[1], numbers[2]
+
+    def _channels(self) -> tuple[str, ...]:
+        self._take("CHANNELS")
+        count = self._word("the number of channels")
+        if count not in "0123456" or len(count) != 1:
+            self._next -= 1
+            self._wrong("a number of channels from 0 to 6")
+        known = [axis + kind for kind in ("position", "rotation") for axis in _AXES]
+        return tuple(self._take(*known) for _ in range(int(count)))
+
+    def _tree(self) -> None:
+        """A root with all that hangs on it; without recursion, as a chain may be long."""
+        open_joints: list[int] = []
+        while True:
+            if open_joints and self._peek() == "}":
+                self._next += 1
+                open_joints.pop()
+            else:
+                open_joints += self._open(open_joints)
+            if not open_joints:
+                return
+
+    def _open(self, above: list[int]) -> list[int]:
+        """Read the head of one joint; gives its index while it is open, nothing for an end site."""
+        index = len(self.joints)
+        if index == _MAX_JOINTS:
+            self._wrong(f"at most {_MAX_JOINTS} joints")
+        if not above:
+            self._take("ROOT")
+        elif self._take("JOINT", "End", "}") == "End":
+            self._take("Site")
+            self._take("{")
+            name = f"{self.joints[above[-1]].name}_end"
+            self.joints += (Joint(name, above[-1], self._offset(), ()),)
+            self._take("}")
+            return []
+        name = self._word("a joint's name")
+        while self._peek() not in ("{", None) and len(name) < 200:
+            name += f" {self._word('{')}"  # some programs put spaces into names
+        self._take("{")
+        parent = above[-1] if above else index
+        self.joints += (Joint(name, parent, self._offset(), self._channels()),)
+        return [index]

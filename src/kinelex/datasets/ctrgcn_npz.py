@@ -1,0 +1,200 @@
+"""Reader of the .npz files that CTR-GCN's preparation makes: padded arrays with train and test inside.
+
+``x_train`` (N, T, M*V*C), 150 numbers per frame for two persons of 25 joints, and ``y_train`` one-hot
+(N, classes); the same for ``test``. The array is never loaded whole: its rows are read a few at a time.
+
+Source: Chen, Zhang, Yuan, Li, Deng, Hu: Channel-wise topology refinement graph convolution, ICCV 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from kinelex.datasets._formats import (
+    GIVEN,
+    MAX_CLASSES,
+    Note,
+    default_units,
+    layout_of,
+    numbered_classes,
+    read_class_names,
+    without_padding,
+)
+from kinelex.datasets._npy import MemberRows, open_zip, read_member
+from kinelex.datasets._reader import Item, Reader, Skipped
+from kinelex.errors import InputError
+from kinelex.skeleton import get_layout
+from kinelex.store import Sequence, StoreMeta
+
+PARTS = ("train", "test")
+_NTU_WIDTH = 150  # 2 persons x 25 joints x 3 coordinates
+_BYTES_PER_ITEM = 8 << 20
+
+
+class CtrgcnNpzReader(Reader):
+    """The .npz files of CTR-GCN and the many repositories built on it.
+
+    Args:
+        source: the .npz file.
+        layout: the layout of the joints: a built-in name or a YAML file; needed where a frame has other
+            than 150 numbers (2 persons, ntu25).
+        classes: text file with one class name per line; by default "class 0" and so on.
+        units: unit of the coordinates; by default pixels for 2-D and metres for 3-D.
+
+    Raises:
+        InputError: a file of class names that cannot be read.
+    """
+
+    dataset: ClassVar[str] = "ctrgcn_npz"
+    expected: ClassVar[str] = "a .npz file with x_train, y_train, x_test and y_test"
+    source_is_file: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        source: Path,
+        *,
+        layout: str | None = None,
+        classes: Path | None = None,
+        units: str | None = None,
+    ) -> None:
+        super().__init__(source)
+        self._layout, self._units = layout, units
+        self._classes = None if classes is None else read_class_names(classes)
+
+    def meta(self) -> StoreMeta:
+        """Layout from the width of a frame, classes from the width of a label."""
+        persons, joints, channels = self._size
+        classes = max(part.classes for part in self._parts.values())
+        noted = None if self._note is None else self._note.class_names
+        return StoreMeta(
+            dataset=self.dataset,
+            layout=layout_of(self._note, self._layout, joints, channels, self.source),
+            class_names=self._classes or noted or numbered_classes([classes - 1]),
+            units=self._units or (self._note.units if self._note else default_units(None, channels)),
+            source=str(self.source),
+            prepared={"reader": self.dataset, "persons": persons},
+        )
+
+    def items(self) -> list[Item]:
+        """Runs of rows, after the file's checksums were found right."""
+        found = []
+        for name, part in self._parts.items():
+            part.x.check()
+            rows = max(1, min(256, _BYTES_PER_ITEM // max(1, part.x.row_bytes)))
+            starts = range(0, len(part.x), rows)
+            found += [Item(self.source, (name, s, min(s + rows, len(part.x)))) for s in starts]
+        return found
+
+    def read(self, item: Item) -> Iterator[Sequence | Skipped]:
+        """The clips of a run of rows, without their padding."""
+        name, start, stop = item.part
+        part, size = self._parts[name], self._size
+        tag = f"{GIVEN if self._note is None else self._note.protocol}:{name}"
+        for row, padded in enumerate(part.x.rows(start, stop), start=start):
+            frames = None if part.frames is None else int(part.frames[row])
+            clip = without_padding(padded.reshape(len(padded), *size), frames)
+            entry = f"{item.path}:row {row} of x_{name}"
+            if not clip.any():
+                yield Skipped(Path(entry), f"{entry}: no frame has a body (all coordinates are 0)")
+            elif part.labels[row] < 0:
+                yield Skipped(Path(entry), f"{entry}: its label is not one-hot")
+            else:
+                x = np.array(clip, np.float32)
+                yield Sequence(part.name(row), x, int(part.labels[row]), splits=(tag,))
+
+    @cached_property
+    def _parts(self) -> dict[str, _Part]:
+        if self.source.is_dir():
+            raise InputError(f"{self.source} is a folder: expects {self.expected}")
+        with open_zip(self.source) as archive:
+            there = [p for p in PARTS if {f"x_{p}.npy", f"y_{p}.npy"} <= set(archive.namelist())]
+            held = ", ".join(archive.namelist()[:8]) or "nothing"
+        if not there:
+            raise InputError(f"{self.source}: holds {held}: expects {self.expected}")
+        return {part: _Part(self.source, part) for part in there}
+
+    @cached_property
+    def _note(self) -> Note | None:
+        with open_zip(self.source) as archive:
+            if "kinelex.npy" not in archive.namelist():
+                return None
+            return Note.from_json(str(read_member(archive, "kinelex", "U")), str(self.source))
+
+    @cached_property
+    def _size(self) -> tuple[int, int, int]:
+        """Persons, joints and coordinates of a frame."""
+        shapes = {part.x.header.shape for part in self._parts.values()}
+        widths = {shape[-1] for shape in shapes}
+        if any(len(shape) != 3 for shape in shapes) or len(widths) != 1 or 0 in widths:
+            found = " and ".join(str(shape) for shape in sorted(shapes))
+            raise InputError(f"{self.source}: expects arrays (N, T, M*V*C) of one width, got {found}")
+        width = widths.pop()
+        if self._note is not None:
+            persons, channels = self._note.persons, self._note.channels
+            if channels in (2, 3) and width % (persons * channels) == 0:
+                return persons, width // (persons * channels), channels
+            raise InputError(
+                f"{self.source}: frames of {width} numbers do not fit the note that kinelex wrote there: "
+                f"{persons} persons with {channels} coordinates per joint"
+            )
+        if self._layout is None and width != _NTU_WIDTH:
+            raise InputError(
+                f"{self.source}: a frame has {width} numbers, expects {_NTU_WIDTH} (2 persons, ntu25): "
+                "pass --layout NAME or --layout FILE.yaml"
+            )
+        joints = get_layout(self._layout or "ntu25").num_joints
+        fitting = [c for c in (3, 2) if width % (joints * c) == 0]
+        if not fitting:
+            raise InputError(
+                f"{self.source}: {width} numbers in a frame are no whole number of persons with {joints} "
+                "joints: pass another --layout"
+            )
+        return width // (joints * fitting[0]), joints, fitting[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        lasting = ("source", "_layout", "_units", "_classes")
+        return {key: value for key, value in self.__dict__.items() if key in lasting}
+
+
+class _Part:
+    """One side of the split: rows, labels (-1 where a row of y is not one-hot), and what an export adds."""
+
+    def __init__(self, path: Path, part: str) -> None:
+        self._part = part
+        self.x = MemberRows(path, f"x_{part}")
+        with open_zip(path) as archive:
+            self.labels, self.classes = _labels(read_member(archive, f"y_{part}", "fiub"), path, part)
+            there = archive.namelist()
+            more = (f"id_{part}", "U"), (f"num_frame_{part}", "iu")
+            ids, frames = (read_member(archive, n, k) if f"{n}.npy" in there else None for n, k in more)
+        self.ids, self.frames = ids, frames
+        for beside, name in ((self.labels, "y"), (ids, "id"), (frames, "num_frame")):
+            if beside is not None and beside.shape != (len(self.x),):
+                raise InputError(
+                    f"{path}: x_{part} has {len(self.x)} rows, {name}_{part} has shape {beside.shape}"
+                )
+        longest = self.x.header.shape[1] if len(self.x.header.shape) > 1 else 0
+        if frames is not None and len(frames) and not (frames.min() > 0 and frames.max() <= longest):
+            raise InputError(f"{path}: num_frame_{part} is out of range, expects 1 to {longest}")
+
+    def name(self, row: int) -> str:
+        """The clip's id; the files that others made have none."""
+        return f"{self._part}_{row:06d}" if self.ids is None else str(self.ids[row])
+
+
+def _labels(y: np.ndarray, path: Path, part: str) -> tuple[np.ndarray, int]:
+    """Class indices and number of classes, from one-hot rows or from class indices."""
+    if y.ndim == 1 and y.dtype.kind in "iu":
+        if len(y) and int(y.max()) >= MAX_CLASSES:
+            raise InputError(f"{path}: y_{part} has the class {y.max()}, expects at most {MAX_CLASSES - 1}")
+        return y.astype(np.int64), int(y.max(initial=-1)) + 1
+    if y.ndim != 2 or not 0 < y.shape[1] <= MAX_CLASSES:
+        raise InputError(f"{path}: y_{part} has shape {y.shape}, expects one-hot rows (N, classes)")
+    one = (y == 1).sum(axis=1) == 1
+    rest = (y != 0).sum(axis=1) == 1
+    return np.where(one & rest, (y == 1).argmax(axis=1), -1), y.shape[1]

@@ -1,0 +1,234 @@
+"""Reader of folders of padded .npy arrays, as ST-GCN, 2s-AGCN, AimCLR, CMD and their heirs keep them.
+
+``PART_position.npy`` (N, C, T, V, M), memory-mapped, with ``PART_label.pkl``, a pickle ``(names, labels)``,
+and where the frames beyond a clip's own are not zeros ``PART_num_frame.npy`` (N,); PART is train, val or
+test, and ``_data_joint``, ``_data`` and ``_joint`` stand for ``_position`` too. The folder holds these files
+or one folder of them per protocol (``xsub/``, ``xview/``); a clip that several protocols list is read once.
+
+Source: Guo, Liu, Chen, Liu, Wang, Ding: Contrastive learning from extremely augmented skeleton sequences,
+AAAI 2022 (50 frames); Mao, Zhou, Lu, Deng, Li: CMD, ECCV 2022 (300 frames with num_frame).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from kinelex.datasets._formats import (
+    GIVEN,
+    Note,
+    default_units,
+    is_whole,
+    layout_of,
+    numbered_classes,
+    numbers_in_name,
+    read_class_names,
+    split_tags,
+    without_padding,
+)
+from kinelex.datasets._npy import map_npy, read_npy
+from kinelex.datasets._reader import Item, Reader, Skipped
+from kinelex.datasets._unpickle import read_pickle
+from kinelex.errors import InputError
+from kinelex.store import Sequence, StoreMeta
+
+PARTS = ("train", "val", "test")
+NOTE_FILE = "kinelex.json"
+_DATA = ("position", "data_joint", "data", "joint")  # the first that is there
+_PROTOCOLS = ("xsub", "xview", "xset")  # folder names that tell the protocol when given on their own
+_BYTES_PER_ITEM = 8 << 20
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One array with its labels.
+
+    Args:
+        data: the array's file.
+        tag: which split its clips have, for example ``xsub:train``.
+        names: id per clip.
+        labels: class index per clip, None where it is no whole number.
+        frames: number of own frames per clip, where that is known.
+    """
+
+    data: Path
+    tag: str
+    names: list[str]
+    labels: list[int | None]
+    frames: np.ndarray | None
+
+
+class NpyReader(Reader):
+    """Folders of padded .npy arrays (N, C, T, V, M) with label pickles.
+
+    Args:
+        source: the folder with train_position.npy, train_label.pkl and so on, or with one such folder per
+            protocol.
+        layout: the layout of the joints: a built-in name or a YAML file; by default the one that the number
+            of joints and coordinates tells.
+        classes: text file with one class name per line; by default "class 0" and so on.
+        units: unit of the coordinates; by default pixels for 2-D and metres for 3-D.
+
+    Raises:
+        InputError: a file of class names that cannot be read.
+    """
+
+    dataset: ClassVar[str] = "npy"
+    expected: ClassVar[str] = (
+        "train_position.npy and train_label.pkl, the same for val or test, or folders xsub, xview of these"
+    )
+
+    def __init__(
+        self,
+        source: Path,
+        *,
+        layout: str | None = None,
+        classes: Path | None = None,
+        units: str | None = None,
+    ) -> None:
+        super().__init__(source)
+        self._layout, self._units = layout, units
+        self._classes = None if classes is None else read_class_names(classes)
+
+    def meta(self) -> StoreMeta:
+        """Layout from the shape of the arrays, classes from the labels."""
+        sizes = {(x.shape[3], x.shape[1]) for x in (map_npy(part.data) for part in self._parts)}
+        if len(sizes) > 1:
+            raise InputError(f"{self.source}: the arrays differ in their number of joints or coordinates")
+        (joints, channels), note = sizes.pop(), self._note
+        labels = (label for part in self._parts for label in part.labels)
+        return StoreMeta(
+            dataset=self.dataset,
+            layout=layout_of(note, self._layout, joints, channels, self.source),
+            class_names=self._classes or (note.class_names if note else numbered_classes(labels)),
+            units=self._units or (note.units if note else default_units(None, channels)),
+            source=str(self.source),
+            prepared={"reader": self.dataset, "arrays": [part.data.name for part in self._parts]},
+        )
+
+    def items(self) -> list[Item]:
+        """Runs of clips that no earlier array has."""
+        found = []
+        for number, part in enumerate(self._parts):
+            x = map_npy(part.data)
+            rows = max(1, min(256, _BYTES_PER_ITEM // max(1, x[:1].nbytes)))
+            own = [row for row, name in enumerate(part.names) if self._clips[name][0] == number]
+            runs = [tuple(own[i : i + rows]) for i in range(0, len(own), rows)]
+            found += [Item(part.data, (number, run)) for run in runs]
+        return found
+
+    def read(self, item: Item) -> Iterator[Sequence | Skipped]:
+        """The clips of a run, without their padding."""
+        number, rows = item.part
+        part = self._parts[number]
+        x = map_npy(part.data)
+        for row in rows:
+            try:
+                yield self._clip(part, x, row)
+            except InputError as error:
+                entry = f"{item.path}:row {row}"
+                yield Skipped(Path(entry), f"{entry}: {error}")
+
+    def _clip(self, part: _Part, x: np.ndarray, row: int) -> Sequence:
+        label, frames = part.labels[row], None if part.frames is None else int(part.frames[row])
+        if label is None:
+            raise InputError("its label is no whole number")
+        if frames is not None and not 0 < frames <= x.shape[2]:
+            raise InputError(f"has {frames} frames in num_frame, expects 1 to {x.shape[2]}")
+        clip = without_padding(x[row].transpose(1, 3, 2, 0), frames)  # (T, M, V, C)
+        if not clip.any():
+            raise InputError("no frame has a body (all coordinates are 0)")
+        name = part.names[row]
+        numbers: dict[str, Any] = numbers_in_name(name)
+        tags = self._clips[name][1]
+        return Sequence(name, np.array(clip, np.float32, order="C"), label, splits=tags, **numbers)
+
+    @cached_property
+    def _note(self) -> Note | None:
+        path = self.source / NOTE_FILE
+        if not path.is_file():
+            return None
+        try:
+            return Note.from_json(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} cannot be read: {error}") from error
+
+    @cached_property
+    def _parts(self) -> list[_Part]:
+        own = self.source.name if self.source.name in _PROTOCOLS else GIVEN
+        if self._note is not None:
+            own = self._note.protocol
+        below = sorted(f for f in self.source.iterdir() if f.is_dir())
+        places = [(self.source, own)] if _arrays(self.source) else [(f, f.name) for f in below]
+        found = []
+        for folder, protocol in places:
+            arrays = _arrays(folder)
+            tags = split_tags(f"{protocol}_{part}" for part in arrays)
+            found += [_part(folder, part, tags[f"{protocol}_{part}"], data) for part, data in arrays.items()]
+        return found
+
+    @cached_property
+    def _clips(self) -> dict[str, tuple[int, tuple[str, ...]]]:
+        """For each clip's id the first array that has it, and its tags from all of them."""
+        found: dict[str, tuple[int, tuple[str, ...]]] = {}
+        for number, part in enumerate(self._parts):
+            for name in part.names:
+                first, tags = found.get(name, (number, ()))
+                if part.tag not in tags and any(t.split(":")[0] == part.tag.split(":")[0] for t in tags):
+                    raise InputError(f"{part.data}: has {name}, which is {' and '.join(tags)} already")
+                found[name] = first, tags if part.tag in tags else (*tags, part.tag)
+        return found
+
+
+def _arrays(folder: Path) -> dict[str, Path]:
+    """The arrays of a folder by part."""
+    found = {}
+    for part in PARTS:
+        there = [folder / f"{part}_{name}.npy" for name in _DATA]
+        there = [path for path in there if path.is_file()]
+        if there:
+            found[part] = there[0]
+    return found
+
+
+def _part(folder: Path, part: str, tag: str, data: Path) -> _Part:
+    """One array with what lies beside it.
+
+    Raises:
+        InputError: a file is missing or damaged, or they do not fit each other.
+    """
+    shape = map_npy(data).shape
+    if len(shape) != 5 or 0 in shape[1:] or shape[1] not in (2, 3):
+        raise InputError(f"{data}: expects an array (N, C, T, V, M) with C 2 or 3, got {shape}")
+    path = folder / f"{part}_label.pkl"
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: expects a pickle (names, labels) beside {data.name}")
+    names, labels = _labels(path)
+    count = folder / f"{part}_num_frame.npy"
+    frames = read_npy(count) if count.is_file() else None
+    sizes = {"names": len(names), "labels": len(labels)}
+    if frames is not None:
+        if frames.ndim != 1 or not np.array_equal(frames, np.round(frames)):
+            raise InputError(f"{count}: expects one whole number per clip, got {frames.dtype} {frames.shape}")
+        sizes["numbers of frames"] = len(frames)
+    for what, size in sizes.items():
+        if size != shape[0]:
+            raise InputError(f"{data}: has {shape[0]} clips, but there are {size} {what} beside it")
+    return _Part(data, tag, names, labels, frames)
+
+
+def _labels(path: Path) -> tuple[list[str], list[int | None]]:
+    content = read_pickle(path)
+    if not isinstance(content, list | tuple) or len(content) != 2:
+        raise InputError(f"{path}: expects a pickle (names, labels)")
+    names, labels = (list(c) if isinstance(c, list | tuple | np.ndarray) else None for c in content)
+    if names is None or labels is None or not all(isinstance(name, str) and name for name in names):
+        raise InputError(f"{path}: expects a pickle of a list of names and a list of labels")
+    return [str(n).removesuffix(".skeleton") for n in names], [
+        int(n) if is_whole(n) else None for n in labels
+    ]

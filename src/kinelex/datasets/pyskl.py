@@ -1,0 +1,214 @@
+"""Reader of the pickles of pyskl and MMAction2: one file per data set, 2-D or 3-D skeletons.
+
+``{"split": {name: [ids]}, "annotations": [{"frame_dir", "label", "keypoint" (M, T, V, C), "total_frames",
+"img_shape", "keypoint_score" (M, T, V)}]}``; a pickle that is the list of annotations alone is read too.
+Nothing in the pickle is run, see :mod:`kinelex.datasets._unpickle`.
+
+Source: Duan, Wang, Chen, Lin: PYSKL: towards good practices for skeleton action recognition, 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from kinelex.datasets._formats import (
+    Note,
+    default_units,
+    is_whole,
+    layout_of,
+    numbered_classes,
+    numbers_in_name,
+    read_class_names,
+    split_tags,
+    without_absent,
+)
+from kinelex.datasets._reader import Item, Reader, Skipped
+from kinelex.datasets._unpickle import read_pickle
+from kinelex.errors import InputError
+from kinelex.store import Sequence, StoreMeta
+
+NOTE = "kinelex"  # where an exported pickle says which store it came from
+_ENTRIES_PER_ITEM = 256
+_COLUMNS = ("subject", "camera", "setup", "replication")
+
+
+class PysklReader(Reader):
+    """The pickles of pyskl and MMAction2.
+
+    Args:
+        source: the .pkl file.
+        layout: the layout of the joints: a built-in name or a YAML file; by default the one that the number
+            of joints and coordinates tells.
+        classes: text file with one class name per line; by default "class 0" and so on.
+        units: unit of the coordinates; by default pixels for 2-D and metres for 3-D.
+
+    Raises:
+        InputError: a file of class names that cannot be read.
+    """
+
+    dataset: ClassVar[str] = "pyskl"
+    expected: ClassVar[str] = "a .pkl file with 'split' and 'annotations'"
+    source_is_file: ClassVar[bool] = True
+    in_parallel: ClassVar[bool] = False  # every process would load the whole pickle
+
+    def __init__(
+        self,
+        source: Path,
+        *,
+        layout: str | None = None,
+        classes: Path | None = None,
+        units: str | None = None,
+    ) -> None:
+        super().__init__(source)
+        self._layout, self._units = layout, units
+        self._classes = None if classes is None else read_class_names(classes)
+
+    def meta(self) -> StoreMeta:
+        """Layout and unit from the first annotation that has key points, classes from the labels."""
+        annotations, note = _load(self._file())[0], _note(self._file())
+        joints, channels = self._size()
+        labels = [entry.get("label") for entry in annotations if isinstance(entry, dict)]
+        noted = None if note is None else note.class_names
+        return StoreMeta(
+            dataset=self.dataset,
+            layout=layout_of(note, self._layout, joints, channels, self.source),
+            class_names=self._classes or noted or numbered_classes(labels),
+            units=self._units or (note.units if note else default_units(None, channels)),
+            source=str(self.source),
+            prepared={"reader": self.dataset},
+        )
+
+    def items(self) -> list[Item]:
+        """Runs of annotations."""
+        count = len(_load(self._file())[0])
+        starts = range(0, count, _ENTRIES_PER_ITEM)
+        return [Item(self.source, (s, min(s + _ENTRIES_PER_ITEM, count))) for s in starts]
+
+    def read(self, item: Item) -> Iterator[Sequence | Skipped]:
+        """The clips of a run of annotations."""
+        annotations, tags = _load(self._file())
+        channels = self._size()[1]
+        for number in range(*item.part):
+            try:
+                yield _clip(annotations[number], tags, channels)
+            except InputError as error:
+                entry = f"{item.path}:entry {number}"
+                yield Skipped(Path(entry), f"{entry}: {error}")
+
+    def _file(self) -> tuple[Path, int, int]:
+        """The file, and what tells whether it is still the one that was loaded."""
+        if self.source.is_dir():
+            raise InputError(f"{self.source} is a folder: expects {self.expected}")
+        about = self.source.stat()
+        return self.source, about.st_size, about.st_mtime_ns
+
+    def _size(self) -> tuple[int, int]:
+        """Number of joints and of coordinates, of the first annotation that has key points."""
+        for entry in _load(self._file())[0]:
+            x = entry.get("keypoint") if isinstance(entry, dict) else None
+            if isinstance(x, np.ndarray) and x.ndim == 4 and x.shape[3] in (2, 3):
+                return int(x.shape[2]), int(x.shape[3])
+        raise InputError(f"{self.source}: no annotation has 'keypoint' of shape (M, T, V, 2 or 3)")
+
+
+@lru_cache(maxsize=1)
+def _content(file: tuple[Path, int, int]) -> Any:
+    return read_pickle(file[0])
+
+
+@lru_cache(maxsize=1)
+def _load(file: tuple[Path, int, int]) -> tuple[list[Any], dict[str, tuple[str, ...]]]:
+    """The annotations, and the tags of each clip's id."""
+    path, content = file[0], _content(file)
+    if isinstance(content, list):
+        content = {"annotations": content}
+    if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
+        raise InputError(f"{path}: expects a dict with the list 'annotations'")
+    if not content["annotations"]:
+        raise InputError(f"{path}: 'annotations' is empty")
+    splits = content.get("split") or {}
+    if not isinstance(splits, dict) or not all(isinstance(name, str) for name in splits):
+        raise InputError(f"{path}: expects 'split' to map names to lists of ids")
+    tags: dict[str, list[str]] = {}
+    for name, tag in split_tags(splits).items():
+        ids = splits[name]
+        if not isinstance(ids, list | tuple | set) or not all(isinstance(i, str) for i in ids):
+            raise InputError(f"{path}: expects split {name!r} to be a list of ids")
+        for clip in ids:
+            tags.setdefault(clip, []).append(tag)
+    return content["annotations"], {clip: tuple(dict.fromkeys(names)) for clip, names in tags.items()}
+
+
+def _note(file: tuple[Path, int, int]) -> Note | None:
+    content = _content(file)
+    text = content.get(NOTE) if isinstance(content, dict) else None
+    return Note.from_json(text, str(file[0])) if isinstance(text, str) else None
+
+
+def _clip(entry: Any, tags: dict[str, tuple[str, ...]], channels: int) -> Sequence:
+    if not isinstance(entry, dict):
+        raise InputError(f"expects a dict, got {type(entry).__name__}")
+    name = entry.get("frame_dir", entry.get("filename"))
+    if not isinstance(name, str) or not name:
+        raise InputError("has no 'frame_dir', the clip's id")
+    label = entry.get("label")
+    if label is not None and not is_whole(label):
+        raise InputError(f"'label' is {label!r:.40}, expects a whole number")
+    x = _key_points(entry, channels)
+    scores = _scores(entry, x.shape[:3])
+    present = without_absent(x)
+    numbers: dict[str, Any] = numbers_in_name(name)
+    numbers |= {key: int(entry[key]) for key in _COLUMNS if is_whole(entry.get(key))}
+    return Sequence(
+        id=name,
+        coordinates=np.ascontiguousarray(present, np.float32),
+        label=None if label is None else int(label),
+        **numbers,
+        scores=None if scores is None else np.ascontiguousarray(scores[:, : present.shape[1]], np.float32),
+        splits=tags.get(name, ()),
+        image_size=_image_size(entry.get("img_shape")),
+    )
+
+
+def _key_points(entry: dict[str, Any], channels: int) -> np.ndarray:
+    """Coordinates (T, M, V, C) of an annotation."""
+    x = entry.get("keypoint")
+    if x is None:
+        raise InputError("has no 'keypoint' (some files keep the key points apart, in files of their own)")
+    if not isinstance(x, np.ndarray) or x.dtype.kind not in "fiu" or x.ndim != 4:
+        what = f"{x.dtype} of shape {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
+        raise InputError(f"'keypoint' is {what}, expects numbers of shape (M, T, V, C)")
+    if x.shape[3] != channels:
+        raise InputError(f"'keypoint' has {x.shape[3]} coordinates per joint, the file's first {channels}")
+    frames = entry.get("total_frames")
+    if is_whole(frames) and frames != x.shape[1]:
+        raise InputError(f"'keypoint' has {x.shape[1]} frames, 'total_frames' says {frames}")
+    if 0 in x.shape:
+        raise InputError(f"'keypoint' is empty (shape {x.shape}): nobody was found in the clip")
+    return np.asarray(x).transpose(1, 0, 2, 3)
+
+
+def _scores(entry: dict[str, Any], shape: tuple[int, ...]) -> np.ndarray | None:
+    scores = entry.get("keypoint_score")
+    if scores is None:
+        return None
+    if not isinstance(scores, np.ndarray) or scores.dtype.kind not in "fiu" or scores.ndim != 3:
+        raise InputError("'keypoint_score' is no array of numbers of shape (M, T, V)")
+    scores = np.asarray(scores).transpose(1, 0, 2)
+    if scores.shape != shape:
+        raise InputError(f"'keypoint_score' has (T, M, V) {scores.shape}, 'keypoint' {shape}")
+    return scores
+
+
+def _image_size(size: Any) -> tuple[int, int] | None:
+    """(height, width), where the annotation has it."""
+    if size is None or (isinstance(size, tuple | list) and not size):
+        return None
+    if not isinstance(size, tuple | list) or len(size) < 2 or not all(is_whole(n) for n in size[:2]):
+        raise InputError(f"'img_shape' is {size!r:.60}, expects (height, width)")
+    return int(size[0]), int(size[1])
