@@ -103,8 +103,10 @@ def test_bad_clips_are_skipped(video: str, variables: dict[str, Any], reason: st
 def test_pixels_that_do_not_fit_are_no_pixels(content: dict[str, Any], reason: str, tmp_path: Path) -> None:
     path = write_sysu_clip(tmp_path, "p1", "video1", WORLD)
     savemat(path.with_name("sklImage.mat"), {k: v.transpose(1, 2, 0) for k, v in content.items()})
-    with pytest.raises(InputError, match=f"sklImage.mat: .*{reason}"):
+    with pytest.raises(InputError, match=f"sklImage.mat: .*{reason}.*; --no-pixels leaves pixels out"):
         read_clip(path, 1)
+    summary = prepare("sysu", tmp_path, tmp_path / "s.arrow", progress=False, no_pixels=True)
+    assert str(summary) == "1 written"
 
 
 @settings(max_examples=60, deadline=None)

@@ -21,13 +21,15 @@ _HEADER = 128  # bytes
 _LARGEST = 2**28  # bytes of one unpacked variable
 _MATRIX, _COMPRESSED = 14, 15
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
-_CLASS = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
+_NUMERIC = range(6, 16)  # classes double, single, int8 to uint64
 _COMPLEX = 0x0800
 _ORDER = {b"IM": "<", b"MI": ">"}  # the header's last two bytes: little and big end first
 
 
 def read_mat(path: Path) -> dict[str, np.ndarray]:
     """The real numeric arrays of a file by name; other variables (texts, cells, ...) are left out.
+
+    Numbers have the type they are stored in, which MATLAB makes as small as they allow. Arrays are read-only.
 
     Raises:
         InputError: the file cannot be read, is no .mat file of version 5, truncated or damaged, or has an
@@ -90,7 +92,7 @@ def _variable(body: bytes, order: str) -> tuple[str, np.ndarray] | None:
     if len(parts) < 3:
         raise _DamagedError("a variable without flags, shape and name")
     flags = int(_numbers(parts[0], order, "u4", 2)[0])
-    if flags & 0xFF not in _CLASS:
+    if flags & 0xFF not in _NUMERIC:
         return None
     shape = [int(n) for n in _numbers(parts[1], order, "i4", None)]
     name = parts[2][1].decode("ascii", errors="backslashreplace")
@@ -101,9 +103,7 @@ def _variable(body: bytes, order: str) -> tuple[str, np.ndarray] | None:
     kind = _STORED.get(parts[3][0])
     if kind is None:
         raise _DamagedError(f"variable {name!r} has values of no known type")
-    values = _numbers(parts[3], order, kind, math.prod(shape))
-    with np.errstate(invalid="ignore", over="ignore"):
-        return name, values.astype(_CLASS[flags & 0xFF]).reshape(shape, order="F")
+    return name, _numbers(parts[3], order, kind, math.prod(shape)).reshape(shape, order="F")
 
 
 def _numbers(element: tuple[int, bytes], order: str, kind: str, count: int | None) -> np.ndarray:

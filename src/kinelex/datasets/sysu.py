@@ -88,16 +88,18 @@ def _pixels(path: Path, frames: int) -> np.ndarray | None:
     """
     if not path.exists():
         return None
-    content = read_mat(path)
-    if len(content) != 1:
-        raise InputError(f"{path}: expects one variable, the file has {', '.join(content) or 'none'}")
-    name, value = next(iter(content.items()))
-    image = _frames(path, name, value, (2, 3))
-    if len(image) != frames:
-        raise InputError(
-            f"{path}: variable {name!r} has {len(image)} frames, expects {frames} as in {_WORLD}; "
-            "no_pixels leaves them out"
-        )
+    try:
+        content = read_mat(path)
+        if len(content) != 1:
+            raise InputError(f"{path}: expects one variable, the file has {', '.join(content) or 'none'}")
+        name, value = next(iter(content.items()))
+        image = _frames(path, name, value, (2, 3))
+        if len(image) != frames:
+            raise InputError(
+                f"{path}: variable {name!r} has {len(image)} frames, expects {frames} as in {_WORLD}"
+            )
+    except InputError as error:
+        raise InputError(f"{error}; --no-pixels leaves pixels out") from error
     return image[..., :2]
 
 
