@@ -30,13 +30,12 @@ ROWS = (
 def test_quickstart_makes_everything(tmp_path, quick):
     console = Console(record=True, width=120, file=io.StringIO())
     out = tmp_path / "quick start"
-    result = run_quickstart(out, console, clips=96, overrides=quick)
+    result = run_quickstart(out, console, clips=(72, 24), overrides=quick)
 
     assert {p.name for p in out.iterdir()} == {"actors.arrow", "prompts.arrow", "run", "run_hard"}
     assert len(open_store(out / "actors.arrow")) == 96
     assert open_prompts(out / "prompts.arrow").modalities == ("language", "vision")
     for run in ("run", "run_hard"):
-        assert (out / run / "report.html").is_file()
         assert load_encoder(out / run).num_features == 32
     html = (out / "run" / "report.html").read_text(encoding="utf-8")
     assert html.rstrip().endswith("</html>")

@@ -10,25 +10,29 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from kinelex.datasets import prepare
-from kinelex.datasets.prepare import NUM_ACTED
+from kinelex.datasets._progress import progress_bar
+from kinelex.datasets.actors import protocol_keys, write_actors
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
 from kinelex.prompts import make_prompts
 from kinelex.training.train import train
 
 PROTOCOL = "unseen"
+CLIPS = (384, 256)  # to train, to test
 
 
 def run_quickstart(
-    out: Path, console: Console | None = None, clips: int = NUM_ACTED, overrides: Iterable[str] = ()
+    out: Path,
+    console: Console | None = None,
+    clips: tuple[int, int] = CLIPS,
+    overrides: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Store, prompts, C2VL with soft and with hard targets, evaluation and report.
 
     Args:
         out: folder for everything that is made, a new or an empty one.
         console: where to print.
-        clips: how many clips the actors play.
+        clips: how many clips the actors play to train, and to test.
         overrides: ``key=value`` changes to the recipe of both trainings.
 
     Returns:
@@ -53,7 +57,9 @@ def run_quickstart(
         console.rule(title)
 
     step("store", "1 The built-in actors: a simulation, for tests and a first look")
-    console.print(str(prepare("actors", None, store, clips=clips)))
+    with progress_bar("prepare actors", True) as update:
+        write_actors(store, protocol_keys(PROTOCOL, *clips), progress=update)
+    console.print(f"{clips[0]} clips to train, {clips[1]} of other performers and another camera to test")
     step("prompts", "2 Knowledge prompts: sentences computed from the joints, drawings of the pose")
     console.print(str(make_prompts(store, prompts, language="kinematic", vision="render", vision_frames=2)))
     step("train", "3 C2VL with soft targets")

@@ -1,7 +1,14 @@
 """The built-in actors: a simulated data set, so that everything runs with no data (see docs/actors.md)."""
 
 from kinelex.datasets.actors.body import ANGLES, Body, forward_kinematics, mirror_pose, pose_of
-from kinelex.datasets.actors.generate import actors_meta, clip_key, generate_actors, make_clip, write_actors
+from kinelex.datasets.actors.generate import (
+    actors_meta,
+    clip_key,
+    generate_actors,
+    make_clip,
+    protocol_keys,
+    write_actors,
+)
 from kinelex.datasets.actors.performance import ACTIONS, FRAMES_PER_SECOND, Performance, perform
 from kinelex.datasets.actors.performers import NUM_PERFORMERS, Performer, make_performer
 
@@ -22,5 +29,6 @@ __all__ = [
     "mirror_pose",
     "perform",
     "pose_of",
+    "protocol_keys",
     "write_actors",
 ]

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from collections.abc import Sequence as Listing
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from kinelex.datasets._published import rules_of
 from kinelex.datasets.actors.body import LAYOUT
 from kinelex.datasets.actors.camera import CAMERAS, record, view
 from kinelex.datasets.actors.performance import ACTIONS, perform
 from kinelex.datasets.actors.performers import NUM_PERFORMERS, Performer, make_performer
-from kinelex.errors import InputError
+from kinelex.errors import InputError, unknown_name
 from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta
+
+Key = tuple[int, int, int, int]  # action, performer, camera, repetition, each from 1
 
 
 def actors_meta(clips: int = 960, seed: int = 0) -> StoreMeta:
@@ -27,7 +33,7 @@ def actors_meta(clips: int = 960, seed: int = 0) -> StoreMeta:
     return StoreMeta("actors", LAYOUT, names, source=source, prepared=prepared)
 
 
-def clip_key(index: int) -> tuple[int, int, int, int]:
+def clip_key(index: int) -> Key:
     """Which clip comes at a position: (action, performer, camera, repetition), each from 1.
 
     Any number of clips is spread evenly: each run of 24 has every action, each run of 240 every action by
@@ -44,7 +50,46 @@ def clip_key(index: int) -> tuple[int, int, int, int]:
     return action + 1, performer + 1, camera + 1, repetition + 1
 
 
-def make_clip(key: tuple[int, int, int, int], performers: list[Performer], seed: int = 0) -> Sequence:
+def protocol_keys(protocol: str, train: int, test: int) -> list[Key]:
+    """The first clips of a protocol's two parts, without those that neither part has.
+
+    Args:
+        protocol: a protocol of the actors, for example ``unseen``.
+        train, test: how many clips of each part.
+
+    Returns:
+        Keys in the order of :func:`clip_key`.
+
+    Raises:
+        InputError: no such protocol.
+
+    >>> protocol_keys("unseen", train=2, test=1)
+    [(1, 1, 1, 1), (3, 3, 2, 1), (8, 8, 3, 1)]
+    """
+    rules = rules_of("actors")
+    if protocol not in rules:
+        raise unknown_name("protocol of actors", protocol, rules)
+    left = {"train": train, "test": test}
+    found: list[Key] = []
+    for key in map(clip_key, count()):
+        if not any(left.values()):
+            return found
+        for part in left:
+            if left[part] and _fits(key, rules[protocol][part]):
+                left[part] -= 1
+                found.append(key)
+    return found
+
+
+def _fits(key: Key, rule: dict[str, Any]) -> bool:
+    for column, condition in rule.items():
+        value = key[1] if column == "subject" else key[2]
+        if (value in condition["not"]) if isinstance(condition, dict) else (value not in condition):
+            return False
+    return True
+
+
+def make_clip(key: Key, performers: list[Performer], seed: int = 0) -> Sequence:
     """One clip; it depends on the key and the seed alone, not on the clips before it.
 
     Args:
@@ -95,13 +140,16 @@ def generate_actors(clips: int = 960, seed: int = 0) -> Iterator[Sequence]:
 
 
 def write_actors(
-    path: str | Path, clips: int = 960, seed: int = 0, progress: Callable[[int, int], None] | None = None
+    path: str | Path,
+    clips: int | Listing[Key] = 960,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Write a skeleton store of the built-in actors.
 
     Args:
         path: the store to make.
-        clips: how many clips.
+        clips: how many clips, or which ones (:func:`protocol_keys`).
         seed: draws the performers and their takes.
         progress: called with the number of clips written and the number of all clips.
 
@@ -111,13 +159,15 @@ def write_actors(
     Raises:
         InputError: fewer than one clip, or a negative seed.
     """
-    _check(clips, seed)
-    with SkeletonStoreWriter(path, actors_meta(clips, seed)) as writer:
-        for done, clip in enumerate(generate_actors(clips, seed), start=1):
-            writer.add(clip)
+    keys = [clip_key(i) for i in range(clips)] if isinstance(clips, int) else clips
+    _check(len(keys), seed)
+    performers = [make_performer(number, seed) for number in range(1, NUM_PERFORMERS + 1)]
+    with SkeletonStoreWriter(path, actors_meta(len(keys), seed)) as writer:
+        for done, key in enumerate(keys, start=1):
+            writer.add(make_clip(key, performers, seed))
             if progress is not None:
-                progress(done, clips)
-    return clips
+                progress(done, len(keys))
+    return len(keys)
 
 
 def _check(clips: int, seed: int) -> None:
