@@ -31,7 +31,8 @@ SMALL_LABELS = [(48, 1, 2), (3, 2, 4), (51, 4, 4)]
 def _small() -> tuple[bytes, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         write_pku_video(Path(folder), "A01N02-M", SMALL, SMALL_LABELS)
-        return _skeletons(Path(folder)).read_bytes(), _labels(Path(folder)).read_bytes()
+        skeleton, label = (Path(folder) / kind / "A01N02-M.txt" for kind in ("skeleton", "label"))
+        return skeleton.read_bytes(), label.read_bytes()
 
 
 SKELETON, LABEL = _small()
