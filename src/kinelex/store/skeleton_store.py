@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from kinelex.skeleton import SkeletonLayout
 from kinelex.store._arrow import open_arrow
@@ -36,8 +37,7 @@ class SkeletonStore:
         self.persons, self.lengths = numbers["persons"], numbers["frames"]
 
     def _numbers(self, name: str) -> np.ndarray:
-        parts = [b.column(name).fill_null(-1).to_numpy(zero_copy_only=False) for b in self._batches]
-        return np.concatenate(parts).astype(np.int64)
+        return np.concatenate([_without_nulls(b.column(name)) for b in self._batches]).astype(np.int64)
 
     @property
     def layout(self) -> SkeletonLayout:
@@ -139,6 +139,16 @@ class SkeletonStore:
         which = np.repeat(np.arange(len(tables)), np.diff(self._row_start))
         starts = [b.column("coordinates").offsets.to_numpy()[:-1] // width for b in self._batches]
         return tables, which, np.concatenate(starts).astype(np.int64)
+
+
+def _without_nulls(column: pa.Array) -> np.ndarray:
+    """An int32 column with -1 for null. By its buffers: `fill_null` imports all of Arrow's kernels, 0.2 s."""
+    valid, values = column.buffers()
+    numbers = np.frombuffer(values, np.int32)[column.offset : column.offset + len(column)]
+    if valid is None:
+        return numbers
+    bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")
+    return np.where(bits[column.offset : column.offset + len(column)], numbers, -1)
 
 
 def open_store(path: str | Path) -> SkeletonStore:

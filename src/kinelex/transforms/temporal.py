@@ -138,14 +138,20 @@ def apply_plan(batch: Batch, plan: FramePlan) -> Batch:
     """
     if batch.frames is None:
         raise InputError("expects a batch with ragged frames, this one is resampled already")
+    frames = batch.frames.permute(0, 3, 2, 1)  # (sum of T, M, V, C): as loaded, a frame is one row of memory
     offset = (torch.cumsum(batch.lengths, 0) - batch.lengths).unsqueeze(1)  # (N, 1)
-    lower = batch.frames[(offset + plan.lower)]  # (N, T, C, V, M)
+    x = _mixed(frames.flatten(1), offset, plan)
+    x = x.view(*plan.lower.shape, *frames.shape[1:])  # (N, T, M, V, C)
+    return replace(batch, x=x.permute(0, 4, 1, 3, 2).contiguous(), frames=None)
+
+
+def _mixed(rows: Tensor, offset: Tensor, plan: FramePlan) -> Tensor:
+    """The rows of each output frame, (N * T, row)."""
+    x = rows.index_select(0, (offset + plan.lower).flatten())
     if plan.upper is plan.lower:  # picked frames, nothing to mix; a comparison would wait for the device
-        x = lower
-    else:
-        upper = batch.frames[(offset + plan.upper)]
-        x = torch.lerp(lower, upper, plan.weight[:, :, None, None, None].to(lower.dtype))
-    return replace(batch, x=x.transpose(1, 2).contiguous(), frames=None)
+        return x
+    upper = rows.index_select(0, (offset + plan.upper).flatten())
+    return x.lerp_(upper, plan.weight.reshape(-1, 1).to(x.dtype))
 
 
 def crop_resize(
