@@ -219,7 +219,7 @@ TOKENS = st.sampled_from(
 ) | st.floats(-1e30, 1e30).map(repr)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_any_replaced_token(data):
     tokens = TEXT.decode().replace("\n", " \n ").split(" ")
@@ -230,7 +230,7 @@ def test_any_replaced_token(data):
     same_or_refused(" ".join(tokens).replace(" \n ", "\n").replace(" \n", "\n").encode())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_reordered_block(data):
     lines = TEXT.decode().splitlines(keepends=True)
@@ -240,7 +240,7 @@ def test_any_reordered_block(data):
     same_or_refused("".join(lines).encode())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_damaged_stretch_of_bytes(data):
     start = data.draw(st.integers(0, len(TEXT)))

@@ -32,9 +32,9 @@ _KEPT = (0, 1, 2, 5, 6)  # x y z, colorX colorY
 _COLUMNS = [f"c{i}" for i in range(_JOINT_VALUES)]
 _LARGEST = float(np.finfo(np.float32).max)
 _PLAIN = b"0123456789+-.eE \r\n"
-_COUNTS = {str(n).encode() + end: n for n in range(10) for end in (b"", b"\r")}
-_JOINT_COUNTS = (b"25", b"25\r")
-_BODY = re.compile(rb"([0-9]+)(?: [+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?){9}\r?")
+_SPACE, _END, _RETURN = 32, 10, 13
+_COUNTS = {str(n).encode() + end: n for n in range(10) for end in (b"\n", b"\r\n")}
+_BODY = re.compile(rb"([0-9]+)(?: [+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?){9}\r?\n25\r?\n")
 _FLOAT = re.compile(rb"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)", re.IGNORECASE)
 
 _PARSE = pyarrow.csv.ParseOptions(
@@ -69,54 +69,44 @@ def read_recording(path: Path) -> Recording:
 
 def _read_fast(data: bytes) -> Recording | None:
     """The recording, when every line is in its place and of plain numbers; else None."""
-    if data.translate(None, _PLAIN) or not _is_tidy(data):
+    if not data.endswith(b"\n") or data.translate(None, _PLAIN):
         return None
-    lines = _Lines(data)
-    length = lines.text(0).rstrip(b"\r")
-    if not (length.isdigit() and 0 < len(length) < 7):
+    text = np.frombuffer(data, np.uint8)
+    if not _is_tidy(text):
+        return None
+    start: list[int] = [0, *(np.flatnonzero(text == _END) + 1).tolist()]
+    count = len(start) - 1
+    length = data[: start[1]].strip()
+    if not (length.isdigit() and len(length) < 7):
         return None
     at, joints, rows = 1, [], []
     ids: dict[bytes, int] = {}
     for frame in range(int(length)):
-        bodies = _COUNTS.get(lines.text(at))
-        if bodies is None or at + bodies * _BODY_LINES >= lines.count:
+        bodies = _COUNTS.get(data[start[at] : start[at + 1]]) if at < count else None
+        if bodies is None or at + bodies * _BODY_LINES >= count:
             return None
         at += 1
         for slot in range(bodies):
-            body = _BODY.fullmatch(lines.text(at))
-            if body is None or lines.text(at + 1) not in _JOINT_COUNTS:
+            body = _BODY.fullmatch(data, start[at], start[at + 2])
+            if body is None:
                 return None
             rows.append((frame, slot, ids.setdefault(body[1], len(ids))))
-            joints.append(data[lines.start[at + 2] : lines.start[at + _BODY_LINES]])
+            joints.append(data[start[at + 2] : start[at + _BODY_LINES]])
             at += _BODY_LINES
-    if at != lines.count or not _are_distinct(rows):
+    if at != count or at == 1 or not _are_distinct(rows):
         return None
     values = _read_table(b"".join(joints), len(rows))
     return None if values is None else _recording(int(length), rows, values)
 
 
-def _is_tidy(data: bytes) -> bool:
-    """Whether every line ends, none is empty, and one space stands between two values.
+def _is_tidy(text: np.ndarray) -> bool:
+    """Whether no line is empty, and one space stands between two values and nowhere else.
 
-    Two separators in a row are the mark of an untidy file, unless they are the two of a line's end. A last
-    line without an end is left to :func:`read_slowly`.
+    Two separators in a row are the mark of an untidy text, unless they are the two of a line's end.
     """
-    separator = np.frombuffer(data, np.uint8) <= 32
+    separator = text <= _SPACE
     adjacent = np.count_nonzero(separator[1:] & separator[:-1])
-    return data.endswith(b"\n") and not separator[0] and adjacent == data.count(b"\r")
-
-
-class _Lines:
-    """Where the lines of a text begin."""
-
-    def __init__(self, data: bytes) -> None:
-        ends = np.flatnonzero(np.frombuffer(data, np.uint8) == 10)
-        self.start: list[int] = [0, *(ends + 1).tolist()]
-        self.count = len(ends)
-        self._data = data
-
-    def text(self, line: int) -> bytes:
-        return self._data[self.start[line] : self.start[line + 1] - 1] if line < self.count else b""
+    return not separator[0] and adjacent == np.count_nonzero(text == _RETURN)
 
 
 def _are_distinct(rows: Listed[tuple[int, int, int]]) -> bool:

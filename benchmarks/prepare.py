@@ -1,0 +1,248 @@
+"""How fast `kinelex prepare ntu60` is, and how much memory it takes, on generated files.
+
+    python benchmarks/prepare.py [--files 1000] [--many 10000] [--folder DIR] [--out benchmarks/prepare.csv]
+
+The files have 25 joints, 80 frames and by turns one and two bodies, with the digits of the official ones;
+100 are different, the others are links to them. The plain way goes line by line and keeps a dictionary per
+joint, as the preparation scripts in circulation do; its whole job is to make arrays too, to sort the bodies
+by motion and to save each clip. "Per core" divides by the processor time of all processes together. Memory is
+that of all processes together: their own, and with the pages of mapped files, which are the page cache's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from kinelex.datasets.ntu import missing_skeletons
+
+DIFFERENT = 100
+FRAMES, JOINTS = 80, 25
+SAMPLED_EVERY = 0.05  # seconds
+PLAIN_FILES = 100
+FIELDS = ("x", "y", "z", "depthX", "depthY", "colorX", "colorY", "qw", "qx", "qy", "qz", "state")
+
+
+def write_files(folder: Path, count: int) -> None:
+    """Files with names of the data set; the 101st is a link to the first, and so on."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    names = (
+        f"S{s:03d}C{c:03d}P{p:03d}R{r:03d}A{a:03d}"
+        for s in range(1, 18)
+        for p in range(1, 41)
+        for c in (1, 2, 3)
+        for r in (1, 2)
+        for a in range(1, 61)
+    )
+    names = (name for name in names if name not in missing_skeletons())
+    paths = [folder / f"{next(names)}.skeleton" for _ in range(count)]
+    for i, path in enumerate(paths):
+        if i < DIFFERENT:
+            path.write_bytes(skeleton_text(rng, bodies=1 + i % 2))
+        else:
+            os.link(paths[i % DIFFERENT], path)
+
+
+def skeleton_text(rng: np.random.Generator, bodies: int) -> bytes:
+    """A file of bodies that stand and move a little."""
+    values = rng.normal(0, 0.4, (FRAMES, bodies, JOINTS, 11))
+    values[..., 0] += 0.4 * np.arange(bodies)[:, None]
+    values[..., 0] *= 0.3
+    values[..., 2] += 3.5
+    values[..., 3:7] = values[..., 3:7] * [40, 40, 150, 150] + [250, 200, 960, 540]
+    lines = [str(FRAMES)]
+    for frame in values:
+        lines.append(str(bodies))
+        for body, joints in enumerate(frame):
+            lines += [f"{72057594037931101 + body} 0 1 1 1 1 0 0.02764709 0.05745083 2", str(JOINTS)]
+            lines += [" ".join(f"{v:.7g}" for v in joint) + " 2" for joint in joints]
+    return "".join(line + "\r\n" for line in lines).encode()
+
+
+def read_plainly(path: Path) -> list[dict[str, list[dict[str, float]]]]:
+    """Line by line, number by number: of each frame its bodies, of each body its joints."""
+    frames = []
+    with open(path) as file:
+        for _ in range(int(file.readline())):
+            bodies = {}
+            for _ in range(int(file.readline())):
+                body = file.readline().split()[0]
+                joints = []
+                for _ in range(int(file.readline())):
+                    numbers = [float(token) for token in file.readline().split()]
+                    joints.append(dict(zip(FIELDS, numbers, strict=True)))
+                bodies[body] = joints
+            frames.append(bodies)
+    return frames
+
+
+def prepare_plainly(path: Path, folder: Path) -> None:
+    """The whole job for a clean file: bodies into arrays, the one with more motion first, one file a clip."""
+    tracks: dict[str, list[list[list[float]]]] = {}
+    for bodies in read_plainly(path):
+        for body, joints in bodies.items():
+            kept = [[joint[name] for name in ("x", "y", "z", "colorX", "colorY")] for joint in joints]
+            tracks.setdefault(body, []).append(kept)
+    arrays = [np.array(track, np.float32) for track in tracks.values()]
+    arrays.sort(key=lambda x: -x[..., :3].var(axis=(0, 1)).sum())
+    np.save(folder / path.stem, np.stack(arrays[:2], axis=1))
+
+
+def plain_rates(folder: Path) -> dict[str, float]:
+    """Files that the plain way does in a second of processor time."""
+    paths = sorted(folder.iterdir())[:PLAIN_FILES]
+    rates = {}
+    with tempfile.TemporaryDirectory(dir=folder.parent) as out:
+        jobs = {"parsing only": read_plainly, "whole job": lambda path: prepare_plainly(path, Path(out))}
+        for name, job in jobs.items():
+            start = time.process_time()
+            for path in paths:
+                job(path)
+            rates[name] = len(paths) / (time.process_time() - start)
+    return rates
+
+
+def prepare_here(source: str, out: str, workers: int) -> None:
+    """One preparation in this process; prints seconds by the clock and of the processors."""
+    from kinelex.datasets import prepare
+
+    start, cpu = time.perf_counter(), cpu_seconds()
+    summary = prepare("ntu60", Path(source), Path(out), progress=False, workers=workers)
+    result = {"wall": time.perf_counter() - start, "cpu": cpu_seconds() - cpu, "written": summary.written}
+    print(json.dumps(result))
+
+
+def cpu_seconds() -> float:
+    """Processor time of this process and of the ones that it began and that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
+def prepare_apart(source: Path, workers: int) -> dict[str, float]:
+    """A preparation in a process of its own, and the peak of its memory, its workers' included."""
+    with tempfile.TemporaryDirectory(dir=source.parent) as folder:
+        command = [sys.executable, __file__, "--here", str(source), f"{folder}/s.arrow", str(workers)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        peak = np.zeros(2)
+        while process.poll() is None:
+            peak = np.maximum(peak, sum(resident_bytes(pid) for pid in family(process.pid)))
+            time.sleep(SAMPLED_EVERY)
+        assert process.stdout is not None
+        if process.returncode:
+            raise SystemExit(f"prepare ended with exit status {process.returncode}")
+        own, resident = peak / 1e6
+        return {**json.loads(process.stdout.read()), "own": own, "resident": resident}
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that came from it."""
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+        children = [int(c) for thread in threads for c in (thread / "children").read_text().split()]
+    except OSError:
+        return []
+    return [pid, *(p for child in children for p in family(child))]
+
+
+def resident_bytes(pid: int) -> np.ndarray:
+    """Memory of a process: its own, and with the mapped and shared pages."""
+    try:
+        fields = Path(f"/proc/{pid}/statm").read_text().split()
+    except OSError:
+        return np.zeros(2)
+    resident, shared = int(fields[1]), int(fields[2])
+    return np.array([resident - shared, resident]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def hardware() -> str:
+    """Processor and cores of this machine."""
+    found = [line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")]
+    return f"{found[0] if found else platform.machine()}, {os.cpu_count()} cores"
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def commit() -> str:
+    """The commit that is checked out; with + when files have been changed."""
+    folder = Path(__file__).parent
+    name = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=folder, capture_output=True, text=True)
+    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "../src"], cwd=folder).returncode
+    return name.stdout.strip() + ("+" if changed else "")
+
+
+def measure(folder: Path, files: int, many: int) -> list[dict[str, object]]:
+    """All rows of the table."""
+    few_folder, many_folder = folder / "few", folder / "many"
+    write_files(few_folder, files)
+    plain = plain_rates(few_folder)
+    rows: list[dict[str, object]] = [
+        {"what": f"plain way, {name}", "files/s per core": round(rate, 1)} for name, rate in plain.items()
+    ]
+    few: dict[int, dict[str, float]] = {}
+    write_files(many_folder, many)
+    for source, count, workers in ((few_folder, files, 1), (few_folder, files, 2), (many_folder, many, 2)):
+        found = prepare_apart(source, workers)
+        if found["written"] != count:
+            raise SystemExit(f"{found['written']} of {count} files were written")
+        before = few.setdefault(workers, found)
+        rate = count / found["cpu"]
+        rows.append(
+            {
+                "what": f"prepare, {count} files, {workers} worker{'s' * (workers > 1)}",
+                "files/s": round(count / found["wall"], 1),
+                "files/s per core": round(rate, 1),
+                "times plain parsing": round(rate / plain["parsing only"], 1),
+                "times plain job": round(rate / plain["whole job"], 1),
+                "own MB": round(found["own"]),
+                "own MB over few": round(found["own"] - before["own"]),
+                "resident MB": round(found["resident"]),
+                "resident MB over few": round(found["resident"] - before["resident"]),
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--many", type=int, default=10000, help="files of the run that shows the memory")
+    parser.add_argument("--folder", type=Path, help="where files and stores are put for the time being")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".csv"))
+    parser.add_argument("--here", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.here:
+        prepare_here(options.here[0], options.here[1], int(options.here[2]))
+        return
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        rows = measure(Path(folder), options.files, options.many)
+    about = {"date": datetime.date.today().isoformat(), "hardware": hardware(), "commit": commit()}
+    columns = [*rows[-1], *about]
+    with open(options.out, "w", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows({**row, **about} for row in rows)
+    print(", ".join(about.values()))
+    for row in rows:
+        print("; ".join(f"{name} {value}" for name, value in row.items()).removeprefix("what "))
+
+
+if __name__ == "__main__":
+    main()
