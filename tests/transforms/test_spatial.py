@@ -172,3 +172,59 @@ def test_wrong_settings_are_named():
         InputConfig(align="bdy")
     with pytest.raises(InputError, match="3 coordinates"):
         align_body(torch.randn(1, 2, 4, 25, 1), NTU)
+
+
+def _smallest_turn(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Rotation matrix about source × target by the angle between them, entry by entry."""
+    axis = np.cross(source, target)
+    angle = np.arccos(np.dot(source, target) / np.linalg.norm(source) / np.linalg.norm(target))
+    x, y, z = axis / np.linalg.norm(axis)
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array(
+        [
+            [c + x * x * (1 - c), x * y * (1 - c) - z * s, x * z * (1 - c) + y * s],
+            [y * x * (1 - c) + z * s, c + y * y * (1 - c), y * z * (1 - c) - x * s],
+            [z * x * (1 - c) - y * s, z * y * (1 - c) + x * s, c + z * z * (1 - c)],
+        ]
+    )
+
+
+def test_align_body_as_published_against_a_loop(clips):
+    """Joint by joint, in float64: hip → spine of the first frame with a body to z, then shoulders to x."""
+    out = align_body(clips, NTU, "body")
+    hip, spine, right, left = (
+        NTU.index(name) for name in ("pelvis", "spine", "right_shoulder", "left_shoulder")
+    )
+    for n in range(len(clips)):
+        clip = clips[n].double().numpy()
+        first = next(t for t in range(6) if clip[:, t, :, 0].any())
+        for start, end, axis in ((hip, spine, [0, 0, 1]), (right, left, [1, 0, 0])):
+            turn = _smallest_turn(clip[:, first, end, 0] - clip[:, first, start, 0], np.array(axis, float))
+            turned = np.zeros_like(clip)
+            for t in range(6):
+                for v in range(25):
+                    for m in range(2):
+                        turned[:, t, v, m] = turn @ clip[:, t, v, m]
+            clip = turned
+        np.testing.assert_allclose(out[n].numpy(), clip, atol=2e-5)
+
+
+def test_align_torso_against_a_loop(clips):
+    """Joint by joint, in float64: the mean trunk is z, the mean shoulder line without its part in z is x."""
+    out = align_body(clips, NTU, "torso")
+    hip, neck, right, left = (
+        NTU.index(name) for name in ("pelvis", "shoulder_center", "right_shoulder", "left_shoulder")
+    )
+    for n in range(len(clips)):
+        clip = clips[n].double().numpy()
+        up = sum(clip[:, t, neck, 0] - clip[:, t, hip, 0] for t in range(6))
+        up = up / np.sqrt((up**2).sum())
+        side = sum(clip[:, t, left, 0] - clip[:, t, right, 0] for t in range(6))
+        side = side - (side * up).sum() * up
+        side = side / np.sqrt((side**2).sum())
+        axes = (side, np.cross(up, side), up)
+        for t in range(6):
+            for v in range(25):
+                for m in range(2):
+                    expected = [(axis * clip[:, t, v, m]).sum() for axis in axes]
+                    np.testing.assert_allclose(out[n, :, t, v, m].numpy(), expected, atol=2e-5)
