@@ -19,7 +19,7 @@ from kinelex.skeleton import get_layout, retarget_matrix
 
 OPTIONS = {
     "quickstart": ["--out", "--json"],
-    "prepare": ["dataset", "source", "--out", "--strict", "--json"],
+    "prepare": ["dataset", "source", "--out", "--strict", "--workers", "--json", "--denoise", "pku2"],
     "info": ["path", "--json"],
     "prompts": ["store", "--out", "--language", "--vision", "--source", "--frames", "--vision-frames"],
     "train": ["recipe", "--data", "--protocol", "--prompts", "--out", "--resume", "key=value"],

@@ -53,6 +53,29 @@ def test_wrong_words_on_the_command_line(refused, arguments, message):
     assert message in refused(*arguments.split())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            "nw_ucla r --out o --denoise tracks",
+            "nw_ucla has no option --denoise; it has no options of its own",
+        ),
+        ("ntu60 r --out o --denois=tracks", "ntu60 has no option --denois; it has --denoise"),
+        ("--out sbu ntu60 . --denoise all", "unknown denoise 'all'"),
+        ("ntu r --out o --denoise tracks", "unknown data set 'ntu': did you mean 'ntu60'"),
+        ("nw_ucla a b --out o", "unrecognized arguments: b"),
+        ("actors --out o --clips few", "argument --clips: invalid int value: 'few'"),
+        ("actors --out o --workers 0", "at least 1 worker"),
+    ],
+)
+def test_options_that_a_data_set_does_not_have(refused, arguments, message):
+    assert message in refused("prepare", *arguments.split())
+
+
+def test_options_of_a_data_set(tmp_path):
+    assert main(["prepare", "--clips", "24", "actors", "--out", str(tmp_path / "a"), "--workers", "1"]) == 0
+
+
 def test_options_may_stand_anywhere(capsys, tmp_path):
     """The optional folder after an option is still the folder."""
     assert main(["prepare", "actors", "--out", str(tmp_path / "a"), "somewhere"]) == 2

@@ -7,6 +7,7 @@ import inspect
 import json
 import os
 import sys
+import textwrap
 import traceback
 import typing
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from typing import Any, NoReturn
 from docstring_parser import parse as parse_docstring
 
 from kinelex import __version__
-from kinelex.errors import InputError
+from kinelex.errors import InputError, unknown_name
 
 Verb = Callable[..., None]
 
@@ -55,10 +56,10 @@ def verb_parser(verb: Verb) -> VerbParser:
     )
     types = typing.get_type_hints(verb)
     for name, parameter in inspect.signature(verb).parameters.items():
-        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+        if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
             continue
         default, text = parameter.default, texts.get(name, "")
-        flag = f"--{name.replace('_', '-')}"
+        flag = _flag(name)
         convert = next(t for t in (typing.get_args(types[name]) or (types[name],)) if t is not type(None))
         required = default is inspect.Parameter.empty
         shown = "" if required or default is None else f" (default: {default})"
@@ -72,6 +73,57 @@ def verb_parser(verb: Verb) -> VerbParser:
         else:
             parser.add_argument(flag, type=convert, default=default, help=text + shown)
     return parser
+
+
+def prepare_parser(verb: Verb, arguments: Sequence[str]) -> VerbParser:
+    """The parser of ``prepare``, with the options of the data set that the arguments name.
+
+    Its help lists the data sets and the options of each.
+    """
+    from kinelex.datasets.prepare import dataset_names, dataset_options, dataset_titles
+
+    parser = verb_parser(verb)
+    pairs = zip(["", *arguments], arguments, strict=False)
+    files = ("--out", "--json")  # what follows these is no data set, whatever its name
+    named = next((word for before, word in pairs if word in dataset_names() and before not in files), None)
+    for name, (convert, _, _) in dataset_options(named).items() if named else ():
+        how: dict[str, Any] = {"action": "store_true"} if convert is bool else {"type": convert}
+        parser.add_argument(_flag(name), default=argparse.SUPPRESS, help=argparse.SUPPRESS, **how)
+    if {"-h", "--help"} & set(arguments):
+        lines = ["data sets, and options of single ones:"]
+        for dataset, title in dataset_titles().items():
+            lines.append(f"  {dataset:12}{title}")
+            for name, (_, default, text) in dataset_options(dataset).items():
+                shown = "" if default in (None, False) else f" (default: {default})"
+                line = f"{_flag(name)}  {text.rstrip('.').replace('``', '')}{shown}"
+                lines += textwrap.wrap(line, 100, initial_indent=" " * 14, subsequent_indent=" " * 16)
+        parser.epilog = "\n".join(lines)
+    return parser
+
+
+def parse_prepare(verb: Verb, arguments: Sequence[str]) -> dict[str, Any]:
+    """Parse the arguments of ``prepare``.
+
+    Raises:
+        InputError: wrong arguments; an option that the data set does not have names those it has.
+    """
+    from kinelex.datasets.prepare import dataset_names, dataset_options
+
+    parser = prepare_parser(verb, arguments)
+    found, unknown = parser.parse_known_intermixed_args(arguments)
+    if found.dataset not in dataset_names():
+        raise unknown_name("data set", found.dataset, dataset_names())
+    wrong = next((word.partition("=")[0] for word in unknown if word.startswith("--")), None)
+    if wrong is not None:
+        own = ", ".join(map(_flag, sorted(dataset_options(found.dataset)))) or "no options of its own"
+        raise InputError(f"{found.dataset} has no option {wrong}; it has {own}; see `{parser.prog} --help`")
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return vars(found)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def kinelex_parser(verbs: Sequence[Verb]) -> VerbParser:
@@ -100,7 +152,7 @@ def split_overrides(verb: Verb, arguments: Sequence[str]) -> tuple[list[str], li
     (['c2vl', '--data', 's.arrow'], ['epochs=3', 'alpha=0.5'])
     """
     parameters = inspect.signature(verb).parameters.values()
-    own = {f"--{p.name.replace('_', '-')}": p for p in parameters if p.kind is p.KEYWORD_ONLY}
+    own = {_flag(p.name): p for p in parameters if p.kind is p.KEYWORD_ONLY}
     kept: list[str] = []
     changes: list[str] = []
     rest = list(arguments)

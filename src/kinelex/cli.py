@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from kinelex._command_line import (
     check_writable,
     kinelex_parser,
+    parse_prepare,
     run_verb,
     split_overrides,
     verb_parser,
@@ -32,22 +34,31 @@ def quickstart(*, out: Path = Path("quickstart"), json: Path | None = None) -> N
 
 
 def prepare(
-    dataset: str, source: Path | None = None, *, out: Path, strict: bool = False, json: Path | None = None
+    dataset: str,
+    source: Path | None = None,
+    *,
+    out: Path,
+    strict: bool = False,
+    workers: int | None = None,
+    json: Path | None = None,
+    **options: Any,
 ) -> None:
-    """Read a data set's raw files into a skeleton store.
+    """Read a data set's raw files into a skeleton store. A killed run goes on where it stopped.
 
     Args:
-        dataset: the data set: actors, nw_ucla or utd_mhad.
-        source: the folder with its raw files; none for the built-in actors.
+        dataset: the data set, by the name below.
+        source: the folder (or file) with its raw data; none for the built-in actors.
         out: the store to make.
         strict: stop at the first clip that cannot be read, instead of skipping it.
+        workers: how many processes read; by default one per core where there is much to read.
+        options: options of the data set, listed below.
         json: also write the numbers to this file.
     """
     from dataclasses import asdict
 
     from kinelex.datasets import prepare as prepare_store
 
-    summary = prepare_store(dataset, source, out, strict)
+    summary = prepare_store(dataset, source, out, strict, workers=workers, **options)
     print(summary)
     write_json(json, asdict(summary))
 
@@ -210,7 +221,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise unknown_name("verb", given[0], verbs)
         verb = verbs[given[0]]
         kept, changes = split_overrides(verb, given[1:]) if verb is train else (given[1:], [])
-        options = vars(verb_parser(verb).parse_intermixed_args(kept))
+        if verb is prepare:
+            options = parse_prepare(verb, kept)
+        else:
+            options = vars(verb_parser(verb).parse_intermixed_args(kept))
         check_writable(options["json"])
         if verb is train:
             train(options.pop("recipe"), *changes, **options)

@@ -13,20 +13,21 @@ from docstring_parser import parse as parse_docstring
 from kinelex.datasets._reader import Item, Reader
 from kinelex.errors import InputError, unknown_name
 
-READERS = {
-    "nw_ucla": "nw_ucla:NwUclaReader",
-    "utd_mhad": "utd_mhad:UtdMhadReader",
-    "ntu60": "ntu:NtuReader60",
-    "ntu120": "ntu:NtuReader120",
-    "pku1": "pku:Pku1Reader",
-    "pku2": "pku:Pku2Reader",
-    "sysu": "sysu:SysuReader",
-    "sbu": "sbu:SbuReader",
-    "pyskl": "pyskl:PysklReader",
-    "ctrgcn_npz": "ctrgcn_npz:CtrgcnNpzReader",
-    "npy": "npy:NpyReader",
-    "folder": "folder:FolderReader",
+READERS = {  # name: (where its reader is, what it is in words)
+    "nw_ucla": ("nw_ucla:NwUclaReader", "Northwestern-UCLA Multiview Action 3D, JSON release"),
+    "utd_mhad": ("utd_mhad:UtdMhadReader", "UTD-MHAD"),
+    "ntu60": ("ntu:NtuReader60", "NTU RGB+D 60, .skeleton files"),
+    "ntu120": ("ntu:NtuReader120", "NTU RGB+D 120, .skeleton files"),
+    "pku1": ("pku:Pku1Reader", "PKU-MMD, part I"),
+    "pku2": ("pku:Pku2Reader", "PKU-MMD, part II"),
+    "sysu": ("sysu:SysuReader", "SYSU 3D Human-Object Interaction"),
+    "sbu": ("sbu:SbuReader", "SBU Kinect Interaction, two persons"),
+    "pyskl": ("pyskl:PysklReader", "annotation pickle of PYSKL and MMAction2, 2-D or 3-D"),
+    "ctrgcn_npz": ("ctrgcn_npz:CtrgcnNpzReader", "npz file of CTR-GCN's preparation"),
+    "npy": ("npy:NpyReader", "padded arrays (N, C, T, V, M) with a label pickle, of CMD, AimCLR and others"),
+    "folder": ("folder:FolderReader", "your own clips: .npy, .npz, .csv or .bvh files with a manifest.csv"),
 }
+Option = tuple[type, Any, str]  # type, default, description
 
 
 def reader_class(dataset: str) -> type[Reader]:
@@ -40,20 +41,24 @@ def reader_class(dataset: str) -> type[Reader]:
     """
     if dataset not in READERS:
         raise unknown_name("data set", dataset, READERS)
-    module, name = READERS[dataset].split(":")
+    module, name = READERS[dataset][0].split(":")
     return getattr(import_module(f"kinelex.datasets.{module}"), name)
 
 
-def reader_options(reader: type[Reader]) -> dict[str, tuple[type, Any, str]]:
+def reader_options(dataset: str) -> dict[str, Option]:
     """The options of a reader: type, default and description of each, from its signature and docstring.
 
-    >>> reader_options(reader_class("nw_ucla"))
+    Raises:
+        InputError: no such data set.
+
+    >>> reader_options("nw_ucla")
     {}
     """
+    reader = reader_class(dataset)
     doc = parse_docstring(inspect.getdoc(reader) or "")
     texts = {p.arg_name: (p.description or "").replace("\n", " ") for p in doc.params}
     types = typing.get_type_hints(reader.__init__)
-    found = {}
+    found: dict[str, Option] = {}
     for name, parameter in inspect.signature(reader.__init__).parameters.items():
         if parameter.kind is parameter.KEYWORD_ONLY:
             members = typing.get_args(types[name]) or (types[name],)
@@ -70,7 +75,7 @@ def make_reader(dataset: str, source: Path | None, options: dict[str, Any]) -> R
             one out of range.
     """
     reader = reader_class(dataset)
-    check_options(dataset, options, reader_options(reader))
+    check_options(dataset, options, reader_options(dataset))
     kind = "" if reader.source_is_file else "a folder with "
     if source is None:
         raise InputError(f"{dataset} needs its raw files: expects {kind}{reader.expected}")

@@ -15,7 +15,14 @@ from kinelex.datasets._checked import Result, fitting, read_item
 from kinelex.datasets._parts import Chunk, Parts, RawFiles, read_part, write_part
 from kinelex.datasets._progress import Update, progress_bar
 from kinelex.datasets._reader import Item, Reader, Skipped
-from kinelex.datasets._readers import READERS, check_options, find_items, make_reader
+from kinelex.datasets._readers import (
+    READERS,
+    Option,
+    check_options,
+    find_items,
+    make_reader,
+    reader_options,
+)
 from kinelex.datasets._skipped import SKIPPED_FILE, write_skipped
 from kinelex.datasets._workers import WorkerLost, Workers, usable_cores
 from kinelex.datasets.describe import grouped
@@ -63,6 +70,29 @@ def dataset_names() -> tuple[str, ...]:
     ('actors', 'ctrgcn_npz', 'folder')
     """
     return tuple(sorted(["actors", *READERS]))
+
+
+def dataset_options(dataset: str) -> dict[str, Option]:
+    """The options that :func:`prepare` takes for one data set: type, default and description of each.
+
+    Raises:
+        InputError: no such data set.
+
+    >>> dataset_options("actors")
+    {'clips': (<class 'int'>, 960, 'how many clips')}
+    """
+    if dataset == "actors":
+        return {"clips": (int, NUM_ACTED, "how many clips")}
+    return reader_options(dataset)
+
+
+def dataset_titles() -> dict[str, str]:
+    """What each data set is, in words.
+
+    >>> dataset_titles()["utd_mhad"]
+    'UTD-MHAD'
+    """
+    return {"actors": "built in, simulated: needs no files"} | {n: title for n, (_, title) in READERS.items()}
 
 
 def prepare(

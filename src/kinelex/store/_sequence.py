@@ -99,9 +99,19 @@ def check_sequence(sequence: Sequence, meta: StoreMeta) -> None:
         )
 
 
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _check_beside(sequence: Sequence) -> None:
     """What comes beside coordinates and label: pixels, scores, picture size, numbers."""
     name, shape = sequence.id, sequence.coordinates.shape[:3]
+    if not _is_text(name) or not all(map(_is_text, (sequence.caption or "", *sequence.splits))):
+        raise InputError(f"{name!r}: id, caption and splits expect text that can be stored as UTF-8")
     pixels, scores, size = sequence.image_coordinates, sequence.scores, sequence.image_size
     if pixels is not None and pixels.shape != (*shape, 2):
         raise InputError(f"{name}: expects image coordinates {(*shape, 2)}, got {pixels.shape}")
