@@ -11,7 +11,6 @@ from kinelex.datasets.card.scan import Findings
 from kinelex.datasets.splits import protocol_parts
 from kinelex.store import SkeletonStore
 
-_SHOWN = 10
 _MOSTLY_EMPTY, _OFTEN_MISSING = 0.5, 0.2
 
 
@@ -23,8 +22,7 @@ class Warn:
         kind: short name, for scripts.
         count: clips concerned (joints for ``missing_joints``).
         text: what it means, full sentences.
-        items: the clips, the first ones named.
-        more: how many are not named.
+        items: the clips (groups of clips, joints, classes), all of them, the graver ones first.
         protocols: for ``copies``: per protocol the test clips that are copies of training clips.
     """
 
@@ -32,13 +30,12 @@ class Warn:
     count: int
     text: str
     items: list[str] = field(default_factory=list)
-    more: int = 0
     protocols: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         found: dict[str, Any] = {"kind": self.kind, "count": self.count, "text": self.text}
-        found |= {"items": self.items, "more": self.more}
+        found |= {"items": self.items}
         return {**found, "protocols": self.protocols} if self.kind == "copies" else found
 
 
@@ -84,8 +81,8 @@ def _copies(store: SkeletonStore, found: Findings) -> Warn:
             "clips are copies of training clips. A nearest neighbour search finds them for nothing, so "
             "kinelex evaluate also gives its numbers without copies."
         )
-    items = [", ".join(store.ids[row] for row in group) for group in groups[:_SHOWN]]
-    return Warn("copies", len(rows), text, items, max(len(groups) - _SHOWN, 0), across)
+    items = [", ".join(store.ids[row] for row in group) for group in groups]
+    return Warn("copies", len(rows), text, items, across)
 
 
 def _groups(found: Findings) -> list[np.ndarray]:
@@ -100,7 +97,7 @@ def _copies_of_other_classes(store: SkeletonStore, found: Findings) -> Warn:
     mixed = [group for group in _groups(found) if len(np.unique(store.labels[group])) > 1]
     items = [", ".join(f"{store.ids[row]} ({_label(store, row)})" for row in group) for group in mixed]
     count = sum(len(group) for group in mixed)
-    return _warn("copies_of_other_classes", count, "are copies of a clip with another label.", items)
+    return Warn("copies_of_other_classes", count, "are copies of a clip with another label.", items)
 
 
 def _label(store: SkeletonStore, row: int) -> str:
@@ -108,14 +105,14 @@ def _label(store: SkeletonStore, row: int) -> str:
 
 
 def _clips(store: SkeletonStore, kind: str, which: np.ndarray, text: str) -> Warn:
-    return _warn(kind, int(which.sum()), text, [store.ids[row] for row in np.flatnonzero(which)])
+    return Warn(kind, int(which.sum()), text, [store.ids[row] for row in np.flatnonzero(which)])
 
 
 def _empty(store: SkeletonStore, found: Findings) -> Warn:
     rows = np.flatnonzero(found.empty > _MOSTLY_EMPTY)
     rows = rows[np.argsort(-found.empty[rows], kind="stable")]
     items = [f"{store.ids[row]}: {percent(found.empty[row])} of {store.lengths[row]} frames" for row in rows]
-    return _warn("mostly_empty", len(rows), "show nobody in more than half of their frames.", items)
+    return Warn("mostly_empty", len(rows), "show nobody in more than half of their frames.", items)
 
 
 def _jumps(store: SkeletonStore, found: Findings) -> Warn:
@@ -130,23 +127,19 @@ def _jumps(store: SkeletonStore, found: Findings) -> Warn:
         person = f", person {jump.person}" if store.persons[jump.row] > 1 else ""
         place = f"{layout.joints[jump.joint]}, frame {jump.frame}{person}"
         items.append(f"{store.ids[jump.row]}: {place}, {jump.step:.2g} body sizes")
-    return _warn("jumps", len(items), text, items)
+    return Warn("jumps", len(items), text, items)
 
 
 def _joints(store: SkeletonStore, found: Findings) -> Warn:
     joints = np.flatnonzero(found.joint_missing > _OFTEN_MISSING)
     items = [f"{store.layout.joints[j]}: {percent(found.joint_missing[j])}" for j in joints]
-    return _warn("missing_joints", len(items), "are missing in more than 20 % of the bodies.", items)
+    return Warn("missing_joints", len(items), "are missing in more than 20 % of the bodies.", items)
 
 
 def _classes(store: SkeletonStore) -> Warn:
     counts = np.bincount(store.labels[store.labels >= 0], minlength=len(store.class_names))
     items = [store.class_names[label] for label in np.flatnonzero(counts == 0)]
-    return _warn("empty_classes", len(items), "have no clip in this store.", items)
-
-
-def _warn(kind: str, count: int, text: str, items: list[str]) -> Warn:
-    return Warn(kind, count, text, items[:_SHOWN], max(len(items) - _SHOWN, 0))
+    return Warn("empty_classes", len(items), "have no clip in this store.", items)
 
 
 def percent(share: float) -> str:

@@ -21,6 +21,7 @@ from kinelex.store import SkeletonStore
 
 _BARS, _WIDTH, _HEIGHT = 50, 1000, 170  # of the histogram, in SVG units
 _EXAMPLES = 8
+_LISTED = 10  # items named per warning
 _MOST_BARS = 120  # subjects or cameras; beyond that the rest is one bar
 
 
@@ -92,8 +93,8 @@ def _warning(warning: Warn) -> dict[str, Any]:
         "count": warning.count,
         "noun": one if warning.count == 1 else several,
         "text": warning.text,
-        "listed": warning.items,
-        "more": warning.more,
+        "listed": warning.items[:_LISTED],
+        "more": len(warning.items[_LISTED:]),
         "protocols": list(warning.protocols.items()),
     }
 
