@@ -13,6 +13,7 @@ import pytest
 from raw_clips import write_clip
 
 import kinelex
+from kinelex._command_line import verb_name
 from kinelex.cli import VERBS, main
 from kinelex.datasets.actors import generate_actors
 from kinelex.skeleton import get_layout, retarget_matrix
@@ -20,21 +21,22 @@ from kinelex.skeleton import get_layout, retarget_matrix
 OPTIONS = {
     "quickstart": ["--out", "--json"],
     "prepare": ["dataset", "source", "--out", "--strict", "--workers", "--json", "--denoise", "pku2"],
-    "info": ["path", "--json"],
+    "export-data": ["store", "--to", "--out", "--protocol", "--frames", "--json"],
+    "info": ["path", "--html", "--json"],
     "prompts": ["store", "--out", "--language", "--vision", "--source", "--frames", "--vision-frames"],
     "train": ["recipe", "--data", "--protocol", "--prompts", "--out", "--resume", "key=value"],
     "evaluate": ["run", "--data", "--protocol", "--tasks", "--prompts", "--against", "--device", "--json"],
 }
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=lambda v: v.__name__)
+@pytest.mark.parametrize("verb", VERBS, ids=verb_name)
 def test_every_verb_has_a_help_that_names_its_options(verb, capsys):
     with pytest.raises(SystemExit) as ended:
-        main([verb.__name__, "--help"])
+        main([verb_name(verb), "--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    assert f"usage: kinelex {verb.__name__}" in shown
-    for option in OPTIONS[verb.__name__]:
+    assert f"usage: kinelex {verb_name(verb)}" in shown
+    for option in OPTIONS[verb_name(verb)]:
         assert re.search(rf"(^|\s){option}\b", shown), option
     assert verb.__doc__.splitlines()[0] in shown
 
@@ -44,7 +46,7 @@ def test_help_and_version(capsys):
         main(["--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    assert all(f"  {verb.__name__} " in shown for verb in VERBS)
+    assert all(f"  {verb_name(verb)} " in shown for verb in VERBS)
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
     assert ended.value.code == 0
@@ -87,6 +89,13 @@ def test_the_whole_way(tmp_path, monkeypatch, capsys, quick):
     assert "</html>" in Path("run/report.html").read_text(encoding="utf-8")
     assert "linear probe" in capsys.readouterr().out
 
+    assert main(["export-data", "s.arrow", "--to", "ctrgcn_npz", "--out", "s.npz", "--frames", "20"]) == 0
+    assert "24 clips in s.npz" in capsys.readouterr().out
+    assert main(["prepare", "ctrgcn_npz", "s.npz", "--out", "again.arrow"]) == 0
+    back, store = kinelex.open_store("again.arrow"), kinelex.open_store("s.arrow")
+    row = back.ids.index(store.ids[0])
+    np.testing.assert_array_equal(back.sequence(row)[:, 0], store.sequence(0)[:, 0])
+
     described = {}
     for path in ("s.arrow", "p.arrow", "run"):
         assert main(["info", path, "--json", "i.json"]) == 0
@@ -95,6 +104,10 @@ def test_the_whole_way(tmp_path, monkeypatch, capsys, quick):
     assert described["s.arrow"]["sequences"] == 24
     assert described["s.arrow"]["protocols"]["xview"] == {"train": 16, "test": 8}
     assert described["p.arrow"]["modalities"]["vision"]["missing"] == 0
+    assert main(["info", "s.arrow", "--html", "cards/s.html", "--json", "i.json"]) == 0
+    assert "</html>" in Path("cards/s.html").read_text(encoding="utf-8")
+    assert "warnings" in json.loads(Path("i.json").read_text())
+    assert main(["info", "run", "--html", "run.html"]) == 2
     assert described["run"]["finished"]
     assert described["run"]["evaluations"] == ["baselines", "knn", "linear"]
 

@@ -230,6 +230,16 @@ def test_a_damaged_run(refused, acted, tmp_path, name):
     assert name in refused("evaluate", tmp_path)
 
 
+def test_wrong_things_to_export(refused, acted, tmp_path):
+    out = ("--out", tmp_path / "o")
+    assert "did you mean 'pyskl'" in refused("export-data", acted.store, "--to", "pyskel", *out)
+    assert "unknown protocol" in refused(
+        "export-data", acted.store, "--to", "npy", *out, "--protocol", "xset"
+    )
+    assert "expects a skeleton store" in refused("export-data", acted.prompts, "--to", "npy", *out)
+    assert "required: --to" in refused("export-data", acted.store, *out)
+
+
 def test_a_quickstart_that_cannot_begin(refused, acted):
     assert "is not empty" in refused("quickstart", "--out", acted.run)
     assert "is not empty" in refused("quickstart", "--out", acted.store)

@@ -34,6 +34,16 @@ class VerbParser(argparse.ArgumentParser):
         raise InputError(f"{message[:1].lower()}{message[1:]}; see `{self.prog} --help`")
 
 
+def verb_name(verb: Verb) -> str:
+    """What a verb is called on the command line.
+
+    >>> def export_data(): ...
+    >>> verb_name(export_data)
+    'export-data'
+    """
+    return verb.__name__.replace("_", "-")
+
+
 def verb_parser(verb: Verb) -> VerbParser:
     """The parser of a verb, from its signature and docstring.
 
@@ -49,7 +59,7 @@ def verb_parser(verb: Verb) -> VerbParser:
     texts = {p.arg_name: (p.description or "").replace("\n", " ").replace("%", "%%") for p in doc.params}
     about = "\n\n".join(filter(None, [doc.short_description, doc.long_description]))
     parser = VerbParser(
-        prog=f"kinelex {verb.__name__}",
+        prog=f"kinelex {verb_name(verb)}",
         description=about.replace("%", "%%"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -128,7 +138,7 @@ def _flag(name: str) -> str:
 
 def kinelex_parser(verbs: Sequence[Verb]) -> VerbParser:
     """The parser of what stands before a verb: ``--version``, and a help that lists the verbs."""
-    rows = [(v.__name__, parse_docstring(inspect.getdoc(v) or "").short_description) for v in verbs]
+    rows = [(verb_name(v), parse_docstring(inspect.getdoc(v) or "").short_description) for v in verbs]
     width = max(len(name) for name, _ in rows)
     listed = "\n".join(f"  {name:{width}}  {summary}" for name, summary in rows)
     parser = VerbParser(

@@ -13,6 +13,7 @@ from kinelex._command_line import (
     parse_prepare,
     run_verb,
     split_overrides,
+    verb_name,
     verb_parser,
     write_json,
 )
@@ -63,18 +64,19 @@ def prepare(
     write_json(json, asdict(summary))
 
 
-def info(path: Path, *, json: Path | None = None) -> None:
+def info(path: Path, *, html: Path | None = None, json: Path | None = None) -> None:
     """Show what a store, a prompt store or a run holds.
 
     Args:
         path: a skeleton store, a prompt store or a run directory.
+        html: also check every clip of a skeleton store and write its data-set card to this file.
         json: also write the numbers to this file.
     """
     from rich.console import Console
 
     from kinelex.info import describe
 
-    description, shown = describe(path)
+    description, shown = describe(path, html)
     Console().print(shown)
     write_json(json, description)
 
@@ -205,7 +207,35 @@ def evaluate(
     )
 
 
-VERBS = (quickstart, prepare, info, prompts, train, evaluate)
+def export_data(
+    store: Path,
+    *,
+    to: str,
+    out: Path,
+    protocol: str | None = None,
+    frames: int | None = None,
+    json: Path | None = None,
+) -> None:
+    """Write a store in a format that other people's code reads.
+
+    Args:
+        store: the skeleton store.
+        to: the format: ctrgcn_npz, pyskl or npy.
+        out: the file to make; for npy a folder.
+        protocol: which clips train and which test; by default the store's first, in pyskl all of them.
+        frames: length of padded clips; longer ones lose their end; by default that of the longest.
+        json: also write the numbers to this file.
+    """
+    from dataclasses import asdict
+
+    from kinelex.datasets.export import export_data as export
+
+    summary = export(store, to, out, protocol=protocol, frames=frames)
+    print(summary)
+    write_json(json, asdict(summary))
+
+
+VERBS = (quickstart, prepare, info, prompts, train, evaluate, export_data)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -216,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not given or given[0].startswith("-"):
             kinelex_parser(VERBS).parse_args(given)  # --help and --version end here
             raise InputError("expects a verb; see `kinelex --help`")
-        verbs = {verb.__name__: verb for verb in VERBS}
+        verbs = {verb_name(verb): verb for verb in VERBS}
         if given[0] not in verbs:
             raise unknown_name("verb", given[0], verbs)
         verb = verbs[given[0]]
