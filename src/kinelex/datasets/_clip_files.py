@@ -81,7 +81,8 @@ def _chosen(bvh: Bvh, layout: SkeletonLayout | None, path: Path) -> np.ndarray:
         own = common_names(own)
     for joint in layout.joints:
         if joint not in own:
-            raise InputError(f"{path}: {unknown_name(f'joint of {layout.name} in this file', joint, own)}")
+            named = [known.name for known in bvh.joints]
+            raise InputError(f"{path}: {unknown_name(f'joint of {layout.name} in this file', joint, named)}")
     return places[:, [own.index(joint) for joint in layout.joints]]
 
 

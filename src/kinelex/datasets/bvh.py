@@ -79,7 +79,7 @@ class Bvh:
             turned = [c for c, channel in enumerate(joint.channels) if channel.endswith("rotation")]
             turn = Rotation.identity(frames)
             for c in turned:  # one axis after the other: files may name an axis twice, or fewer than three
-                turn = turn * Rotation.from_euler(joint.channels[c][0].lower(), values[:, c], degrees=True)
+                turn = turn * Rotation.from_euler(joint.channels[c][0].lower(), values[:, [c]], degrees=True)
             is_root = joint.parent == j
             places[:, j] = local if is_root else places[:, joint.parent] + turns[joint.parent].apply(local)
             turns.append(turn if is_root else turns[joint.parent] * turn)

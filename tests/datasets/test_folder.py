@@ -1,0 +1,332 @@
+"""A folder of one's own clips: every kind of file, own layouts, the manifest, and bad files and rows."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from format_files import clips_of, drawn_clip, spoilt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kinelex.datasets import prepare, split_sizes
+from kinelex.datasets.bvh import read_bvh
+from kinelex.datasets.folder import FolderReader
+from kinelex.errors import InputError
+from kinelex.store import open_store
+
+OWN = """name: arm
+joints:
+  shoulder: shoulder
+  elbow: shoulder
+  hand: elbow
+"""
+BVH = """HIERARCHY
+ROOT Hips
+{
+OFFSET 0 0 0
+CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
+JOINT LeftUpLeg
+{
+OFFSET 10 -5 0
+CHANNELS 3 Zrotation Xrotation Yrotation
+End Site
+{
+OFFSET 0 -40 0
+}
+}
+}
+MOTION
+Frames: 2
+Frame Time: 0.0333
+100 90 0 10 20 30 5 6 7
+101 91 1 11 21 31 6 7 8
+"""
+
+
+def folder(path: Path, manifest: str, files: dict[str, Any], layout: str | None = OWN) -> Path:
+    """A folder with a manifest, clips and maybe a layout.yaml."""
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "manifest.csv").write_text(manifest)
+    if layout is not None:
+        (path / "layout.yaml").write_text(layout)
+    for name, thing in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(thing, str):
+            (path / name).write_text(thing)
+        elif isinstance(thing, dict):
+            np.savez(path / name, **thing)
+        else:
+            np.save(path / name, thing)
+    return path
+
+
+def clip(seed: int = 0, frames: int = 3, persons: int = 1, channels: int = 3) -> np.ndarray:
+    return drawn_clip(seed, frames, persons, 3, channels)
+
+
+def csv_of(x: np.ndarray, header: str | None = None, delimiter: str = ",") -> str:
+    lines = [] if header is None else [header]
+    lines += [delimiter.join(str(value) for value in frame.ravel()) for frame in x]
+    return "\n".join(lines) + "\n"
+
+
+def prepared(source: Path, **options: Any) -> Any:
+    prepare("folder", source, source.parent / "s.arrow", progress=False, **options)
+    return open_store(source.parent / "s.arrow")
+
+
+def test_ten_lines_of_yaml_and_a_manifest_do(tmp_path: Path) -> None:
+    manifest = (
+        "file,label,subject,camera,split,id,caption\n"
+        "a/one.npy,wave,anna,0,train,,She waves.\n"
+        'b/two.npy,point,bert,1,test,second,"He points, twice."\n'
+    )
+    one, two = clip(0), clip(1, persons=2)
+    store = prepared(folder(tmp_path / "raw", manifest, {"a/one.npy": one[:, 0], "b/two.npy": two}))
+    assert store.ids == ["a/one", "second"]
+    assert store.layout.name == "arm"
+    assert store.class_names == ("point", "wave")
+    assert store.labels.tolist() == [1, 0]
+    assert store.subjects.tolist() == [0, 1]
+    assert list(store.meta.prepared["subject"]) == ["anna", "bert"]
+    assert store.cameras.tolist() == [0, 1]
+    assert store.captions == ["She waves.", "He points, twice."]
+    assert split_sizes(store) == {"given": (1, 1)}
+    np.testing.assert_array_equal(store.sequence(0), one)
+    np.testing.assert_array_equal(store.sequence(1), two)
+
+
+def test_every_kind_of_file_gives_the_same_clip(tmp_path: Path) -> None:
+    x = clip(3)
+    header = "frame;hand_x;hand_y;hand_z;elbow_x;elbow_y;elbow_z;shoulder_x;shoulder_y;shoulder_z"
+    turned = np.concatenate([np.arange(3)[:, None], x[:, 0, ::-1].reshape(3, -1)], axis=1)
+    files = {
+        "a.npy": x[:, 0],
+        "b.npy": x.astype(np.float64),
+        "c.npz": {"coordinates": x, "scores": np.full((3, 3), 0.5)},
+        "d.csv": csv_of(x),
+        "e.csv": csv_of(turned, header, ";"),
+        "f.csv": csv_of(x, delimiter="\t").replace("\n", "\r\n"),
+    }
+    manifest = "file,label\n" + "".join(f"{name},0\n" for name in files)
+    store = prepared(folder(tmp_path / "raw", manifest, files))
+    assert store.ids == list("abcdef")
+    for row in range(len(files)):
+        np.testing.assert_allclose(store.sequence(row), x, rtol=1e-6)
+    assert (store.scores(2) == 0.5).all()
+    assert store.scores(0) is None
+
+
+def test_two_persons_and_two_coordinates_in_csv(tmp_path: Path) -> None:
+    flat = clip(0, persons=1, channels=2)
+    source = folder(tmp_path / "raw", "file\na.csv\n", {"a.csv": csv_of(flat)})
+    store = prepared(source)
+    assert (store.channels, store.meta.units, store.labels.tolist()) == (2, "pixels", [-1])
+    np.testing.assert_allclose(store.sequence(0), flat, rtol=1e-6)
+    header = ",".join(f"{joint}_{axis}" for joint in ("shoulder", "elbow", "hand") for axis in "xy")
+    (source / "a.csv").write_text(csv_of(flat, header))
+    np.testing.assert_allclose(prepared(source).sequence(0), flat, rtol=1e-6)
+    two = clip(0, persons=2)
+    (source / "a.csv").write_text(csv_of(two))
+    np.testing.assert_allclose(prepared(source).sequence(0), two, rtol=1e-6)
+
+
+def test_bvh_brings_its_own_layout_or_gives_the_joints_asked_for(tmp_path: Path) -> None:
+    source = folder(tmp_path / "raw", "file,label\na.bvh,0\n", {"a.bvh": BVH}, layout=None)
+    places = read_bvh(source / "a.bvh").positions()
+    store = prepared(source, scale=0.01, units="metres")
+    assert store.layout.joints == ("pelvis", "left_hip", "left_up_leg_end")
+    np.testing.assert_allclose(store.sequence(0)[:, 0], places * 0.01, rtol=1e-5)
+    for number, joints in enumerate(("{LeftUpLeg: Hips, Hips: Hips}", "{left_hip: pelvis, pelvis: pelvis}")):
+        own = tmp_path / f"own{number}.yaml"
+        own.write_text(f"name: own\njoints: {joints}\n")
+        found = prepared(source, layout=str(own)).sequence(0)
+        np.testing.assert_allclose(found[:, 0], places[:, [1, 0]], rtol=1e-5)
+    (tmp_path / "bad.yaml").write_text("name: own\njoints: {Hip: Hip}\n")
+    with pytest.raises(InputError, match="unknown joint of own in this file 'Hip': did you mean 'Hips'"):
+        prepared(source, layout=str(tmp_path / "bad.yaml"))
+
+
+def test_labels_splits_and_classes(tmp_path: Path) -> None:
+    manifest = "file,label,split\na.npy,2,xsub_train xview_val\nb.npy,,xsub_val;mini\nc.npy,0,\n"
+    source = folder(tmp_path / "raw", manifest, {f"{n}.npy": clip(i) for i, n in enumerate("abc")})
+    store = prepared(source)
+    assert store.class_names == ("class 0", "class 1", "class 2")
+    assert store.labels.tolist() == [2, -1, 0]
+    assert store.splits == [("xsub:train", "xview:test"), ("xsub:test", "mini"), ()]
+    (tmp_path / "names.txt").write_text("walk\nrun\njump\n")
+    assert prepared(source, classes=tmp_path / "names.txt").class_names == ("walk", "run", "jump")
+    (source / "manifest.csv").write_text("file,label\na.npy,run\nb.npy,fly\nc.npy,walk\n")
+    store = prepared(source, classes=tmp_path / "names.txt")
+    assert (store.ids, store.labels.tolist()) == (["a", "c"], [1, 0])
+    assert "unknown label 'fly': Known: jump, run, walk" in (tmp_path / "skipped.csv").read_text()
+
+
+def test_the_layout_is_told_by_the_size_or_asked_for(tmp_path: Path) -> None:
+    source = folder(tmp_path / "raw", "file\na.npy\n", {"a.npy": drawn_clip(0, 3, 1, 25, 3)}, layout=None)
+    assert prepared(source).layout.name == "ntu25"
+    np.save(source / "a.npy", clip())
+    with pytest.raises(
+        InputError, match=r"a.npy: 3 joints of 3 coordinates do not tell .*--layout FILE.yaml"
+    ):
+        prepared(source)
+    (source / "a.csv").write_text(csv_of(clip()))
+    (source / "manifest.csv").write_text("file\na.csv\n")
+    with pytest.raises(InputError, match="a.csv: a .csv does not tell its layout"):
+        prepared(source)
+    with pytest.raises(InputError, match="--scale -1.0: expects a positive number"):
+        prepared(source, scale=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "thing", "reason"),
+    [
+        ("x.npy", None, "does not exist, but the manifest lists it"),
+        ("x.txt", "1", "expects a file ending in .npy, .npz, .csv, .bvh"),
+        ("x.npy", "?", "not a readable .npy array"),
+        ("x.npy", np.ones((3, 4, 3)), r"expects 3 joints \(arm\), got 4"),
+        ("x.npy", np.ones((3, 9)), r"expects shape \(T, V, C\) or \(T, M, V, C\)"),
+        ("x.npy", np.ones((3, 3, 2)), "has 2 coordinates per joint, the first clip has 3"),
+        ("x.npy", np.zeros((3, 3, 3)), "no frame has a body"),
+        ("x.npy", np.full((3, 3, 3), np.nan), "coordinates of frame 0 are not finite"),
+        ("x.npy", np.full((3, 3, 3), 1e300), "coordinates of frame 0 are not finite"),
+        ("x.npy", np.ones((3, 3, 3), complex), "holds complex128, expects numbers"),
+        ("x.npy", np.array([[["a"]]]), "holds <U1, expects numbers"),
+        ("x.npy", np.ones((0, 3, 3)), "has no frames"),
+        (
+            "x.npz",
+            {"positions": np.ones((3, 3, 3))},
+            "expects the array 'coordinates', the file has positions",
+        ),
+        ("x.npz", {"coordinates": np.ones((3, 3, 3)), "scores": np.ones(3)}, "expects 'scores' of shape"),
+        ("x.npz", "?", "not a readable .npz file"),
+        ("x.csv", "", "is empty"),
+        ("x.csv", "1,2,3\n", "3 columns, expects 9"),
+        ("x.csv", csv_of(clip())[:-1], "its last line is not ended"),
+        ("x.csv", csv_of(clip()) + "1,2\n", "expects numbers, as many in each row"),
+        ("x.csv", csv_of(clip()) + "1,2,3,4,5,6,7,8,x\n", "expects numbers, as many in each row"),
+        ("x.csv", csv_of(clip(), "a,b,c,d,e,f,g,h,i"), "unknown column for arm 'a'"),
+        ("x.csv", csv_of(clip(), "elbow_x,elbow_x"), "2 names in the header, 9 numbers in a row"),
+        ("x.csv", "elbow_x,elbow_x\n1,2\n", "columns twice in the header: elbow_x"),
+        ("x.csv", "elbow_x,elbow_y\n1,2\n", "the header lacks shoulder_x, shoulder_y"),
+        ("x.csv", "elbow_x,elbow_y\n", "has a header and no rows"),
+        ("x.bvh", "?", "expects a line MOTION"),
+    ],
+)
+def test_bad_clips_are_skipped(name: str, thing: Any, reason: str, tmp_path: Path) -> None:
+    files = {"a.npy": clip(), **({} if thing is None else {name: thing})}
+    source = folder(tmp_path / "raw", f"file,label\na.npy,0\n{name},0\n", files)
+    summary = prepare("folder", source, tmp_path / "s.arrow", progress=False)
+    assert (summary.written, summary.skipped) == (1, 1)
+    with pytest.raises(InputError, match=f"{name}: .*{reason}"):
+        prepare("folder", source, tmp_path / "t.arrow", strict=True, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("b.npy,0,,,", "line 3 has 5 cells, the header 4"),
+        ("b.npy,0", "line 3 has 2 cells, the header 4"),
+        (",0,,", "line 3: names no file"),
+        ("../b.npy,0,,", "line 3: ../b.npy is outside of the folder"),
+        ("/etc/b.npy,0,,", "line 3: /etc/b.npy is outside of the folder"),
+        ("b.npy,99999,,", "line 3: label 99999 is out of range"),
+        ("b.npy,9999999999,,", "line 3: label is '9999999999', expects a whole number of at most 9"),
+        ("b.npy,0,,5", "b.npy: has 3 frames, the manifest says 5"),
+        ("b.npy,0,,x", "line 3: frames is 'x', expects a whole number"),
+        ("b.npy,0,a,", "has the id a, which"),
+    ],
+)
+def test_bad_rows_are_skipped(row: str, reason: str, tmp_path: Path) -> None:
+    files = {"a.npy": clip(), "b.npy": clip(1)}
+    source = folder(tmp_path / "raw", f"file,label,id,frames\na.npy,0,,3\n{row}\n", files)
+    summary = prepare("folder", source, tmp_path / "s.arrow", progress=False)
+    assert (summary.written, summary.skipped) == (1, 1)
+    with pytest.raises(InputError, match=reason):
+        prepare("folder", source, tmp_path / "t.arrow", strict=True, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "reason"),
+    [
+        ("", "expects a header and one row per clip, got 0 rows"),
+        ("file,label\n", "expects a header and one row per clip, got 1 rows"),
+        ("file,lable\na.npy,0\n", "unknown column 'lable': did you mean 'label'?"),
+        ("label,id\n0,a\n", "expects the column 'file' and each column once"),
+        ("file,file\na.npy,a.npy\n", "expects the column 'file' and each column once"),
+        ("file,label\na.npy,0", "its last line is not ended"),
+        ("file\nb.npy\n", "b.npy: does not exist, but the manifest lists it"),
+    ],
+)
+def test_bad_manifests(manifest: str, reason: str, tmp_path: Path) -> None:
+    source = folder(tmp_path / "raw", manifest, {"a.npy": clip()})
+    with pytest.raises(InputError, match=reason):
+        prepared(source)
+    (source / "manifest.csv").unlink()
+    with pytest.raises(InputError, match="manifest.csv does not exist: expects a folder with manifest.csv"):
+        prepared(source)
+
+
+X = clip(7, frames=4)
+FILES: dict[str, bytes] = {}
+with tempfile.TemporaryDirectory() as _made:
+    for _name, _thing in {"a.npy": X, "a.npz": {"coordinates": X}, "a.csv": csv_of(X), "a.bvh": BVH}.items():
+        folder(Path(_made), "file\n", {_name: _thing})
+        FILES[_name] = (Path(_made) / _name).read_bytes()
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.sampled_from(sorted(FILES)), st.floats(0, 1))
+def test_truncated_clips_are_none_or_end_at_a_line(name: str, cut: float) -> None:
+    layout = {} if name == "a.bvh" else {"layout.yaml": OWN.encode()}
+    beside = {"manifest.csv": f"file\n{name}\n".encode(), **layout}
+    with tempfile.TemporaryDirectory() as there:
+        for other, text in {**beside, name: spoilt(FILES[name], cut, 0, -1)}.items():
+            (Path(there) / other).write_bytes(text)
+        found = clips_of(lambda path: FolderReader(path), Path(there))
+    if found:
+        x = found["a"].coordinates
+        true = read_true(name)
+        np.testing.assert_allclose(x, true[: len(x)], rtol=1e-5)
+        assert len(x) == len(true) or name == "a.csv"  # the one format that does not say its length
+
+
+def read_true(name: str) -> np.ndarray:
+    if name != "a.bvh":
+        return X
+    with tempfile.TemporaryDirectory() as there:
+        (Path(there) / name).write_bytes(FILES[name])
+        return read_bvh(Path(there) / name).positions()[:, None].astype(np.float32)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from([*sorted(FILES), "manifest.csv"]),
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=3),
+)
+def test_replaced_bytes_end_in_a_skip_or_a_clip(name: str, changes: list[tuple[float, int]]) -> None:
+    held = name if name in FILES else "a.npy"
+    layout = {} if held == "a.bvh" else {"layout.yaml": OWN.encode()}
+    files = {"manifest.csv": f"file,label,subject\n{held},0,1\n".encode(), held: FILES[held], **layout}
+    for at, value in changes:
+        files[name] = spoilt(files[name], 1, at, value)
+    with tempfile.TemporaryDirectory() as there:
+        for other, text in files.items():
+            (Path(there) / other).write_bytes(text)
+        found = clips_of(FolderReader, Path(there)) or {}
+    for one in found.values():
+        assert one.coordinates.shape[1:] == (1, 3, 3) or name in ("a.npy", "a.bvh")
+        if name == "a.npz":
+            np.testing.assert_array_equal(one.coordinates, X)  # it has a checksum
+
+
+def test_reordered_blocks_of_a_hierarchy_are_refused(tmp_path: Path) -> None:
+    lines = BVH.splitlines()
+    blocks = ["\n".join(lines[a:b]) for a, b in ((0, 5), (5, 9), (9, 14), (14, 15), (15, 19))]
+    for order in ([1, 0, 2, 3, 4], [0, 2, 1, 3, 4], [4, 0, 1, 2, 3], [0, 1, 4, 2, 3]):
+        text = "\n".join(blocks[i] for i in order) + "\n"
+        source = folder(tmp_path / "raw", "file\na.bvh\n", {"a.bvh": text}, layout=None)
+        with pytest.raises(InputError, match=r"a\.bvh: "):
+            prepared(source)
