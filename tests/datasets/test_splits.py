@@ -283,3 +283,24 @@ def test_files_that_are_no_split(
         path.write_text(text)
     with pytest.raises(InputError, match=message):
         get_split(actors, f"file:{path}")
+
+
+def test_the_settings_of_sysu(tmp_path: Path) -> None:
+    clips = [Sequence(f"p{s}_v{v}", BODY, v, subject=s) for s in range(1, 9) for v in range(3)]
+    store = store_of(tmp_path / "s.arrow", "sysu", clips)
+    names = protocol_names(store)
+    assert names[:2] == ("setting1:1", "setting1:2")
+    assert (len(names), names[-1]) == (60, "setting2:30")
+    assert set(split_sizes(store).values()) == {(12, 12)}
+    split = get_split(store, "setting2:7")
+    assert not set(store.subjects[split.train]) & set(store.subjects[split.test])
+    fold = get_split(store, "setting2:7:fold1of2")
+    assert sorted([*fold.train, *fold.test]) == split.train.tolist()
+    assert len(get_split(store, "setting1:3:few-balanced:0.25:0").train) == 3
+    for name in ("setting3:1", "setting1:31", "setting1", "xsub", "setting1:x"):
+        with pytest.raises(InputError, match="unknown protocol"):
+            get_split(store, name)
+    nobody = store_of(tmp_path / "t.arrow", "sysu", [Sequence("a", BODY, 0), Sequence("b", BODY, 0)])
+    assert len(protocol_names(nobody)) == 30
+    with pytest.raises(InputError, match="clips without a subject"):
+        get_split(nobody, "setting2:1")

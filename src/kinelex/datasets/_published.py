@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -9,12 +10,12 @@ from typing import Any
 import numpy as np
 import yaml
 
+from kinelex.datasets._sysu_splits import REPETITIONS, sysu_split
 from kinelex.errors import InputError, unknown_name
 from kinelex.store import SkeletonStore
 
 Parts = tuple[np.ndarray, np.ndarray]  # rows that train, rows that test, each ascending
 ANY_STORE = "random:0.8:SEED, loso:SUBJECT or file:PATH"
-_SYSU_SETTINGS, _SYSU_DRAWS = (1, 2), 30
 
 
 def published_names(store: SkeletonStore) -> tuple[str, ...]:
@@ -28,7 +29,9 @@ def published_names(store: SkeletonStore) -> tuple[str, ...]:
             names.append(name)
     names += [name for name in tagged_names(store) if name not in names]
     if store.meta.dataset == "sysu":
-        names += [f"setting{s}:{k}" for s in _SYSU_SETTINGS for k in range(1, _SYSU_DRAWS + 1)]
+        drawn_by = {1: store.labels, 2: store.subjects}
+        settings = [setting for setting, column in drawn_by.items() if (column >= 0).all()]
+        names += [f"setting{s}:{k}" for s in settings for k in range(1, REPETITIONS + 1)]
     return tuple(names)
 
 
@@ -45,7 +48,7 @@ def published_parts(store: SkeletonStore, name: str) -> Parts:
     if name in rules:
         train, test = (np.flatnonzero(_selects(store, rules[name][part])) for part in ("train", "test"))
         return train, test
-    if store.meta.dataset == "sysu" and (name.startswith("setting") or ":" in name):
+    if store.meta.dataset == "sysu":
         return _sysu_parts(store, name)
     known = [*rules, *tagged]
     if not known:
@@ -127,12 +130,10 @@ def _worded(rule: dict[str, Any]) -> str:
 
 
 def _sysu_parts(store: SkeletonStore, name: str) -> Parts:
-    setting, _, number = name.removeprefix("setting").partition(":")
-    if setting not in ("1", "2") or not number.isdigit() or not 0 < int(number) <= _SYSU_DRAWS:
+    match = re.fullmatch(r"setting(?P<setting>[12]):(?P<number>\d+)", name)
+    if match is None:
         raise InputError(
-            f"unknown protocol {name!r}: SYSU has setting1:K and setting2:K, K from 1 to {_SYSU_DRAWS}"
+            f"unknown protocol {name!r}: SYSU has setting1:K and setting2:K, K from 1 to {REPETITIONS}; each "
+            f"store also has {ANY_STORE}"
         )
-    from kinelex.datasets.sysu import sysu_split
-
-    train, test = sysu_split(store, int(setting), int(number))
-    return np.sort(train), np.sort(test)
+    return sysu_split(store, int(match["setting"]), int(match["number"]))
