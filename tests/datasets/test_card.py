@@ -15,7 +15,7 @@ from kinelex.datasets.card.warn import Warn
 from kinelex.datasets.describe import describe_store
 from kinelex.errors import InputError
 from kinelex.info import describe
-from kinelex.skeleton import get_layout
+from kinelex.skeleton import SkeletonLayout, get_layout
 from kinelex.store import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 
 LAYOUT = get_layout("sbu15")
@@ -187,6 +187,25 @@ def test_the_page_is_one_file_and_says_what_was_found(faulty: SkeletonStore, tmp
         console.print(shown)
     assert "copies" in capture.get()
     assert "card.html" in capture.get().replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("layout", "channels"),
+    [
+        (SkeletonLayout.from_yaml("name: hand\njoints: {wrist: wrist, thumb: wrist, index: wrist}"), 3),
+        (get_layout("coco17"), 2),
+        (get_layout("mediapipe33"), 3),
+    ],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+def test_any_layout_has_a_card(layout: SkeletonLayout, channels: int, tmp_path: Path) -> None:
+    path = tmp_path / "s.arrow"
+    with SkeletonStoreWriter(path, StoreMeta("mine", layout, ("a", "b"))) as writer:
+        for i in range(4):
+            x = 50 + RNG.normal(size=(6, 2, layout.num_joints, channels))
+            writer.add(Sequence(f"c{i}", x, i % 2))
+    describe(path, html=tmp_path / "c.html")
+    assert (tmp_path / "c.html").read_text().count('<path d="M') >= 2
 
 
 def test_names_are_escaped(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, landmark_weights
 from kinelex.transforms import normalise
 
@@ -45,21 +46,37 @@ def skeleton_strip(clip: np.ndarray, layout: SkeletonLayout, frames: int = 8) ->
 
 
 def _front_view(clip: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
-    """Image coordinates (frames, M, V, 2), y down, the bodies of each frame in the middle."""
+    """Image coordinates (frames, M, V, 2), y down, the bodies of each frame in the middle.
+
+    A layout without a torso, such as a hand, is drawn as the camera sees it.
+    """
+    seen: np.ndarray = (clip != 0).any(axis=3)  # (frames, M, V)
+    middle = _weights(layout, "spine")
+    torso = ("spine", "pelvis", "shoulder_center", "left_shoulder", "right_shoulder")
     if clip.shape[3] == 2:
         flat = clip.astype(float)
+    elif any(_weights(layout, joint) is None for joint in torso):
+        flat = clip[..., :2].astype(float) * [1, -1]
     else:
         x = torch.from_numpy(np.ascontiguousarray(clip)).float().permute(3, 0, 2, 1)[None]  # (1, C, T, V, M)
         x = normalise.align_body(normalise.centre(x, layout, "mean"), layout, "torso")
         placed = x[0].permute(1, 3, 2, 0).numpy()  # (T, M, V, C)
         flat = np.stack([placed[..., 0], -placed[..., 2]], axis=3).astype(float)
         # Seen from in front, the body's left side is on the right: x points from right to left shoulder.
-    seen: np.ndarray = (clip != 0).any(axis=3)  # (frames, M, V)
-    spine = np.einsum("fmvc,v->fmc", flat, landmark_weights(layout, "spine"))[..., 0]  # (frames, M)
+    if middle is None:
+        middle = np.full(layout.num_joints, 1 / layout.num_joints)
+    centres = np.einsum("fmvc,v->fmc", flat, middle)[..., 0]  # (frames, M)
     there = seen.any(axis=2)
-    centre = (spine * there).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+    centre = (centres * there).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
     flat[..., 0] -= centre[:, None, None]
     return flat
+
+
+def _weights(layout: SkeletonLayout, joint: str) -> np.ndarray | None:
+    try:
+        return landmark_weights(layout, joint)
+    except InputError:
+        return None
 
 
 def _height(flat: np.ndarray, seen: np.ndarray) -> tuple[float, float]:
