@@ -5,13 +5,13 @@ import pytest
 from ntu_files import Frames, Track, frames_of, ghost, person, text_of
 
 from kinelex.datasets._bodies import Persons, Recording, clean_energy, clean_tracks
-from kinelex.datasets._ntu_text import _read_fast
+from kinelex.datasets._ntu_text import read_fast
 from kinelex.errors import InputError
 
 
 def recorded(frames: Frames) -> Recording:
     """The frames as the reader gives them."""
-    recording = _read_fast(text_of(frames))
+    recording = read_fast(text_of(frames))
     assert recording is not None
     return recording
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ntu_files import Frames, Track, as_written, frames_of, lines_of, person, read_plainly, text_of
 
 from kinelex.datasets._bodies import Recording
-from kinelex.datasets._ntu_text import _read_fast, read_recording, read_slowly
+from kinelex.datasets._ntu_text import read_fast, read_recording, read_slowly
 from kinelex.errors import InputError
 
 PATH = Path("S001C002P003R002A013.skeleton")
@@ -24,7 +24,7 @@ def scene() -> Frames:
 
 def read(text: bytes) -> Recording:
     """As read_recording does."""
-    fast = _read_fast(text)
+    fast = read_fast(text)
     return read_slowly(text, PATH) if fast is None else fast
 
 
@@ -44,7 +44,7 @@ def assert_says(recording: Recording, frames: Frames) -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("reader", [_read_fast, lambda text: read_slowly(text, PATH)])
+@pytest.mark.parametrize("reader", [read_fast, lambda text: read_slowly(text, PATH)])
 def test_both_ways_read_what_is_written(end, reader):
     assert_says(reader(text_of(scene(), end)), scene())
 
@@ -58,10 +58,10 @@ def test_a_file_is_read(tmp_path):
 
 
 def test_no_body_and_seven_bodies():
-    assert_says(_read_fast(text_of([[], []])), [[], []])
+    assert_says(read_fast(text_of([[], []])), [[], []])
     rng = np.random.default_rng(0)
     seven = frames_of([person(rng, range(2), body) for body in range(7)], 2)
-    assert_says(_read_fast(text_of(seven)), seven)
+    assert_says(read_fast(text_of(seven)), seven)
 
 
 @settings(max_examples=60, deadline=None)
@@ -86,7 +86,7 @@ def test_numbers_between_two_floats_round_once_to_double():
     lines = lines_of(scene())
     lines[4] = " ".join([token] * 12)
     text = "".join(line + "\n" for line in lines).encode()
-    assert _read_fast(text).coordinates[0, 0, 0] == np.float32(float(token)) == 1
+    assert read_fast(text).coordinates[0, 0, 0] == np.float32(float(token)) == 1
 
 
 @pytest.mark.parametrize(

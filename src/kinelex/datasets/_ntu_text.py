@@ -4,8 +4,8 @@ Line 1 is the number of frames. Each frame is a line with its number of bodies, 
 values (the first is the bodyID), a line ``25``, and 25 lines of 12 values: x y z, depthX depthY, colorX
 colorY, quaternion w x y z, tracking state.
 
-A file is read fast, as one table of the joint lines, when every line is where and as it should be. Anything
-else goes through :func:`read_slowly`, line by line, which either reads it too or names the line.
+A file is read fast, all values at once, when every line is where and as it should be. Anything else goes
+through :func:`read_slowly`, line by line, which either reads it too or names the line.
 
 Source: the data set's own readers, https://github.com/shahroudy/NTURGB-D, and 948 files looked at.
 """
@@ -13,44 +13,22 @@ Source: the data set's own readers, https://github.com/shahroudy/NTURGB-D, and 9
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence as Listed
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
 
 from kinelex.datasets._bodies import Recording
+from kinelex.datasets._text_table import TextTable
 from kinelex.errors import InputError
 
 JOINTS = 25
 _BODY_VALUES = 10
 _JOINT_VALUES = 12
-_BODY_LINES = 2 + JOINTS  # bodyID and more, the number of joints, the joints
+_BODY_FORM = np.array([_BODY_VALUES, 1, *[_JOINT_VALUES] * JOINTS])  # values in the lines of a body
 _KEPT = (0, 1, 2, 5, 6)  # x y z, colorX colorY
-_COLUMNS = [f"c{i}" for i in range(_JOINT_VALUES)]
 _LARGEST = float(np.finfo(np.float32).max)
-_PLAIN = b"0123456789+-.eE \r\n"
-_SPACE, _END, _RETURN = 32, 10, 13
-_COUNTS = {str(n).encode() + end: n for n in range(10) for end in (b"\n", b"\r\n")}
-_BODY = re.compile(rb"([0-9]+)(?: [+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?){9}\r?\n25\r?\n")
 _FLOAT = re.compile(rb"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)", re.IGNORECASE)
-
-_PARSE = pyarrow.csv.ParseOptions(
-    delimiter=" ",
-    quote_char=False,
-    double_quote=False,
-    escape_char=False,
-    newlines_in_values=False,
-    ignore_empty_lines=False,
-)
-_CONVERT = pyarrow.csv.ConvertOptions(
-    column_types={name: pa.float64() for name in _COLUMNS},  # then to float32, as of a number of Python
-    null_values=[],
-    strings_can_be_null=False,
-    check_utf8=False,
-)
 
 
 def read_recording(path: Path) -> Recording:
@@ -63,73 +41,66 @@ def read_recording(path: Path) -> Recording:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
-    fast = _read_fast(data)
+    fast = read_fast(data)
     return read_slowly(data, path) if fast is None else fast
 
 
-def _read_fast(data: bytes) -> Recording | None:
-    """The recording, when every line is in its place and of plain numbers; else None."""
-    if not data.endswith(b"\n") or data.translate(None, _PLAIN):
+def read_fast(data: bytes) -> Recording | None:
+    """The recording, when every line is in its place and every value a number; else None."""
+    table = TextTable.parse(data)
+    places = None if table is None else _find_bodies(table)
+    if table is None or places is None:
         return None
-    text = np.frombuffer(data, np.uint8)
-    if not _is_tidy(text):
+    per_frame, body = places
+    first = table.first[body]
+    names = [table.text(value) for value in first.tolist()]
+    kept = np.arange(JOINTS)[:, None] * _JOINT_VALUES + _KEPT
+    values = table.values[(table.first[body + 2])[:, None, None] + kept]
+    if not all(name.isdigit() for name in names) or not np.isfinite(values).all():
         return None
-    start: list[int] = [0, *(np.flatnonzero(text == _END) + 1).tolist()]
-    count = len(start) - 1
-    length = data[: start[1]].strip()
-    if not (length.isdigit() and len(length) < 7):
+    if len(values) and np.abs(values).max() > _LARGEST:
         return None
-    at, joints, rows = 1, [], []
-    ids: dict[bytes, int] = {}
-    for frame in range(int(length)):
-        bodies = _COUNTS.get(data[start[at] : start[at + 1]]) if at < count else None
-        if bodies is None or at + bodies * _BODY_LINES >= count:
-            return None
-        at += 1
-        for slot in range(bodies):
-            body = _BODY.fullmatch(data, start[at], start[at + 2])
-            if body is None:
-                return None
-            rows.append((frame, slot, ids.setdefault(body[1], len(ids))))
-            joints.append(data[start[at + 2] : start[at + _BODY_LINES]])
-            at += _BODY_LINES
-    if at != count or at == 1 or not _are_distinct(rows):
+    frame = np.repeat(np.arange(len(per_frame)), per_frame)
+    slot = np.arange(len(body)) - np.repeat(np.cumsum(per_frame) - per_frame, per_frame)
+    recording = _recording(len(per_frame), frame, slot, names, values)
+    alike = np.bincount(recording.frame * (len(names) + 1) + recording.track)
+    return None if (alike > 1).any() else recording
+
+
+def _find_bodies(table: TextTable) -> tuple[np.ndarray, np.ndarray] | None:
+    """How many bodies each frame has, and the first line of each body; None when a line is out of place."""
+    lines = len(table.first)
+    length = table.text(0)
+    body = np.flatnonzero(table.count == _BODY_VALUES)
+    inside = body[:, None] + np.arange(len(_BODY_FORM))
+    if table.count[0] != 1 or not (length.isdigit() and len(length) < 7) or int(length) == 0:
         return None
-    values = _read_table(b"".join(joints), len(rows))
-    return None if values is None else _recording(int(length), rows, values)
-
-
-def _is_tidy(text: np.ndarray) -> bool:
-    """Whether no line is empty, and one space stands between two values and nowhere else.
-
-    Two separators in a row are the mark of an untidy text, unless they are the two of a line's end.
-    """
-    separator = text <= _SPACE
-    adjacent = np.count_nonzero(separator[1:] & separator[:-1])
-    return not separator[0] and adjacent == np.count_nonzero(text == _RETURN)
-
-
-def _are_distinct(rows: Listed[tuple[int, int, int]]) -> bool:
-    return len({(frame, track) for frame, _, track in rows}) == len(rows)
-
-
-def _read_table(text: bytes, bodies: int) -> np.ndarray | None:
-    """The kept columns (bodies, 25, 5) of the joint lines, or None when a line is no such line."""
-    if not bodies:
-        return np.zeros((0, JOINTS, len(_KEPT)))
-    options = pyarrow.csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=_COLUMNS)
-    try:
-        table = pyarrow.csv.read_csv(pa.BufferReader(text), options, _PARSE, _CONVERT)
-    except pa.ArrowException:
+    if lines != 1 + int(length) + inside.size or (inside.size and inside[-1, -1] >= lines):
         return None
-    if table.num_rows != bodies * JOINTS or any(column.null_count for column in table.columns):
+    if (table.count[inside] != _BODY_FORM).any():
         return None
-    values = np.stack([table.column(i).to_numpy() for i in _KEPT], axis=-1)
-    return values.reshape(bodies, JOINTS, -1) if np.abs(values).max() <= _LARGEST else None
+    is_frame = np.ones(lines, dtype=bool)
+    is_frame[0] = False
+    is_frame[inside] = False
+    line = np.flatnonzero(is_frame)
+    value, joints = table.first[line], table.first[body + 1]
+    if len(line) != int(length) or (table.count[line] != 1).any() or (table.size(value) != 1).any():
+        return None
+    if (table.size(joints) != 2).any() or (table.values[joints] != JOINTS).any():
+        return None
+    per_frame = table.values[value].astype(np.int64)  # one character that is a number is a digit
+    expected = 1 + np.arange(len(line)) + len(_BODY_FORM) * (np.cumsum(per_frame) - per_frame)
+    if per_frame.sum() != len(body) or (line != expected).any():
+        return None
+    return per_frame, body
 
 
-def _recording(frames: int, rows: Listed[tuple[int, int, int]], values: np.ndarray) -> Recording:
-    frame, slot, track = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+def _recording(
+    frames: int, frame: np.ndarray, slot: np.ndarray, names: list[bytes], values: np.ndarray
+) -> Recording:
+    """The recording of bodies with these names, kept values (bodies, 25, 5)."""
+    numbers: dict[bytes, int] = {}
+    track = np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
     x = values.astype(np.float32)
     return Recording(frames, frame, slot, track, x[..., :3], x[..., 3:])
 
@@ -147,21 +118,24 @@ def read_slowly(data: bytes, path: Path) -> Recording:
     frames = reader.count("the number of frames")
     if frames == 0:
         reader.fail("the number of frames, at least 1", b"0")
-    rows: list[tuple[int, int, int]] = []
+    frame, slot, names = [], [], []
     values: list[list[list[float]]] = []
-    ids: dict[bytes, int] = {}
-    for frame in range(frames):
-        listed: dict[bytes, int] = {}
-        for slot in range(reader.count(f"the number of bodies of frame {frame + 1} of {frames}")):
-            body = reader.body()
-            if listed.setdefault(body, slot) != slot:
-                reader.fail(f"every body once in frame {frame + 1}", body)
+    for t in range(frames):
+        there: set[bytes] = set()
+        for place in range(reader.count(f"the number of bodies of frame {t + 1} of {frames}")):
+            name = reader.body()
+            if name in there:
+                reader.fail(f"every body once in frame {t + 1}", name)
             if reader.count("the number of joints, 25") != JOINTS:
                 reader.fail("the number of joints, 25", reader.line)
-            rows.append((frame, slot, ids.setdefault(body, len(ids))))
+            there.add(name)
+            frame.append(t)
+            slot.append(place)
+            names.append(name)
             values.append([reader.joint() for _ in range(JOINTS)])
     reader.end(frames)
-    return _recording(frames, rows, np.array(values).reshape(len(rows), JOINTS, len(_KEPT)))
+    kept = np.array(values).reshape(len(names), JOINTS, len(_KEPT))
+    return _recording(frames, np.array(frame, np.int64), np.array(slot, np.int64), names, kept)
 
 
 class _SlowReader:
