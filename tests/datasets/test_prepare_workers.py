@@ -123,13 +123,14 @@ def test_what_has_changed_is_read_again_and_the_rest_is_not(tmp_path: Path) -> N
     source, out, log = _half_done(tmp_path)
     (source / "t00299.txt").write_text("fine")
     (source / "t00070.txt").write_text("many")
+    (source / "t00150.note").write_text("a file beside has come")
     next((tmp_path / ".s.arrow.parts").glob("*.arrow")).write_bytes(b"power went off")
     summary = prepare("toy", source, out, progress=False, workers=2, log=str(log))
     assert summary.written == 301
     read = Counter(line.split()[0] for line in log.read_text().splitlines())
     assert set(read.values()) == {1}
-    assert {"t00070", "t00299"} <= set(read)
-    assert 64 + 44 <= len(read) <= 64 + 44 + 64
+    assert {"t00070", "t00150", "t00299"} <= set(read)
+    assert 64 + 64 + 44 <= len(read) <= 64 + 64 + 44 + 64
     assert names(tmp_path) == ["l", "raw", "s.arrow", "skipped.csv"]
 
 
@@ -228,7 +229,7 @@ def test_settings_have_one_name_in_every_process(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from toy_reader import ToyReader;"
         "from kinelex.datasets._parts import Parts, RawFiles;"
         "r = ToyReader(Path(sys.argv[1])); i = r.items();"
-        "print(Parts(Path('s'), r, r.meta(), i, RawFiles.of(i)).chunks[0].path)"
+        "print(Parts(Path('s'), r, r.meta(), i, RawFiles.of(r, i)).chunks[0].path)"
     )
     found = {
         subprocess.run(

@@ -41,6 +41,9 @@ class ToyReader(Reader):
     def items(self) -> list[Item]:
         return [Item(path, (0, 1)) for path in sorted(self.source.glob("*.txt"))]
 
+    def files(self, item: Item) -> tuple[Path, ...]:
+        return item.path, item.path.with_suffix(".note")
+
     def read(self, item: Item) -> Iterator[Sequence | Skipped]:
         word, name = item.path.read_text(), item.path.stem
         if self.log is not None:

@@ -45,16 +45,16 @@ class RawFiles:
     stamps: dict[Path, tuple[int, int]]
 
     @classmethod
-    def of(cls, items: list[Item]) -> RawFiles:
+    def of(cls, reader: Reader, items: list[Item]) -> RawFiles:
         """Look at every file once; one that is not there gets zeros, its reader will say so."""
         stamps: dict[Path, tuple[int, int]] = {}
-        for item in items:
-            if item.path not in stamps:
+        for path in (path for item in items for path in reader.files(item)):
+            if path not in stamps:
                 try:
-                    found = item.path.stat()
-                    stamps[item.path] = (found.st_size, found.st_mtime_ns)
+                    found = path.stat()
+                    stamps[path] = (found.st_size, found.st_mtime_ns)
                 except OSError:
-                    stamps[item.path] = (0, 0)
+                    stamps[path] = (0, 0)
         return cls(stamps)
 
     @property
@@ -78,10 +78,10 @@ class Parts:
         self, out: Path, reader: Reader, meta: StoreMeta, items: list[Item], files: RawFiles
     ) -> None:
         self.folder = out.with_name(f".{out.name}.parts")
-        settings = [__version__, type(reader).__qualname__, stable(vars(reader)), stable(meta)]
+        settings = [__version__, stable(reader), stable(meta)]
         self.chunks = [
-            Chunk(self.folder / f"{_digest([*settings, *_stamped(items, files)])}.arrow", items)
-            for items in _divide(items, files)
+            Chunk(self.folder / f"{_digest([*settings, *_stamped(reader, chunk, files)])}.arrow", chunk)
+            for chunk in _divide(items, files)
         ]
 
     def begin(self) -> list[Chunk]:
@@ -105,7 +105,7 @@ def _divide(items: list[Item], files: RawFiles) -> Iterator[tuple[Item, ...]]:
     size = 0.0
     for item in items:
         chunk.append(item)
-        size += files.stamps[item.path][0] / sharing[item.path]
+        size += files.stamps.get(item.path, (0, 0))[0] / sharing[item.path]
         if len(chunk) == _MOST_ITEMS or size >= _MOST_BYTES:
             yield tuple(chunk)
             chunk, size = [], 0.0
@@ -113,8 +113,9 @@ def _divide(items: list[Item], files: RawFiles) -> Iterator[tuple[Item, ...]]:
         yield tuple(chunk)
 
 
-def _stamped(items: tuple[Item, ...], files: RawFiles) -> list[str]:
-    return [f"{item.path}\t{stable(item.part)}\t{files.stamps[item.path]}" for item in items]
+def _stamped(reader: Reader, items: tuple[Item, ...], files: RawFiles) -> list[str]:
+    found = ((item, [files.stamps[path] for path in reader.files(item)]) for item in items)
+    return [f"{item.path}\t{stable(item.part)}\t{stamps}" for item, stamps in found]
 
 
 def _digest(texts: list[str]) -> str:
@@ -123,6 +124,8 @@ def _digest(texts: list[str]) -> str:
 
 def stable(value: Any) -> str:
     """A text that is the same in every process for equal settings, unlike ``repr`` or a pickle of a set.
+
+    Of an object it holds what a pickle of it holds.
 
     >>> stable({"b": {"y", "x"}, "a": (1, None)})
     "{'a': (1, None), 'b': {'x', 'y'}}"
@@ -134,13 +137,14 @@ def stable(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"({', '.join(map(stable, value))})"
     if isinstance(value, np.ndarray) and value.dtype != object:
-        return f"array({value.shape}, {value.dtype}, {hashlib.sha256(value.tobytes()).hexdigest()})"
+        content = hashlib.sha256(value.tobytes()).hexdigest()
+        return f"array({value.shape}, {value.dtype}, {content})"
     if is_dataclass(value) and not isinstance(value, type):
         return (
             f"{type(value).__qualname__}({stable({f.name: getattr(value, f.name) for f in fields(value)})})"
         )
     if hasattr(value, "__dict__") and not isinstance(value, type):
-        return f"{type(value).__qualname__}({stable(vars(value))})"
+        return f"{type(value).__qualname__}({stable(value.__getstate__())})"
     return repr(value)
 
 

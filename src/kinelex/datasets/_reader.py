@@ -68,6 +68,10 @@ class Reader(ABC):
     def items(self) -> list[Item]:
         """The units of work, in the order of the store's rows; cheap: names, no parsing."""
 
+    def files(self, item: Item) -> tuple[Path, ...]:
+        """All files that decide what :meth:`read` gives: when one has changed, the item is read again."""
+        return (item.path,)
+
     @abstractmethod
     def read(self, item: Item) -> Iterator[Sequence | Skipped]:
         """The clips of one item, and what in it is none.

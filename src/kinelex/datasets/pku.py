@@ -206,6 +206,11 @@ class _PkuReader(Reader):
         items = [Item(t, _Part(labels.get(t.stem), tags.get(t.stem, ()))) for t in [*found, *missing]]
         return sorted(items, key=lambda item: (item.path.stem, str(item.path)))
 
+    def files(self, item: Item) -> tuple[Path, ...]:
+        """The skeletons and the labels of a video."""
+        labels = item.part.labels
+        return (item.path,) if labels is None else (item.path, labels)
+
     def read(self, item: Item) -> Iterator[Sequence | Skipped]:
         """The clips of one video."""
         video = parse_video(item.path.stem)

@@ -160,7 +160,7 @@ def _prepare_files(
     reader: Reader, out: Path, strict: bool, progress: bool, workers: int | None
 ) -> tuple[int, list[Skipped]]:
     items, meta = find_items(reader), reader.meta()
-    files = RawFiles.of(items)
+    files = RawFiles.of(reader, items)
     count = (workers or usable_cores()) if reader.in_parallel else 1
     with progress_bar(f"prepare {reader.dataset}", progress) as update:
         if files.total_bytes <= _SMALL and (workers or 1) == 1:

@@ -154,6 +154,10 @@ class SysuReader(Reader):
         found = [Item(file, subjects[person]) for file, person in files.items()]
         return sorted(found, key=lambda item: (item.part, _class_first(item.path)))
 
+    def files(self, item: Item) -> tuple[Path, ...]:
+        """The joints, and their pixels where these are read too."""
+        return (item.path,) if self.no_pixels else (item.path, item.path.with_name(_IMAGE))
+
     def read(self, item: Item) -> Iterator[Sequence | Skipped]:
         """The clip of one folder."""
         yield read_clip(item.path, item.part, self.no_pixels)
