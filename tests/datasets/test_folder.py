@@ -1,75 +1,17 @@
 """A folder of one's own clips: every kind of file, own layouts, the manifest, and bad files and rows."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from format_files import clips_of, drawn_clip, spoilt
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from folder_files import BVH, clip, csv_of, folder
+from format_files import drawn_clip
 
 from kinelex.datasets import prepare, split_sizes
 from kinelex.datasets.bvh import read_bvh
-from kinelex.datasets.folder import FolderReader
 from kinelex.errors import InputError
 from kinelex.store import open_store
-
-OWN = """name: arm
-joints:
-  shoulder: shoulder
-  elbow: shoulder
-  hand: elbow
-"""
-BVH = """HIERARCHY
-ROOT Hips
-{
-OFFSET 0 0 0
-CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
-JOINT LeftUpLeg
-{
-OFFSET 10 -5 0
-CHANNELS 3 Zrotation Xrotation Yrotation
-End Site
-{
-OFFSET 0 -40 0
-}
-}
-}
-MOTION
-Frames: 2
-Frame Time: 0.0333
-100 90 0 10 20 30 5 6 7
-101 91 1 11 21 31 6 7 8
-"""
-
-
-def folder(path: Path, manifest: str, files: dict[str, Any], layout: str | None = OWN) -> Path:
-    """A folder with a manifest, clips and maybe a layout.yaml."""
-    path.mkdir(parents=True, exist_ok=True)
-    (path / "manifest.csv").write_text(manifest)
-    if layout is not None:
-        (path / "layout.yaml").write_text(layout)
-    for name, thing in files.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(thing, str):
-            (path / name).write_text(thing)
-        elif isinstance(thing, dict):
-            np.savez(path / name, **thing)
-        else:
-            np.save(path / name, thing)
-    return path
-
-
-def clip(seed: int = 0, frames: int = 3, persons: int = 1, channels: int = 3) -> np.ndarray:
-    return drawn_clip(seed, frames, persons, 3, channels)
-
-
-def csv_of(x: np.ndarray, header: str | None = None, delimiter: str = ",") -> str:
-    lines = [] if header is None else [header]
-    lines += [delimiter.join(str(value) for value in frame.ravel()) for frame in x]
-    return "\n".join(lines) + "\n"
 
 
 def prepared(source: Path, **options: Any) -> Any:
@@ -267,66 +209,3 @@ def test_bad_manifests(manifest: str, reason: str, tmp_path: Path) -> None:
     (source / "manifest.csv").unlink()
     with pytest.raises(InputError, match="manifest.csv does not exist: expects a folder with manifest.csv"):
         prepared(source)
-
-
-X = clip(7, frames=4)
-FILES: dict[str, bytes] = {}
-with tempfile.TemporaryDirectory() as _made:
-    for _name, _thing in {"a.npy": X, "a.npz": {"coordinates": X}, "a.csv": csv_of(X), "a.bvh": BVH}.items():
-        folder(Path(_made), "file\n", {_name: _thing})
-        FILES[_name] = (Path(_made) / _name).read_bytes()
-
-
-@settings(max_examples=120, deadline=None)
-@given(st.sampled_from(sorted(FILES)), st.floats(0, 1))
-def test_truncated_clips_are_none_or_end_at_a_line(name: str, cut: float) -> None:
-    layout = {} if name == "a.bvh" else {"layout.yaml": OWN.encode()}
-    beside = {"manifest.csv": f"file\n{name}\n".encode(), **layout}
-    with tempfile.TemporaryDirectory() as there:
-        for other, text in {**beside, name: spoilt(FILES[name], cut, 0, -1)}.items():
-            (Path(there) / other).write_bytes(text)
-        found = clips_of(lambda path: FolderReader(path), Path(there))
-    if found:
-        x = found["a"].coordinates
-        true = read_true(name)
-        np.testing.assert_allclose(x, true[: len(x)], rtol=1e-5)
-        assert len(x) == len(true) or name == "a.csv"  # the one format that does not say its length
-
-
-def read_true(name: str) -> np.ndarray:
-    if name != "a.bvh":
-        return X
-    with tempfile.TemporaryDirectory() as there:
-        (Path(there) / name).write_bytes(FILES[name])
-        return read_bvh(Path(there) / name).positions()[:, None].astype(np.float32)
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    st.sampled_from([*sorted(FILES), "manifest.csv"]),
-    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=3),
-)
-def test_replaced_bytes_end_in_a_skip_or_a_clip(name: str, changes: list[tuple[float, int]]) -> None:
-    held = name if name in FILES else "a.npy"
-    layout = {} if held == "a.bvh" else {"layout.yaml": OWN.encode()}
-    files = {"manifest.csv": f"file,label,subject\n{held},0,1\n".encode(), held: FILES[held], **layout}
-    for at, value in changes:
-        files[name] = spoilt(files[name], 1, at, value)
-    with tempfile.TemporaryDirectory() as there:
-        for other, text in files.items():
-            (Path(there) / other).write_bytes(text)
-        found = clips_of(FolderReader, Path(there)) or {}
-    for one in found.values():
-        assert one.coordinates.shape[1:] == (1, 3, 3) or name in ("a.npy", "a.bvh")
-        if name == "a.npz":
-            np.testing.assert_array_equal(one.coordinates, X)  # it has a checksum
-
-
-def test_reordered_blocks_of_a_hierarchy_are_refused(tmp_path: Path) -> None:
-    lines = BVH.splitlines()
-    blocks = ["\n".join(lines[a:b]) for a, b in ((0, 5), (5, 9), (9, 14), (14, 15), (15, 19))]
-    for order in ([1, 0, 2, 3, 4], [0, 2, 1, 3, 4], [4, 0, 1, 2, 3], [0, 1, 4, 2, 3]):
-        text = "\n".join(blocks[i] for i in order) + "\n"
-        source = folder(tmp_path / "raw", "file\na.bvh\n", {"a.bvh": text}, layout=None)
-        with pytest.raises(InputError, match=r"a\.bvh: "):
-            prepared(source)
