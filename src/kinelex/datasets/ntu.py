@@ -103,7 +103,7 @@ class _NtuReader(Reader):
             InputError: the name does not parse or has a number out of range, the text is not what it should
                 be, or no frame has a body.
         """
-        numbers = self._numbers(item.path)
+        numbers = self.numbers(item.path)
         recording = read_recording(item.path)
         try:
             persons = CLEANINGS[self.denoise](recording)
@@ -121,7 +121,12 @@ class _NtuReader(Reader):
             image_size=IMAGE_SIZE,
         )
 
-    def _numbers(self, path: Path) -> dict[str, int]:
+    def numbers(self, path: Path) -> dict[str, int]:
+        """Setup, camera, performer, replication and action in a file's name.
+
+        Raises:
+            InputError: the name does not parse, or has a number that the data set does not have.
+        """
         form = f"{_FORM}{_SUFFIX}, for example S001C002P003R002A013{_SUFFIX}"
         numbers = parse_name(path, _NAME, form)
         for name, number in numbers.items():
