@@ -1,14 +1,21 @@
 """The reader of Northwestern-UCLA: good clips, and every kind of bad one."""
 
 import json
+import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kinelex.datasets import prepare
+from kinelex.datasets._checked import read_item
+from kinelex.datasets._reader import Skipped
+from kinelex.datasets.nw_ucla import NwUclaReader
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
 from kinelex.store import open_store
@@ -80,6 +87,14 @@ def _spoilt(frame: int, joint: int, value: Any) -> list[Any]:
         ),
         (
             "a01_s01_e00_v02",
+            {"skeletons": _spoilt(1, 4, ["0.5", 0, 1])},
+            r"frame 1, joint 4 of 'skeletons' is \['0.5', 0, 1\], expects 3 numbers",
+        ),
+        ("a01_s01_e00_v02", {"skeletons": _spoilt(1, 4, [True, 0, 1])}, r"is \[True, 0, 1\], expects 3"),
+        ("a01_s01_e00_v02", {"label": True}, "field 'label' is True"),
+        ("a01_s01_e00_v02", {"skeletons": _spoilt(1, 4, [10**400, 0, 1])}, "numbers out of range"),
+        (
+            "a01_s01_e00_v02",
             {"skeletons": _spoilt(2, 0, [float("nan"), 0, 1])},
             "coordinates of frame 2 are not finite",
         ),
@@ -91,7 +106,7 @@ def _spoilt(frame: int, joint: int, value: Any) -> list[Any]:
         (
             "a01_s01_e00_v02",
             {"skeletons": _spoilt(2, 0, [None, 0, 1])},
-            "coordinates of frame 2 are not finite",
+            r"frame 2, joint 0 of 'skeletons' is \[None, 0, 1\], expects 3 numbers",
         ),
         ("a01_s01_e00_v02", {"skeletons": np.zeros((2, 20, 3)).tolist()}, "no frame has a body"),
     ],
@@ -128,6 +143,8 @@ def test_bad_nw_ucla_clips_are_skipped_and_listed(
         (b"", "line 1, column 1: not valid JSON"),
         (b"[1, 2]", "expects an object with the fields 'skeletons' and 'label'"),
         (b"\xff\xfe\x00\x81", "cannot be read as a JSON text"),
+        (b"[" * 100_000, "cannot be read as a JSON text|not valid JSON"),
+        (b'{"label": ' + b"1" * 5000 + b"}", "cannot be read as a JSON text"),
     ],
 )
 def test_a_damaged_json_file_is_skipped(content: bytes, reason: str, ucla: Path, tmp_path: Path) -> None:
@@ -143,3 +160,33 @@ def test_an_action_that_the_set_does_not_have(ucla: Path, tmp_path: Path) -> Non
         InputError, match="the name has action 7, expects one of 1, 2, 3, 4, 5, 6, 8, 9, 11, 12"
     ):
         prepare("nw_ucla", ucla, tmp_path / "s.arrow", strict=True, progress=False)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_damage_is_skipped_or_read_right(data: st.DataObject) -> None:
+    raw = np.random.default_rng(0).normal(size=(3, 20, 3)).round(4)
+    text = json.dumps({"file_name": "x", "skeletons": raw.tolist(), "label": 1})
+    tokens = re.findall(r'"[^"]*"|[-.\d]+|\S', text)
+    at = data.draw(st.integers(0, len(tokens) - 1))
+    kind = data.draw(st.sampled_from(["cut", "replaced", "moved", "left out"]))
+    if kind == "cut":
+        damaged = text[: data.draw(st.integers(0, len(text) - 1))]
+    elif kind == "replaced":
+        strange = ["", "1e999", "NaN", "null", "true", '"7"', "[", "]", "{}", "-", "1e400", "9" * 5000, "x"]
+        damaged = " ".join([*tokens[:at], data.draw(st.sampled_from(strange)), *tokens[at + 1 :]])
+    elif kind == "moved":
+        damaged = " ".join(tokens[at:] + tokens[:at])
+    else:
+        damaged = " ".join(tokens[:at] + tokens[at + data.draw(st.integers(1, 40)) :])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a01_s01_e00_v01.json"
+        path.write_text(damaged)
+        reader = NwUclaReader(Path(folder))
+        ((_, found),) = read_item(reader, reader.meta(), reader.items()[0])
+    if isinstance(found, Skipped):
+        assert found.reason.startswith(f"{path}: ")
+    else:  # whole frames can be left out unseen; no number is wrong
+        assert found.label == 0
+        expected = {tuple(frame.ravel()) for frame in raw.astype(np.float32)}
+        assert {tuple(frame.ravel()) for frame in found.coordinates} <= expected

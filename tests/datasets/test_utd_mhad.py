@@ -1,14 +1,21 @@
 """The reader of UTD-MHAD: joint order, and every kind of bad clip."""
 
+import io
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.io import savemat
 
 from kinelex.datasets import prepare
+from kinelex.datasets._checked import read_item
+from kinelex.datasets._reader import Skipped
+from kinelex.datasets.utd_mhad import UtdMhadReader
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
 from kinelex.store import open_store
@@ -51,8 +58,8 @@ def test_utd_mhad_clip_of_one_frame(write_utd_mhad: Write, tmp_path: Path) -> No
         ),
         ("a1_s1_t1", {"value": np.ones((20, 2, 4))}, r"'d_skel' has shape \(20, 2, 4\)"),
         ("a1_s1_t1", {"value": np.ones((20, 3, 0))}, "'d_skel' has shape|has no frames"),
-        ("a1_s1_t1", {"value": "walking"}, "'d_skel' has shape"),
-        ("a1_s1_t1", {"value": np.full((20, 3, 2), 1j)}, "'d_skel' holds complex128, expects real numbers"),
+        ("a1_s1_t1", {"value": "walking"}, "expects the variable 'd_skel', the file has none"),
+        ("a1_s1_t1", {"value": np.full((20, 3, 2), 1j)}, "'d_skel' holds complex numbers, expects real ones"),
         ("a1_s1_t1", {"value": np.full((20, 3, 2), np.nan)}, "coordinates of frame 0 are not finite"),
     ],
 )
@@ -77,3 +84,35 @@ def test_a_truncated_mat_file_is_skipped(
     bad.write_bytes(content[: int(keep if keep >= 1 else keep * len(content))])
     assert prepare("utd_mhad", tmp_path, tmp_path / "s.arrow", progress=False).skipped == 1
     assert "a1_s1_t1_skeleton.mat" in skipped_rows(tmp_path / "s.arrow")[0]["file"]
+
+
+def _content() -> bytes:
+    """An unpacked .mat file of a clip: every byte of it counts."""
+    file = io.BytesIO()
+    savemat(file, {"d_skel": np.random.default_rng(0).normal(size=(20, 3, 4))})
+    return file.getvalue()
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_damage_is_skipped_or_read_right(data: st.DataObject) -> None:
+    content = _content()
+    start = data.draw(st.integers(0, len(content) - 1))
+    kind = data.draw(st.sampled_from(["cut", "replaced", "moved", "left out"]))
+    if kind == "cut":
+        damaged = content[:start]
+    elif kind == "replaced":
+        damaged = content[:start] + data.draw(st.binary(min_size=1, max_size=9)) + content[start + 4 :]
+    elif kind == "moved":
+        damaged = content[start:] + content[:start]
+    else:
+        damaged = content[:start] + content[start + data.draw(st.integers(1, 64)) :]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a1_s1_t1_skeleton.mat"
+        path.write_bytes(damaged)
+        reader = UtdMhadReader(Path(folder))
+        ((_, found),) = read_item(reader, reader.meta(), reader.items()[0])
+    if isinstance(found, Skipped):
+        assert found.reason.startswith(f"{path}: ")
+    else:
+        assert found.coordinates.shape == (4, 1, 20, 3)

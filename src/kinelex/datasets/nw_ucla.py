@@ -52,9 +52,9 @@ def read_clip(path: Path) -> Sequence:
     if numbers["action"] not in _ACTIONS:
         known = ", ".join(str(a) for a in _ACTIONS)
         raise InputError(f"{path}: the name has action {numbers['action']}, expects one of {known}")
-    content = _load(path)
+    content, truths = _load(path)
     label = content["label"]
-    if not isinstance(label, int) or not 1 <= label <= len(CLASSES):
+    if not isinstance(label, int) or isinstance(label, bool) or not 1 <= label <= len(CLASSES):
         raise InputError(f"{path}: field 'label' is {label!r}, expects a number from 1 to {len(CLASSES)}")
     expected = _ACTIONS.index(numbers["action"]) + 1
     if label != expected:
@@ -63,7 +63,7 @@ def read_clip(path: Path) -> Sequence:
         )
     return Sequence(
         id=path.stem,
-        coordinates=_coordinates(path, content["skeletons"])[:, None],
+        coordinates=_coordinates(path, content["skeletons"], truths)[:, None],
         label=label - 1,
         subject=numbers["subject"],
         camera=numbers["view"],
@@ -71,7 +71,8 @@ def read_clip(path: Path) -> Sequence:
     )
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: Path) -> tuple[dict[str, Any], bool]:
+    """The object in a file, and whether truth values are among what it holds."""
     try:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text)
@@ -87,17 +88,18 @@ def _load(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: expects an object with the fields 'skeletons' and 'label', has no {missing[0]!r}"
         )
-    return content
+    return content, "true" in text or "false" in text
 
 
-def _coordinates(path: Path, frames: Any) -> np.ndarray:
-    """The field 'skeletons' as an array (T, 20, 3)."""
+def _coordinates(path: Path, frames: Any, truths: bool) -> np.ndarray:
+    """The field 'skeletons' as an array (T, 20, 3); ``truths``: numpy would take some of it for 0 and 1."""
     try:
-        x = np.array(frames, dtype=np.float32)
-    except (TypeError, ValueError):
-        x = np.zeros(0, np.float32)  # ragged: the search below names the frame
-    if x.ndim == 3 and x.shape[1:] == (_JOINTS, 3):
-        return x
+        x = np.array(frames)
+    except ValueError:
+        x = np.zeros(0)  # ragged: the search below names the frame
+    if x.shape[1:] == (_JOINTS, 3) and x.dtype.kind in "fi" and not truths:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is told so
+            return x.astype(np.float32)
     if not isinstance(frames, list) or not frames:
         raise InputError(f"{path}: field 'skeletons' has no frames, expects a list of {_JOINTS} joints each")
     for t, frame in enumerate(frames):
@@ -109,11 +111,11 @@ def _coordinates(path: Path, frames: Any) -> np.ndarray:
                 raise InputError(
                     f"{path}: frame {t}, joint {v} of 'skeletons' is {joint!r}, expects 3 numbers"
                 )
-    raise InputError(f"{path}: field 'skeletons' expects frames of {_JOINTS} joints of 3 numbers")
+    raise InputError(f"{path}: field 'skeletons' has numbers out of range, or 'true' or 'false' beside it")
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class NwUclaReader(Reader):

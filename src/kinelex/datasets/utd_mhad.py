@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kinelex.datasets._mat_file import read_mat
 from kinelex.datasets._reader import Item, Reader, parse_name
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
@@ -66,13 +67,16 @@ def read_clip(path: Path) -> Sequence:
     numbers = parse_name(path, _NAME, "aX_sY_tZ_skeleton.mat, for example a1_s1_t1_skeleton.mat")
     if not 1 <= numbers["action"] <= len(CLASSES):
         raise InputError(f"{path}: the name has action {numbers['action']}, expects 1 to {len(CLASSES)}")
-    skeleton = _load(path)
+    content = read_mat(path)
+    if "d_skel" not in content:
+        raise InputError(
+            f"{path}: expects the variable 'd_skel', the file has {', '.join(content) or 'none'}"
+        )
+    skeleton = content["d_skel"]
     if skeleton.ndim == 2:  # MATLAB drops a last dimension of 1
         skeleton = skeleton[:, :, None]
     if skeleton.ndim != 3 or skeleton.shape[:2] != (_JOINTS, 3):
         raise InputError(f"{path}: variable 'd_skel' has shape {skeleton.shape}, expects ({_JOINTS}, 3, T)")
-    if not np.issubdtype(skeleton.dtype, np.number) or np.iscomplexobj(skeleton):
-        raise InputError(f"{path}: variable 'd_skel' holds {skeleton.dtype}, expects real numbers")
     raw, common = get_layout("utd20"), get_layout("kinect20")
     order = [raw.index(joint) for joint in common.joints]
     frames = skeleton.transpose(2, 0, 1)[:, order]  # (T, V, 3)
@@ -83,19 +87,6 @@ def read_clip(path: Path) -> Sequence:
         subject=numbers["subject"],
         replication=numbers["trial"],
     )
-
-
-def _load(path: Path) -> np.ndarray:
-    from scipy.io import loadmat
-
-    try:
-        content = loadmat(path)
-    except Exception as error:  # scipy lets whatever a damaged file provokes pass through
-        raise InputError(f"{path}: not a readable .mat file (truncated or damaged): {error}") from error
-    if "d_skel" not in content:
-        found = ", ".join(name for name in content if not name.startswith("__")) or "none"
-        raise InputError(f"{path}: expects the variable 'd_skel', the file has {found}")
-    return content["d_skel"]
 
 
 class UtdMhadReader(Reader):
