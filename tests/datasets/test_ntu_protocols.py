@@ -1,8 +1,8 @@
 """The published sizes of NTU's protocols, from the complete list of names.
 
 Names are setup, camera, performer, replication, action; every performer of a setup did all of its actions
-twice before three cameras. Who was there in which setup is told by the lists of available clips that come with
-published preparations (CTR-GCN's `statistics`).
+twice before three cameras. Who was there in which setup is told by the lists of available clips that come
+with published preparations (CTR-GCN's `statistics`).
 """
 
 from itertools import product
