@@ -163,6 +163,12 @@ def test_no_truncation_gives_another_clip():
                     read(text[:end])
 
 
+def test_a_missing_last_line_end_is_no_reason_to_be_slow():
+    frames = frames_of([person(np.random.default_rng(1), [0, 1])], 2)
+    assert_says(read_fast(text_of(frames, "\n")[:-1]), frames)
+    assert_says(read_fast(text_of(frames)[:-2]), frames)
+
+
 def test_a_last_line_that_may_have_lost_digits_is_not_trusted():
     text = text_of(frames_of([person(np.random.default_rng(1), [0])], 1), "\n")
     *_, last = text.split()

@@ -27,6 +27,7 @@ _BODY_VALUES = 10
 _JOINT_VALUES = 12
 _BODY_FORM = np.array([_BODY_VALUES, 1, *[_JOINT_VALUES] * JOINTS])  # values in the lines of a body
 _KEPT = (0, 1, 2, 5, 6)  # x y z, colorX colorY
+_WHOLE_ENDS = (b" 0", b" 1", b" 2")
 _LARGEST = float(np.finfo(np.float32).max)
 _FLOAT = re.compile(rb"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)", re.IGNORECASE)
 
@@ -47,6 +48,8 @@ def read_recording(path: Path) -> Recording:
 
 def read_fast(data: bytes) -> Recording | None:
     """The recording, when every line is in its place and every value a number; else None."""
+    if data[-2:] in _WHOLE_ENDS:
+        data += b"\n"  # what read_slowly says of a last line without its end
     table = TextTable.parse(data)
     places = None if table is None else _find_bodies(table)
     if table is None or places is None:
@@ -63,8 +66,8 @@ def read_fast(data: bytes) -> Recording | None:
     frame = np.repeat(np.arange(len(per_frame)), per_frame)
     slot = np.arange(len(body)) - np.repeat(np.cumsum(per_frame) - per_frame, per_frame)
     recording = _recording(len(per_frame), frame, slot, names, values)
-    alike = np.bincount(recording.frame * (len(names) + 1) + recording.track)
-    return None if (alike > 1).any() else recording
+    tracks = recording.track.max(initial=0) + 1
+    return None if (np.bincount(frame * tracks + recording.track) > 1).any() else recording
 
 
 def _find_bodies(table: TextTable) -> tuple[np.ndarray, np.ndarray] | None:
