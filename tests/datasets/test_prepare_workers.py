@@ -161,6 +161,17 @@ def test_a_worker_that_dies_ends_it_with_a_word(tmp_path: Path) -> None:
         prepare("toy", source, out, progress=False, workers=2)
 
 
+def test_a_reader_that_workers_cannot_import_is_our_fault(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = write_toys(tmp_path / "raw", 130)
+    monkeypatch.setattr(
+        sys, "path", [path for path in sys.path if Path(path) != Path(toy_reader.__file__).parent]
+    )
+    with pytest.raises(RuntimeError, match="No module named 'toy_reader'"):
+        prepare("toy", source, tmp_path / "s.arrow", progress=False, workers=2)
+
+
 def test_a_fault_in_a_worker_is_ours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_toys(tmp_path / "raw", 130, n100="fault")
     given = ["prepare", "toy", str(source), "--out", str(tmp_path / "s.arrow")]

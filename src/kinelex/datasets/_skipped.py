@@ -6,7 +6,7 @@ import csv
 import io
 from pathlib import Path
 
-from kinelex._files import write_whole
+from kinelex._files import remove_leftovers, write_whole
 from kinelex.datasets._reader import Skipped
 
 SKIPPED_FILE = "skipped.csv"
@@ -16,6 +16,7 @@ _HEADER = ["file", "reason", "store"]
 def write_skipped(out: Path, skipped: list[Skipped]) -> None:
     """Bring ``skipped.csv`` up to date: this store's rows are replaced, those of its neighbours stay."""
     path = out.with_name(SKIPPED_FILE)
+    remove_leftovers(path)
     rows: list[list[str]] = []
     if path.exists():
         with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:

@@ -12,9 +12,12 @@ import queue
 import sys
 import threading
 import traceback
+from functools import lru_cache
 from typing import Any, BinaryIO
 
 from kinelex.datasets._parts import write_part
+from kinelex.datasets._reader import Reader
+from kinelex.store import StoreMeta
 
 DONE, NO_ROOM, FAULT = "done", "no room", "fault"
 
@@ -25,14 +28,12 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints must not get among the answers
     pieces: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(sys.stdin.buffer, pieces), daemon=True).start()
-    try:
-        reader, meta = pickle.loads(pieces.get())
-    except Exception:
-        _answer(answers, FAULT, traceback.format_exc())
-        return
+    greeting = pieces.get()
     while True:
-        path, items = pickle.loads(pieces.get())
+        piece = pieces.get()
         try:
+            reader, meta = _unpacked(greeting)
+            path, items = pickle.loads(piece)
             write_part(path, reader, meta, items)
         except OSError as error:  # those of raw files are wrong clips by now: this is the part
             _answer(answers, NO_ROOM, str(error))
@@ -40,6 +41,11 @@ def main() -> None:
             _answer(answers, FAULT, traceback.format_exc())
         else:
             _answer(answers, DONE, "")
+
+
+@lru_cache(maxsize=1)
+def _unpacked(greeting: bytes) -> tuple[Reader, StoreMeta]:
+    return pickle.loads(greeting)
 
 
 def _receive(source: BinaryIO, pieces: queue.SimpleQueue[Any]) -> None:
