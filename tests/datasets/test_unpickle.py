@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kinelex.datasets._pickled_arrays import shape_of, whole_array
 from kinelex.datasets._unpickle import read_pickle
 from kinelex.errors import InputError
 
@@ -56,6 +57,34 @@ def test_data_arrives_in_every_protocol(protocol: int, package: bytes, tmp_path:
         np.testing.assert_array_equal(found[key], GOOD[key])
     assert found["half"].dtype == np.float16
     assert type(found["label"]) is int
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_large_arrays_may_stay_in_the_file(protocol: int, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 30, 25, 3))
+    things = [x, x.astype(np.float16), np.asfortranarray(x), x.astype(">f4"), np.arange(3), x]
+    (tmp_path / "a.pkl").write_bytes(
+        pickle.dumps({"text": "t" * 5000, "bytes": b"b" * 5000, "x": things}, protocol)
+    )
+    found = read_pickle(tmp_path / "a.pkl", leave_arrays=True)
+    assert (found["text"], found["bytes"]) == ("t" * 5000, b"b" * 5000)
+    if protocol in (2, 3, 4):  # the others write arrays in ways that are read whole
+        assert [left.size for left in found["x"]] == [0, 0, 0, 0, 3, 0]
+    for left, true in zip(found["x"], things, strict=True):
+        assert shape_of(left) == true.shape
+        np.testing.assert_array_equal(whole_array(left, tmp_path / "a.pkl"), true)
+
+
+def test_damage_where_a_large_array_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps(np.full(2000, 200, np.uint8), 2))
+    left = read_pickle(path, leave_arrays=True)
+    content = bytearray(path.read_bytes())
+    for place, value in ((left.left.piece.start, 65), (left.left.piece.start, 0xFF)):
+        content[place] = value
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="the numbers of an array are damaged"):
+            whole_array(read_pickle(path, leave_arrays=True), path)
 
 
 def test_a_pickle_of_python_2(tmp_path: Path) -> None:
@@ -146,7 +175,7 @@ def test_programs_written_by_hand(program: bytes, tmp_path: Path, monkeypatch: p
 PIECES = [pickle.dumps(GOOD, protocol) for protocol in (0, 2, 4, 5)]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(PIECES), st.floats(0, 1), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255))))
 def test_damage_gives_an_error_or_data(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, cut: float, changes: list[tuple[float, int]]
@@ -156,5 +185,6 @@ def test_damage_gives_an_error_or_data(
         kept[int(at * (len(kept) - 1))] = value
     path = tmp_path_factory.mktemp("damaged") / "a.pkl"
     path.write_bytes(kept)
-    with contextlib.suppress(InputError):
-        read_pickle(path)
+    for leave in (False, True):
+        with contextlib.suppress(InputError):
+            read_pickle(path, leave)

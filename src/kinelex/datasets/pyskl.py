@@ -27,6 +27,7 @@ from kinelex.datasets._formats import (
     split_tags,
     without_absent,
 )
+from kinelex.datasets._pickled_arrays import shape_of, whole_array
 from kinelex.datasets._reader import Item, Reader, Skipped
 from kinelex.datasets._unpickle import read_pickle
 from kinelex.errors import InputError
@@ -95,10 +96,11 @@ class PysklReader(Reader):
         channels = self._size()[1]
         for number in range(*item.part):
             try:
-                yield _clip(annotations[number], tags, channels)
+                entry = _with_arrays(annotations[number], item.path)
+                yield _clip(entry, tags, channels)
             except InputError as error:
-                entry = f"{item.path}:entry {number}"
-                yield Skipped(Path(entry), f"{entry}: {error}")
+                place = f"{item.path}:entry {number}"
+                yield Skipped(Path(place), f"{place}: {error}")
 
     def _file(self) -> tuple[Path, int, int]:
         """The file, and what tells whether it is still the one that was loaded."""
@@ -111,14 +113,15 @@ class PysklReader(Reader):
         """Number of joints and of coordinates, of the first annotation that has key points."""
         for entry in _load(self._file())[0]:
             x = entry.get("keypoint") if isinstance(entry, dict) else None
-            if isinstance(x, np.ndarray) and x.ndim == 4 and x.shape[3] in (2, 3):
-                return int(x.shape[2]), int(x.shape[3])
+            shape = shape_of(x) if isinstance(x, np.ndarray) else ()
+            if len(shape) == 4 and shape[3] in (2, 3):
+                return shape[2], shape[3]
         raise InputError(f"{self.source}: no annotation has 'keypoint' of shape (M, T, V, 2 or 3)")
 
 
 @lru_cache(maxsize=1)
 def _content(file: tuple[Path, int, int]) -> Any:
-    return read_pickle(file[0])
+    return read_pickle(file[0], leave_arrays=True)
 
 
 @lru_cache(maxsize=1)
@@ -150,9 +153,14 @@ def _note(file: tuple[Path, int, int]) -> Note | None:
     return Note.from_json(text, str(file[0])) if isinstance(text, str) else None
 
 
-def _clip(entry: Any, tags: dict[str, tuple[str, ...]], channels: int) -> Sequence:
+def _with_arrays(entry: Any, path: Path) -> dict[str, Any]:
+    """An annotation with the arrays that were left in the file."""
     if not isinstance(entry, dict):
         raise InputError(f"expects a dict, got {type(entry).__name__}")
+    return {k: whole_array(v, path) if isinstance(v, np.ndarray) else v for k, v in entry.items()}
+
+
+def _clip(entry: dict[str, Any], tags: dict[str, tuple[str, ...]], channels: int) -> Sequence:
     name = entry.get("frame_dir", entry.get("filename"))
     if not isinstance(name, str) or not name:
         raise InputError("has no 'frame_dir', the clip's id")
