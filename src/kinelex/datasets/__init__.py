@@ -1,17 +1,14 @@
-"""From raw files to the skeleton store: readers, protocols, the built-in actors, descriptions, and back."""
+"""From raw files to the skeleton store: readers, protocols, the built-in actors, descriptions."""
 
 from kinelex.datasets.describe import describe_store, render_store
-from kinelex.datasets.export import ExportSummary, export_data
 from kinelex.datasets.prepare import PrepareSummary, dataset_names, prepare
 from kinelex.datasets.splits import Split, get_split, protocol_names, split_sizes
 
 __all__ = [
-    "ExportSummary",
     "PrepareSummary",
     "Split",
     "dataset_names",
     "describe_store",
-    "export_data",
     "get_split",
     "prepare",
     "protocol_names",
