@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from format_files import clips_of, drawn_clip, only_true_clips, padded, spoilt, write_npz
+from format_files import clips_of, content, drawn_clip, only_true_clips, padded, spoilt, write_npz
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -136,6 +136,17 @@ def test_the_array_is_never_in_memory(compressed: bool, tmp_path: Path) -> None:
 
 def _whole(path: Path, compressed: bool) -> bytes:
     return write_npz(path, PARTS, compressed=compressed).read_bytes()
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_worker_processes_give_the_same_store(compressed: bool, tmp_path: Path) -> None:
+    clips = [drawn_clip(i, 1 + i % 3) for i in range(600)]
+    path = write_npz(tmp_path / "a.npz", {"train": (padded(clips, 3), [0] * 600)}, compressed=compressed)
+    assert len(CtrgcnNpzReader(path).items()) > 2
+    for workers in (1, 2):
+        prepare("ctrgcn_npz", path, tmp_path / f"{workers}.arrow", progress=False, workers=workers)
+    assert content(tmp_path / "1.arrow") == content(tmp_path / "2.arrow")
+    assert list(content(tmp_path / "2.arrow").values())[599][0] == clips[599].tolist()
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,5 +1,6 @@
 """A folder of one's own clips: every kind of file, own layouts, the manifest, and bad files and rows."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,21 @@ def test_ten_lines_of_yaml_and_a_manifest_do(tmp_path: Path) -> None:
     assert split_sizes(store) == {"given": (1, 1)}
     np.testing.assert_array_equal(store.sequence(0), one)
     np.testing.assert_array_equal(store.sequence(1), two)
+
+
+def test_the_example_of_the_docs(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "datasets" / "formats.md").read_text("utf-8")
+    layout, manifest = (re.search(rf"```{kind}(.*?)```", page, re.S)[1] for kind in ("yaml\n", "\n(?=file,)"))
+    assert len(layout.splitlines()) <= 10
+    x = drawn_clip(0, 5, 1, 7)
+    source = folder(
+        tmp_path / "raw", manifest, {"anna/0001.npy": x[:, 0], "bert/0001.csv": csv_of(x)}, layout
+    )
+    store = prepared(source)
+    assert (store.layout.name, store.class_names) == ("arms", ("point", "wave"))
+    assert store.layout.mirror == (0, 4, 5, 6, 1, 2, 3)
+    for row in (0, 1):
+        np.testing.assert_allclose(store.sequence(row), x, rtol=1e-6)
 
 
 def test_every_kind_of_file_gives_the_same_clip(tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from kinelex.datasets._reader import Reader
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, get_layout
+from kinelex.store import StoreMeta
 
 GIVEN = "given"  # the protocol's name where the files say train and test only
 MAX_CLASSES = 10_000  # a label beyond is a damaged one
@@ -223,3 +225,43 @@ def layout_of(
         if noted.num_joints == joints:
             return noted
     return resolve_layout(layout, joints, channels, where)
+
+
+class ArraysReader(Reader):
+    """A format of arrays without a word on layout, classes and unit, so that these are options.
+
+    Args:
+        source: the file or folder.
+        layout: the layout of the joints: a built-in name or a YAML file; None takes what the size tells.
+        classes: text file with one class name per line; None numbers the classes.
+        units: unit of the coordinates; None means pixels for 2-D and metres for 3-D.
+
+    Raises:
+        InputError: a file of class names that cannot be read.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        *,
+        layout: str | None = None,
+        classes: Path | None = None,
+        units: str | None = None,
+    ) -> None:
+        super().__init__(source)
+        self._layout, self._units = layout, units
+        self._classes = None if classes is None else read_class_names(classes)
+
+    def _described(
+        self, note: Note | None, joints: int, channels: int, labels: Iterable[Any], **prepared: Any
+    ) -> StoreMeta:
+        """What the store says: as asked for, else as an export noted it, else as the arrays tell."""
+        noted = None if note is None else note.class_names
+        return StoreMeta(
+            dataset=self.dataset,
+            layout=layout_of(note, self._layout, joints, channels, self.source),
+            class_names=self._classes or noted or numbered_classes(labels),
+            units=self._units or (note.units if note else default_units(None, channels)),
+            source=str(self.source),
+            prepared={"reader": self.dataset, **prepared},
+        )

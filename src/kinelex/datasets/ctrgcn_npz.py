@@ -18,15 +18,12 @@ import numpy as np
 from kinelex.datasets._formats import (
     GIVEN,
     MAX_CLASSES,
+    ArraysReader,
     Note,
-    default_units,
-    layout_of,
-    numbered_classes,
-    read_class_names,
     without_padding,
 )
 from kinelex.datasets._npy import MemberRows, open_zip, read_member
-from kinelex.datasets._reader import Item, Reader, Skipped
+from kinelex.datasets._reader import Item, Skipped
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
 from kinelex.store import Sequence, StoreMeta
@@ -36,7 +33,7 @@ _NTU_WIDTH = 150  # 2 persons x 25 joints x 3 coordinates
 _BYTES_PER_ITEM = 8 << 20
 
 
-class CtrgcnNpzReader(Reader):
+class CtrgcnNpzReader(ArraysReader):
     """The .npz files of CTR-GCN and the many repositories built on it.
 
     Args:
@@ -54,31 +51,11 @@ class CtrgcnNpzReader(Reader):
     expected: ClassVar[str] = "a .npz file with x_train, y_train, x_test and y_test"
     source_is_file: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        source: Path,
-        *,
-        layout: str | None = None,
-        classes: Path | None = None,
-        units: str | None = None,
-    ) -> None:
-        super().__init__(source)
-        self._layout, self._units = layout, units
-        self._classes = None if classes is None else read_class_names(classes)
-
     def meta(self) -> StoreMeta:
         """Layout from the width of a frame, classes from the width of a label."""
         persons, joints, channels = self._size
         classes = max(part.classes for part in self._parts.values())
-        noted = None if self._note is None else self._note.class_names
-        return StoreMeta(
-            dataset=self.dataset,
-            layout=layout_of(self._note, self._layout, joints, channels, self.source),
-            class_names=self._classes or noted or numbered_classes([classes - 1]),
-            units=self._units or (self._note.units if self._note else default_units(None, channels)),
-            source=str(self.source),
-            prepared={"reader": self.dataset, "persons": persons},
-        )
+        return self._described(self._note, joints, channels, [classes - 1], persons=persons)
 
     def items(self) -> list[Item]:
         """Runs of rows, after the file's checksums were found right."""
@@ -195,6 +172,5 @@ def _labels(y: np.ndarray, path: Path, part: str) -> tuple[np.ndarray, int]:
         return y.astype(np.int64), int(y.max(initial=-1)) + 1
     if y.ndim != 2 or not 0 < y.shape[1] <= MAX_CLASSES:
         raise InputError(f"{path}: y_{part} has shape {y.shape}, expects one-hot rows (N, classes)")
-    one = (y == 1).sum(axis=1) == 1
-    rest = (y != 0).sum(axis=1) == 1
-    return np.where(one & rest, (y == 1).argmax(axis=1), -1), y.shape[1]
+    one_hot = ((y == 1).sum(axis=1) == 1) & ((y != 0).sum(axis=1) == 1)
+    return np.where(one_hot, (y == 1).argmax(axis=1), -1), y.shape[1]

@@ -21,18 +21,15 @@ import numpy as np
 
 from kinelex.datasets._formats import (
     GIVEN,
+    ArraysReader,
     Note,
-    default_units,
     is_whole,
-    layout_of,
-    numbered_classes,
     numbers_in_name,
-    read_class_names,
     split_tags,
     without_padding,
 )
 from kinelex.datasets._npy import map_npy, read_npy
-from kinelex.datasets._reader import Item, Reader, Skipped
+from kinelex.datasets._reader import Item, Skipped
 from kinelex.datasets._unpickle import read_pickle
 from kinelex.errors import InputError
 from kinelex.store import Sequence, StoreMeta
@@ -63,7 +60,7 @@ class _Part:
     frames: np.ndarray | None
 
 
-class NpyReader(Reader):
+class NpyReader(ArraysReader):
     """Folders of padded .npy arrays (N, C, T, V, M) with label pickles.
 
     Args:
@@ -83,18 +80,6 @@ class NpyReader(Reader):
         "train_position.npy and train_label.pkl, the same for val or test, or folders xsub, xview of these"
     )
 
-    def __init__(
-        self,
-        source: Path,
-        *,
-        layout: str | None = None,
-        classes: Path | None = None,
-        units: str | None = None,
-    ) -> None:
-        super().__init__(source)
-        self._layout, self._units = layout, units
-        self._classes = None if classes is None else read_class_names(classes)
-
     def meta(self) -> StoreMeta:
         """Layout from the shape of the arrays, classes from the labels."""
         sizes = {(x.shape[3], x.shape[1]) for x in (map_npy(part.data) for part in self._parts)}
@@ -102,14 +87,8 @@ class NpyReader(Reader):
             raise InputError(f"{self.source}: the arrays differ in their number of joints or coordinates")
         (joints, channels), note = sizes.pop(), self._note
         labels = (label for part in self._parts for label in part.labels)
-        return StoreMeta(
-            dataset=self.dataset,
-            layout=layout_of(note, self._layout, joints, channels, self.source),
-            class_names=self._classes or (note.class_names if note else numbered_classes(labels)),
-            units=self._units or (note.units if note else default_units(None, channels)),
-            source=str(self.source),
-            prepared={"reader": self.dataset, "arrays": [part.data.name for part in self._parts]},
-        )
+        arrays = [part.data.name for part in self._parts]
+        return self._described(note, joints, channels, labels, arrays=arrays)
 
     def items(self) -> list[Item]:
         """Runs of clips that no earlier array has."""

@@ -17,18 +17,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kinelex.datasets._formats import (
+    ArraysReader,
     Note,
-    default_units,
     is_whole,
-    layout_of,
-    numbered_classes,
     numbers_in_name,
-    read_class_names,
     split_tags,
     without_absent,
 )
 from kinelex.datasets._pickled_arrays import shape_of, whole_array
-from kinelex.datasets._reader import Item, Reader, Skipped
+from kinelex.datasets._reader import Item, Skipped
 from kinelex.datasets._unpickle import read_pickle
 from kinelex.errors import InputError
 from kinelex.store import Sequence, StoreMeta
@@ -38,7 +35,7 @@ _ENTRIES_PER_ITEM = 256
 _COLUMNS = ("subject", "camera", "setup", "replication")
 
 
-class PysklReader(Reader):
+class PysklReader(ArraysReader):
     """The pickles of pyskl and MMAction2.
 
     Args:
@@ -55,34 +52,14 @@ class PysklReader(Reader):
     dataset: ClassVar[str] = "pyskl"
     expected: ClassVar[str] = "a .pkl file with 'split' and 'annotations'"
     source_is_file: ClassVar[bool] = True
-    in_parallel: ClassVar[bool] = False  # every process would load the whole pickle
-
-    def __init__(
-        self,
-        source: Path,
-        *,
-        layout: str | None = None,
-        classes: Path | None = None,
-        units: str | None = None,
-    ) -> None:
-        super().__init__(source)
-        self._layout, self._units = layout, units
-        self._classes = None if classes is None else read_class_names(classes)
+    in_parallel: ClassVar[bool] = False  # every process would have to read through the whole pickle first
 
     def meta(self) -> StoreMeta:
         """Layout and unit from the first annotation that has key points, classes from the labels."""
         annotations, note = _load(self._file())[0], _note(self._file())
         joints, channels = self._size()
-        labels = [entry.get("label") for entry in annotations if isinstance(entry, dict)]
-        noted = None if note is None else note.class_names
-        return StoreMeta(
-            dataset=self.dataset,
-            layout=layout_of(note, self._layout, joints, channels, self.source),
-            class_names=self._classes or noted or numbered_classes(labels),
-            units=self._units or (note.units if note else default_units(None, channels)),
-            source=str(self.source),
-            prepared={"reader": self.dataset},
-        )
+        labels = (entry.get("label") for entry in annotations if isinstance(entry, dict))
+        return self._described(note, joints, channels, labels)
 
     def items(self) -> list[Item]:
         """Runs of annotations."""
