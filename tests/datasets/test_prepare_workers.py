@@ -85,28 +85,34 @@ def test_large_sets_go_into_parts_also_in_one_process(
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_killed_at_any_moment_it_goes_on_and_gives_the_same_store(workers: int, tmp_path: Path) -> None:
     rng = random.Random(workers)
-    source, out, log = write_toys(tmp_path / "raw", 400, n9="bad", n350="same"), tmp_path / "s.arrow", "log"
-    parts = tmp_path / ".s.arrow.parts"
+    source, out, log = write_toys(tmp_path / "raw", 500, n9="bad", n350="same"), tmp_path / "s.arrow", "log"
+    prepare("toy", source, tmp_path / "whole.arrow", progress=False, workers=1)
+    parts, whole = tmp_path / ".s.arrow.parts", (tmp_path / "whole.arrow").read_bytes()
     command = [*TOY, str(source), str(out), str(workers), str(tmp_path / log), "0.001"]
     kept = 0
-    for when in (0, rng.randrange(1, 3), rng.randrange(3, 6)):
+    for when in (0, 1, 3):  # parts; in one process, where a small set has none, hundreds of files
+        before = _lines(tmp_path / log)
         with subprocess.Popen(command, env=ENVIRONMENT) as process:
-            if workers == 1:  # a small set in one process: no parts
-                time.sleep(rng.random() * 0.9)
-            while workers > 1 and len(list(parts.glob("*.arrow"))) < when:
+            while process.poll() is None and (
+                _lines(tmp_path / log) - before < 100 * when
+                if workers == 1
+                else len(list(parts.glob("*.arrow"))) < when
+            ):
                 time.sleep(0.002)
-            time.sleep(rng.random() * 0.02)
+            time.sleep(rng.random() * 0.05)
             process.kill()
         kept = len(list(parts.glob("*.arrow")))
-        assert not out.exists()
-    assert (kept > 2) == (workers > 1)
-    before = len((tmp_path / log).read_text().splitlines()) if (tmp_path / log).exists() else 0
+        assert not out.exists() or out.read_bytes() == whole
+    before = _lines(tmp_path / log)
     ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=True)
-    assert ended.stdout == "399 written, 1 skipped: see skipped.csv\n"
-    assert names(tmp_path) == ["log", "raw", "s.arrow", "skipped.csv"]
-    assert len((tmp_path / log).read_text().splitlines()) - before <= 400 - 64 * (kept - 1)
-    prepare("toy", source, tmp_path / "whole.arrow", progress=False, workers=1)
-    assert out.read_bytes() == (tmp_path / "whole.arrow").read_bytes()
+    assert ended.stdout == "499 written, 1 skipped: see skipped.csv\n"
+    assert names(tmp_path) == ["log", "raw", "s.arrow", "skipped.csv", "whole.arrow"]
+    assert _lines(tmp_path / log) - before <= 500 - 64 * (kept - 1)
+    assert out.read_bytes() == whole
+
+
+def _lines(log: Path) -> int:
+    return len(log.read_text().splitlines()) if log.exists() else 0
 
 
 def _half_done(tmp_path: Path, count: int = 300) -> tuple[Path, Path, Path]:
