@@ -158,6 +158,7 @@ def test_what_wants_to_run_is_refused_and_named(
         b"\x80\x02\x82\x01.",
         b"\x80\x02K\x01r\xff\xff\xff\x7f.",  # a memo index of two thousand million
         b"\x80\x02B\xff\xff\xff\x7fab.",  # two thousand million bytes
+        b"\x80\x05\x96\x00\x00\x00\x00\x10\x00\x00\x00ab.",  # and so many of a bytearray
         b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f.",
     ],
 )

@@ -68,7 +68,7 @@ def _read_npz(path: Path) -> Clip:
     scores = scores[:, None] if scores.ndim == 2 else scores
     if scores.shape != x.shape[:3]:
         raise InputError(f"{path}: expects {_SCORES!r} of shape (T, M, V) {x.shape[:3]}, got {scores.shape}")
-    return x, scores.astype(np.float32)
+    return x, scores
 
 
 def _chosen(bvh: Bvh, layout: SkeletonLayout | None, path: Path) -> np.ndarray:

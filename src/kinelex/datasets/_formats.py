@@ -153,15 +153,29 @@ def without_padding(x: np.ndarray, frames: int | None = None) -> np.ndarray:
     ((3, 1, 3, 3), (4, 1, 3, 3))
     """
     if frames is None:
-        present = np.flatnonzero(x.any(axis=(1, 2, 3)))
+        with np.errstate(invalid="ignore"):
+            present = np.flatnonzero(x.any(axis=(1, 2, 3)))
         frames = int(present[-1]) + 1 if len(present) else 0
     return without_absent(x[:frames])
 
 
 def without_absent(x: np.ndarray) -> np.ndarray:
     """A clip (T, M, V, C) without the persons at the end who are in no frame; the first one stays."""
-    there = np.flatnonzero(x.any(axis=(0, 2, 3)))
+    with np.errstate(invalid="ignore"):  # what is no number is told later
+        there = np.flatnonzero(x.any(axis=(0, 2, 3)))
     return x[:, : int(there[-1]) + 1 if len(there) else 1]
+
+
+def has_body(x: np.ndarray) -> bool:
+    """Whether anybody is in a clip: not all coordinates are zero."""
+    with np.errstate(invalid="ignore"):
+        return bool(x.any())
+
+
+def as_stored(x: np.ndarray, scale: float = 1.0) -> np.ndarray:
+    """A copy of numbers as a store has them, float32 in C order; what is too large becomes infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.array(x if scale == 1 else x * scale, dtype=np.float32, order="C")
 
 
 def default_units(units: str | None, channels: int) -> str:

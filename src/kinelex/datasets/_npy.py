@@ -143,8 +143,8 @@ class MemberRows:
     """
 
     def __init__(self, path: Path, name: str) -> None:
-        self.path, self.name, self.where = path, name, f"{path}: {name}"
         self._stream: IO[bytes] | None = None
+        self.path, self.name, self.where = path, name, f"{path}: {name}"
         with open_zip(path) as archive:
             try:
                 self._info = archive.getinfo(f"{name}.npy")
@@ -198,14 +198,20 @@ class MemberRows:
 
     def _read(self, position: int, count: int) -> bytes:
         if self._info.compress_type == zipfile.ZIP_STORED:
-            if self._stream is None:
-                self._stream = open(self.path, "rb")  # noqa: SIM115 - stays open for the next rows
-            self._stream.seek(self._data_start + position)
-            return self._stream.read(count)
+            with open(self.path, "rb") as file:
+                file.seek(self._data_start + position)
+                return file.read(count)
         if self._stream is None or self._stream.tell() > position:
-            self._stream = zipfile.ZipFile(self.path).open(self._info)  # noqa: SIM115
+            self._close()
+            self._stream = zipfile.ZipFile(self.path).open(self._info)  # noqa: SIM115 - for the next rows too
         self._stream.seek(position)  # passes over what lies between
         return self._stream.read(count)
+
+    def _close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+    __del__ = _close
 
     @cached_property
     def _data_start(self) -> int:

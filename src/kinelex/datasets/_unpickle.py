@@ -111,7 +111,11 @@ class _Unpickler(pickle._Unpickler):  # the one in Python: a false memo index co
             return False
         return len(before) > 1 and isinstance(before[-2], Dtype) and isinstance(before[-1], bool)
 
+    def _load_bytearray(self) -> None:  # the inherited one makes room for the length before it reads
+        self.stack.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
+
     dispatch[pickle.FRAME[0]] = _load_frame
+    dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray
     dispatch[pickle.BINBYTES[0]] = lambda self: self._load_raw(4, False)
     dispatch[pickle.BINBYTES8[0]] = lambda self: self._load_raw(8, False)
     dispatch[pickle.BINUNICODE[0]] = lambda self: self._load_raw(4, True)

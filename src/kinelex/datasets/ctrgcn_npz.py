@@ -20,6 +20,8 @@ from kinelex.datasets._formats import (
     MAX_CLASSES,
     ArraysReader,
     Note,
+    as_stored,
+    has_body,
     without_padding,
 )
 from kinelex.datasets._npy import MemberRows, open_zip, read_member
@@ -76,12 +78,12 @@ class CtrgcnNpzReader(ArraysReader):
             frames = None if part.frames is None else int(part.frames[row])
             clip = without_padding(padded.reshape(len(padded), *size), frames)
             entry = f"{item.path}:row {row} of x_{name}"
-            if not clip.any():
+            if not has_body(clip):
                 yield Skipped(Path(entry), f"{entry}: no frame has a body (all coordinates are 0)")
             elif part.labels[row] < 0:
                 yield Skipped(Path(entry), f"{entry}: its label is not one-hot")
             else:
-                x = np.array(clip, np.float32)
+                x = as_stored(clip)
                 yield Sequence(part.name(row), x, int(part.labels[row]), splits=(tag,))
 
     @cached_property

@@ -12,10 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
 from kinelex.datasets._clip_files import ENDINGS, Clip, read_clip
-from kinelex.datasets._formats import default_units, numbered_classes, read_class_names, resolve_layout
+from kinelex.datasets._formats import (
+    as_stored,
+    default_units,
+    numbered_classes,
+    read_class_names,
+    resolve_layout,
+)
 from kinelex.datasets._manifest import MANIFEST, Manifest, Row, read_manifest
 from kinelex.datasets._reader import Item, Reader, Skipped
 from kinelex.datasets.bvh import read_bvh
@@ -100,18 +104,14 @@ class FolderReader(Reader):
             raise InputError(f"{item.path}: has {len(x)} frames, the manifest says {row.frames}")
         yield Sequence(
             id=row.id,
-            coordinates=self._scaled(x),
+            coordinates=as_stored(x, self._scale),
             label=row.label,
             subject=row.subject,
             camera=row.camera,
             caption=row.caption,
-            scores=scores,
+            scores=None if scores is None else as_stored(scores),
             splits=row.tags,
         )
-
-    def _scaled(self, x: np.ndarray) -> np.ndarray:
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is told so
-            return np.ascontiguousarray(x * self._scale if self._scale != 1 else x, dtype=np.float32)
 
     @cached_property
     def _manifest(self) -> Manifest:

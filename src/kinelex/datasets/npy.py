@@ -23,6 +23,8 @@ from kinelex.datasets._formats import (
     GIVEN,
     ArraysReader,
     Note,
+    as_stored,
+    has_body,
     is_whole,
     numbers_in_name,
     split_tags,
@@ -120,12 +122,12 @@ class NpyReader(ArraysReader):
         if frames is not None and not 0 < frames <= x.shape[2]:
             raise InputError(f"has {frames} frames in num_frame, expects 1 to {x.shape[2]}")
         clip = without_padding(x[row].transpose(1, 3, 2, 0), frames)  # (T, M, V, C)
-        if not clip.any():
+        if not has_body(clip):
             raise InputError("no frame has a body (all coordinates are 0)")
         name = part.names[row]
         numbers: dict[str, Any] = numbers_in_name(name)
         tags = self._clips[name][1]
-        return Sequence(name, np.array(clip, np.float32, order="C"), label, splits=tags, **numbers)
+        return Sequence(name, as_stored(clip), label, splits=tags, **numbers)
 
     @cached_property
     def _note(self) -> Note | None:

@@ -19,6 +19,7 @@ import numpy as np
 from kinelex.datasets._formats import (
     ArraysReader,
     Note,
+    as_stored,
     is_whole,
     numbers_in_name,
     split_tags,
@@ -151,10 +152,10 @@ def _clip(entry: dict[str, Any], tags: dict[str, tuple[str, ...]], channels: int
     numbers |= {key: int(entry[key]) for key in _COLUMNS if is_whole(entry.get(key))}
     return Sequence(
         id=name,
-        coordinates=np.ascontiguousarray(present, np.float32),
+        coordinates=as_stored(present),
         label=None if label is None else int(label),
         **numbers,
-        scores=None if scores is None else np.ascontiguousarray(scores[:, : present.shape[1]], np.float32),
+        scores=None if scores is None else as_stored(scores[:, : present.shape[1]]),
         splits=tags.get(name, ()),
         image_size=_image_size(entry.get("img_shape")),
     )
