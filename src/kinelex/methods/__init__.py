@@ -1,5 +1,6 @@
 """Methods: an encoder, its losses and what to log. One file each, readable from top to bottom."""
 
+from kinelex.methods._base import Method
 from kinelex.methods.c2vl import C2VL
 
-__all__ = ["C2VL"]
+__all__ = ["C2VL", "Method"]

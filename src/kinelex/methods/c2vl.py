@@ -9,6 +9,8 @@ computed from the joints (MiniLM) and drawings or depth images (EfficientNet) in
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,16 +31,12 @@ from kinelex.losses import (
     soft_targets,
     uniformity,
 )
+from kinelex.methods._base import Method
+from kinelex.methods._projector import projector
 from kinelex.methods.prompts import PromptChoice, PromptShape, PromptStatistics
 
 HISTOGRAM_BINS = 80
 SECOND = "skeleton_view"  # a second augmentation of the same clip
-
-
-def projector(width: int, hidden: int, dim: int, norm: bool) -> nn.Sequential:
-    """Linear → ReLU → Linear, or with batch norm before the ReLU. The L2 norm is taken by the caller."""
-    middle = [nn.BatchNorm1d(hidden), nn.ReLU()] if norm else [nn.ReLU()]
-    return nn.Sequential(nn.Linear(width, hidden), *middle, nn.Linear(hidden, dim))
 
 
 class Student(nn.Module):
@@ -59,7 +57,7 @@ class Student(nn.Module):
         return {m: F.normalize(self.projectors[m](v).float(), dim=1) for m, v in inputs.items()}
 
 
-class C2VL(nn.Module):
+class C2VL(Method):
     """The method: encoder, projectors, teacher and loss.
 
     Args:
@@ -90,6 +88,8 @@ class C2VL(nn.Module):
     Raises:
         InputError: no modality, or an option out of range.
     """
+
+    needs_prompts = True
 
     def __init__(
         self,
@@ -146,11 +146,25 @@ class C2VL(nn.Module):
         self.alpha_final, self.beta = alpha, beta
         self.intra, self.inter, self.progressive = intra, inter, progressive
         self.alpha = 0.0
+        self.stream = "joint"
+
+    @classmethod
+    def build(
+        cls,
+        make_encoder: Callable[[], Encoder],
+        prompts: dict[str, PromptShape],
+        stream: str = "joint",
+        **options: Any,
+    ) -> C2VL:
+        """Build it from a recipe's parts; see :meth:`Method.build`."""
+        method = cls(make_encoder(), prompts, **options)
+        method.stream = stream
+        return method
 
     @property
-    def encoder(self) -> Encoder:
-        """The skeleton encoder: all that inference needs."""
-        return self.student.encoder
+    def encoders(self) -> dict[str, Encoder]:
+        """The skeleton encoder under the name of the stream it reads."""
+        return {self.stream: self.student.encoder}
 
     def trained_parameters(self) -> list[nn.Parameter]:
         """What the optimiser gets: the student, not the teacher."""
@@ -210,16 +224,8 @@ class C2VL(nn.Module):
         for a, b in self.pairs:
             masks = [there[m] for m in (a, b) if m in there]
             mask = torch.stack(masks).all(dim=0) if masks else None
-            target = soft_targets(
-                guides[a],
-                guides[b],
-                self.alpha,
-                self.beta,
-                self.teacher_temperature,
-                self.intra,
-                self.inter,
-                mask,
-            )
+            weights = (self.alpha, self.beta, self.teacher_temperature, self.intra, self.inter)
+            target = soft_targets(guides[a], guides[b], *weights, mask)
             pair_loss = soft_info_nce(embeddings[a], embeddings[b], target, self.temperature, mask)
             loss = loss + self._weight(a, b) * pair_loss
             logs[f"loss/{a}_{b}"] = pair_loss.detach()

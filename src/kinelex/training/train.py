@@ -228,4 +228,4 @@ def _fit(module: MethodModule, recipe: Recipe, run: RunDirectory, resume: bool, 
                 raise KeyboardInterrupt from ended
             raise
     if trainer.is_global_zero:
-        save_encoder(run.path, module.method.encoder, recipe.encoder, module.pipeline)
+        save_encoder(run.path, next(iter(module.method.encoders.values())), recipe.encoder, module.pipeline)

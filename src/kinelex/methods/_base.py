@@ -1,0 +1,87 @@
+"""The contract of every method: what training calls, and what comes out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kinelex.batch import Batch
+from kinelex.encoders import Encoder
+from kinelex.errors import InputError
+from kinelex.methods.prompts import PromptShape, PromptStatistics
+
+
+class Method(nn.Module, ABC):
+    """An encoder (or several, one per stream) with the losses that teach it.
+
+    Attributes:
+        needs_prompts: whether it reads knowledge prompts; training then asks for them.
+        views: augmentations of a clip per step.
+        modalities: prompt modalities it reads, none where it needs no prompts.
+    """
+
+    needs_prompts: bool = False
+    views: int = 1
+    modalities: tuple[str, ...] = ()
+
+    @classmethod
+    def build(
+        cls,
+        make_encoder: Callable[[], Encoder],
+        prompts: dict[str, PromptShape],
+        stream: str = "joint",
+        **options: Any,
+    ) -> Method:
+        """Build the method from a recipe's parts; this form is for methods that make their own streams.
+
+        Args:
+            make_encoder: makes an encoder with fresh weights.
+            prompts: what the prompts of each modality look like; empty where none are needed.
+            stream: stream of the input (``input.stream`` of the recipe).
+            **options: the method's own options.
+
+        Raises:
+            InputError: an option that cannot be, or an input that is no joints.
+        """
+        if stream != "joint":
+            raise InputError(
+                f"{cls.__name__} makes its streams from the joints: leave out input.stream={stream}, "
+                "and choose with method.streams"
+            )
+        return cls(make_encoder, **options)
+
+    @property
+    @abstractmethod
+    def encoders(self) -> dict[str, Encoder]:
+        """The trained encoders by stream: all that inference needs."""
+
+    @abstractmethod
+    def forward(
+        self, x: Tensor, batch: Batch, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of a batch and what to log: scalars, and histograms (1-D) by name.
+
+        Shape:
+            - x: (views·N, C, T, V, M), all clips' first views, then their second ones.
+        """
+
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """What the optimiser gets: by default every parameter that requires a gradient."""
+        return [p for p in self.parameters() if p.requires_grad]
+
+    def fit_prompts(self, statistics: dict[str, PromptStatistics]) -> None:
+        """Take over mean and scale of the training part's prompts, where the method reads prompts."""
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        """Called before the steps of an epoch (from 0), and again where a resumed training goes on in it."""
+
+    def end_epoch(self) -> None:
+        """Called after the steps of an epoch, before its checkpoint."""
+
+    def warnings(self, history: list[dict[str, float]]) -> list[str]:
+        """What looks wrong, if the logged means of each epoch so far show it."""
+        return []
