@@ -1,5 +1,12 @@
 """Batched transforms, on the device of the batch: sample parameters first, then apply them."""
 
+from kinelex.transforms.corruption import (
+    JointMap,
+    map_joints,
+    sample_corruption,
+    sample_joint_map,
+    sample_shear,
+)
 from kinelex.transforms.normalise import align_body, centre, fill_empty, rotate, scale_clip
 from kinelex.transforms.pipeline import InputConfig, InputParams, InputPipeline
 from kinelex.transforms.spatial import random_rotation, sample_rotation, sample_scale, scale
@@ -18,6 +25,7 @@ __all__ = [
     "InputConfig",
     "InputParams",
     "InputPipeline",
+    "JointMap",
     "align_body",
     "apply_plan",
     "centre",
@@ -25,13 +33,17 @@ __all__ = [
     "centre_crop_resize",
     "crop_resize",
     "fill_empty",
+    "map_joints",
     "random_plan",
     "random_rotation",
     "resize_plan",
     "rotate",
+    "sample_corruption",
     "sample_crop",
+    "sample_joint_map",
     "sample_rotation",
     "sample_scale",
+    "sample_shear",
     "scale",
     "scale_clip",
     "uniform_plan",

@@ -30,7 +30,7 @@ def present(x: Tensor) -> Tensor:
 
 def _landmark(x: Tensor, layout: SkeletonLayout, joint: str) -> Tensor:
     """Trajectory of a landmark of person 0, (N, C, T)."""
-    weights = torch.from_numpy(landmark_weights(layout, joint)).to(x)
+    weights = torch.from_numpy(landmark_weights(layout, joint)).to(x.device, x.dtype, non_blocking=True)
     return torch.einsum("nctv,v->nct", x[..., 0], weights)
 
 
@@ -183,9 +183,9 @@ def align_body(x: Tensor, layout: SkeletonLayout, mode: str = "torso") -> Tensor
     def direction(x: Tensor, start: str, end: str) -> Tensor:
         return _at(_landmark(x, layout, end) - _landmark(x, layout, start), first)
 
-    x = rotate(x, rotation_between(direction(x, "pelvis", "spine"), x.new_tensor([0.0, 0.0, 1.0])))
-    across = direction(x, "right_shoulder", "left_shoulder")
-    return rotate(x, rotation_between(across, x.new_tensor([1.0, 0.0, 0.0])))
+    axes = torch.eye(3, dtype=x.dtype, device=x.device)
+    x = rotate(x, rotation_between(direction(x, "pelvis", "spine"), axes[2]))
+    return rotate(x, rotation_between(direction(x, "right_shoulder", "left_shoulder"), axes[0]))
 
 
 def _torso_frame(x: Tensor, layout: SkeletonLayout) -> Tensor:

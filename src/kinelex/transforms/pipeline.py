@@ -11,6 +11,7 @@ from kinelex.batch import Batch
 from kinelex.errors import InputError, unknown_name
 from kinelex.skeleton import STREAMS, SkeletonLayout, make_stream
 from kinelex.transforms import normalise
+from kinelex.transforms.corruption import JointMap, map_joints, sample_joint_map
 from kinelex.transforms.spatial import sample_rotation, sample_scale, scale
 from kinelex.transforms.temporal import (
     FramePlan,
@@ -43,6 +44,9 @@ class InputConfig:
         rotation: largest random rotation about x, y, z in training, radians.
         scaling: bounds of the random scaling per axis in training.
         noise: standard deviation of Gaussian noise added to joints in training, in units of the scaled clip.
+        shear: amplitude of the random shear in training (CMD: 1); 0 does not shear.
+        corrupt: share of the joints that a random corruption sets to 0 or distorts (CMD: 0.6); 0 does not.
+        shear_probability: share of the training clips that is sheared; the others are corrupted.
     """
 
     frames: int = 64
@@ -58,6 +62,9 @@ class InputConfig:
     rotation: tuple[float, float, float] = (0.0, 0.0, 0.0)
     scaling: tuple[float, float] = (1.0, 1.0)
     noise: float = 0.0
+    shear: float = 0.0
+    corrupt: float = 0.0
+    shear_probability: float = 0.5
 
     def __post_init__(self) -> None:
         known = {
@@ -72,6 +79,11 @@ class InputConfig:
                 raise unknown_name(name, getattr(self, name), values)
         if self.frames < 1:
             raise InputError(f"expects input.frames of at least 1, got {self.frames}")
+        if self.shear < 0 or not 0 <= self.corrupt <= 1 or not 0 <= self.shear_probability <= 1:
+            raise InputError(
+                "expects input.shear of at least 0, input.corrupt and input.shear_probability from 0 to 1, "
+                f"got {self.shear}, {self.corrupt} and {self.shear_probability}"
+            )
 
 
 @dataclass
@@ -83,12 +95,14 @@ class InputParams:
         - rotation: (N, 3, 3) or None.
         - scaling: (N, 3) or None.
         - noise_seed: seed of the joint noise.
+        - joint_map: shear or joint corruption, matrix (N, 3, 3) and joints (N, V), or None.
     """
 
     plan: FramePlan
     rotation: Tensor | None = None
     scaling: Tensor | None = None
     noise_seed: int | None = None
+    joint_map: JointMap | None = None
 
 
 class InputPipeline:
@@ -126,6 +140,9 @@ class InputPipeline:
             params.scaling = sample_scale(n, config.scaling, generator)
         if config.noise:
             params.noise_seed = int(torch.randint(2**31, (), generator=generator))
+        if config.shear or config.corrupt:
+            amounts = (config.shear, config.corrupt, config.shear_probability)
+            params.joint_map = sample_joint_map(n, self.layout.num_joints, *amounts, generator)
         return params
 
     def __call__(self, batch: Batch, params: InputParams | None = None) -> Tensor:
@@ -154,7 +171,7 @@ class InputPipeline:
 
     def _augment(self, x: Tensor, params: InputParams) -> Tensor:
         if params.rotation is not None:
-            x = normalise.rotate(x, params.rotation.to(x.device))
+            x = normalise.rotate(x, params.rotation.to(x.device, non_blocking=True))
         if params.scaling is not None:
             x = scale(x, params.scaling[:, : x.shape[1]])
         if params.noise_seed is not None:
@@ -163,4 +180,6 @@ class InputPipeline:
             shape = (x.shape[0], x.shape[1], 1, *x.shape[3:])
             noise = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
             x = x + self.config.noise * noise * normalise.present(x)
+        if params.joint_map is not None:
+            x = map_joints(x, params.joint_map)
         return x

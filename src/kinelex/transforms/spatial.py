@@ -53,7 +53,7 @@ def scale(x: Tensor, factors: Tensor) -> Tensor:
         - factors: (N, C)
         - returns: (N, C, T, V, M)
     """
-    return x * factors[:, :, None, None, None].to(x)
+    return x * factors[:, :, None, None, None].to(x.device, x.dtype, non_blocking=True)
 
 
 def random_rotation(x: Tensor, limits: tuple[float, ...], generator: torch.Generator | None = None) -> Tensor:

@@ -65,7 +65,9 @@ def sample_crop(
     if not 0 < low <= high <= 1:
         raise InputError(f"expects a crop ratio with 0 < low <= high <= 1, got [{low}, {high}]")
     n = len(lengths)
-    share, place = torch.rand(2, n, generator=generator, dtype=torch.float64).to(lengths.device)
+    share, place = torch.rand(2, n, generator=generator, dtype=torch.float64).to(
+        lengths.device, non_blocking=True
+    )
     wanted = (lengths * (low + (high - low) * share)).floor().long()
     length = torch.minimum(wanted.clamp(min=minimum), lengths)
     start = (place * (lengths - length + 1)).floor().long()
@@ -123,7 +125,9 @@ def random_plan(lengths: Tensor, frames: int, generator: torch.Generator | None 
     Shape:
         - lengths: (N,)
     """
-    offset = torch.rand(len(lengths), frames, generator=generator, dtype=torch.float64).to(lengths.device)
+    offset = torch.rand(len(lengths), frames, generator=generator, dtype=torch.float64).to(
+        lengths.device, non_blocking=True
+    )
     steps = torch.arange(frames, device=lengths.device, dtype=torch.float64)
     n = lengths.unsqueeze(1)
     picked = torch.minimum(((steps + offset) * (n / frames)).floor().long(), n - 1)
