@@ -22,7 +22,7 @@ from kinelex.store import (
     open_prompts,
     open_store,
 )
-from kinelex.training.run_directory import RunDirectory, save_encoder
+from kinelex.training.run_directory import RunDirectory, save_encoders
 from kinelex.transforms import InputConfig, InputPipeline
 
 LAYOUT = get_layout("kinect20")
@@ -106,7 +106,8 @@ def make_run(path: Path, store: SkeletonStore, prompts: Path | None = None) -> R
     directory = RunDirectory.create(path, config)
     torch.manual_seed(0)
     encoder = encoders.create("stgcn", layout=store.layout, channels=4, depth=(1, 1, 1))
-    save_encoder(path, encoder, encoder_options, InputPipeline(store.layout, InputConfig(frames=16)))
+    pipeline = InputPipeline(store.layout, InputConfig(frames=16))
+    save_encoders(path, {"joint": encoder}, encoder_options, pipeline)
     lines = ["epoch,lr,loss,loss/skeleton_language,alpha,target_entropy,alignment/skeleton_language,seconds"]
     lines += [f"{e},0.001,{5 - e},{5 - e},{0.4 * e},{0.5 * e},{0.1 * e},4.0" for e in range(3)]
     (path / "metrics.csv").write_text("\n".join(lines) + "\n")

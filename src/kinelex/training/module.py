@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from kinelex.batch import Batch
-from kinelex.methods import C2VL
+from kinelex.methods import Method
+from kinelex.training.config import OptimizerConfig
 from kinelex.training.loader import SkeletonLoader
-from kinelex.training.recipe import OptimizerConfig, Recipe
+from kinelex.training.recipe import Recipe
 from kinelex.transforms import InputPipeline
 
 
@@ -53,7 +54,9 @@ class MethodModule(L.LightningModule):
         recipe: the resolved recipe.
     """
 
-    def __init__(self, method: C2VL, pipeline: InputPipeline, loader: SkeletonLoader, recipe: Recipe) -> None:
+    def __init__(
+        self, method: Method, pipeline: InputPipeline, loader: SkeletonLoader, recipe: Recipe
+    ) -> None:
         super().__init__()
         self.method, self.pipeline, self.loader, self.recipe = method, pipeline, loader, recipe
         self.epoch_sums: dict[str, Tensor] = {}
@@ -72,7 +75,7 @@ class MethodModule(L.LightningModule):
                 config.lr,
                 config.momentum,
                 weight_decay=config.weight_decay,
-                nesterov=config.momentum > 0,
+                nesterov=config.nesterov and config.momentum > 0,
             )
         steps = len(self.loader)
         schedule = torch.optim.lr_scheduler.LambdaLR(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -16,93 +16,12 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from kinelex import encoders
 from kinelex.errors import InputError, unknown_name
-from kinelex.methods import C2VL
+from kinelex.methods import C2VL, Method
+from kinelex.training.config import OptimizerConfig, TrainingConfig
 from kinelex.transforms import InputConfig
 
-METHODS: dict[str, Callable[..., Any]] = {"c2vl": C2VL}
+METHODS: dict[str, type[Method]] = {"c2vl": C2VL}
 SECTIONS = ("method", "encoder", "input", "optimizer", "training")
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """The optimiser and its learning rate over time.
-
-    Args:
-        name: ``adamw`` or ``sgd`` (with momentum, Nesterov).
-        lr: peak learning rate.
-        weight_decay: weight decay.
-        momentum: momentum of sgd.
-        schedule: ``cosine`` to zero, ``step`` or ``constant``.
-        warmup: epochs of linear warm-up.
-        milestones: epochs at which ``step`` multiplies the rate by ``gamma``.
-        gamma: factor of ``step``.
-        clip: largest gradient norm; 0 does not clip.
-    """
-
-    name: str = "adamw"
-    lr: float = 1e-3
-    weight_decay: float = 1e-2
-    momentum: float = 0.9
-    schedule: str = "cosine"
-    warmup: float = 2.0
-    milestones: tuple[int, ...] = ()
-    gamma: float = 0.1
-    clip: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.name not in ("adamw", "sgd"):
-            raise unknown_name("optimizer", self.name, ("adamw", "sgd"))
-        if self.schedule not in ("cosine", "step", "constant"):
-            raise unknown_name("schedule", self.schedule, ("cosine", "step", "constant"))
-        if self.lr <= 0 or min(self.weight_decay, self.momentum, self.warmup, self.clip) < 0:
-            raise InputError(
-                "expects a learning rate above 0 and weight decay, momentum, warmup and clip of at least 0, "
-                f"got {self.lr}, {self.weight_decay}, {self.momentum}, {self.warmup} and {self.clip}"
-            )
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How long and on what.
-
-    Args:
-        epochs: passes over the training part.
-        batch_size: clips per step, over all processes together.
-        seed: the one seed.
-        modalities: prompt modalities to use, ``language``, ``vision`` or both; empty is all there are.
-        placement: where clips wait: ``memory``, ``mmap`` (in the file) or ``device``.
-        accelerator: ``auto``, ``cpu``, ``gpu``, ...
-        devices: number of devices.
-        precision: ``32-true``, ``bf16-mixed``, ``16-mixed``, ...; ``auto`` is bf16-mixed where the processor
-            computes in bf16, else 32-true.
-        threads: CPU threads; 0 leaves PyTorch's choice.
-        checkpoint_every: also write a checkpoint every so many steps; 0 writes one per epoch.
-    """
-
-    epochs: int = 60
-    batch_size: int = 128
-    seed: int = 0
-    modalities: tuple[str, ...] = ()
-    placement: str = "memory"
-    accelerator: str = "auto"
-    devices: int = 1
-    precision: str = "32-true"
-    threads: int = 0
-    checkpoint_every: int = 0
-
-    def __post_init__(self) -> None:
-        for m in self.modalities:
-            if m not in ("language", "vision"):
-                raise unknown_name("modality", m, ("language", "vision"))
-        if min(self.epochs, self.devices) < 1:
-            raise InputError(
-                f"expects epochs and devices of at least 1, got {self.epochs} and {self.devices}"
-            )
-        if not 0 <= self.seed < 2**32 or min(self.threads, self.checkpoint_every) < 0:
-            raise InputError(
-                "expects a seed from 0 to 4294967295 and threads and checkpoint_every of at least 0, "
-                f"got {self.seed}, {self.threads} and {self.checkpoint_every}"
-            )
 
 
 @dataclass(frozen=True)
@@ -255,7 +174,7 @@ def _worded(complaint: str) -> str:
 def _parser(method: str, encoder: str) -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--method.name", type=str)
-    parser.add_class_arguments(METHODS[method], "method", skip={"encoder", "prompts"})
+    parser.add_class_arguments(METHODS[method], "method", skip={"encoder", "make_encoder", "prompts"})
     parser.add_argument("--encoder.name", type=str)
     parser.add_function_arguments(encoders.builder(encoder), "encoder", skip={"layout", "in_channels"})
     for section, config in (

@@ -8,7 +8,8 @@ import os
 import platform
 import subprocess
 import sys
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from kinelex import encoders
 from kinelex._files import write_whole
 from kinelex.encoders import Encoder
-from kinelex.errors import InputError
+from kinelex.errors import InputError, unknown_name
 from kinelex.skeleton import SkeletonLayout
 from kinelex.transforms import InputConfig, InputPipeline
 
@@ -167,33 +168,61 @@ class SkeletonEncoder(nn.Module):
         return self.encoder(x)
 
 
-def save_encoder(run: Path, encoder: Encoder, config: dict[str, Any], pipeline: InputPipeline) -> None:
+def save_encoders(
+    run: Path, trained: Mapping[str, Encoder], config: dict[str, Any], pipeline: InputPipeline
+) -> None:
     """Write ``encoder.safetensors`` and ``encoder.json``.
+
+    The names of weights are the encoder's own; with several streams they start with the stream's name.
 
     Args:
         run: the run directory.
-        encoder: the trained encoder.
-        config: its name and options, as in the recipe.
-        pipeline: how its input is prepared.
+        trained: the trained encoders by stream, all of one kind.
+        config: their name and options, as in the recipe.
+        pipeline: how the input is prepared.
     """
+    first = next(iter(trained.values()))
     description = {
         "format_version": 1,
-        "encoder": {**config, "in_channels": encoder.in_channels},
-        "layout": encoder.layout.to_yaml(),
+        "encoder": {**config, "in_channels": first.in_channels},
+        "layout": first.layout.to_yaml(),
         "input": asdict(pipeline.config),
-        "num_features": encoder.num_features,
+        "streams": list(trained),
+        "num_features": first.num_features,
     }
-    state = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
+    state = {
+        (f"{stream}.{name}" if len(trained) > 1 else name): value.detach().cpu().contiguous()
+        for stream, encoder in trained.items()
+        for name, value in encoder.state_dict().items()
+    }
     write_whole(run / "encoder.safetensors", save(state))  # save_file: readable by its owner alone
     write_whole(run / "encoder.json", json.dumps(description, indent=2))
 
 
-def load_encoder(run: str | Path, untrained_seed: int | None = None) -> SkeletonEncoder:
+def load_encoder(
+    run: str | Path, stream: str | None = None, untrained_seed: int | None = None
+) -> SkeletonEncoder:
     """Load the encoder of a run directory, in eval mode on the CPU.
 
     Args:
         run: the run directory.
+        stream: which one where the run has an encoder per stream (``joint``, ``motion``, ``bone``); by
+            default the first. Its ``pipeline`` derives the stream.
         untrained_seed: build the same architecture with fresh random weights from this seed instead.
+
+    Raises:
+        InputError: the directory has no finished encoder, a damaged one, or none of that stream.
+    """
+    loaded = load_encoders(run, untrained_seed)
+    if stream is None:
+        return next(iter(loaded.values()))
+    if stream not in loaded:
+        raise unknown_name(f"stream of {run}", stream, loaded)
+    return loaded[stream]
+
+
+def load_encoders(run: str | Path, untrained_seed: int | None = None) -> dict[str, SkeletonEncoder]:
+    """Load the encoders of all streams of a run directory; see :func:`load_encoder`.
 
     Raises:
         InputError: the directory has no finished encoder, or a damaged one.
@@ -217,17 +246,27 @@ def load_encoder(run: str | Path, untrained_seed: int | None = None) -> Skeleton
         ) from error
 
 
-def _load(path: Path, untrained_seed: int | None) -> SkeletonEncoder:
+def _load(path: Path, untrained_seed: int | None) -> dict[str, SkeletonEncoder]:
     description = json.loads((path / "encoder.json").read_text(encoding="utf-8"))
     layout = SkeletonLayout.from_yaml(description["layout"])
     options = dict(description["encoder"])
-    config: dict[str, Any] = {
+    name = options.pop("name")
+    settings: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in description["input"].items()
     }
+    config = InputConfig(**settings)
+    streams = description.get("streams", [config.stream])  # the first version knew one stream
     with torch.random.fork_rng(devices=[]):
         if untrained_seed is not None:
             torch.manual_seed(untrained_seed)
-        encoder = encoders.create(options.pop("name"), layout=layout, **options)
+        made = {stream: encoders.create(name, layout=layout, **options) for stream in streams}
     if untrained_seed is None:
-        encoder.load_state_dict(load_file(str(path / "encoder.safetensors")))
-    return SkeletonEncoder(encoder, InputPipeline(layout, InputConfig(**config))).eval()
+        state = load_file(str(path / "encoder.safetensors"))
+        for stream, encoder in made.items():
+            prefix = f"{stream}." if len(made) > 1 else ""
+            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            encoder.load_state_dict(own)
+    return {
+        stream: SkeletonEncoder(encoder, InputPipeline(layout, replace(config, stream=stream))).eval()
+        for stream, encoder in made.items()
+    }

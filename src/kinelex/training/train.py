@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -18,13 +19,16 @@ from rich.console import Console
 
 from kinelex import encoders
 from kinelex.datasets import get_split
+from kinelex.encoders import Encoder
 from kinelex.errors import InputError
+from kinelex.methods import Method
 from kinelex.store import SkeletonStore, open_prompts, open_store
 from kinelex.training.callbacks import AtomicCheckpointIO, EpochCheckpoint, EpochProgress, EpochRecorder
+from kinelex.training.config import TrainingConfig
 from kinelex.training.loader import PromptTable, SkeletonLoader
 from kinelex.training.module import MethodModule
-from kinelex.training.recipe import METHODS, Recipe, TrainingConfig, find_recipe, resolve
-from kinelex.training.run_directory import RunDirectory, save_encoder
+from kinelex.training.recipe import METHODS, Recipe, find_recipe, resolve
+from kinelex.training.run_directory import RunDirectory, save_encoders
 from kinelex.transforms import InputPipeline
 
 
@@ -45,7 +49,7 @@ def train(
         data: the skeleton store.
         protocol: a protocol of the store, for example ``xview``.
         out: the run directory to make, or to go on with.
-        prompts: the prompt store.
+        prompts: the prompt store, for a method that reads prompts.
         overrides: ``key=value`` changes to the recipe.
         resume: go on with the run in ``out``; its own config holds.
         console: where to print.
@@ -70,12 +74,20 @@ def train(
     console.print(
         f"{resolved.method['name']} with the recipe {resolved.name}: {len(split.train)} clips of "
         f"{store.meta.dataset} ({protocol}), {resolved.training.epochs} epochs, "
-        f"modalities: {', '.join(module.method.modalities)}",
+        f"{_read(module)}",
         markup=False,
         soft_wrap=True,
     )
     _fit(module, resolved, run, resume, console)
     return run
+
+
+def _read(module: MethodModule) -> str:
+    """What the method reads, for the first line on the console."""
+    method = module.method
+    if method.modalities:
+        return f"modalities: {', '.join(method.modalities)}"
+    return f"streams: {', '.join(method.encoders)}"
 
 
 def is_first_process() -> bool:
@@ -130,16 +142,42 @@ def _reopen(
     return run, recipe
 
 
-def _build(recipe: Recipe, store: SkeletonStore, rows: Any, prompts: str | Path | None) -> MethodModule:
+def _prompt_table(
+    recipe: Recipe, store: SkeletonStore, rows: np.ndarray, prompts: str | Path | None
+) -> PromptTable | None:
+    """The prompts of a method that reads them, checked; None for one that reads none."""
+    name, modalities = recipe.method["name"], recipe.training.modalities
+    if not METHODS[name].needs_prompts:
+        if prompts is not None or modalities:
+            given = f"--prompts {prompts}" if prompts is not None else "training.modalities"
+            raise InputError(f"{name} reads no prompts: leave out {given}")
+        return None
     if prompts is None:
-        raise InputError(
-            f"{recipe.method['name']} needs prompts: pass --prompts PROMPTS (see `kinelex prompts`)"
-        )
+        raise InputError(f"{name} needs prompts: pass --prompts PROMPTS (see `kinelex prompts`)")
     opened = open_prompts(prompts)
-    table = PromptTable(opened, store, recipe.training.modalities or opened.modalities)
+    table = PromptTable(opened, store, modalities or opened.modalities)
     for modality, present in table.present.items():
-        if not present[rows].any():
+        if not present[torch.from_numpy(rows)].any():
             raise InputError(f"{prompts}: no clip of the training part has {modality} prompts")
+    return table
+
+
+def _make_method(recipe: Recipe, store: SkeletonStore, table: PromptTable | None) -> Method:
+    encoder = dict(recipe.encoder)
+    encoder_name = encoder.pop("name")
+
+    def make_encoder() -> Encoder:
+        return encoders.create(encoder_name, layout=store.layout, in_channels=store.channels, **encoder)
+
+    options = dict(recipe.method)
+    shapes = {} if table is None else table.shapes()
+    return METHODS[options.pop("name")].build(make_encoder, shapes, recipe.input.stream, **options)
+
+
+def _build(
+    recipe: Recipe, store: SkeletonStore, rows: np.ndarray, prompts: str | Path | None
+) -> MethodModule:
+    table = _prompt_table(recipe, store, rows, prompts)
     training = recipe.training
     L.seed_everything(training.seed, verbose=False)
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -147,11 +185,9 @@ def _build(recipe: Recipe, store: SkeletonStore, rows: Any, prompts: str | Path 
     if training.threads:
         torch.set_num_threads(training.threads)
     _check_hardware(training)
-    options = dict(recipe.encoder)
-    encoder = encoders.create(options.pop("name"), layout=store.layout, in_channels=store.channels, **options)
-    options = dict(recipe.method)
-    method = METHODS[options.pop("name")](encoder, table.shapes(), **options)
-    method.fit_prompts(table.statistics(rows))
+    method = _make_method(recipe, store, table)
+    if table is not None:
+        method.fit_prompts(table.statistics(rows))
     if training.batch_size % training.devices:
         raise InputError(
             f"expects a batch size that {training.devices} devices can share, got {training.batch_size}"
@@ -228,4 +264,4 @@ def _fit(module: MethodModule, recipe: Recipe, run: RunDirectory, resume: bool, 
                 raise KeyboardInterrupt from ended
             raise
     if trainer.is_global_zero:
-        save_encoder(run.path, next(iter(module.method.encoders.values())), recipe.encoder, module.pipeline)
+        save_encoders(run.path, module.method.encoders, recipe.encoder, module.pipeline)
