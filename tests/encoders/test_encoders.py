@@ -8,7 +8,8 @@ from kinelex import encoders
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout, layout_names
 
-SMALL = {"stgcn": {"channels": 4}}
+SMALL = {"stgcn": {"channels": 4}, "gru": {"hidden": 6}}
+ORDERED = ("gru",)  # have a place for each person; others treat all persons alike
 
 
 @pytest.mark.parametrize("name", encoders.names())
@@ -33,7 +34,7 @@ def test_state_dict_round_trip_and_order_of_persons(name):
     assert not torch.allclose(one(x), other(x))
     other.load_state_dict(one.state_dict())
     torch.testing.assert_close(one(x), other(x))
-    torch.testing.assert_close(one(x), one(x.flip(4)))
+    assert torch.allclose(one(x), one(x.flip(4)), atol=1e-6) == (name not in ORDERED)
 
 
 @pytest.mark.parametrize("name", encoders.names())

@@ -1,8 +1,16 @@
 """Losses: tensors in, scalar out. They know no trainer and no encoder."""
 
-from kinelex.losses._gather import gather
+from kinelex.losses._gather import gather, mean_over_processes
 from kinelex.losses.diagnostics import alignment, entropy, off_diagonal_histogram, uniformity
 from kinelex.losses.info_nce import pair_logits, soft_info_nce
+from kinelex.losses.mutual_distillation import MINING, mutual_distillation, neighbour_targets
+from kinelex.losses.queue_info_nce import (
+    contrastive_accuracy,
+    enqueue,
+    new_queue,
+    queue_info_nce,
+    queue_similarities,
+)
 from kinelex.losses.soft_targets import (
     INTRA,
     cycle_consistency,
@@ -13,13 +21,22 @@ from kinelex.losses.soft_targets import (
 
 __all__ = [
     "INTRA",
+    "MINING",
     "alignment",
+    "contrastive_accuracy",
     "cycle_consistency",
+    "enqueue",
     "entropy",
     "gather",
+    "mean_over_processes",
+    "mutual_distillation",
+    "neighbour_targets",
+    "new_queue",
     "off_diagonal_histogram",
     "pair_logits",
     "progressive_alpha",
+    "queue_info_nce",
+    "queue_similarities",
     "self_similarity",
     "soft_info_nce",
     "soft_targets",

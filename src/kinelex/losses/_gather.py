@@ -25,6 +25,10 @@ class _AllGather(torch.autograd.Function):
         return grad[start : start + ctx.rows]
 
 
+def _alone() -> bool:
+    return not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1
+
+
 def gather(x: Tensor) -> Tensor:
     """Rows of all processes, with gradient; ``x`` itself when there is one process.
 
@@ -35,8 +39,24 @@ def gather(x: Tensor) -> Tensor:
         - x: (N, ...)
         - returns: (W·N, ...)
     """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    if _alone():
         return x
     if x.dtype == torch.bool:
         return _AllGather.apply(x.to(torch.uint8)).bool()
     return _AllGather.apply(x)
+
+
+def mean_over_processes(x: Tensor) -> Tensor:
+    """The mean of all processes' values, with the gradient of the own one; ``x`` where there is one process.
+
+    For a loss that each process computes on its own rows: its value is then that of all rows in one process,
+    and so are gradients averaged over the processes (DDP).
+
+    Shape:
+        - x: any; the same in every process.
+    """
+    if _alone():
+        return x
+    mean = x.detach().clone()
+    dist.all_reduce(mean)
+    return x + (mean / dist.get_world_size() - x.detach())

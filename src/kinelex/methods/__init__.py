@@ -2,5 +2,6 @@
 
 from kinelex.methods._base import Method
 from kinelex.methods.c2vl import C2VL
+from kinelex.methods.cmd import CMD
 
-__all__ = ["C2VL", "Method"]
+__all__ = ["C2VL", "CMD", "Method"]

@@ -1,0 +1,128 @@
+"""The recurrent encoder of CMD: three layers of paired GRUs over the flattened joints of each frame.
+
+Mao et al., "CMD: Self-supervised 3D Action Representation Learning with Cross-Modal Mutual Distillation",
+ECCV 2022, arXiv 2208.12448. The published code feeds a bidirectional GRU one frame at a time and carries its
+state, so both "directions" run forward in time: each layer is two independent forward GRUs over the whole
+clip, their outputs side by side. That is what is built here; given the published weights it computes the
+published values. Differs from the published code in that no Python loop runs over frames, and that any
+layout and number of persons is taken.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kinelex.encoders._base import Encoder
+from kinelex.encoders._registry import register
+from kinelex.errors import InputError
+from kinelex.skeleton import SkeletonLayout
+
+
+class ForwardPairs(nn.Module):
+    """Layers of two independent GRUs that both run forward in time; their outputs are concatenated.
+
+    Args:
+        width: numbers per frame.
+        hidden: state size of one GRU.
+        layers: number of layers.
+
+    Shape:
+        - x: (T, N, width)
+        - returns: (N, 2·hidden), the outputs at the last frame.
+    """
+
+    def __init__(self, width: int, hidden: int, layers: int) -> None:
+        super().__init__()
+        widths = [width] + (layers - 1) * [2 * hidden]
+        self.first = nn.ModuleList(nn.GRU(w, hidden) for w in widths)
+        self.second = nn.ModuleList(nn.GRU(w, hidden) for w in widths)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for one, other in zip(self.first, self.second, strict=True):
+            (a, last_a), (b, last_b) = one(x), other(x)  # outputs (T, N, H), last state (1, N, H)
+            if one is not self.first[-1]:
+                x = torch.cat([a, b], dim=2)
+        return torch.cat([last_a, last_b], dim=2)[0]
+
+
+class BothWays(nn.GRU):
+    """A true bidirectional GRU; same input and output shape as :class:`ForwardPairs`.
+
+    The feature is what both directions hold of the whole clip: the last layer's forward state at the last
+    frame and its backward state at the first. (ours)
+    """
+
+    def __init__(self, width: int, hidden: int, layers: int) -> None:
+        super().__init__(width, hidden, layers, bidirectional=True)
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        _, last = super().forward(x)  # (2·layers, N, H)
+        return torch.cat([last[-2], last[-1]], dim=1)
+
+
+class RecurrentEncoder(Encoder):
+    """Batch norm over the V·C·M numbers of a frame, then recurrent layers; the last frame's output.
+
+    Args:
+        layout: the skeleton layout.
+        in_channels: coordinates per joint.
+        persons: places for persons; clips with fewer are filled up with zeros. Their order counts.
+        hidden: state size of one GRU; features are twice as wide.
+        layers: recurrent layers.
+        bidirectional: a true bidirectional GRU instead of the published pairs of forward GRUs. It is a
+            different model and cannot take the published weights.
+
+    Shape:
+        - x: (N, C, T, V, M), M up to ``persons``
+        - returns: (N, 2·hidden)
+
+    Raises:
+        InputError: an option out of range, or a clip with more than ``persons`` persons.
+    """
+
+    def __init__(
+        self,
+        layout: SkeletonLayout,
+        in_channels: int = 3,
+        persons: int = 2,
+        hidden: int = 1024,
+        layers: int = 3,
+        bidirectional: bool = False,
+    ) -> None:
+        if min(persons, hidden, layers) < 1:
+            raise InputError(
+                f"gru expects persons, hidden and layers of at least 1, got {persons}, {hidden} and {layers}"
+            )
+        super().__init__(layout, in_channels, 2 * hidden)
+        self.persons = persons
+        width = layout.num_joints * in_channels * persons
+        self.input_norm = nn.BatchNorm1d(width)
+        self.recurrent = (BothWays if bidirectional else ForwardPairs)(width, hidden, layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.check(x)
+        persons = x.shape[4]
+        if persons > self.persons:
+            raise InputError(
+                f"gru expects at most {self.persons} persons, got {persons}: "
+                f"set encoder.persons={persons}, or keep fewer persons per clip"
+            )
+        if persons < self.persons:
+            x = F.pad(x, (0, self.persons - persons))
+        frames = x.permute(2, 0, 3, 1, 4).flatten(2)  # (T, N, V·C·M)
+        return self.recurrent(self.input_norm(frames.flatten(0, 1)).view(frames.shape))
+
+
+@register
+def gru(
+    layout: SkeletonLayout,
+    in_channels: int = 3,
+    persons: int = 2,
+    hidden: int = 1024,
+    layers: int = 3,
+    bidirectional: bool = False,
+) -> RecurrentEncoder:
+    """CMD's recurrent encoder; see :class:`RecurrentEncoder` for the options."""
+    return RecurrentEncoder(layout, in_channels, persons, hidden, layers, bidirectional)

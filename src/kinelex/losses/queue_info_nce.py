@@ -1,0 +1,111 @@
+"""InfoNCE against a queue of keys (MoCo), for several streams at once.
+
+He et al., "Momentum Contrast for Unsupervised Visual Representation Learning", CVPR 2020. The streams'
+queues are one tensor (S, D, K): slot k holds the same clip in all of them.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kinelex.errors import InputError
+
+
+def queue_similarities(query: Tensor, key: Tensor, queue: Tensor) -> Tensor:
+    """Similarities of the queries to their own keys, then to the queue's.
+
+    Args:
+        query: embeddings of one view.
+        key: embeddings of the other view by the momentum encoder.
+        queue: keys of earlier clips.
+
+    Shape:
+        - query, key: (S, N, D), L2-normalised.
+        - queue: (S, D, K)
+        - returns: (S, N, 1 + K), the positive first.
+
+    Raises:
+        InputError: shapes that do not belong together.
+
+    >>> query, queue = torch.nn.functional.normalize(torch.randn(2, 4, 8), dim=2), torch.zeros(2, 8, 16)
+    >>> bool((queue_similarities(query, query, queue)[..., 0] - 1 < 1e-5).all())
+    True
+    """
+    if query.shape != key.shape or query.ndim != 3 or queue.shape[:2] != (len(query), query.shape[2]):
+        raise InputError(
+            "expects query, key (S, N, D) and queue (S, D, K), "
+            f"got {tuple(query.shape)}, {tuple(key.shape)} and {tuple(queue.shape)}"
+        )
+    return torch.cat([(query * key).sum(dim=2, keepdim=True), query @ queue], dim=2)
+
+
+def queue_info_nce(similarity: Tensor, temperature: float = 0.07) -> Tensor:
+    """Mean over the clips of -log softmax of the positive.
+
+    Args:
+        similarity: see :func:`queue_similarities`.
+        temperature: τ.
+
+    Shape:
+        - similarity: (S, N, 1 + K), the positive first.
+        - returns: (S,)
+
+    Source: MoCo, equation 1; CMD, instance loss of each stream.
+    """
+    return -(similarity / temperature).log_softmax(dim=2)[..., 0].mean(dim=1)
+
+
+def contrastive_accuracy(similarity: Tensor) -> Tensor:
+    """Share of the queries that are more similar to their own key than to any of the queue.
+
+    Embeddings that have all become the same count as wrong.
+
+    Shape:
+        - similarity: (S, N, 1 + K), the positive first.
+        - returns: (S,)
+    """
+    return (similarity[..., 0] > similarity[..., 1:].amax(dim=2)).float().mean(dim=1)
+
+
+def new_queue(streams: int, dim: int, size: int) -> Tensor:
+    """Random directions, one queue per stream.
+
+    Shape:
+        - returns: (S, D, K), columns L2-normalised.
+    """
+    return F.normalize(torch.randn(streams, dim, size), dim=1)
+
+
+@torch.no_grad()
+def enqueue(queue: Tensor, pointer: Tensor, keys: Tensor) -> None:
+    """Write keys over the oldest ones and move the pointer, both in place and without waiting for a device.
+
+    Args:
+        queue: the queues.
+        pointer: the slot to write next.
+        keys: at most K new keys per stream, in the same order of clips.
+
+    Shape:
+        - queue: (S, D, K)
+        - pointer: () int64
+        - keys: (S, N, D)
+
+    Raises:
+        InputError: more keys than slots.
+
+    >>> queue, pointer = torch.zeros(1, 1, 3), torch.tensor(2)
+    >>> enqueue(queue, pointer, torch.tensor([[[5.0], [6.0]]]))
+    >>> queue[0, 0].tolist(), pointer.item()
+    ([6.0, 0.0, 5.0], 1)
+    """
+    count, size = keys.shape[1], queue.shape[2]
+    if count > size:
+        raise InputError(
+            f"expects a queue of at least {count} keys, one for each clip of a step, got {size}: "
+            "make the queue longer or the batch smaller"
+        )
+    slots = (pointer + torch.arange(count, device=queue.device)) % size
+    queue.index_copy_(2, slots, keys.transpose(1, 2).to(queue.dtype))
+    pointer.add_(count).remainder_(size)

@@ -1,0 +1,111 @@
+"""The recurrent encoder: against a loop over frames, the published values, and its two forms."""
+
+import numpy as np
+import pytest
+import torch
+
+from kinelex import encoders
+from kinelex.errors import InputError
+from kinelex.methods._cmd_checkpoint import encoder_options, published_to_encoder
+
+
+def make(**options):
+    torch.manual_seed(0)
+    return encoders.create("gru", **{"layout": "sbu15", "hidden": 5, "layers": 2, **options})
+
+
+def clips(m=2, t=7, seed=0):
+    return torch.randn(3, 3, t, 15, m, generator=torch.Generator().manual_seed(seed))
+
+
+def cell(gru, x, h):
+    """One GRU step, written from its equations."""
+    r_x, z_x, n_x = (gru.weight_ih_l0 @ x + gru.bias_ih_l0).chunk(3)
+    r_h, z_h, n_h = (gru.weight_hh_l0 @ h + gru.bias_hh_l0).chunk(3)
+    r, z = torch.sigmoid(r_x + r_h), torch.sigmoid(z_x + z_h)
+    return (1 - z) * torch.tanh(n_x + r * n_h) + z * h
+
+
+def test_against_a_loop_over_clips_frames_and_joints():
+    encoder = make().double().eval()
+    norm = encoder.input_norm
+    norm.running_mean.normal_()
+    norm.running_var.uniform_(0.5, 2)
+    x = clips().double()
+    expected = []
+    for clip in x:
+        states = [[torch.zeros(5, dtype=torch.double)] * 2 for _ in range(2)]
+        for t in range(7):
+            frame = torch.stack([clip[c, t, v, m] for v in range(15) for c in range(3) for m in range(2)])
+            y = (frame - norm.running_mean) / (norm.running_var + norm.eps).sqrt() * norm.weight + norm.bias
+            for layer, pair in enumerate(zip(encoder.recurrent.first, encoder.recurrent.second, strict=True)):
+                states[layer] = [cell(gru, y, h) for gru, h in zip(pair, states[layer], strict=True)]
+                y = torch.cat(states[layer])
+        expected.append(y)
+    torch.testing.assert_close(encoder(x), torch.stack(expected))
+
+
+def test_batch_statistics_are_those_of_every_frame():
+    encoder = make().train()
+    x = clips()
+    encoder(x)
+    frames = x.permute(0, 2, 3, 1, 4).reshape(3 * 7, -1)
+    torch.testing.assert_close(encoder.input_norm.running_mean, 0.1 * frames.mean(dim=0))
+
+
+def test_computes_the_published_values(shared):
+    with np.load(shared / "reference" / "cmd_gru.npz") as z:
+        given = {name: torch.from_numpy(z[name]) for name in z.files}
+    state = {k.removeprefix("state/"): v for k, v in given.items() if k.startswith("state/")}
+    ours = published_to_encoder(state)
+    options = encoder_options(ours, joints=25)
+    assert options == {"persons": 2, "hidden": 32, "layers": 3}
+    encoder = encoders.create("gru", layout="ntu25", **options).eval()
+    encoder.load_state_dict(ours)
+    x = given["x"].view(4, 20, 25, 3, 2).permute(0, 3, 1, 2, 4)  # published: (N, T, V·C·M)
+    with torch.no_grad():
+        features = encoder(x)
+    torch.testing.assert_close(features, given["features"], atol=1e-5, rtol=0)
+    logits = features @ state["fc.weight"].T + state["fc.bias"]
+    torch.testing.assert_close(logits, given["logits"], atol=1e-5, rtol=0)
+
+
+def test_bidirectional_reads_the_clip_from_both_ends():
+    encoder = make(bidirectional=True).eval()
+    with pytest.raises(RuntimeError, match="Missing key"):
+        make(bidirectional=True).load_state_dict(make().state_dict())
+    both = encoder(clips())
+    assert both.shape == (3, encoder.num_features)
+    gru = torch.nn.GRU(90, 5, 2, batch_first=True, bidirectional=True).eval()
+    gru.load_state_dict(encoder.recurrent.state_dict())
+    normed = encoder.input_norm(clips().permute(0, 2, 3, 1, 4).reshape(21, 90)).view(3, 7, 90)
+    outputs, _ = gru(normed)  # (N, T, 2·H)
+    torch.testing.assert_close(both, torch.cat([outputs[:, -1, :5], outputs[:, 0, 5:]], dim=1))
+    both.sum().backward()
+    assert all(p.grad is not None for p in encoder.parameters())
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_fewer_persons_are_filled_up_with_zeros(bidirectional):
+    encoder = make(bidirectional=bidirectional, persons=3).eval()
+    x = clips(m=1)
+    padded = torch.cat([x, torch.zeros(3, 3, 7, 15, 2)], dim=4)
+    torch.testing.assert_close(encoder(x), encoder(padded))
+
+
+def test_wrong_input_says_what_to_do():
+    with pytest.raises(InputError, match=r"at most 2 persons, got 3: set encoder\.persons=3"):
+        make()(clips(m=3))
+    with pytest.raises(InputError, match="at least 1, got 2, 0 and 3"):
+        make(hidden=0, layers=3)
+    with pytest.raises(InputError, match="did you mean 'bidirectional'"):
+        make(bidirectionl=True)
+
+
+def test_bf16_is_near_float32():
+    encoder = make().eval()
+    with torch.no_grad():
+        exact = encoder(clips())
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rough = encoder(clips())
+    torch.testing.assert_close(rough.float(), exact, atol=2e-2, rtol=0)
