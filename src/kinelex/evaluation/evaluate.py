@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,19 +10,19 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from rich.table import Table
 
-from kinelex._files import write_whole
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation.baselines import Baseline, chance, copies, prompt_probe, raw_knn, subject_groups
 from kinelex.evaluation.knn import knn
-from kinelex.evaluation.metrics import classification_metrics
-from kinelex.evaluation.report import Evidence, result_rows, write_report
-from kinelex.evaluation.tasks import Material, check_tasks, run_task
+from kinelex.evaluation.metrics import top_k
+from kinelex.evaluation.output import results_table, write_results
+from kinelex.evaluation.report import Evidence, write_report
+from kinelex.evaluation.streams import joined, judge, judged_numbers, without_copies
+from kinelex.evaluation.tasks import Material, check_tasks
 from kinelex.store import PromptStore, SkeletonStore, open_prompts, open_store
-from kinelex.training.inference import extract_features
-from kinelex.training.run_directory import RunDirectory, load_encoder
+from kinelex.training.inference import extract_all
+from kinelex.training.run_directory import RunDirectory, SkeletonEncoder, load_encoders
 
 _SHOWN_NEIGHBOURS = 3  # of each example in the report
 
@@ -46,6 +45,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Judge a run's encoder on a protocol, beside chance, raw coordinates, prompts and no training.
 
+    A run with several streams (CMD) is judged by each stream alone and by all of them: the mean of their
+    votes (``knn``) or softmax scores (probes), see :func:`kinelex.evaluation.streams.fuse`.
+
     Writes ``evaluation/<task>.json``, ``evaluation/baselines.json`` and ``report.html`` into the run
     directory and prints a short table. Rates are fractions of 1.
 
@@ -66,8 +68,9 @@ def evaluate(
 
     Returns:
         Per task ``top1``, ``top5``, ``mean_class``, ``per_class`` and ``confusion`` with the task's
-        settings; ``baselines`` (name to top-1), ``baseline_details``, ``protocol``, ``counts``. Where
-        test clips are copies of training clips, ``top1_without_copies`` too.
+        settings; with several streams those of all together, and under ``streams`` each one's rates.
+        ``baselines`` (name to top-1), ``baseline_details``, ``protocol``, ``counts``. Where test clips
+        are copies of training clips, ``top1_without_copies`` too.
 
     Raises:
         InputError: no such task, a run of another layout than the store, a protocol the set does not
@@ -91,30 +94,27 @@ def evaluate(
     _check_device(device)
     if not os.access(directory.path, os.W_OK):
         raise InputError(f"{directory.path} is not writable: copy the run to where its report can be written")
-    encoder = load_encoder(directory.path)
-    _check_layout(encoder.layout, store, directory.path)
+    trained = load_encoders(directory.path)
+    _check_layout(next(iter(trained.values())).layout, store, directory.path)
     split = get_split(store, name)
     train, test, unlabelled = labelled(store, split.train, split.test)
+    truth = store.labels[test]
 
-    def features(which: Any) -> tuple[np.ndarray, np.ndarray]:
-        both = np.concatenate([train, test])
-        found = extract_features(which, store, both, batch_size=batch_size, device=device)
-        return found[: len(train)], found[len(train) :]
-
-    def material(parts: tuple[np.ndarray, np.ndarray]) -> Material:
+    def materials(which: dict[str, SkeletonEncoder]) -> dict[str, Material]:
         classes, groups = len(store.class_names), subject_groups(store, train)
-        return Material(parts[0], store.labels[train], parts[1], classes, groups, k, metric, device, seed)
+        both = np.concatenate([train, test])
+        found = extract_all(which, store, both, batch_size=batch_size, device=device)
+        parts = {stream: (f[: len(train)], f[len(train) :]) for stream, f in found.items()}
+        more = (classes, groups, k, metric, device, seed)
+        return {s: Material(a, store.labels[train], b, *more) for s, (a, b) in parts.items()}
 
-    ours = material(features(encoder))
+    ours = materials(trained)
     copied = copies(store, train, test)
     result: dict[str, Any] = {}
     for task in tasks:
-        outcome = run_task(task, ours)
-        numbers = classification_metrics(outcome.scores, store.labels[test], store.class_names)
-        hits = (outcome.scores.argmax(axis=1) == store.labels[test]).astype(float)
-        result[task] = {**numbers, **without_copies(hits, copied), **outcome.details}
+        result[task] = judged_numbers(task, ours, truth, store.class_names, copied)
     if baselines:
-        untrained = material(features(load_encoder(directory.path, untrained_seed=seed)))
+        untrained = materials(load_encoders(directory.path, untrained_seed=seed))
         rows = _baselines(store, train, test, untrained, bank)
         result["baselines"] = {key: row.top1 for key, row in rows.items()}
         result["baseline_details"] = {
@@ -137,8 +137,11 @@ def evaluate(
     if not baselines:
         return result
     shown = min(_SHOWN_NEIGHBOURS, len(train))
-    nearest = knn(ours.train, ours.train_labels, ours.test, ours.num_classes, shown, metric, device)
-    evidence = Evidence(store, train, test, ours.test, nearest, bank)
+    bank_features = joined([m.train for m in ours.values()])
+    test_features = joined([m.test for m in ours.values()])
+    classes = len(store.class_names)
+    nearest = knn(bank_features, store.labels[train], test_features, classes, shown, metric, device)
+    evidence = Evidence(store, train, test, test_features, nearest, bank)
     report = write_report(directory, result, evidence, compared)
     console.print(f"report in {report}", markup=False, soft_wrap=True)
     return result
@@ -197,7 +200,7 @@ def _baselines(
     store: SkeletonStore,
     train: np.ndarray,
     test: np.ndarray,
-    untrained: Material,
+    untrained: dict[str, Material],
     prompts: PromptStore | None,
 ) -> dict[str, Baseline]:
     truth = store.labels[test]
@@ -208,63 +211,11 @@ def _baselines(
     else:
         rows["raw_knn_aligned"] = Baseline(None, note="needs 3-D coordinates")
     for task in ("knn", "linear"):
-        outcome = run_task(task, untrained)
-        rows[f"untrained_{task}"] = Baseline.of(outcome.scores, truth, outcome.details)
+        outcome, alone = judge(task, untrained)
+        details = dict(outcome.details)
+        if len(alone) > 1:
+            details["streams"] = {s: {"top1": top_k(o.scores, truth, 1)} for s, o in alone.items()}
+        rows[f"untrained_{task}"] = Baseline.of(outcome.scores, truth, details)
     if prompts is not None:
         rows |= prompt_probe(store, prompts, train, test)
     return rows
-
-
-def without_copies(hits: np.ndarray | None, copied: np.ndarray) -> dict[str, float]:
-    """Top-1 over the test clips that are no copies, where there are copies at all.
-
-    >>> without_copies(np.array([1.0, 1.0, 0.0]), np.array([True, False, False]))
-    {'top1_without_copies': 0.5}
-    """
-    if hits is None or not copied.any():
-        return {}
-    left = hits[~copied]
-    left = left[~np.isnan(left)]
-    return {"top1_without_copies": float(left.mean())} if len(left) else {}
-
-
-def write_results(
-    folder: Path, result: dict[str, Any], tasks: Sequence[str], json_path: str | Path | None
-) -> None:
-    """Write one JSON file per task, one for the baselines, and the whole where it was asked for."""
-    about = {key: result[key] for key in ("dataset", "protocol", "counts")}
-    folder.mkdir(parents=True, exist_ok=True)
-    for task in tasks:
-        _write_json(folder / f"{task}.json", {**result[task], **about})
-    if "baselines" in result:
-        baselines = {key: result[key] for key in ("baselines", "baseline_details")}
-        _write_json(folder / "baselines.json", {**baselines, **about})
-    if json_path is not None:
-        Path(json_path).parent.mkdir(parents=True, exist_ok=True)
-        _write_json(Path(json_path), result)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    write_whole(path, json.dumps(content, indent=1) + "\n")
-
-
-def results_table(result: dict[str, Any]) -> Table:
-    """The table that ``kinelex evaluate`` prints: the run's rows first, baselines below."""
-    counts = result["counts"]
-    title = f"{result['dataset']} {result['protocol']}: {counts['train']} train, {counts['test']} test clips"
-    table = Table(title=title, title_justify="left")
-    table.add_column("what")
-    table.add_column("top-1 %", justify="right")
-    table.add_column("top-5 %", justify="right")
-    if counts["copies"]:
-        table.add_column("top-1 %\nwithout copies", justify="right")
-        table.caption = f"{counts['copies']} test clips are exact copies of training clips"
-    for row in result_rows(result):
-        style = "bold" if row.ours else None
-        values = [row.top1, row.top5] + ([row.without_copies] if counts["copies"] else [])
-        table.add_row(row.name, *(_percent(value) for value in values), style=style)
-    return table
-
-
-def _percent(rate: float | None) -> str:
-    return "–" if rate is None else f"{100 * rate:.1f}"

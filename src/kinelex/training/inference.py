@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
@@ -34,16 +36,44 @@ def extract_features(
     Raises:
         InputError: the store's layout is not the encoder's.
     """
-    if encoder.layout.joints != store.layout.joints:
-        raise InputError(
-            f"the encoder expects {encoder.layout.num_joints} joints ({encoder.layout.name}), "
-            f"{store.path} has {store.layout.num_joints} ({store.layout.name})"
-        )
-    loader = SkeletonLoader(store, indices, batch_size)
-    encoder = encoder.to(device)
-    was_training = encoder.training
-    encoder.eval()
+    return extract_all({"": encoder}, store, indices, batch_size, device)[""]
+
+
+def extract_all(
+    encoders: Mapping[str, SkeletonEncoder],
+    store: SkeletonStore,
+    indices: np.ndarray,
+    batch_size: int = 256,
+    device: torch.device | str = "cpu",
+) -> dict[str, np.ndarray]:
+    """Features of clips by several encoders, for example one per stream, in one pass over the clips.
+
+    Args:
+        encoders: the encoders by name.
+        store, indices, batch_size, device: as in :func:`extract_features`.
+
+    Shape:
+        - indices: (n,)
+        - returns: by name (n, F) float32
+
+    Raises:
+        InputError: the store's layout is not an encoder's.
+    """
+    for encoder in encoders.values():
+        if encoder.layout.joints != store.layout.joints:
+            raise InputError(
+                f"the encoder expects {encoder.layout.num_joints} joints ({encoder.layout.name}), "
+                f"{store.path} has {store.layout.num_joints} ({store.layout.name})"
+            )
+    training = {name: encoder.training for name, encoder in encoders.items()}
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in encoders}
+    for encoder in encoders.values():
+        encoder.to(device).eval()
     with torch.inference_mode():
-        parts = [encoder(encoder.pipeline(batch.to(device))).float().cpu().numpy() for batch in loader]
-    encoder.train(was_training)
-    return np.concatenate(parts)
+        for batch in SkeletonLoader(store, indices, batch_size):
+            there = batch.to(device)
+            for name, encoder in encoders.items():
+                parts[name].append(encoder(encoder.pipeline(there)).float().cpu().numpy())
+    for name, encoder in encoders.items():
+        encoder.train(training[name])
+    return {name: np.concatenate(found) for name, found in parts.items()}

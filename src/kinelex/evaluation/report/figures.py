@@ -16,6 +16,9 @@ _ENTROPIES = ("target_entropy", "prediction_entropy", "uniform_entropy")
 # Panels of the training curves: title, what to look for, and the metric's name before a slash.
 _CURVES = (
     ("Loss", "mean over the batches of an epoch", ("loss",)),
+    ("Mutual distillation", "loss of teacher → student", ("distillation",)),
+    ("Contrastive accuracy", "share of clips whose own key is the nearest", ("accuracy",)),
+    ("Teacher entropy (nats)", "of the targets over the neighbours", ("teacher_entropy",)),
     ("Target softness α", "weight of the soft targets", ("alpha",)),
     ("Entropy (nats)", "a prediction near uniform has learnt nothing", _ENTROPIES),
     ("Target mass on the diagonal", "1: a hard target", ("target_diagonal",)),

@@ -65,17 +65,19 @@ class Evidence:
 
 
 def result_rows(result: Mapping[str, Any]) -> list[Bar]:
-    """The rows of the results table: the run's tasks, then the baselines.
+    """The rows of the results table: the run's tasks, those of its streams, then the baselines.
 
     >>> rows = result_rows({"knn": {"top1": 0.7, "top5": 0.9}, "baselines": {"chance": 0.1}})
     >>> [(row.name, row.top1, row.ours) for row in rows]
     [('nearest neighbour on features', 0.7, True), ('chance', 0.1, False)]
     """
-    rows = [
-        Bar(name, result[task]["top1"], result[task]["top5"], True, "", result[task].get(_DISTINCT))
-        for task, name in _TASKS.items()
-        if task in result
-    ]
+    rows = []
+    for task, name in _TASKS.items():
+        if task in result:
+            streams = result[task].get("streams", {})
+            whole = f"{name}, all streams" if streams else name
+            rows.append(_own_bar(whole, result[task]))
+            rows += [_own_bar(f"{name}, {stream}", numbers) for stream, numbers in streams.items()]
     details = result.get("baseline_details", {})
     for key, name in _BASELINES.items():
         if key in result.get("baselines", {}):
@@ -83,6 +85,10 @@ def result_rows(result: Mapping[str, Any]) -> list[Bar]:
             rate, top5 = result["baselines"][key], more.get("top5")
             rows.append(Bar(name, rate, top5, False, more.get("note", ""), more.get(_DISTINCT)))
     return rows
+
+
+def _own_bar(name: str, numbers: Mapping[str, Any]) -> Bar:
+    return Bar(name, numbers["top1"], numbers["top5"], True, "", numbers.get(_DISTINCT))
 
 
 def write_report(
@@ -174,7 +180,8 @@ def _verdict(result: Mapping[str, Any]) -> list[str]:
     sentences = []
     for task, kind in (("knn", "Nearest neighbours on the features"), ("linear", "The linear probe")):
         if task in result:
-            parts = [f"{kind}: {100 * result[task]['top1']:.1f} % top-1"]
+            together = ", all streams together" if "streams" in result[task] else ""
+            parts = [f"{kind}{together}: {100 * result[task]['top1']:.1f} % top-1"]
             for key, name in (
                 (f"untrained_{task}", "the untrained encoder"),
                 ("raw_knn", "raw coordinates"),

@@ -1,0 +1,119 @@
+"""Runs with several streams: each stream is judged alone, and all together by the mean of their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kinelex.evaluation.metrics import classification_metrics
+from kinelex.evaluation.tasks import Material, Outcome, run_task
+
+_WHOLE_ONLY = ("per_class", "confusion")  # too long to keep of every single stream
+
+
+def fuse(task: str, scores: list[np.ndarray]) -> np.ndarray:
+    """The streams' common scores: the mean of their votes (``knn``) or of their softmax scores (probes).
+
+    Votes keep :func:`~kinelex.evaluation.knn.knn`'s tie break: where each stream votes for another class,
+    the one comes first whose nearest training clip is near in all streams.
+
+    Shape:
+        - scores: (N, classes) of each stream
+        - returns: (N, classes)
+
+    Source: the "3s" ensembles of CMD and CrosSCLR, with equal weights.
+
+    >>> fuse("linear", [np.array([[0.0, 0.0]]), np.array([[0.0, np.log(3)]])])
+    array([[0.375, 0.625]])
+    """
+    if task == "knn":
+        return np.mean(scores, axis=0)
+    return np.mean([_softmax(s) for s in scores], axis=0)
+
+
+def _softmax(scores: np.ndarray) -> np.ndarray:
+    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return raised / raised.sum(axis=1, keepdims=True)
+
+
+def judge(task: str, materials: Mapping[str, Material]) -> tuple[Outcome, dict[str, Outcome]]:
+    """Run a task on every stream.
+
+    Args:
+        task: name of the task.
+        materials: cached features by stream, of the same clips.
+
+    Returns:
+        What all streams found together (with one stream, what it found), and each stream's own.
+
+    Raises:
+        InputError: no such task.
+    """
+    alone = {stream: run_task(task, material) for stream, material in materials.items()}
+    if len(alone) == 1:
+        return next(iter(alone.values())), alone
+    scores = fuse(task, [outcome.scores for outcome in alone.values()])
+    how = "votes" if task == "knn" else "softmax scores"
+    return Outcome(scores, {"fused": f"mean of the streams' {how}"}), alone
+
+
+def judged_numbers(
+    task: str,
+    materials: Mapping[str, Material],
+    truth: np.ndarray,
+    class_names: tuple[str, ...],
+    copied: np.ndarray,
+) -> dict[str, Any]:
+    """The numbers of a task, ready for JSON; with several streams the fused ones, and each stream's beside.
+
+    Shape:
+        - truth: (n_test,) classes; copied: (n_test,) bool, which test clips are copies.
+    """
+
+    def numbers(outcome: Outcome) -> dict[str, Any]:
+        rates = classification_metrics(outcome.scores, truth, class_names)
+        return {**rates, **without_copies(hits_of(outcome.scores, truth), copied), **outcome.details}
+
+    whole, alone = judge(task, materials)
+    result = numbers(whole)
+    if len(alone) > 1:
+        result["streams"] = {
+            stream: {k: v for k, v in numbers(outcome).items() if k not in _WHOLE_ONLY}
+            for stream, outcome in alone.items()
+        }
+    return result
+
+
+def hits_of(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Per clip 1 where the highest score is the true class, else 0."""
+    return (scores.argmax(axis=1) == truth).astype(float)
+
+
+def without_copies(hits: np.ndarray | None, copied: np.ndarray) -> dict[str, float]:
+    """Top-1 over the test clips that are no copies, where there are copies at all.
+
+    >>> without_copies(np.array([1.0, 1.0, 0.0]), np.array([True, False, False]))
+    {'top1_without_copies': 0.5}
+    """
+    if hits is None or not copied.any():
+        return {}
+    left = hits[~copied]
+    left = left[~np.isnan(left)]
+    return {"top1_without_copies": float(left.mean())} if len(left) else {}
+
+
+def joined(features: list[np.ndarray]) -> np.ndarray:
+    """The streams' features side by side, each of length 1: their cosine is the mean of the streams'.
+
+    One stream's are left as they are.
+
+    Shape:
+        - features: (N, F) of each stream
+        - returns: (N, sum of F)
+    """
+    if len(features) == 1:
+        return features[0]
+    lengths = [np.linalg.norm(f, axis=1, keepdims=True).clip(min=1e-12) for f in features]
+    return np.concatenate([f / n for f, n in zip(features, lengths, strict=True)], axis=1)

@@ -1,0 +1,127 @@
+"""Runs with an encoder per stream: each alone, fused, in JSON, table and report."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from kinelex import encoders, load_encoder
+from kinelex.datasets import get_split
+from kinelex.errors import InputError
+from kinelex.evaluation import evaluate
+from kinelex.evaluation.knn import knn
+from kinelex.evaluation.streams import fuse, joined
+from kinelex.skeleton import make_stream
+from kinelex.training.inference import extract_features
+from kinelex.training.loader import SkeletonLoader
+from kinelex.training.run_directory import RunDirectory, load_encoders, save_encoders
+from kinelex.transforms import InputConfig, InputPipeline
+
+STREAMS = ("joint", "motion", "bone")
+
+
+@pytest.fixture
+def three(store, tmp_path) -> RunDirectory:
+    """A run with three random encoders."""
+    options = {"name": "stgcn", "channels": 4, "depth": [1, 1, 1]}
+    config = {
+        "recipe": "cmd",
+        "data": str(store.path),
+        "protocol": "xsub",
+        "prompts": None,
+        "method": {"name": "cmd"},
+        "encoder": options,
+    }
+    run = RunDirectory.create(tmp_path / "three", config)
+    torch.manual_seed(0)
+    made = {s: encoders.create("stgcn", layout=store.layout, channels=4, depth=(1, 1, 1)) for s in STREAMS}
+    save_encoders(run.path, made, options, InputPipeline(store.layout, InputConfig(frames=16)))
+    names = ["loss", *(f"loss/{s}" for s in STREAMS), *(f"accuracy/{s}" for s in STREAMS)]
+    names += [f"distillation/{a}_{b}" for a in STREAMS for b in STREAMS if a != b]
+    names += [f"teacher_entropy/{s}" for s in STREAMS]
+    rows = [",".join(["epoch", *names])]
+    rows += [",".join([str(e), *(f"{1 / (e + i + 1):.3f}" for i in range(len(names)))]) for e in range(3)]
+    (run.path / "metrics.csv").write_text("\n".join(rows) + "\n")
+    return run
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO(), width=120)
+
+
+def test_every_stream_has_its_encoder_and_its_input(three, store):
+    loaded = load_encoders(three.path)
+    assert tuple(loaded) == STREAMS
+    batch = SkeletonLoader(store, np.arange(4), 4).batch(np.arange(4))
+    joints = loaded["joint"].pipeline(batch)
+    for stream, encoder in loaded.items():
+        assert torch.equal(encoder.pipeline(batch), make_stream(joints, store.layout, stream))
+        one = load_encoder(three.path, stream)
+        assert torch.equal(one(joints), encoder(joints))
+    assert torch.equal(load_encoder(three.path)(joints), loaded["joint"](joints))  # the first by default
+    assert not torch.equal(loaded["joint"](joints), loaded["bone"](joints))
+    fresh = load_encoders(three.path, untrained_seed=0)
+    assert not torch.equal(fresh["joint"](joints), fresh["bone"](joints))
+    with pytest.raises(InputError, match="did you mean 'bone'"):
+        load_encoder(three.path, "bones")
+
+
+def test_streams_alone_and_fused_against_a_loop(three, store):
+    result = evaluate(three.path, tasks=("knn", "linear"), console=quiet())
+    split = get_split(store, "xsub")
+    labels, truth = store.labels[split.train], store.labels[split.test]
+    votes = []
+    for stream in STREAMS:
+        encoder = load_encoder(three.path, stream)
+        train, test = (extract_features(encoder, store, rows) for rows in (split.train, split.test))
+        votes.append(knn(train, labels, test, 3).scores)
+        rate = (votes[-1].argmax(axis=1) == truth).mean()
+        assert result["knn"]["streams"][stream]["top1"] == pytest.approx(rate)
+    right = 0
+    for i, label in enumerate(truth):
+        total = [sum(v[i, c] for v in votes) for c in range(3)]
+        right += int(np.argmax(total)) == label
+    assert result["knn"]["top1"] == pytest.approx(right / len(truth))
+    assert result["knn"]["fused"] == "mean of the streams' votes"
+    assert result["linear"]["fused"] == "mean of the streams' softmax scores"
+    assert set(result["linear"]["streams"]) == set(STREAMS)
+    assert result["linear"]["streams"]["bone"]["regularisation"] > 0
+    assert set(result["baseline_details"]["untrained_knn"]["streams"]) == set(STREAMS)
+    written = json.loads((three.path / "evaluation" / "knn.json").read_text())
+    assert written["streams"] == result["knn"]["streams"]
+
+
+def test_softmax_scores_are_averaged_by_a_loop():
+    rng = np.random.default_rng(0)
+    scores = [rng.normal(size=(5, 4)) * 3 for _ in range(3)]
+    scores[1][:, 2] = -np.inf  # a class that this stream has never seen
+    expected = np.zeros((5, 4))
+    for n in range(5):
+        for one in scores:
+            total = sum(np.exp(one[n, c]) for c in range(4))
+            for c in range(4):
+                expected[n, c] += np.exp(one[n, c]) / total / 3
+    np.testing.assert_allclose(fuse("linear", scores), expected)
+    np.testing.assert_allclose(fuse("knn", [np.eye(4)] * 3), np.eye(4))
+
+
+def test_the_cosine_of_joined_features_is_the_mean_of_the_streams():
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(size=(2, width)) for width in (3, 5)]
+    one, two = joined(parts)
+    cosines = [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in parts]
+    assert one @ two / np.linalg.norm(one) / np.linalg.norm(two) == pytest.approx(np.mean(cosines))
+    assert joined(parts[:1]) is parts[0]
+
+
+def test_table_and_report_show_all(three):
+    console = quiet()
+    evaluate(three.path, console=console)
+    text, page = console.file.getvalue(), Path(three.path / "report.html").read_text()
+    for shown in (text, page):
+        for words in ("all streams", "features, joint", "features, motion", "probe, bone"):
+            assert words in shown
