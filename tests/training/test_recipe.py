@@ -1,5 +1,7 @@
 """Recipes: every one builds, every wrong key is named."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -16,10 +18,11 @@ from kinelex.transforms import InputPipeline
 def test_every_recipe_builds_and_steps(name):
     recipe = resolve(*find_recipe(name))
     layout = get_layout("kinect20")
-    options = dict(recipe.encoder)
-    encoder = encoders.create(options.pop("name"), layout=layout, **options)
-    options = dict(recipe.method)
-    method = METHODS[options.pop("name")](encoder, {"language": PromptShape(2, 8)}, **options)
+    encoder, options = dict(recipe.encoder), dict(recipe.method)
+    small = {"hidden": 8} if encoder["name"] == "gru" else {}
+    build = partial(encoders.create, encoder.pop("name"), layout=layout, **{**encoder, **small})
+    shapes = {"language": PromptShape(2, 8)}
+    method = METHODS[options.pop("name")].build(build, shapes, recipe.input.stream, **options)
     batch = Batch(
         torch.tensor([40, 30, 50]),
         torch.zeros(3, dtype=torch.long),
@@ -40,6 +43,7 @@ def test_every_recipe_builds_and_steps(name):
 def test_a_bare_method_takes_the_recipe_of_the_data_set():
     assert find_recipe("c2vl", "nw_ucla")[0] == "c2vl/nw_ucla"
     assert find_recipe("c2vl", "something_else")[0] == "c2vl"
+    assert find_recipe("cmd", "ntu120")[0] == "cmd/ntu120"
     with pytest.raises(InputError, match="did you mean 'c2vl'"):
         find_recipe("c2v1")
 

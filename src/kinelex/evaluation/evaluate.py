@@ -212,10 +212,11 @@ def _baselines(
         rows["raw_knn_aligned"] = Baseline(None, note="needs 3-D coordinates")
     for task in ("knn", "linear"):
         outcome, alone = judge(task, untrained)
-        details = dict(outcome.details)
+        details, note = dict(outcome.details), ""
         if len(alone) > 1:
             details["streams"] = {s: {"top1": top_k(o.scores, truth, 1)} for s, o in alone.items()}
-        rows[f"untrained_{task}"] = Baseline.of(outcome.scores, truth, details)
+            note = "all streams"
+        rows[f"untrained_{task}"] = Baseline.of(outcome.scores, truth, details, note)
     if prompts is not None:
         rows |= prompt_probe(store, prompts, train, test)
     return rows

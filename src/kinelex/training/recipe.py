@@ -16,11 +16,11 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from kinelex import encoders
 from kinelex.errors import InputError, unknown_name
-from kinelex.methods import C2VL, Method
+from kinelex.methods import C2VL, CMD, Method
 from kinelex.training.config import OptimizerConfig, TrainingConfig
 from kinelex.transforms import InputConfig
 
-METHODS: dict[str, type[Method]] = {"c2vl": C2VL}
+METHODS: dict[str, type[Method]] = {"c2vl": C2VL, "cmd": CMD}
 SECTIONS = ("method", "encoder", "input", "optimizer", "training")
 
 
