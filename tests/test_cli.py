@@ -21,6 +21,7 @@ from kinelex.skeleton import get_layout, retarget_matrix
 OPTIONS = {
     "quickstart": ["--out", "--json"],
     "prepare": ["dataset", "source", "--out", "--strict", "--workers", "--json", "--denoise", "pku2"],
+    "convert": ["checkpoint", "--from", "--out", "--layout", "--json"],
     "export-data": ["store", "--to", "--out", "--protocol", "--frames", "--json"],
     "info": ["path", "--html", "--json"],
     "prompts": ["store", "--out", "--language", "--vision", "--source", "--frames", "--vision-frames"],

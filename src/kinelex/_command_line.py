@@ -77,11 +77,12 @@ def verb_parser(verb: Verb) -> VerbParser:
             more: dict[str, Any] = {} if required else {"nargs": "?", "default": default}
             parser.add_argument(name, type=convert, help=text, **more)
         elif convert is bool:
-            parser.add_argument(flag, action="store_true", help=text)
+            parser.add_argument(flag, dest=name, action="store_true", help=text)
         elif required:
-            parser.add_argument(flag, type=convert, required=True, help=f"{text} (required)")
+            more = {"required": True, "metavar": _flag(name)[2:].upper()}
+            parser.add_argument(flag, dest=name, type=convert, help=f"{text} (required)", **more)
         else:
-            parser.add_argument(flag, type=convert, default=default, help=text + shown)
+            parser.add_argument(flag, dest=name, type=convert, default=default, help=text + shown)
     return parser
 
 
@@ -133,7 +134,8 @@ def parse_prepare(verb: Verb, arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+    """The option of a parameter; ``from_`` is called ``--from``, which Python keeps for itself."""
+    return f"--{name.rstrip('_').replace('_', '-')}"
 
 
 def kinelex_parser(verbs: Sequence[Verb]) -> VerbParser:

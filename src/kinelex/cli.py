@@ -207,6 +207,31 @@ def evaluate(
     )
 
 
+def convert(
+    checkpoint: Path, *, from_: str, out: Path, layout: str = "ntu25", json: Path | None = None
+) -> None:
+    """Turn a published checkpoint into a run that evaluate takes.
+
+    Weights alone are read from the file, no code in it is run.
+
+    Args:
+        checkpoint: the file, for example checkpoint_0450.pth.tar.
+        from_: which publication's: cmd.
+        out: the run directory to make.
+        layout: the skeleton layout that it was trained on.
+        json: also write what was found to this file.
+    """
+    from kinelex.info import describe
+    from kinelex.training.convert import convert as convert_checkpoint
+
+    run = convert_checkpoint(checkpoint, from_, out, layout)
+    description, _ = describe(run.path)
+    sizes = ", ".join(f"{k} {v}" for k, v in description["encoder"].items() if k != "bidirectional")
+    print(f"run directory: {run.path} (streams {', '.join(description['streams'])}; {sizes})")
+    print(f"judge it with: kinelex evaluate {run.path} --data STORE --protocol P")
+    write_json(json, description)
+
+
 def export_data(
     store: Path,
     *,
@@ -235,7 +260,7 @@ def export_data(
     write_json(json, asdict(summary))
 
 
-VERBS = (quickstart, prepare, info, prompts, train, evaluate, export_data)
+VERBS = (quickstart, prepare, info, prompts, train, evaluate, convert, export_data)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -79,7 +79,7 @@ def _warnings(warnings: list[dict[str, Any]]) -> Table:
 
 
 def _describe_run(path: Path) -> tuple[dict[str, Any], RenderableType]:
-    from kinelex.training.run_directory import RunDirectory
+    from kinelex.training.run_directory import RunDirectory, streams_of
 
     run = RunDirectory(path)
     config, metrics = run.config, run.metrics()
@@ -90,13 +90,16 @@ def _describe_run(path: Path) -> tuple[dict[str, Any], RenderableType]:
         "protocol": config["protocol"],
         "method": config["method"],
         "encoder": config["encoder"],
+        "streams": streams_of(path),
         "epochs_done": len(metrics),
-        "epochs": config["training"]["epochs"],
+        "epochs": config.get("training", {}).get("epochs"),
         "finished": (path / "encoder.safetensors").is_file(),
         "evaluations": sorted(f.stem for f in (path / "evaluation").glob("*.json")),
         "last_epoch": metrics[-1] if metrics else {},
         "environment": run.environment,
     }
+    if "converted" in config:
+        description["converted"] = config["converted"]
     last = description["last_epoch"]
     tables = [_table(f"run {path.name}", {k: v for k, v in description.items() if k != "last_epoch"})]
     if last:

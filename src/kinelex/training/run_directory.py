@@ -199,6 +199,18 @@ def save_encoders(
     write_whole(run / "encoder.json", json.dumps(description, indent=2))
 
 
+def streams_of(run: Path) -> list[str]:
+    """The streams that a run has an encoder for; none where its training has not finished."""
+    path = run / "encoder.json"
+    if not path.is_file():
+        return []
+    return _streams(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _streams(description: dict[str, Any]) -> list[str]:
+    return description.get("streams", [description["input"]["stream"]])  # once there was one per run
+
+
 def load_encoder(
     run: str | Path, stream: str | None = None, untrained_seed: int | None = None
 ) -> SkeletonEncoder:
@@ -255,7 +267,7 @@ def _load(path: Path, untrained_seed: int | None) -> dict[str, SkeletonEncoder]:
         k: tuple(v) if isinstance(v, list) else v for k, v in description["input"].items()
     }
     config = InputConfig(**settings)
-    streams = description.get("streams", [config.stream])  # the first version knew one stream
+    streams = _streams(description)
     with torch.random.fork_rng(devices=[]):
         if untrained_seed is not None:
             torch.manual_seed(untrained_seed)

@@ -128,6 +128,8 @@ def _reopen(
 ) -> tuple[RunDirectory, Recipe]:
     run = RunDirectory(out)
     config = run.config
+    if "converted" in config:
+        raise InputError(f"{out} was converted from {config['converted']['file']}, no training goes on there")
     if config["store_fingerprint"] != store.fingerprint or config["protocol"] != protocol:
         raise InputError(
             f"{out} was trained on {config['dataset']} ({config['protocol']}), {data} with the protocol "

@@ -1,0 +1,94 @@
+"""CMD through training: no prompts, an encoder per stream, resume bit by bit, evaluation after it."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+
+from kinelex.errors import InputError
+from kinelex.evaluation import evaluate
+from kinelex.training.train import train
+
+SMALL = [
+    *("hidden=4", "layers=1", "frames=8", "epochs=3", "batch_size=24", "accelerator=cpu", "dim=8"),
+    *("queue=40", "top_k=16", "precision=32-true"),
+]
+
+
+@pytest.fixture(scope="module")
+def finished(small, tmp_path_factory):
+    out = tmp_path_factory.mktemp("cmd") / "run"
+    return train("cmd", small[0], "xsub", out, overrides=SMALL, console=Console(file=io.StringIO()))
+
+
+def test_a_training_without_prompts(finished, small):
+    assert finished.config["prompts"] is None
+    assert finished.config["recipe"] == "cmd/actors"
+    state = load_file(finished.path / "encoder.safetensors")
+    assert {name.split(".")[0] for name in state} == {"joint", "motion", "bone"}
+    rows = finished.metrics()
+    assert len(rows) == 3
+    wanted = {"loss", "loss/joint", "accuracy/motion", "distillation/joint_bone", "teacher_entropy/bone"}
+    assert wanted <= set(rows[0])
+    assert rows[-1]["loss"] != rows[0]["loss"]
+    result = evaluate(finished.path, tasks=("knn",), console=Console(file=io.StringIO()))
+    assert set(result["knn"]["streams"]) == {"joint", "motion", "bone"}
+    assert not any(key.startswith("prompt") for key in result["baselines"])
+
+
+def test_killed_and_resumed_equals_uninterrupted(finished, small, tmp_path):
+    """Queues, pointer and key encoders are part of what is resumed: SIGKILL in the middle of an epoch."""
+    out = tmp_path / "run"
+    code = (
+        "import os, signal\n"
+        "from kinelex.methods import CMD\n"
+        "from kinelex.training.train import train\n"
+        "forward, calls = CMD.forward, [0]\n"
+        "def counted(self, *a):\n"
+        "    calls[0] += 1\n"
+        "    if calls[0] == 6: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return forward(self, *a)\n"
+        "CMD.forward = counted\n"
+        f"train('cmd', {str(small[0])!r}, 'xsub', {str(out)!r},"
+        f" overrides={[*SMALL, 'checkpoint_every=1']!r})\n"
+    )
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()[-2000:]
+    run = train("cmd", small[0], "xsub", out, resume=True)
+    one, two = load_file(finished.path / "encoder.safetensors"), load_file(out / "encoder.safetensors")
+    assert all(torch.equal(one[k], two[k]) for k in one)
+    for a, b in zip(finished.metrics(), run.metrics(), strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-6)
+    checkpoints = [torch.load(r.checkpoint, weights_only=True)["state_dict"] for r in (finished, run)]
+    assert {"method.queue", "method.pointer"} <= set(checkpoints[0])
+    assert all(torch.equal(checkpoints[0][k], checkpoints[1][k]) for k in checkpoints[0])
+
+
+def test_prompts_it_does_not_read_are_refused(small, tmp_path):
+    store, prompts = small
+    with pytest.raises(InputError, match="cmd reads no prompts: leave out --prompts"):
+        train("cmd", store, "xsub", tmp_path / "a", prompts, SMALL)
+    with pytest.raises(InputError, match="cmd reads no prompts: leave out training.modalities"):
+        train("cmd", store, "xsub", tmp_path / "b", None, [*SMALL, "modalities=[language]"])
+    with pytest.raises(InputError, match="makes its streams from the joints"):
+        train("cmd", store, "xsub", tmp_path / "c", None, [*SMALL, "stream=bone"])
+    with pytest.raises(InputError, match="c2vl needs prompts"):
+        train("c2vl", store, "xsub", tmp_path / "d", None, ["epochs=1"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_encoder_and_other_streams(small, tmp_path):
+    changes = ["encoder.name=stgcn", "channels=2", "depth=[1,1,1]", "streams=[joint,bone_motion]"]
+    common = [s for s in SMALL if s.split("=")[0] not in ("hidden", "layers", "epochs")]
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("method: {name: cmd}\nencoder: {name: stgcn}\n")
+    run = train(str(recipe), small[0], "xsub", tmp_path / "run", overrides=[*changes, *common, "epochs=1"])
+    state = load_file(run.path / "encoder.safetensors")
+    assert {name.split(".")[0] for name in state} == {"joint", "bone_motion"}
