@@ -87,8 +87,8 @@ def test_prompts_it_does_not_read_are_refused(small, tmp_path):
 def test_another_encoder_and_other_streams(small, tmp_path):
     changes = ["encoder.name=stgcn", "channels=2", "depth=[1,1,1]", "streams=[joint,bone_motion]"]
     common = [s for s in SMALL if s.split("=")[0] not in ("hidden", "layers", "epochs")]
-    recipe = tmp_path / "mine.yaml"
-    recipe.write_text("method: {name: cmd}\nencoder: {name: stgcn}\n")
-    run = train(str(recipe), small[0], "xsub", tmp_path / "run", overrides=[*changes, *common, "epochs=1"])
+    run = train("cmd", small[0], "xsub", tmp_path / "run", overrides=[*changes, *common, "epochs=1"])
+    assert run.config["encoder"]["name"] == "stgcn"
+    assert "hidden" not in run.config["encoder"]
     state = load_file(run.path / "encoder.safetensors")
     assert {name.split(".")[0] for name in state} == {"joint", "bone_motion"}

@@ -106,6 +106,7 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
         name: what to call it.
         content: sections as read from YAML.
         overrides: ``key=value`` with a full key (``method.alpha=0.5``) or one that is unique (``alpha=0.5``).
+            Another ``encoder.name`` or ``method.name`` than the recipe's starts from that one's defaults.
 
     Raises:
         InputError: an unknown section, key or component, or a value of the wrong type.
@@ -124,8 +125,9 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
     content["encoder"].setdefault("name", "stgcn")
     overrides = list(overrides)
     for text in overrides:  # names of components first: they decide which keys there are
-        if text.startswith(("method.name=", "encoder.name=")):
-            _set(content, *text.split("=", 1))
+        section, _, chosen = text.partition(".name=")
+        if section in ("method", "encoder") and chosen and chosen != content[section]["name"]:
+            content[section] = {"name": chosen}  # the recipe's options are those of the other component
     if content["method"]["name"] not in METHODS:
         raise unknown_name("method", str(content["method"]["name"]), METHODS)
     parser = _parser(content["method"]["name"], content["encoder"]["name"])
