@@ -149,11 +149,11 @@ def train(
     method.alpha=0.5 or --optimizer.lr 0.001.
 
     Args:
-        recipe: recipe name (c2vl takes the one for the store's data set) or a YAML file.
+        recipe: recipe name (c2vl and cmd take the one for the store's data set) or a YAML file.
         data: the skeleton store.
         protocol: the split to train on, for example xview.
         out: the run directory to make.
-        prompts: the prompt store.
+        prompts: the prompt store, for c2vl.
         resume: go on with the run in --out where it stopped.
         json: also write the last epoch's numbers to this file.
     """

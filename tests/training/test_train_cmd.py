@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from safetensors.torch import load_file
 
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
+from kinelex.info import describe
 from kinelex.training.train import train
 
 SMALL = [
@@ -92,3 +94,12 @@ def test_another_encoder_and_other_streams(small, tmp_path):
     assert "hidden" not in run.config["encoder"]
     state = load_file(run.path / "encoder.safetensors")
     assert {name.split(".")[0] for name in state} == {"joint", "bone_motion"}
+
+
+def test_info_names_the_streams_and_a_damaged_description(finished, tmp_path):
+    assert describe(finished.path)[0]["streams"] == ["joint", "motion", "bone"]
+    broken = tmp_path / "run"
+    shutil.copytree(finished.path, broken)
+    (broken / "encoder.json").write_text("{")
+    with pytest.raises(InputError, match="encoder.json is damaged"):
+        describe(broken)

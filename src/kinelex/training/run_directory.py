@@ -200,11 +200,18 @@ def save_encoders(
 
 
 def streams_of(run: Path) -> list[str]:
-    """The streams that a run has an encoder for; none where its training has not finished."""
+    """The streams that a run has an encoder for; none where its training has not finished.
+
+    Raises:
+        InputError: a damaged ``encoder.json``.
+    """
     path = run / "encoder.json"
     if not path.is_file():
         return []
-    return _streams(json.loads(path.read_text(encoding="utf-8")))
+    try:
+        return _streams(json.loads(path.read_text(encoding="utf-8")))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged: {_one_line(error)[:200]}") from error
 
 
 def _streams(description: dict[str, Any]) -> list[str]:
