@@ -65,41 +65,43 @@ def naive_distillation(queries, keys, queue, teacher, student, mining, positives
 @pytest.mark.parametrize(("mining", "positives"), [("none", 1), ("top", 1), ("top", 3)])
 def test_distillation_of_all_pairs(given, mining, positives):
     queries, keys, queue = given
-    target, neighbours = neighbour_targets(keys @ queue, TOP, 0.05, mining, positives)
+    taught = neighbour_targets(keys @ queue, TOP, 0.05, mining, positives)
     for u in range(S):
         for n in range(N):
-            assert neighbours[u, n].nonzero()[:, 0].tolist() == sorted(
+            assert taught.members[u, n].nonzero()[:, 0].tolist() == sorted(
                 k for _, k in nearest(u, n, keys, queue)
             )
-    torch.testing.assert_close(target.sum(dim=2), torch.ones(S, N, dtype=torch.float64))
-    found = mutual_distillation(queries @ queue, target, neighbours, 0.1)
+    torch.testing.assert_close(taught.target.sum(dim=2), torch.ones(S, N, dtype=torch.float64))
+    by_hand = [[-sum(float(t) * math.log(t) for t in row if t > 0) for row in rows] for rows in taught.target]
+    torch.testing.assert_close(taught.entropy, torch.tensor(by_hand, dtype=torch.float64))
+    found = mutual_distillation(queries @ queue, taught, 0.1)
     expected = naive_distillation(queries, keys, queue, 0.05, 0.1, mining, positives)
     torch.testing.assert_close(found, expected)
 
 
 def test_the_whole_queue_may_be_the_neighbourhood(given):
     queries, keys, queue = given
-    target, neighbours = neighbour_targets(keys @ queue, K, 0.2)
-    torch.testing.assert_close(target, (keys @ queue / 0.2).softmax(dim=2))
-    loss = mutual_distillation(queries @ queue, target, neighbours, 0.1)
+    taught = neighbour_targets(keys @ queue, K, 0.2)
+    torch.testing.assert_close(taught.target, (keys @ queue / 0.2).softmax(dim=2))
+    loss = mutual_distillation(queries @ queue, taught, 0.1)
     log_p = (queries @ queue / 0.1).log_softmax(dim=2)
-    expected = F.kl_div(log_p[2], target[0], reduction="batchmean")
+    expected = F.kl_div(log_p[2], taught.target[0], reduction="batchmean")
     torch.testing.assert_close(loss[0, 2], expected)
 
 
 def test_top_mining_is_the_limit_of_a_cold_teacher(given):
     _, keys, queue = given
-    soft, _ = neighbour_targets(keys @ queue, TOP, 1e-4)
-    hard, _ = neighbour_targets(keys @ queue, TOP, 0.05, "top")
+    soft = neighbour_targets(keys @ queue, TOP, 1e-5)
+    hard = neighbour_targets(keys @ queue, TOP, 0.05, "top")
     torch.testing.assert_close(soft, hard)
 
 
 def test_gradient_is_that_of_the_formula_and_reaches_students_only(given):
     queries, keys, queue = (t.clone().requires_grad_() for t in given)
-    target, neighbours = neighbour_targets(keys @ queue, TOP)
-    assert not target.requires_grad
+    taught = neighbour_targets(keys @ queue, TOP)
+    assert not any(t.requires_grad for t in taught)
     assert torch.autograd.gradcheck(
-        lambda s: mutual_distillation(s, target, neighbours, 0.2),
+        lambda s: mutual_distillation(s, taught, 0.2),
         ((queries @ queue).detach().requires_grad_(),),
     )
 
@@ -108,8 +110,7 @@ def test_rows_far_from_their_neighbours_stay_finite_in_float32():
     """The student's nearest keys are at 1, the teacher's neighbours all at -1 for it."""
     teacher = torch.tensor([[1.0] * 4 + [-1.0] * 4]).expand(2, 1, 8)
     similarity = (-teacher).clone().requires_grad_()
-    target, neighbours = neighbour_targets(teacher, 4)
-    loss = mutual_distillation(similarity, target, neighbours, 0.03).sum()
+    loss = mutual_distillation(similarity, neighbour_targets(teacher, 4), 0.03).sum()
     loss.backward()
     torch.testing.assert_close(loss.detach(), torch.tensor(0.0), atol=1e-4, rtol=0)
     assert similarity.grad.isfinite().all()
@@ -118,17 +119,17 @@ def test_rows_far_from_their_neighbours_stay_finite_in_float32():
 def test_info_nce_and_accuracy(given):
     queries, keys, queue = given
     keys = F.normalize(queries + 0.8 * keys, dim=2)
-    similarity = queue_similarities(queries, keys, queue)
+    positive, negative = queue_similarities(queries, keys, queue)
     for s in range(S):
         total, right = 0.0, 0
         for n in range(N):
             row = [dot(queries[s, n], keys[s, n])] + [dot(queries[s, n], queue[s, :, k]) for k in range(K)]
-            assert similarity[s, n].tolist() == pytest.approx(row)
+            assert [float(positive[s, n]), *negative[s, n].tolist()] == pytest.approx(row)
             total -= math.log(softmax([v / 0.07 for v in row])[0])
             right += row[0] > max(row[1:])
-        assert queue_info_nce(similarity, 0.07)[s].item() == pytest.approx(total / N)
-        assert contrastive_accuracy(similarity)[s].item() == pytest.approx(right / N)
-    assert contrastive_accuracy(torch.ones(1, 3, 4)).item() == 0
+        assert queue_info_nce(positive, negative, 0.07)[s].item() == pytest.approx(total / N)
+        assert contrastive_accuracy(positive, negative)[s].item() == pytest.approx(right / N)
+    assert contrastive_accuracy(torch.ones(1, 3), torch.ones(1, 3, 4)).item() == 0
 
 
 def test_the_queue_goes_round():
@@ -150,6 +151,7 @@ def test_the_queue_goes_round():
 def test_wrong_arguments_are_named(given):
     queries, keys, queue = given
     similarity = queries @ queue
+    taught = neighbour_targets(similarity, TOP)
     with pytest.raises(InputError, match="did you mean 'top'"):
         neighbour_targets(similarity, TOP, mining="tpo")
     with pytest.raises(InputError, match=r"top_k=12 and a queue of 11"):
@@ -157,8 +159,8 @@ def test_wrong_arguments_are_named(given):
     with pytest.raises(InputError, match=r"positives=7, top_k=6"):
         neighbour_targets(similarity, TOP, mining="top", positives=7)
     with pytest.raises(InputError, match=r"one shape \(S, N, K\)"):
-        mutual_distillation(similarity, similarity[1:], similarity)
+        mutual_distillation(similarity[1:], taught)
     with pytest.raises(InputError, match="at least 0.03, got 0.01"):
-        mutual_distillation(similarity, similarity, similarity, 0.01)
+        mutual_distillation(similarity, taught, 0.01)
     with pytest.raises(InputError, match=r"queue \(S, D, K\)"):
         queue_similarities(queries, keys, queue[:2])

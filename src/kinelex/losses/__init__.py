@@ -3,7 +3,12 @@
 from kinelex.losses._gather import gather, mean_over_processes
 from kinelex.losses.diagnostics import alignment, entropy, off_diagonal_histogram, uniformity
 from kinelex.losses.info_nce import pair_logits, soft_info_nce
-from kinelex.losses.mutual_distillation import MINING, mutual_distillation, neighbour_targets
+from kinelex.losses.mutual_distillation import (
+    MINING,
+    Neighbourhood,
+    mutual_distillation,
+    neighbour_targets,
+)
 from kinelex.losses.queue_info_nce import (
     contrastive_accuracy,
     enqueue,
@@ -22,6 +27,7 @@ from kinelex.losses.soft_targets import (
 __all__ = [
     "INTRA",
     "MINING",
+    "Neighbourhood",
     "alignment",
     "contrastive_accuracy",
     "cycle_consistency",

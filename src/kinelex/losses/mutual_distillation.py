@@ -6,6 +6,8 @@ once; nothing has the size of pairs × clips × neighbours. Letters: u teacher, 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -15,10 +17,24 @@ MINING = ("none", "top")
 COLDEST = 0.03  # below, exp(-2/τ) leaves the range of float32
 
 
+class Neighbourhood(NamedTuple):
+    """What each stream teaches about each clip; without gradient.
+
+    Shape:
+        - target: (S, N, K), rows sum to 1, zero outside the neighbours.
+        - members: (S, N, K), 1 for each neighbour, else 0.
+        - entropy: (S, N), of the targets, in nats.
+    """
+
+    target: Tensor
+    members: Tensor
+    entropy: Tensor
+
+
 @torch.no_grad()
 def neighbour_targets(
     similarity: Tensor, top_k: int, temperature: float = 0.05, mining: str = "none", positives: int = 1
-) -> tuple[Tensor, Tensor]:
+) -> Neighbourhood:
     """What each stream teaches: a distribution over the nearest keys of its own queue.
 
     Args:
@@ -32,14 +48,12 @@ def neighbour_targets(
 
     Shape:
         - similarity: (S, N, K)
-        - returns: the target (S, N, K), rows sum to 1, zero outside the neighbours; and 1 for each neighbour,
-          else 0, (S, N, K).
 
     Raises:
         InputError: an unknown ``mining``, or ``top_k`` or ``positives`` out of range.
 
-    >>> target, neighbours = neighbour_targets(torch.tensor([[[0.9, -0.2, 0.4]]]), top_k=2)
-    >>> neighbours.tolist()
+    >>> taught = neighbour_targets(torch.tensor([[[0.9, -0.2, 0.4]]]), top_k=2)
+    >>> taught.members.tolist()
     [[[1.0, 0.0, 1.0]]]
     """
     if mining not in MINING:
@@ -49,38 +63,34 @@ def neighbour_targets(
             f"expects 1 ≤ positives ≤ top_k ≤ queue, got positives={positives}, top_k={top_k} and a queue "
             f"of {similarity.shape[2]}"
         )
-    neighbours = _top(similarity, top_k)
+    nearest, slots = similarity.topk(top_k, dim=2, sorted=False)  # (S, N, top_k)
     if mining == "top":
-        return _top(similarity, positives) / positives, neighbours
-    logits = (similarity / temperature).masked_fill_(neighbours == 0, -torch.inf)
-    return logits.softmax(dim=2), neighbours
+        chosen = nearest.topk(positives, dim=2).indices
+        shares = torch.zeros_like(nearest).scatter_(2, chosen, 1 / positives)
+    else:
+        shares = (nearest / temperature).softmax(dim=2)
+    nothing = torch.zeros_like(similarity)
+    return Neighbourhood(
+        nothing.scatter(2, slots, shares),
+        nothing.scatter_(2, slots, 1),
+        torch.special.entr(shares).sum(dim=2),
+    )
 
 
-def _top(similarity: Tensor, count: int) -> Tensor:
-    """1 at the ``count`` largest of each row, else 0."""
-    if count == similarity.shape[2]:
-        return torch.ones_like(similarity)
-    slots = similarity.topk(count, dim=2, sorted=False).indices
-    return torch.zeros_like(similarity).scatter_(2, slots, 1)
-
-
-def mutual_distillation(
-    similarity: Tensor, target: Tensor, neighbours: Tensor, temperature: float = 0.1
-) -> Tensor:
+def mutual_distillation(similarity: Tensor, taught: Neighbourhood, temperature: float = 0.1) -> Tensor:
     """KL(target of u ‖ prediction of w), mean over the clips, for each teacher u and student w.
 
     The prediction is the softmax of the query's similarities to w's queue over the slots that are u's
     neighbours. With t the target, s the similarities and τ the student's temperature, the divergence is
-    Σ t log t - Σ t s/τ + log Σ_neighbours exp(s/τ); both sums over slots are matrix products (u × k)(k × w).
+    Σ t log t - Σ t s/τ + log Σ_neighbours exp(s/τ); both sums over slots are matrix products (w × k)(k × u).
 
     Args:
         similarity: of the queries to their own stream's queue, with gradient.
-        target: see :func:`neighbour_targets`.
-        neighbours: see :func:`neighbour_targets`.
+        taught: see :func:`neighbour_targets`.
         temperature: τ of the student, at least 0.03.
 
     Shape:
-        - similarity, target, neighbours: (S, N, K), similarities from -1 to 1.
+        - similarity: (S, N, K), from -1 to 1.
         - returns: (S, S), teacher × student; the diagonal, a stream with itself, is 0.
 
     Raises:
@@ -89,22 +99,21 @@ def mutual_distillation(
     Source: CMD, equations of the mutual distillation loss.
 
     >>> similarity = torch.nn.functional.normalize(torch.randn(2, 4, 8), dim=2)
-    >>> loss = mutual_distillation(similarity, *neighbour_targets(similarity, 5))
+    >>> loss = mutual_distillation(similarity, neighbour_targets(similarity, 5))
     >>> bool((loss >= -1e-6).all()), loss.diagonal().tolist()
     (True, [0.0, 0.0])
     """
-    if not similarity.shape == target.shape == neighbours.shape or similarity.ndim != 3:
+    if similarity.shape != taught.target.shape or similarity.ndim != 3:
         raise InputError(
-            "expects similarity, target and neighbours of one shape (S, N, K), "
-            f"got {tuple(similarity.shape)}, {tuple(target.shape)} and {tuple(neighbours.shape)}"
+            "expects similarity and target of one shape (S, N, K), "
+            f"got {tuple(similarity.shape)} and {tuple(taught.target.shape)}"
         )
     if temperature < COLDEST:
         raise InputError(f"expects a student temperature of at least {COLDEST}, got {temperature}")
-    logits = similarity / temperature
-    top = logits.detach().amax(dim=2, keepdim=True)  # of each row, to keep exp in range
-    mass = torch.einsum("unk,wnk->uwn", neighbours, (logits - top).exp())
-    matched = torch.einsum("unk,wnk->uwn", target, logits)
-    certainty = -torch.special.entr(target).sum(dim=2)  # (S, N): Σ t log t
-    divergence = certainty[:, None] - matched + mass.log() + top[None, :, :, 0]
+    logits = similarity.transpose(0, 1) / temperature  # (N, W, K)
+    largest = logits.detach().amax(dim=2, keepdim=True)  # of each row, to keep exp in range
+    mass = torch.bmm((logits - largest).exp(), taught.members.permute(1, 2, 0))  # (N, W, U)
+    matched = torch.bmm(logits, taught.target.permute(1, 2, 0))
+    divergence = mass.log() + largest - matched - taught.entropy.T[:, None]
     itself = torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
-    return divergence.mean(dim=2).masked_fill(itself, 0)
+    return divergence.mean(dim=0).T.masked_fill(itself, 0)

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from kinelex.errors import InputError
 
 
-def queue_similarities(query: Tensor, key: Tensor, queue: Tensor) -> Tensor:
-    """Similarities of the queries to their own keys, then to the queue's.
+def queue_similarities(query: Tensor, key: Tensor, queue: Tensor) -> tuple[Tensor, Tensor]:
+    """Similarities of the queries to their own keys and to the queue's.
 
     Args:
         query: embeddings of one view.
@@ -24,49 +24,54 @@ def queue_similarities(query: Tensor, key: Tensor, queue: Tensor) -> Tensor:
     Shape:
         - query, key: (S, N, D), L2-normalised.
         - queue: (S, D, K)
-        - returns: (S, N, 1 + K), the positive first.
+        - returns: positive (S, N), negative (S, N, K).
 
     Raises:
         InputError: shapes that do not belong together.
 
     >>> query, queue = torch.nn.functional.normalize(torch.randn(2, 4, 8), dim=2), torch.zeros(2, 8, 16)
-    >>> bool((queue_similarities(query, query, queue)[..., 0] - 1 < 1e-5).all())
-    True
+    >>> positive, negative = queue_similarities(query, query, queue)
+    >>> bool((positive - 1 < 1e-5).all()), negative.shape
+    (True, torch.Size([2, 4, 16]))
     """
     if query.shape != key.shape or query.ndim != 3 or queue.shape[:2] != (len(query), query.shape[2]):
         raise InputError(
             "expects query, key (S, N, D) and queue (S, D, K), "
             f"got {tuple(query.shape)}, {tuple(key.shape)} and {tuple(queue.shape)}"
         )
-    return torch.cat([(query * key).sum(dim=2, keepdim=True), query @ queue], dim=2)
+    return (query * key).sum(dim=2), query @ queue
 
 
-def queue_info_nce(similarity: Tensor, temperature: float = 0.07) -> Tensor:
-    """Mean over the clips of -log softmax of the positive.
+def queue_info_nce(positive: Tensor, negative: Tensor, temperature: float = 0.07) -> Tensor:
+    """Mean over the clips of -log softmax of the positive among positive and negatives.
 
     Args:
-        similarity: see :func:`queue_similarities`.
+        positive, negative: see :func:`queue_similarities`.
         temperature: τ.
 
     Shape:
-        - similarity: (S, N, 1 + K), the positive first.
+        - positive: (S, N)
+        - negative: (S, N, K)
         - returns: (S,)
 
     Source: MoCo, equation 1; CMD, instance loss of each stream.
     """
-    return -(similarity / temperature).log_softmax(dim=2)[..., 0].mean(dim=1)
+    others = (negative / temperature).logsumexp(dim=2)
+    own = positive / temperature
+    return (torch.logaddexp(own, others) - own).mean(dim=1)
 
 
-def contrastive_accuracy(similarity: Tensor) -> Tensor:
+def contrastive_accuracy(positive: Tensor, negative: Tensor) -> Tensor:
     """Share of the queries that are more similar to their own key than to any of the queue.
 
     Embeddings that have all become the same count as wrong.
 
     Shape:
-        - similarity: (S, N, 1 + K), the positive first.
+        - positive: (S, N)
+        - negative: (S, N, K)
         - returns: (S,)
     """
-    return (similarity[..., 0] > similarity[..., 1:].amax(dim=2)).float().mean(dim=1)
+    return (positive > negative.amax(dim=2)).float().mean(dim=1)
 
 
 def new_queue(streams: int, dim: int, size: int) -> Tensor:

@@ -26,7 +26,6 @@ from kinelex.losses import (
     MINING,
     contrastive_accuracy,
     enqueue,
-    entropy,
     gather,
     mean_over_processes,
     mutual_distillation,
@@ -180,22 +179,22 @@ class CMD(Method):
 
     def _loss(self, queries: Tensor, keys: Tensor, queue: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of embeddings (S, N, D) against the queue before they enter it, and what to log."""
-        similarity = queue_similarities(queries, keys, queue)  # (S, N, 1 + K)
-        instance = queue_info_nce(similarity, self.temperature)
+        positive, negative = queue_similarities(queries, keys, queue)
+        instance = queue_info_nce(positive, negative, self.temperature)
         loss = instance.sum()
         values = {f"loss/{s}": v for s, v in zip(self.streams, instance.detach(), strict=True)}
-        accuracy = contrastive_accuracy(similarity.detach())
+        accuracy = contrastive_accuracy(positive.detach(), negative.detach())
         values |= {f"accuracy/{s}": v for s, v in zip(self.streams, accuracy, strict=True)}
         if self.distillation:
-            target, neighbours = neighbour_targets(
+            taught = neighbour_targets(
                 keys @ queue, self.top_k, self.teacher_temperature, self.mining, self.positives
             )
-            pairs = mutual_distillation(similarity[..., 1:], target, neighbours, self.student_temperature)
+            pairs = mutual_distillation(negative, taught, self.student_temperature)
             loss = loss + self.distillation * pairs.sum()
             for (u, teacher), (w, student) in itertools.permutations(enumerate(self.streams), 2):
                 values[f"distillation/{teacher}_{student}"] = pairs[u, w].detach()
-            for u, teacher in enumerate(self.streams):
-                values[f"teacher_entropy/{teacher}"] = entropy(target[u])
+            entropy = taught.entropy.mean(dim=1)
+            values |= {f"teacher_entropy/{s}": v for s, v in zip(self.streams, entropy, strict=True)}
         means = mean_over_processes(torch.stack([loss, *values.values()]))
         return means[0], dict(zip(values, means[1:].detach(), strict=True))
 
