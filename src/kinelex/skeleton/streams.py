@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from kinelex.errors import InputError, unknown_name
 from kinelex.skeleton.layout import SkeletonLayout
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 STREAMS = ("joint", "bone", "motion", "bone_motion")
+
+
+@lru_cache(maxsize=64)
+def _on_device(joints: tuple[int, ...], device: torch.device) -> Tensor:
+    """Joint indices on a device, copied there once: a copy in every step makes the host wait."""
+    import torch
+
+    with torch.inference_mode(False):  # so that a later training may use it, too
+        return torch.tensor(joints, device=device)
 
 
 def make_stream(x: Tensor, layout: SkeletonLayout, stream: str) -> Tensor:
@@ -45,7 +56,7 @@ def make_stream(x: Tensor, layout: SkeletonLayout, stream: str) -> Tensor:
             f"got shape {tuple(x.shape)}"
         )
     if stream.startswith("bone"):
-        x = x - x[:, :, :, list(layout.parents)]
+        x = x - x.index_select(3, _on_device(layout.parents, x.device))
     if stream.endswith("motion"):
         import torch  # here: preparing data needs layouts and no torch
 
@@ -71,7 +82,7 @@ def mirror(x: Tensor, layout: SkeletonLayout, axis: int = 0) -> Tensor:
     >>> torch.equal(mirror(mirror(x, ntu), ntu), x)
     True
     """
-    x = x[:, :, :, list(layout.mirror)]
+    x = x.index_select(3, _on_device(layout.mirror, x.device))
     sign = x.new_ones(x.shape[1])
     sign[axis] = -1
     return x * sign.view(1, -1, 1, 1, 1)
