@@ -163,6 +163,7 @@ def test_a_worker_that_dies_ends_it_with_a_word(tmp_path: Path) -> None:
         prepare("toy", source, out, progress=False, workers=2)
     assert names(tmp_path) == [".s.arrow.parts", "raw"]
     (source / "t00100.txt").write_text("exit")
+    (source / "t00250.txt").write_text("good as new")  # two chunks to read: one alone is read in this process
     with pytest.raises(RuntimeError, match="ended with status 7 while it read"):
         prepare("toy", source, out, progress=False, workers=2)
 
