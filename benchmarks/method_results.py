@@ -1,9 +1,10 @@
-"""The C2VL table of docs/results.md: variants × seeds on one data set, mean ± standard deviation.
+"""The tables of docs/results.md: a method's variants × seeds on one data set, mean ± standard deviation.
 
-    python benchmarks/c2vl_results.py STORE PROMPTS PROTOCOL --out runs/nw_ucla [--seeds 0,1,2] [--jobs 2]
+    python benchmarks/method_results.py c2vl STORE PROTOCOL --prompts PROMPTS --out runs/nw_ucla --jobs 2
+    python benchmarks/method_results.py cmd STORE PROTOCOL --out runs/nw_ucla_cmd --jobs 2
 
 Finished runs in --out are taken as they are, so that an interrupted table goes on. Each run is what
-`kinelex train c2vl … && kinelex evaluate … --tasks knn,linear,linear_sgd` makes.
+`kinelex train METHOD … && kinelex evaluate … --tasks knn,linear,linear_sgd` makes.
 """
 
 from __future__ import annotations
@@ -19,16 +20,23 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-VARIANTS = {
-    "C2VL, soft targets": [],
-    "C2VL, hard targets (InfoNCE)": ["alpha=0"],
-    "language only, soft": ["modalities=[language]"],
-    "vision only, soft": ["modalities=[vision]"],
-    "intra-modal term only": ["inter=false"],
-    "inter-modal term only": ["intra=none"],
-    "random prompt per step": ["prompt=random"],
-    "prompts not standardised": ["standardise=false"],
-    "two skeleton views": ["views=2"],
+VARIANTS: dict[str, dict[str, list[str]]] = {
+    "c2vl": {
+        "C2VL, soft targets": [],
+        "C2VL, hard targets (InfoNCE)": ["alpha=0"],
+        "language only, soft": ["modalities=[language]"],
+        "vision only, soft": ["modalities=[vision]"],
+        "intra-modal term only": ["inter=false"],
+        "inter-modal term only": ["intra=none"],
+        "random prompt per step": ["prompt=random"],
+        "prompts not standardised": ["standardise=false"],
+        "two skeleton views": ["views=2"],
+    },
+    "cmd": {
+        "CMD": [],
+        "streams apart (distillation 0)": ["distillation=0"],
+        "nearest neighbours as positives": ["mining=top"],
+    },
 }
 TASKS = ("knn", "linear", "linear_sgd")
 BASELINES = {
@@ -50,8 +58,9 @@ def run(name: str, seed: int, options: argparse.Namespace) -> dict[str, object]:
     result = folder / "result.json"
     if not result.exists():
         command = [sys.executable, "-m", "kinelex.cli"]
-        changes = [*VARIANTS[name], f"seed={seed}", *options.changes]
-        train = [*command, "train", options.recipe, "--data", options.store, "--prompts", options.prompts]
+        changes = [*VARIANTS[options.method][name], f"seed={seed}", *options.changes]
+        train = [*command, "train", options.recipe or options.method, "--data", options.store]
+        train += ["--prompts", options.prompts] if options.prompts else []
         train += ["--protocol", options.protocol, "--out", str(folder), *changes]
         if (folder / "config.yaml").exists():
             train = [*train[: -len(changes)], "--resume"]
@@ -75,18 +84,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("method", choices=VARIANTS)
     parser.add_argument("store")
-    parser.add_argument("prompts")
     parser.add_argument("protocol")
     parser.add_argument("changes", nargs="*", help="key=value changes for all variants")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--recipe", default="c2vl")
+    parser.add_argument("--prompts", default="", help="for methods that read them")
+    parser.add_argument("--recipe", default="", help="the method's for the data set by default")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--variants", default="", help="numbers of the variants to run, all by default")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    names = list(VARIANTS)
+    names = list(VARIANTS[options.method])
     chosen = [names[int(i)] for i in options.variants.split(",")] if options.variants else names
     seeds = [int(s) for s in options.seeds.split(",")]
     cells = [(name, seed) for seed in seeds for name in chosen]
@@ -103,6 +113,14 @@ def main() -> None:
                     [results[name, s][task]["top1_without_copies"] for s in seeds]
                 )
         rows.append(row)
+        for stream in results[name, seeds[0]]["knn"].get("streams", {}):
+            alone = {"variant": f"{name}: {stream} alone"}
+            for task in TASKS:
+                judged = [results[name, s][task]["streams"][stream] for s in seeds]
+                alone[task] = spread([numbers["top1"] for numbers in judged])
+                if has_copies:
+                    alone[f"{task}, no copies"] = spread([n["top1_without_copies"] for n in judged])
+            rows.append(alone)
     baselines = [results[cell]["baselines"] for cell in cells]
     print("| " + " | ".join(rows[0]) + " |\n|" + "---|" * len(rows[0]))
     for row in rows:
