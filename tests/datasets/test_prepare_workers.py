@@ -202,7 +202,9 @@ def test_a_file_that_cannot_be_opened_is_skipped(skipped_rows: Rows, tmp_path: P
 def test_workers_end_with_the_process_that_began_them(sent: signal.Signals, tmp_path: Path) -> None:
     source, log = write_toys(tmp_path / "raw", 300), tmp_path / "log"
     given = [str(source), str(tmp_path / "s.arrow"), "2", str(log), "0.2"]
-    with subprocess.Popen([*TOY, *given], env=ENVIRONMENT, stderr=subprocess.PIPE) as process:
+    # a process that was begun in the background ignores Ctrl-C, and so would its children
+    hears = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen([*TOY, *given], env=ENVIRONMENT, stderr=subprocess.PIPE, **hears) as process:
         while process.poll() is None and (not log.exists() or len(_pids(log)) < 2):
             time.sleep(0.01)
         process.send_signal(sent)

@@ -136,7 +136,13 @@ def test_ctrl_c_keeps_the_run_resumable(small, tmp_path):
         "xsub",
     ]
     command += ["--prompts", str(small[1]), "--out", str(out), *SMALL, "epochs=500"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    # a process that was begun in the background ignores Ctrl-C, and so would its children
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.time() + 60
     while not (out / "checkpoints" / "last.ckpt").exists() and time.time() < deadline:
         time.sleep(0.05)
