@@ -1,0 +1,68 @@
+"""Private machinery: a graph split by distance, one scale for each number of edges, as MS-G3D has it.
+
+Source: Liu et al., "Disentangling and Unifying Graph Convolutions for Skeleton-Based Action Recognition",
+CVPR 2020, arXiv 2003.14111.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kinelex.skeleton import SkeletonLayout
+
+
+def hop_distances(linked: np.ndarray) -> np.ndarray:
+    """Edges on the shortest way from each node of a graph to each other; -1 where there is no way.
+
+    Shape:
+        - linked: (V, V), symmetric, not 0 where two nodes are linked.
+        - returns: (V, V), int.
+
+    >>> hop_distances(np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]])).tolist()
+    [[0, 1, 2], [1, 0, 1], [2, 1, 0]]
+    """
+    step = (linked != 0).astype(np.int64)
+    reached = np.eye(len(linked), dtype=bool)
+    hops = np.where(reached, 0, -1)
+    for k in range(1, len(linked)):
+        new = (reached @ step > 0) & ~reached
+        hops[new] = k
+        reached |= new
+    return hops
+
+
+def k_adjacency(linked: np.ndarray, scales: int) -> np.ndarray:
+    """Scale k links each node to itself and to the nodes exactly k edges away, symmetrically normalised.
+
+    Shape:
+        - linked: (V, V), as for :func:`hop_distances`.
+        - returns: (K, V, V), float64; K is ``scales``, or one more than the graph's diameter if that is less.
+
+    Source: section 3.2.
+
+    >>> k_adjacency(np.array([[0, 1], [1, 0]]), scales=8).tolist()
+    [[[1.0, 0.0], [0.0, 1.0]], [[0.5, 0.5], [0.5, 0.5]]]
+    """
+    hops = hop_distances(linked)
+    itself = np.eye(len(hops), dtype=bool)
+    near = np.stack([(hops == k) | itself for k in range(min(scales, hops.max() + 1))])
+    degree = near.sum(axis=2)  # (K, V)
+    return near / np.sqrt(degree[:, :, None] * degree[:, None, :])
+
+
+def window_graph(layout: SkeletonLayout, window: int) -> np.ndarray:
+    """Graph over the joints of a few frames: a joint is linked to itself and its neighbours in all of them.
+
+    Shape:
+        - returns: (window·V, window·V), frame by frame.
+
+    Source: section 3.3.
+
+    >>> from kinelex.skeleton import get_layout
+    >>> window_graph(get_layout("kinect20"), window=3).shape
+    (60, 60)
+    """
+    linked = np.eye(layout.num_joints)
+    for joint, parent in layout.bones:
+        linked[joint, parent] = linked[parent, joint] = 1.0
+    return np.tile(linked, (window, window))

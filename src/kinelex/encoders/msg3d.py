@@ -1,0 +1,258 @@
+"""MS-G3D: disentangled scales of a graph, and graph convolution over windows of space and time at once.
+
+Liu et al., "Disentangling and Unifying Graph Convolutions for Skeleton-Based Action Recognition", CVPR 2020,
+arXiv 2003.14111. Taken from the paper: k-adjacency, symmetrically normalised, with a learnt dense mask added
+to each scale; G3D windows over tiled graphs, collapsed to their middle frame; temporal convolutions of six
+branches; three blocks whose width doubles and whose frames halve. Where the paper leaves it open, widths
+inside a block are those of the published code: the first block widens in its graph convolutions, the later
+ones when windows are collapsed and in the strided temporal convolution.
+
+Differs from the published code: any layout and number of persons is taken, so input statistics are shared by
+the persons; scales beyond the diameter of the graph, which would only repeat the joint itself, are left out;
+convolutions that a batch norm follows carry no bias; branches of a temporal convolution share one reduction
+and one batch norm, which computes the same. Published weights are not read.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kinelex.encoders._base import Encoder
+from kinelex.encoders._registry import register
+from kinelex.encoders._scales import k_adjacency, window_graph
+from kinelex.errors import InputError
+from kinelex.skeleton import SkeletonLayout
+
+DILATIONS = (1, 2, 3, 4)  # frames between the taps of the temporal branches (Source: section 3.4)
+BRANCHES = len(DILATIONS) + 2  # and one that pools, and one that looks at single frames
+MASK_INIT = 1e-6  # learnt masks start next to 0, so that training starts from the skeleton
+
+
+class MultiScaleGraphConv(nn.Module):
+    """Gather each scale of a graph on its own, then mix the channels of all scales.
+
+    Shape:
+        - x: (B, in_channels, T, V), V nodes of the graph
+        - returns: (B, out_channels, T, V)
+
+    Source: section 3.2.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, linked: np.ndarray, scales: int) -> None:
+        super().__init__()
+        self.adjacency: Tensor
+        self.register_buffer("adjacency", torch.from_numpy(k_adjacency(linked, scales)).float())
+        self.mask = nn.Parameter(torch.empty_like(self.adjacency).uniform_(-MASK_INIT, MASK_INIT))
+        self.mix = nn.Conv2d(len(self.adjacency) * in_channels, out_channels, 1, bias=False)
+        self.norm = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scales = torch.einsum("bctv,kwv->bkctw", x, self.adjacency + self.mask)
+        return torch.relu(self.norm(self.mix(scales.flatten(1, 2))))
+
+
+class WindowConv(nn.Module):
+    """G3D: graph convolution over windows of frames that slide along a clip, each collapsed to one frame.
+
+    Args:
+        in_channels, hidden, out_channels: widths of the input, inside the window, and after the collapse.
+        layout: the skeleton layout.
+        window: frames per window, odd.
+        dilation: frames from one frame of a window to the next.
+        stride: frames from one window to the next.
+        scales: scales of the window's graph.
+
+    Shape:
+        - x: (B, in_channels, T, V)
+        - returns: (B, out_channels, ⌈T / stride⌉, V)
+
+    Source: section 3.3.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden: int,
+        out_channels: int,
+        layout: SkeletonLayout,
+        window: int,
+        dilation: int,
+        stride: int,
+        scales: int,
+    ) -> None:
+        super().__init__()
+        self.window, self.dilation, self.stride = window, dilation, stride
+        self.graph = MultiScaleGraphConv(in_channels, hidden, window_graph(layout, window), scales)
+        self.collapse = nn.Conv2d(window * hidden, out_channels, 1, bias=False)
+        self.norm = nn.BatchNorm2d(out_channels)
+
+    def unfold(self, x: Tensor) -> Tensor:
+        """The windows around every stride-th frame, with zeros beyond the ends of the clip.
+
+        Shape:
+            - x: (B, C, T, V)
+            - returns: (B, C, ⌈T / stride⌉, window·V), frame by frame
+        """
+        reach = self.window // 2 * self.dilation
+        padded = F.pad(x, (0, 0, reach, reach))
+        windows = padded.unfold(2, 2 * reach + 1, self.stride)[..., :: self.dilation]  # (B, C, T', V, window)
+        return windows.transpose(3, 4).flatten(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.graph(self.unfold(x)).unflatten(3, (self.window, -1))  # (B, hidden, T', window, V)
+        return self.norm(self.collapse(y.transpose(2, 3).flatten(1, 2)))
+
+
+class MultiScaleTemporalConv(nn.Module):
+    """Six narrow branches over time, side by side, and a residual path; all joints alike.
+
+    Shape:
+        - x: (B, in_channels, T, V)
+        - returns: (B, out_channels, ⌈T / stride⌉, V)
+
+    Source: section 3.4.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, activation: bool = True) -> None:
+        super().__init__()
+        width = out_channels // BRANCHES
+        self.activation = activation
+        self.reduce = nn.Sequential(
+            nn.Conv2d(in_channels, (BRANCHES - 1) * width, 1, bias=False),
+            nn.BatchNorm2d((BRANCHES - 1) * width),
+            nn.ReLU(inplace=True),
+        )
+        self.dilated = nn.ModuleList(
+            nn.Conv2d(width, width, (3, 1), (stride, 1), (d, 0), (d, 1), bias=False) for d in DILATIONS
+        )
+        self.pool = nn.MaxPool2d((3, 1), (stride, 1), (1, 0))
+        self.single = nn.Conv2d(in_channels, width, 1, (stride, 1), bias=False)
+        self.norm = nn.BatchNorm2d(out_channels)
+        self.residual: nn.Module = nn.Identity()
+        if in_channels != out_channels or stride != 1:
+            self.residual = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, (stride, 1), bias=False), nn.BatchNorm2d(out_channels)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        *parts, pooled = self.reduce(x).chunk(BRANCHES - 1, dim=1)
+        branches = [conv(part) for conv, part in zip(self.dilated, parts, strict=True)]
+        y = self.norm(torch.cat([*branches, self.pool(pooled), self.single(x)], dim=1)) + self.residual(x)
+        return torch.relu(y) if self.activation else y
+
+
+class Block(nn.Module):
+    """Windows, and space then time, side by side; their sum through one more temporal convolution.
+
+    Source: section 3.4.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden: int,
+        out_channels: int,
+        stride: int,
+        layout: SkeletonLayout,
+        scales: int,
+        windows: tuple[int, ...],
+        window_scales: int,
+        dilation: int,
+    ) -> None:
+        super().__init__()
+        widths = in_channels, hidden, out_channels
+        self.factorised = nn.Sequential(
+            MultiScaleGraphConv(in_channels, hidden, window_graph(layout, 1), scales),
+            MultiScaleTemporalConv(hidden, out_channels, stride),
+            MultiScaleTemporalConv(out_channels, out_channels, activation=False),
+        )
+        self.windows = nn.ModuleList(
+            WindowConv(*widths, layout, window, dilation, stride, window_scales) for window in windows
+        )
+        self.last = MultiScaleTemporalConv(out_channels, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.factorised(x)
+        for window in self.windows:
+            y = y + window(x)
+        return self.last(torch.relu(y))
+
+
+class MSG3D(Encoder):
+    """Three blocks; width doubles and frames halve from block to block; the mean over all that is left.
+
+    Args:
+        layout: the skeleton layout.
+        in_channels: coordinates per joint.
+        channels: width of the first block, a multiple of 6.
+        scales: scales of the skeleton's graph: the joint itself, and up to ``scales - 1`` bones away.
+        windows: frames of each G3D window, odd; ``()`` leaves space-then-time alone.
+        window_scales: scales of the windows' graphs.
+        dilation: frames from one frame of a window to the next.
+
+    Shape:
+        - x: (N, C, T, V, M)
+        - returns: (N, 4·channels)
+
+    Raises:
+        InputError: an option out of range.
+    """
+
+    def __init__(
+        self,
+        layout: SkeletonLayout,
+        in_channels: int = 3,
+        channels: int = 96,
+        scales: int = 13,
+        windows: tuple[int, ...] = (3, 5),
+        window_scales: int = 6,
+        dilation: int = 1,
+    ) -> None:
+        if channels < 1 or channels % BRANCHES:
+            raise InputError(f"msg3d expects channels to be a multiple of {BRANCHES}, got {channels}")
+        if min(scales, window_scales, dilation, *windows, 1) < 1 or any(w % 2 == 0 for w in windows):
+            raise InputError(
+                "msg3d expects scales, window_scales and dilation of at least 1 and odd windows, got "
+                f"{scales}, {window_scales}, {dilation} and {windows}"
+            )
+        super().__init__(layout, in_channels, 4 * channels)
+        self.input_norm = nn.BatchNorm1d(in_channels * layout.num_joints)
+        options = layout, scales, windows, window_scales, dilation
+        self.blocks = nn.Sequential(
+            Block(in_channels, channels, channels, 1, *options),
+            Block(channels, channels, 2 * channels, 2, *options),
+            Block(2 * channels, 2 * channels, 4 * channels, 2, *options),
+        )
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Features before pooling.
+
+        Shape:
+            - x: (N, C, T, V, M)
+            - returns: (N, M, 4·channels, ⌈T / 4⌉, V)
+        """
+        self.check(x)
+        n, c, t, v, m = x.shape
+        x = x.permute(0, 4, 3, 1, 2).reshape(n * m, v * c, t)
+        x = self.input_norm(x).view(n * m, v, c, t).permute(0, 2, 3, 1)  # (N·M, C, T, V)
+        return self.blocks(x).unflatten(0, (n, m))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.forward_features(x).mean(dim=(3, 4)).mean(dim=1)
+
+
+@register
+def msg3d(
+    layout: SkeletonLayout,
+    in_channels: int = 3,
+    channels: int = 96,
+    scales: int = 13,
+    windows: tuple[int, ...] = (3, 5),
+    window_scales: int = 6,
+    dilation: int = 1,
+) -> MSG3D:
+    """MS-G3D; see :class:`MSG3D` for the options."""
+    return MSG3D(layout, in_channels, channels, scales, windows, window_scales, dilation)

@@ -1,0 +1,206 @@
+"""A transformer over joint-time tokens: a few frames of one joint are one token.
+
+Follows the encoder of MAMP (Mao et al., "Masked Motion Predictors are Strong 3D Action Representation
+Learners", ICCV 2023, arXiv 2308.07092): segments of 4 frames per joint embedded by one linear map, learnt
+joint positions, eight pre-norm blocks of width 256 with eight heads and attention between all tokens of a
+person, a last layer norm, the mean over tokens and persons.
+
+Differs (ours): time positions are sinusoids of the segment instead of a learnt table, so that any length is
+taken; a last segment that is not full repeats the last frame; a batch norm over the coordinates of each joint
+comes first, so that streams of any unit start alike, and joint positions start as large as the sinusoids;
+attention can be factorised into space, then time, within each block. The masking and the decoder of MAMP
+belong to its pre-training and are not here. Published weights are not read.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kinelex.encoders._base import Encoder
+from kinelex.encoders._registry import register
+from kinelex.errors import InputError
+from kinelex.skeleton import SkeletonLayout
+
+MLP_RATIO = 4  # width inside a block's perceptron over the width of its tokens
+LONGEST_PERIOD = 10000.0  # of the sinusoids, in units of 2π segments (Vaswani et al., 2017)
+
+
+def time_positions(segments: int, dim: int, device: torch.device | None = None) -> Tensor:
+    """Sinusoids of the number of the segment: sines in the first half of the dimensions, cosines after.
+
+    Shape:
+        - returns: (segments, dim), float32.
+
+    Source: Vaswani et al., "Attention Is All You Need", 2017, section 3.5.
+
+    >>> time_positions(2, 4)[0].tolist()
+    [0.0, 0.0, 1.0, 1.0]
+    """
+    number = torch.arange(segments, device=device, dtype=torch.float32)
+    rate = torch.exp(torch.arange(dim // 2, device=device) * (-2 * math.log(LONGEST_PERIOD) / dim))
+    angle = number[:, None] * rate  # (segments, dim / 2)
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
+class Attention(nn.Module):
+    """Layer norm, attention between the tokens of a row, and the way back onto the tokens.
+
+    Shape:
+        - x: (B, L, D)
+        - returns: (B, L, D), what is to be added to x.
+    """
+
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.norm = nn.LayerNorm(dim)
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        qkv = self.qkv(self.norm(x)).unflatten(2, (3, self.heads, -1))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, L, D / heads)
+        p = self.dropout if self.training else 0.0
+        y = F.scaled_dot_product_attention(q, k, v, dropout_p=p)
+        return F.dropout(self.out(y.transpose(1, 2).flatten(2)), p)
+
+
+class Block(nn.Module):
+    """Attention between all tokens, or in space and then in time; then a perceptron for each token.
+
+    Shape:
+        - x: (B, S, V, D), S segments
+        - returns: (B, S, V, D)
+    """
+
+    def __init__(self, dim: int, heads: int, dropout: float, factorised: bool) -> None:
+        super().__init__()
+        self.space: Attention | None = Attention(dim, heads, dropout) if factorised else None
+        self.time: Attention | None = Attention(dim, heads, dropout) if factorised else None
+        self.both: Attention | None = None if factorised else Attention(dim, heads, dropout)
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(dim),
+            nn.Linear(dim, MLP_RATIO * dim),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(MLP_RATIO * dim, dim),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, s, v, _ = x.shape
+        if self.both is not None:
+            x = x + self.both(x.flatten(1, 2)).unflatten(1, (s, v))
+        if self.space is not None and self.time is not None:
+            x = x + self.space(x.flatten(0, 1)).unflatten(0, (b, s))
+            tracks = x.transpose(1, 2).flatten(0, 1)  # (B·V, S, D): one joint through all segments
+            x = x + self.time(tracks).unflatten(0, (b, v)).transpose(1, 2)
+        return x + self.mlp(x)
+
+
+class JointTimeTransformer(Encoder):
+    """Segments of single joints as tokens, pre-norm blocks, the mean over all tokens of all persons.
+
+    Args:
+        layout: the skeleton layout.
+        in_channels: coordinates per joint.
+        dim: width of a token and of the features, even.
+        depth: blocks.
+        heads: attention heads; they divide ``dim``.
+        segment: frames of one token.
+        dropout: dropout on attention weights, and on what attention and perceptrons add.
+        factorised: attend within a segment, then along each joint, instead of between all tokens of a
+            person: cheaper for long clips, dearer in parameters.
+
+    Shape:
+        - x: (N, C, T, V, M)
+        - returns: (N, dim)
+
+    Raises:
+        InputError: an option out of range.
+    """
+
+    def __init__(
+        self,
+        layout: SkeletonLayout,
+        in_channels: int = 3,
+        dim: int = 256,
+        depth: int = 8,
+        heads: int = 8,
+        segment: int = 4,
+        dropout: float = 0.0,
+        factorised: bool = False,
+    ) -> None:
+        if min(dim, depth, heads, segment) < 1 or not 0 <= dropout < 1:
+            raise InputError(
+                "transformer expects dim, depth, heads and segment of at least 1 and a dropout from 0 to 1, "
+                f"got {dim}, {depth}, {heads}, {segment} and {dropout}"
+            )
+        if dim % heads or dim % 2:
+            raise InputError(
+                f"transformer expects an even dim that heads divide, got dim {dim} and {heads} heads"
+            )
+        super().__init__(layout, in_channels, dim)
+        self.segment = segment
+        self.input_norm = nn.BatchNorm1d(in_channels * layout.num_joints)
+        self.embed = nn.Linear(segment * in_channels, dim)
+        self.joint_positions = nn.Parameter(torch.empty(layout.num_joints, dim))
+        self.blocks = nn.Sequential(*(Block(dim, heads, dropout, factorised) for _ in range(depth)))
+        self.norm = nn.LayerNorm(dim)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        nn.init.normal_(self.joint_positions, std=math.sqrt(0.5))  # the root mean square of a sinusoid
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """Embedded segments with their positions.
+
+        Shape:
+            - x: (N, C, T, V, M)
+            - returns: (N·M, ⌈T / segment⌉, V, dim)
+        """
+        n, c, t, v, m = x.shape
+        x = self.input_norm(x.permute(0, 4, 3, 1, 2).reshape(n * m, v * c, t))
+        segments = (t + self.segment - 1) // self.segment
+        frames = torch.arange(segments * self.segment, device=x.device).clamp(max=t - 1)
+        x = x.index_select(2, frames).view(n * m, v, c, segments, self.segment)
+        tokens = self.embed(x.permute(0, 3, 1, 4, 2).flatten(3))  # (N·M, segments, V, segment·C) → dim
+        time = time_positions(segments, self.num_features, x.device)
+        return tokens + time[:, None] + self.joint_positions
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Features before pooling.
+
+        Shape:
+            - x: (N, C, T, V, M)
+            - returns: (N, M, dim, ⌈T / segment⌉, V)
+        """
+        self.check(x)
+        tokens = self.norm(self.blocks(self.tokens(x)))
+        return tokens.permute(0, 3, 1, 2).unflatten(0, (x.shape[0], x.shape[4]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.forward_features(x).mean(dim=(3, 4)).mean(dim=1)
+
+
+@register
+def transformer(
+    layout: SkeletonLayout,
+    in_channels: int = 3,
+    dim: int = 256,
+    depth: int = 8,
+    heads: int = 8,
+    segment: int = 4,
+    dropout: float = 0.0,
+    factorised: bool = False,
+) -> JointTimeTransformer:
+    """A transformer over joint-time tokens; see :class:`JointTimeTransformer` for the options."""
+    return JointTimeTransformer(layout, in_channels, dim, depth, heads, segment, dropout, factorised)
