@@ -8,7 +8,13 @@ from kinelex import encoders
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout, layout_names
 
-SMALL = {"stgcn": {"channels": 4}, "gru": {"hidden": 6}}
+SMALL = {
+    "ctrgcn": {"channels": 8},
+    "gru": {"hidden": 6},
+    "msg3d": {"channels": 12, "scales": 3, "window_scales": 2},
+    "stgcn": {"channels": 4},
+    "transformer": {"dim": 16, "depth": 2, "heads": 2},
+}
 ORDERED = ("gru",)  # have a place for each person; others treat all persons alike
 
 

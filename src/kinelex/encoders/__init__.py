@@ -1,5 +1,6 @@
 """Skeleton encoders: one file each, one registry, one contract."""
 
+from kinelex.encoders import ctrgcn as _ctrgcn  # noqa: F401  (registers itself)
 from kinelex.encoders import gru as _gru  # noqa: F401  (registers itself)
 from kinelex.encoders import msg3d as _msg3d  # noqa: F401  (registers itself)
 from kinelex.encoders import stgcn as _stgcn  # noqa: F401  (registers itself)

@@ -1,0 +1,118 @@
+"""CTR-GCN: graph convolution whose topology is refined for each clip and channel.
+
+Chen et al., "Channel-wise Topology Refinement Graph Convolution for Skeleton-Based Action Recognition",
+ICCV 2021, arXiv 2107.12213; the encoder of MMCL (arXiv 2407.15706). Given the published weights it computes
+the published values. Differs from the published code in that the three subsets of the graph are computed in
+one go, that the two embeddings a refinement compares are computed from the mean over frames instead of being
+averaged after (the same, they are linear), that frames come last inside, that width, depth and the
+convolutions over time are options, and that any layout and number of persons is taken.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kinelex.encoders._graph_network import ConvNorm, GraphNetwork, init_by_outputs
+from kinelex.encoders._registry import register
+from kinelex.skeleton import SkeletonLayout, spatial_subsets
+
+
+class RefinedGraphConv(nn.Module):
+    """Mix joints along K graphs, each learnt and refined for each clip and channel.
+
+    Graph k carries joint v to joint u in channel c with the weight ``topology[k, u, v]`` plus ``alpha``
+    times a linear map of tanh(a(u) − b(v)), a and b small embeddings of the joints' means over frames.
+
+    Args:
+        adjacency: where the graphs start, (K, V, V).
+        in_channels, out_channels: widths before and after.
+        embedding: width R of the embeddings.
+
+    Shape:
+        - x: (B, in_channels, V, T)
+        - returns: (B, out_channels, V, T)
+
+    Source: Sections 3.2 and 3.3.
+    """
+
+    def __init__(self, adjacency: Tensor, in_channels: int, out_channels: int, embedding: int) -> None:
+        super().__init__()
+        self.subsets = subsets = len(adjacency)
+        self.topology = nn.Parameter(adjacency.clone())
+        self.alpha = nn.Parameter(torch.zeros(1))
+        self.relate = nn.Conv1d(in_channels, 2 * subsets * embedding, 1)  # all a, then all b
+        self.refine = nn.Conv2d(subsets * embedding, subsets * out_channels, 1, groups=subsets)
+        self.value = nn.Conv2d(in_channels, out_channels * subsets, 1)  # subsets within a channel: no copy
+        self.norm = nn.BatchNorm2d(out_channels)
+        self.down: nn.Module = nn.Identity()
+        if in_channels != out_channels:
+            self.down = ConvNorm(in_channels, out_channels)
+        for conv, outputs in (
+            (self.relate, embedding),
+            (self.refine, out_channels),
+            (self.value, out_channels),
+        ):
+            init_by_outputs(conv.weight, outputs)
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        nn.init.constant_(self.norm.weight, 1e-6)  # published: a block starts as its residual path
+
+    def graphs(self, x: Tensor) -> Tensor:
+        """The refined graphs, from joint v to joint u.
+
+        Shape:
+            - x: (B, in_channels, V, T)
+            - returns: (B, K, out_channels, V from, V to)
+        """
+        a, b = self.relate(x.mean(dim=3)).chunk(2, dim=1)  # (B, K·R, V) each
+        relation = torch.tanh(a.unsqueeze(2) - b.unsqueeze(3))  # (B, K·R, V from, V to)
+        weight, bias = self.alpha * self.refine.weight, self.alpha * self.refine.bias  # type: ignore[operator]
+        refinement = F.conv2d(relation, weight, bias, groups=self.subsets).unflatten(1, (self.subsets, -1))
+        return refinement + self.topology.transpose(1, 2).unsqueeze(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, _, v, t = x.shape
+        graphs = self.graphs(x).transpose(1, 2).reshape(-1, self.subsets * v, v)  # (B·C, K·V, V)
+        values = self.value(x).view(-1, self.subsets * v, t)  # (B·C, K·V, T)
+        y = torch.bmm(graphs.transpose(1, 2), values).view(n, -1, v, t)
+        return torch.relu(self.norm(y) + self.down(x))
+
+
+def _graph(adjacency: Tensor, in_channels: int, out_channels: int) -> RefinedGraphConv:
+    return RefinedGraphConv(adjacency, in_channels, out_channels, embedding=max(in_channels // 8, 8))
+
+
+class CTRGCN(GraphNetwork):
+    """Ten (by default) blocks in three stages; see :class:`GraphNetwork` for options and shapes."""
+
+    def __init__(
+        self,
+        layout: SkeletonLayout,
+        in_channels: int = 3,
+        channels: int = 64,
+        depth: tuple[int, int, int] = (4, 3, 3),
+        kernel: int = 5,
+        dilations: tuple[int, ...] = (1, 2),
+        person_norms: int = 1,
+    ) -> None:
+        adjacency = torch.from_numpy(spatial_subsets(layout)).float()
+        graph = partial(_graph, adjacency)
+        options = (in_channels, channels, depth, kernel, dilations, person_norms)
+        super().__init__("ctrgcn", layout, graph, *options)
+
+
+@register
+def ctrgcn(
+    layout: SkeletonLayout,
+    in_channels: int = 3,
+    channels: int = 64,
+    depth: tuple[int, int, int] = (4, 3, 3),
+    kernel: int = 5,
+    dilations: tuple[int, ...] = (1, 2),
+    person_norms: int = 1,
+) -> CTRGCN:
+    """CTR-GCN; see :class:`CTRGCN` for the options."""
+    return CTRGCN(layout, in_channels, channels, depth, kernel, dilations, person_norms)
