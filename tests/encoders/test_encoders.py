@@ -11,6 +11,7 @@ from kinelex.skeleton import get_layout, layout_names
 SMALL = {
     "ctrgcn": {"channels": 8},
     "gru": {"hidden": 6},
+    "hdgcn": {"channels": 8, "depth": (2, 1, 1)},
     "msg3d": {"channels": 12, "scales": 3, "window_scales": 2},
     "stgcn": {"channels": 4},
     "transformer": {"dim": 16, "depth": 2, "heads": 2},

@@ -2,6 +2,7 @@
 
 from kinelex.encoders import ctrgcn as _ctrgcn  # noqa: F401  (registers itself)
 from kinelex.encoders import gru as _gru  # noqa: F401  (registers itself)
+from kinelex.encoders import hdgcn as _hdgcn  # noqa: F401  (registers itself)
 from kinelex.encoders import msg3d as _msg3d  # noqa: F401  (registers itself)
 from kinelex.encoders import stgcn as _stgcn  # noqa: F401  (registers itself)
 from kinelex.encoders import transformer as _transformer  # noqa: F401  (registers itself)

@@ -1,0 +1,262 @@
+"""HD-GCN: graph convolution over a hierarchically decomposed graph.
+
+Lee et al., "Hierarchically Decomposed Graph Convolutional Networks for Skeleton-Based Action Recognition",
+ICCV 2023, arXiv 2208.10741; with CTR-GCN the other half of MMCL's ensemble. Written from the paper's method;
+published weights are not taken. What the paper leaves to code or to a data set is decided here:
+
+- The hierarchy is made for any layout: the tree of its bones is hung up at the joint ``center`` (the paper's
+  centre of mass; its ensemble uses chest, belly and hip) and a joint's depth is its set. The paper writes
+  the sets of its layouts down by hand, and may group the ends of hands and feet otherwise.
+- All edge sets, and in them all three directions, are computed in one go, without a Python loop.
+- The graph convolution of an edge set reduces channels to a quarter of its output; three quarters come from
+  the directions, one from the edge convolution over the joints' means over frames (5 nearest joints; in the
+  attention 3 nearest sets).
+- The attention takes the maximum over frames before it reduces channels, which is less work.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kinelex.encoders._graph_network import ConvNorm, GraphNetwork, init_by_outputs
+from kinelex.encoders._registry import register
+from kinelex.errors import InputError, unknown_name
+from kinelex.skeleton import SkeletonLayout
+
+_CENTERS = ("spine", "pelvis", "shoulder_center", "neck")  # the belly, or what is nearest to it
+_DIRECTIONS = 3  # itself, inward, outward
+_NEIGHBOURS = 5  # joints that an edge convolution compares a joint with
+_SET_NEIGHBOURS = 3  # edge sets that the attention compares an edge set with
+
+
+def hierarchy(layout: SkeletonLayout, center: str | None = None) -> tuple[tuple[int, ...], ...]:
+    """Joints by their distance in bones from the centre of the body.
+
+    Args:
+        layout: the skeleton layout.
+        center: name of the joint in the centre; None takes the first of spine, pelvis, shoulder_center and
+            neck that the layout has, or else its root.
+
+    Raises:
+        InputError: a center that is no joint, or a layout of a single joint.
+
+    Source: Section 3.2, "rooted tree".
+
+    >>> from kinelex.skeleton import get_layout
+    >>> hierarchy(get_layout("sbu15"))[:3]
+    ((2,), (1, 9, 12), (0, 3, 6, 10, 13))
+    """
+    if center is None:
+        center = next((c for c in _CENTERS if c in layout.joints), layout.joints[layout.root])
+    if center not in layout.joints:
+        raise unknown_name(f"joint of the layout {layout.name} for hdgcn's center", center, layout.joints)
+    if layout.num_joints < 2:
+        raise InputError(f"hdgcn expects a layout of at least two joints, {layout.name} has one")
+    linked: list[set[int]] = [set() for _ in layout.joints]
+    for joint, parent in layout.bones:
+        linked[joint].add(parent)
+        linked[parent].add(joint)
+    start = layout.joints.index(center)
+    sets: list[tuple[int, ...]] = [(start,)]
+    seen = {start}
+    while len(seen) < layout.num_joints:
+        sets.append(tuple(sorted({n for joint in sets[-1] for n in linked[joint]} - seen)))
+        seen.update(sets[-1])
+    return tuple(sets)
+
+
+def hierarchy_subsets(sets: tuple[tuple[int, ...], ...]) -> np.ndarray:
+    """For each two neighbouring sets: identity, inward and outward adjacency, each normalised on its own.
+
+    Every joint of a set is connected with every joint of the next set, bone or not. As in
+    :func:`~kinelex.skeleton.spatial_subsets` the entry [u, v] carries joint v to joint u, and columns are
+    divided by their sum.
+
+    Args:
+        sets: H sets of joints, as :func:`hierarchy` gives them.
+
+    Shape:
+        - returns: (H − 1, 3, V, V), float64.
+
+    Source: Section 3.2, "HD-Graph", fully connected edges.
+
+    >>> hierarchy_subsets(((1,), (0, 2)))[0, 2]  # outward: the centre to both others
+    array([[0. , 0.5, 0. ],
+           [0. , 0. , 0. ],
+           [0. , 0.5, 0. ]])
+    """
+    v = sum(map(len, sets))
+    graphs = np.zeros((len(sets) - 1, _DIRECTIONS, v, v))
+    for graph, inner, outer in zip(graphs, sets[:-1], sets[1:], strict=True):
+        both = list(inner + outer)
+        graph[0, both, both] = 1.0
+        graph[1][np.ix_(inner, outer)] = 1 / len(inner)
+        graph[2][np.ix_(outer, inner)] = 1 / len(outer)
+    return graphs
+
+
+class EdgeConv(nn.Module):
+    """Compare each point with those nearest to it in the space of its features.
+
+    Args:
+        groups: independent convolutions side by side.
+        in_channels, out_channels: widths before and after, of one group.
+        neighbours: points to compare with, itself among them; all where there are fewer.
+
+    Shape:
+        - x: (B, groups, in_channels, P), P points
+        - returns: (B, groups·out_channels, P)
+
+    Source: Wang et al., "Dynamic Graph CNN for Learning on Point Clouds", TOG 2019, as HD-GCN uses it.
+    """
+
+    def __init__(self, groups: int, in_channels: int, out_channels: int, neighbours: int) -> None:
+        super().__init__()
+        self.neighbours = neighbours
+        self.conv = nn.Conv2d(2 * groups * in_channels, groups * out_channels, 1, groups=groups, bias=False)
+        self.norm = nn.BatchNorm2d(groups * out_channels)
+        init_by_outputs(self.conv.weight, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        points = x.shape[3]
+        with torch.no_grad():
+            near = torch.cdist(x.mT, x.mT).topk(min(self.neighbours, points), largest=False).indices
+        index = near.flatten(2).unsqueeze(2).expand(-1, -1, x.shape[2], -1)  # (B, groups, C, P·k)
+        others = x.gather(3, index).unflatten(3, (points, -1))  # (B, groups, C, P, k)
+        itself = x.unsqueeze(4).expand_as(others)
+        edges = torch.cat([others - itself, itself], dim=2).flatten(1, 2)  # (B, groups·2C, P, k)
+        return nn.functional.leaky_relu(self.norm(self.conv(edges)), 0.2).amax(dim=3)
+
+
+class HierarchyAttention(nn.Module):
+    """Weigh the edge sets' features against each other, for each clip and channel, and add them up.
+
+    An edge set is represented by the mean over its own joints (not over all) of the features' maxima over
+    frames; an edge convolution compares the sets.
+
+    Args:
+        members: (L, V), what each joint counts in the mean of each of L edge sets.
+        channels: width.
+
+    Shape:
+        - x: (B, L, C, V, T)
+        - returns: (B, C, V, T)
+
+    Source: Section 3.4, A-HA with representative spatial average pooling and hierarchical edge convolution.
+    """
+
+    def __init__(self, members: Tensor, channels: int) -> None:
+        super().__init__()
+        self.members: Tensor
+        self.register_buffer("members", members, persistent=False)
+        reduced = max(channels // 4, 1)
+        self.reduce = ConvNorm(channels, reduced)
+        self.compare = EdgeConv(1, reduced, reduced, _SET_NEIGHBOURS)
+        self.expand = nn.Conv1d(reduced, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        moving = torch.relu(self.reduce(x.amax(dim=4).transpose(1, 2)))  # (B, C/4, L, V)
+        sets = (moving * self.members).sum(dim=3)  # (B, C/4, L)
+        weights = torch.sigmoid(self.expand(self.compare(sets.unsqueeze(1))))  # (B, C, L)
+        return torch.einsum("nlcvt,ncl->ncvt", x, weights)
+
+
+class HierarchyGraphConv(nn.Module):
+    """Graph convolution along every edge set of a hierarchy, then attention over the sets.
+
+    Args:
+        adjacency: where the learnt graphs start, (L, 3, V, V).
+        members: (L, V), see :class:`HierarchyAttention`.
+        in_channels, out_channels: widths before and after; ``out_channels`` is a multiple of 4.
+
+    Shape:
+        - x: (B, in_channels, V, T)
+        - returns: (B, out_channels, V, T)
+
+    Source: Sections 3.3 and 3.4.
+    """
+
+    def __init__(self, adjacency: Tensor, members: Tensor, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.sets = sets = len(adjacency)
+        self.width = width = out_channels // (_DIRECTIONS + 1)
+        self.topology = nn.Parameter(adjacency.clone())
+        self.reduce = ConvNorm(in_channels, sets * width)
+        groups = sets * _DIRECTIONS
+        self.mix = nn.Conv2d(groups * width, groups * width, 1, groups=groups)
+        self.mix_norm = nn.BatchNorm2d(groups * width)
+        self.edges = EdgeConv(sets, width, width, _NEIGHBOURS)
+        self.attention = HierarchyAttention(members, out_channels)
+        self.norm = nn.BatchNorm2d(out_channels)
+        self.down: nn.Module = nn.Identity()
+        if in_channels != out_channels:
+            self.down = ConvNorm(in_channels, out_channels)
+        init_by_outputs(self.reduce.conv.weight, width)
+        init_by_outputs(self.mix.weight, width)
+        nn.init.zeros_(self.mix.bias)  # type: ignore[arg-type]
+        nn.init.constant_(self.norm.weight, 1e-6)  # as in CTR-GCN: a block starts as its residual path
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, _, v, t = x.shape
+        reduced = torch.relu(self.reduce(x)).view(n, self.sets, self.width, v, t)
+        mixed = torch.einsum("lkuv,nlcvt->nlkcut", self.topology, reduced)
+        mixed = self.mix_norm(self.mix(mixed.reshape(n, -1, v, t))).view(n, self.sets, -1, v, t)
+        edges = self.edges(reduced.mean(dim=4))
+        edges = edges.view(n, self.sets, self.width, v, 1).expand(-1, -1, -1, -1, t)
+        y = self.attention(
+            torch.cat([mixed, edges], dim=2)
+        )  # sets of (3 directions and edges)·width channels
+        return torch.relu(self.norm(y) + self.down(x))
+
+
+class HDGCN(GraphNetwork):
+    """Ten (by default) blocks in three stages; see :class:`GraphNetwork` for options and shapes.
+
+    Args:
+        center: name of the joint in the centre of the hierarchy, see :func:`hierarchy`.
+
+    Raises:
+        InputError: an option out of range, or a center that is no joint.
+    """
+
+    def __init__(
+        self,
+        layout: SkeletonLayout,
+        in_channels: int = 3,
+        channels: int = 64,
+        depth: tuple[int, int, int] = (4, 3, 3),
+        kernel: int = 5,
+        dilations: tuple[int, ...] = (1, 2),
+        person_norms: int = 1,
+        center: str | None = None,
+    ) -> None:
+        if channels < 4 or channels % 4:
+            raise InputError(
+                "hdgcn expects channels to be a multiple of 4, for three directions and an edge convolution, "
+                f"got {channels}"
+            )
+        adjacency = torch.from_numpy(hierarchy_subsets(hierarchy(layout, center))).float()
+        members = adjacency[:, 0].diagonal(dim1=1, dim2=2)  # (L, V), 1 for a joint of either of the two sets
+        members = members / members.sum(dim=1, keepdim=True)
+        graph = partial(HierarchyGraphConv, adjacency, members)
+        options = (in_channels, channels, depth, kernel, dilations, person_norms)
+        super().__init__("hdgcn", layout, graph, *options)
+
+
+@register
+def hdgcn(
+    layout: SkeletonLayout,
+    in_channels: int = 3,
+    channels: int = 64,
+    depth: tuple[int, int, int] = (4, 3, 3),
+    kernel: int = 5,
+    dilations: tuple[int, ...] = (1, 2),
+    person_norms: int = 1,
+    center: str | None = None,
+) -> HDGCN:
+    """HD-GCN; see :class:`HDGCN` for the options."""
+    return HDGCN(layout, in_channels, channels, depth, kernel, dilations, person_norms, center)
