@@ -107,6 +107,17 @@ def test_bvh_brings_its_own_layout_or_gives_the_joints_asked_for(tmp_path: Path)
         prepared(source, layout=str(tmp_path / "bad.yaml"))
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_manifest_of_a_spreadsheet(mark: str, tmp_path: Path) -> None:
+    lines = ("file,label,caption", 'a.npy,wave,"one, two\nthree; four\u2028five"', "b.npy,clap,six")
+    source = folder(tmp_path / "raw", "", {f"{n}.npy": clip(i) for i, n in enumerate("ab")})
+    text = "\r\n".join(mark.join(line.split(",", 2)) for line in lines) + "\r\n"
+    (source / "manifest.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    store = prepared(source)
+    assert (store.labels.tolist(), store.class_names) == ([1, 0], ("clap", "wave"))
+    assert store.captions == ["one, two\nthree; four\u2028five", "six"]
+
+
 def test_labels_splits_and_classes(tmp_path: Path) -> None:
     manifest = "file,label,split\na.npy,2,xsub_train xview_val\nb.npy,,xsub_val;mini\nc.npy,0,\n"
     source = folder(tmp_path / "raw", manifest, {f"{n}.npy": clip(i) for i, n in enumerate("abc")})
@@ -216,6 +227,10 @@ def test_bad_rows_are_skipped(row: str, reason: str, tmp_path: Path) -> None:
         ("file,file\na.npy,a.npy\n", "expects the column 'file' and each column once"),
         ("file,label\na.npy,0", "its last line is not ended"),
         ("file\nb.npy\n", "b.npy: does not exist, but the manifest lists it"),
+        ("file\na\0.npy\n", r"line 2: 'a\\x00.npy' is no name of a file"),
+        ("file,label\na.npy,wave\na.npy,10\n", "column 'label' has 'wave' and '10': expects whole numbers"),
+        ("file,label\na.npy,-1\na.npy,2\n", "column 'label' has '-1' and '2': expects whole numbers"),
+        ("file,subject\na.npy,1.0\n", "column 'subject' has '1.0': expects whole numbers"),
     ],
 )
 def test_bad_manifests(manifest: str, reason: str, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ from kinelex.errors import InputError, unknown_name
 
 MANIFEST = "manifest.csv"
 _COLUMNS = ("file", "label", "id", "subject", "camera", "split", "caption", "frames")
+_NUMBER = re.compile(r"[+-]?\d+([.]\d*)?|nan", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ def read_manifest(path: Path, classes: tuple[str, ...] | None = None) -> Manifes
         classes: the class names, where they were given.
 
     Raises:
-        InputError: no file, no text, no column ``file``, or a column that is unknown.
+        InputError: no file, no text, no column ``file``, a column that is unknown, or one of names among
+            which there are numbers: which of the two the numbers are would be a guess.
     """
     lines = _lines(path)
     header, cells = [name.strip() for name in lines[0][1]], lines[1:]
@@ -78,6 +82,10 @@ def read_manifest(path: Path, classes: tuple[str, ...] | None = None) -> Manifes
     labels = _numbering([row.get("label", "") for row in whole])
     if classes is not None and labels is not None:
         labels = classes
+    else:
+        _check_names(path, "label", labels)
+    for name, names in numbering.items():
+        _check_names(path, name, names)
     tags = split_tags({tag for row in whole for tag in _split_names(row.get("split", ""))})
     rows: list[Row | str] = []
     for line, row in cells:
@@ -96,7 +104,9 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
     """Lines with something in them, each with its number."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-        reader = csv.reader(text.splitlines())
+        head = text.lstrip().partition("\n")[0]
+        delimiter = next((mark for mark in ",;\t" if mark in head), ",")
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
@@ -119,6 +129,18 @@ def _numbering(cells: list[str]) -> tuple[str, ...] | None:
     return tuple(sorted(names)) if any(not name.isdecimal() for name in names) else None
 
 
+def _check_names(path: Path, column: str, names: tuple[str, ...] | None) -> None:
+    """Refuse numbers among the names of a column: in alphabetical order 10 would come before 2."""
+    numbers = [name for name in names or () if _NUMBER.fullmatch(name)]
+    if numbers:
+        odd = next(name for name in names or () if not name.isdecimal())
+        found = " and ".join(f"{cell!r:.40}" for cell in dict.fromkeys([odd, numbers[-1]]))
+        raise InputError(
+            f"{path}: column {column!r} has {found}: expects whole numbers from 0, or names none of which is "
+            "a number; a cell is left empty where there is none"
+        )
+
+
 def _split_names(cell: str) -> list[str]:
     return cell.replace(";", " ").split()
 
@@ -133,6 +155,8 @@ def _row(
     file = cells["file"]
     if not file:
         raise InputError("names no file")
+    if "\0" in file:
+        raise InputError(f"{file!r:.80} is no name of a file")
     if Path(file).is_absolute() or ".." in Path(file).parts:
         raise InputError(f"{file} is outside of the folder")
     label = _index(cells.get("label", ""), "label", labels)
