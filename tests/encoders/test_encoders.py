@@ -9,7 +9,7 @@ from kinelex.errors import InputError
 from kinelex.skeleton import get_layout, layout_names
 
 SMALL = {
-    "ctrgcn": {"channels": 8},
+    "ctrgcn": {"channels": 8, "depth": (2, 1, 1)},
     "gru": {"hidden": 6},
     "hdgcn": {"channels": 8, "depth": (2, 1, 1)},
     "msg3d": {"channels": 12, "scales": 3, "window_scales": 2},
