@@ -186,6 +186,8 @@ def test_failure_signatures_are_reported():
         ({"mining": "top", "positives": 8}, "positives=8, top_k=7"),
         ({"student_temperature": 0.02}, "at least 0.03"),
         ({"temperature": 0.0}, "temperatures above 0"),
+        ({"temperature": math.nan}, "temperatures above 0"),
+        ({"distillation": math.nan}, "distillation at least 0"),
         ({"momentum": 1.5}, "momentum from 0 to 1"),
         ({"distillation": -1.0}, "distillation at least 0"),
     ],

@@ -131,9 +131,9 @@ def stgcn_state() -> dict[str, torch.Tensor]:
     return {f"encoder_q.{k}": v for k, v in encoders.create("stgcn", channels=2).state_dict().items()}
 
 
-def torn() -> dict[str, torch.Tensor]:
+def torn(name="encoder_q_bone.encoder.gru.weight_hh_l1", shape=(3, 3)) -> dict[str, torch.Tensor]:
     state = published()
-    state["module.encoder_q_bone.encoder.gru.weight_hh_l1"] = torch.zeros(3, 3)
+    state[f"module.{name}"] = torch.zeros(shape)
     return state
 
 
@@ -146,6 +146,9 @@ def torn() -> dict[str, torch.Tensor]:
         ({"state_dict": stgcn_state()}, "published CMD"),
         ({"state_dict": published(width=100)}, "choose the layout"),
         ({"state_dict": torn()}, "bone encoder's weights do not fit together"),
+        ({"state_dict": torn("encoder_q.encoder.gru.weight_hh_l0", ())}, "has weight_hh_l0"),
+        ({"state_dict": torn("encoder_q.encoder.gru.weight_hh_l0", (4,))}, "has weight_hh_l0"),
+        ({"state_dict": torn("encoder_q.input_norm.weight", ())}, "has weight_ih_l0"),
     ],
 )
 def test_other_checkpoints_are_refused(content, message, tmp_path):
@@ -167,7 +170,7 @@ def test_wrong_arguments_of_the_verb(checkpoint, tmp_path, capsys):
         (["nowhere.pth.tar", "--from", "cmd", "--out", str(tmp_path / "r")], "is no file"),
         ([str(checkpoint), "--out", str(tmp_path / "r")], "--from"),
         ([str(checkpoint), "--from", "cdm", "--out", str(tmp_path / "r")], "did you mean 'cmd'"),
-        ([str(checkpoint), "--from", "cmd", "--out", str(tmp_path)], "is not empty"),
+        ([str(checkpoint), "--from", "cmd", "--out", str(tmp_path)], "pass another --out"),
         ([str(checkpoint), "--from", "cmd", "--out", str(tmp_path / "r"), "--layout", "ntu52"], "ntu25"),
     ):
         assert main(["convert", *arguments]) == 2

@@ -86,6 +86,31 @@ def test_prompts_it_does_not_read_are_refused(small, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["queue=16"], "a queue of at least 24 keys"),
+        (["encoder.persons=1"], "at most 1 persons, got 2: set encoder.persons=2"),
+    ],
+)
+def test_what_no_step_could_do_is_said_before_anything_is_written(small, tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        train("cmd", small[0], "xsub", tmp_path / "run", overrides=[*SMALL, *change])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_diverged_training_is_named_and_not_judged(small, tmp_path):
+    said = io.StringIO()
+    hot = ["optimizer.name=sgd", "optimizer.lr=1e38", "optimizer.warmup=0", "epochs=2"]
+    fast = [change for change in SMALL if change != "epochs=3"]
+    run = train(
+        "cmd", small[0], "xsub", tmp_path / "run", overrides=[*fast, *hot], console=Console(file=said)
+    )
+    assert "the training has diverged" in " ".join(said.getvalue().split())
+    with pytest.raises(InputError, match="the joint encoder gives features that are no finite numbers"):
+        evaluate(run.path, tasks=("linear",), console=Console(file=io.StringIO()))
+
+
 def test_another_encoder_and_other_streams(small, tmp_path):
     changes = ["encoder.name=stgcn", "channels=2", "depth=[1,1,1]", "streams=[joint,bone_motion]"]
     common = [s for s in SMALL if s.split("=")[0] not in ("hidden", "layers", "epochs")]
@@ -94,6 +119,15 @@ def test_another_encoder_and_other_streams(small, tmp_path):
     assert "hidden" not in run.config["encoder"]
     state = load_file(run.path / "encoder.safetensors")
     assert {name.split(".")[0] for name in state} == {"joint", "bone_motion"}
+
+
+def test_info_shows_a_command_with_brackets(finished, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(finished.path, copy)
+    (copy / "environment.json").write_text('{"command": "kinelex train cmd streams=[joint]"}')
+    shown = Console(file=io.StringIO(), width=200)
+    shown.print(describe(copy)[1])
+    assert "streams=[joint]" in shown.file.getvalue()
 
 
 def test_info_names_the_streams_and_a_damaged_description(finished, tmp_path):

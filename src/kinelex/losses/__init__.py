@@ -10,6 +10,7 @@ from kinelex.losses.mutual_distillation import (
     neighbour_targets,
 )
 from kinelex.losses.queue_info_nce import (
+    check_room,
     contrastive_accuracy,
     enqueue,
     new_queue,
@@ -29,6 +30,7 @@ __all__ = [
     "MINING",
     "Neighbourhood",
     "alignment",
+    "check_room",
     "contrastive_accuracy",
     "cycle_consistency",
     "enqueue",

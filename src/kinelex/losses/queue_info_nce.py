@@ -83,6 +83,15 @@ def new_queue(streams: int, dim: int, size: int) -> Tensor:
     return F.normalize(torch.randn(streams, dim, size), dim=1)
 
 
+def check_room(count: int, size: int) -> None:
+    """Raise an InputError if a step of ``count`` clips has more keys than a queue of ``size`` has slots."""
+    if count > size:
+        raise InputError(
+            f"expects a queue of at least {count} keys, one for each clip of a step, got {size}: "
+            "make the queue longer or the batch smaller"
+        )
+
+
 @torch.no_grad()
 def enqueue(queue: Tensor, pointer: Tensor, keys: Tensor) -> None:
     """Write keys over the oldest ones and move the pointer, both in place and without waiting for a device.
@@ -106,11 +115,7 @@ def enqueue(queue: Tensor, pointer: Tensor, keys: Tensor) -> None:
     ([6.0, 0.0, 5.0], 1)
     """
     count, size = keys.shape[1], queue.shape[2]
-    if count > size:
-        raise InputError(
-            f"expects a queue of at least {count} keys, one for each clip of a step, got {size}: "
-            "make the queue longer or the batch smaller"
-        )
+    check_room(count, size)
     slots = (pointer + torch.arange(count, device=queue.device)) % size
     queue.index_copy_(2, slots, keys.transpose(1, 2).to(queue.dtype))
     pointer.add_(count).remainder_(size)

@@ -76,6 +76,9 @@ class Method(nn.Module, ABC):
     def fit_prompts(self, statistics: dict[str, PromptStatistics]) -> None:
         """Take over mean and scale of the training part's prompts, where the method reads prompts."""
 
+    def check_step(self, clips: int) -> None:
+        """Raise an InputError where a step of so many clips, over all processes, cannot be."""
+
     def start_epoch(self, epoch: int, epochs: int) -> None:
         """Called before the steps of an epoch (from 0), and again where a resumed training goes on in it."""
 

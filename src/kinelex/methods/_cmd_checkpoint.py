@@ -71,12 +71,15 @@ def published_to_encoder(state: dict[str, Tensor], origin: str = "the checkpoint
         raise InputError(
             f"{origin} has no {missing[0]}: {_WHAT_TO_DO} (bidirectional GRU behind a batch norm)"
         )
-    hidden, width = state["encoder.gru.weight_hh_l0"].shape[-1], len(state["input_norm.weight"])
-    if state["encoder.gru.weight_ih_l0"].shape != (3 * hidden, width):
-        raise InputError(
-            f"{origin}: a GRU of {hidden} states over {width} numbers has weight_ih_l0 "
-            f"{(3 * hidden, width)}, got {tuple(state['encoder.gru.weight_ih_l0'].shape)}: {_WHAT_TO_DO}"
-        )
+    hidden = state["encoder.gru.weight_hh_l0"].shape[-1:].numel()
+    width = state["input_norm.weight"].numel()
+    for kind, columns in (("hh", hidden), ("ih", width)):
+        shape = tuple(state[f"encoder.gru.weight_{kind}_l0"].shape)
+        if shape != (3 * hidden, columns):
+            raise InputError(
+                f"{origin}: a GRU of {hidden} states over {width} numbers has weight_{kind}_l0 "
+                f"{(3 * hidden, columns)}, got {shape}: {_WHAT_TO_DO}"
+            )
     return {str(encoder_name(name)): state[name] for name in wanted}
 
 

@@ -24,6 +24,7 @@ from kinelex.encoders import Encoder
 from kinelex.errors import InputError, unknown_name
 from kinelex.losses import (
     MINING,
+    check_room,
     contrastive_accuracy,
     enqueue,
     gather,
@@ -111,12 +112,12 @@ class CMD(Method):
                 f"cmd expects 1 ≤ positives ≤ top_k ≤ queue, got positives={positives}, top_k={top_k}, "
                 f"queue={queue}: set method.top_k, half of the queue in the paper"
             )
-        if min(temperature, teacher_temperature) <= 0 or student_temperature < COLDEST:
+        if not (temperature > 0 and teacher_temperature > 0 and student_temperature >= COLDEST):
             raise InputError(
                 f"cmd expects temperatures above 0 and student_temperature at least {COLDEST}, got "
                 f"{temperature}, {teacher_temperature} and {student_temperature}"
             )
-        if not 0 <= momentum <= 1 or distillation < 0:
+        if not (0 <= momentum <= 1 and 0 <= distillation < math.inf):
             raise InputError(
                 "cmd expects momentum from 0 to 1 and distillation at least 0, "
                 f"got {momentum} and {distillation}"
@@ -138,6 +139,10 @@ class CMD(Method):
     def encoders(self) -> dict[str, Encoder]:
         """The query encoders by stream."""
         return {stream: cast(Branch, branch).encoder for stream, branch in self.query.items()}
+
+    def check_step(self, clips: int) -> None:
+        """Raise an InputError where the queue is shorter than a step has clips."""
+        check_room(clips, self.queue.shape[2])
 
     def forward(
         self, x: Tensor, batch: Batch, generator: torch.Generator

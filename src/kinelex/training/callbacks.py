@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from kinelex._files import whole_file, write_whole
 from kinelex.training.module import MethodModule
 from kinelex.training.run_directory import RunDirectory
+
+_DIVERGED = "the loss is no finite number: the training has diverged, try a lower optimizer.lr"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -94,7 +97,8 @@ class EpochRecorder(L.Callback):
             self.histograms.setdefault(name, []).append(counts)
         if not trainer.is_global_zero:
             return
-        for text in module.method.warnings(self.rows):
+        diverged = [] if math.isfinite(row["loss"]) else [_DIVERGED]
+        for text in diverged + module.method.warnings(self.rows):
             if text not in self._warned:
                 self._warned.add(text)
                 self.console.print(f"[yellow]warning[/]: {text}")

@@ -34,7 +34,7 @@ def extract_features(
         - returns: (n, F) float32
 
     Raises:
-        InputError: the store's layout is not the encoder's.
+        InputError: the store's layout is not the encoder's, or a feature is no finite number.
     """
     return extract_all({"": encoder}, store, indices, batch_size, device)[""]
 
@@ -57,7 +57,7 @@ def extract_all(
         - returns: by name (n, F) float32
 
     Raises:
-        InputError: the store's layout is not an encoder's.
+        InputError: the store's layout is not an encoder's, or a feature is no finite number.
     """
     for encoder in encoders.values():
         if encoder.layout.joints != store.layout.joints:
@@ -76,4 +76,18 @@ def extract_all(
                 parts[name].append(encoder(encoder.pipeline(there)).float().cpu().numpy())
     for name, encoder in encoders.items():
         encoder.train(training[name])
-    return {name: np.concatenate(found) for name, found in parts.items()}
+    features = {name: np.concatenate(found) for name, found in parts.items()}
+    for name, found in features.items():
+        _check_finite(f"the {name} encoder" if name else "the encoder", found, store, indices)
+    return features
+
+
+def _check_finite(encoder: str, features: np.ndarray, store: SkeletonStore, indices: np.ndarray) -> None:
+    """Raise an InputError where features are no numbers: nothing can be judged by them."""
+    wrong = ~np.isfinite(features).all(axis=1)
+    if wrong.any():
+        raise InputError(
+            f"{encoder} gives features that are no finite numbers for {wrong.sum()} of {len(wrong)} clips, "
+            f"the first is {store.ids[indices[wrong.argmax()]]}: its training diverged (see the loss in "
+            "metrics.csv, try a lower optimizer.lr) or its weights are damaged"
+        )

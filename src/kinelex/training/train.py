@@ -18,6 +18,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
 from kinelex import encoders
+from kinelex.batch import Batch
 from kinelex.datasets import get_split
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError
@@ -206,10 +207,23 @@ def _build(
         world_size=training.devices,
     )
     pipeline = InputPipeline(store.layout, recipe.input)
-    batch = loader.batch(rows[:1])  # what does not suit the clips comes out here, before anything is written
-    pipeline(batch, pipeline.sample(batch, torch.Generator().manual_seed(0)))
-    pipeline(batch)
+    method.check_step(loader.batch_size * training.devices)
+    _rehearse(method, pipeline, loader.batch(rows[[store.persons[rows].argmax()]]))
     return MethodModule(method, pipeline, loader, recipe)
+
+
+@torch.no_grad()
+def _rehearse(method: Method, pipeline: InputPipeline, crowded: Batch) -> None:
+    """What does not suit the clips comes out here, before anything is written.
+
+    Args:
+        crowded: the clip with the most persons, which an encoder of few places cannot take.
+    """
+    pipeline(crowded, pipeline.sample(crowded, torch.Generator().manual_seed(0)))
+    x = pipeline(crowded).cpu()
+    encoder = next(iter(method.encoders.values()))
+    encoder.eval()(x)
+    encoder.train()
 
 
 def _check_hardware(training: TrainingConfig) -> None:

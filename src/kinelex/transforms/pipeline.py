@@ -79,7 +79,7 @@ class InputConfig:
                 raise unknown_name(name, getattr(self, name), values)
         if self.frames < 1:
             raise InputError(f"expects input.frames of at least 1, got {self.frames}")
-        if self.shear < 0 or not 0 <= self.corrupt <= 1 or not 0 <= self.shear_probability <= 1:
+        if not (self.shear >= 0 and 0 <= self.corrupt <= 1 and 0 <= self.shear_probability <= 1):
             raise InputError(
                 "expects input.shear of at least 0, input.corrupt and input.shear_probability from 0 to 1, "
                 f"got {self.shear}, {self.corrupt} and {self.shear_probability}"
