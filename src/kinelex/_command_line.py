@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from docstring_parser import parse as parse_docstring
 
 from kinelex import __version__
+from kinelex._files import spare_stores
 from kinelex.errors import InputError, unknown_name
 
 Verb = Callable[..., None]
@@ -214,6 +215,7 @@ def check_writable(path: Path | None) -> None:
         return
     if path.is_dir():
         raise InputError(f"--json {path} is a directory, expects the name of a file to write")
+    spare_stores(path)
     there = next(p for p in (path, *path.absolute().parents) if p.exists())
     if there != path and not there.is_dir():
         raise InputError(f"--json {path} cannot be written: {there} is a file, expects a directory")

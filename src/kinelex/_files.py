@@ -64,6 +64,18 @@ def check_target(path: Path) -> None:
         raise InputError(f"{path} is a directory, expects the name of a file to write")
 
 
+def spare_stores(path: Path) -> None:
+    """Refuse to write something else in the place of a store.
+
+    Raises:
+        InputError: an Arrow file is there.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(6) == b"ARROW1":
+                raise InputError(f"{path} is a store, which would be lost: expects another name")
+
+
 def remove_leftovers(path: Path) -> None:
     """Delete temporary files that killed processes left beside ``path``."""
     for old in path.parent.glob(f".{path.name}.*.tmp"):

@@ -164,3 +164,12 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.Mon
             export_data(store, to, tmp_path / out, progress=False)
     assert sorted(os.listdir(tmp_path)) == ["a.npz", "a.pkl", "s.arrow"]
     assert (tmp_path / "a.npz").read_text() == (tmp_path / "a.pkl").read_text() == "old"
+
+
+@pytest.mark.parametrize("to", ["pyskl", "ctrgcn_npz"])
+def test_a_store_is_never_replaced_by_its_export(to: str, tmp_path: Path) -> None:
+    store = store_of(tmp_path / "s.arrow")
+    kept = store.read_bytes()
+    with pytest.raises(InputError, match="s.arrow is a store, which would be lost: expects another name"):
+        export_data(store, to, store, progress=False)
+    assert store.read_bytes() == kept

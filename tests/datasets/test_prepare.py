@@ -1,6 +1,8 @@
 """`prepare`: what is written, what is listed as skipped, and when nothing is made."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +37,34 @@ def test_skipped_csv_keeps_the_rows_of_other_stores_and_forgets_old_ones(
     assert [row["store"] for row in skipped_rows(tmp_path / "a.arrow")] == ["b.arrow"]
     prepare("nw_ucla", ucla, tmp_path / "b.arrow", progress=False)
     assert not (tmp_path / "skipped.csv").exists()
+
+
+def test_only_a_store_is_replaced(ucla: Path, tmp_path: Path) -> None:
+    raw = next(ucla.glob("*.json"))
+    kept = raw.read_bytes()
+    with pytest.raises(InputError, match="is there already and is no skeleton store: expects a new name"):
+        prepare("nw_ucla", ucla, raw, progress=False)
+    assert raw.read_bytes() == kept
+    (tmp_path / "s.arrow").touch()
+    for _ in range(2):
+        assert prepare("nw_ucla", ucla, tmp_path / "s.arrow", progress=False).written
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits of the size of files are POSIX")
+def test_a_full_disk_keeps_nothing(ucla: Path, tmp_path: Path) -> None:
+    code = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from kinelex.datasets import prepare\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+        "prepare('nw_ucla', Path(sys.argv[1]), Path(sys.argv[2]), progress=False)\n"
+    )
+    out = tmp_path / "full" / "s.arrow"
+    ran = subprocess.run([sys.executable, "-c", code, ucla, out], capture_output=True, text=True)
+    assert "InputError" in ran.stderr
+    assert "s.arrow cannot be written" in ran.stderr
+    assert not list(out.parent.iterdir())
 
 
 @pytest.mark.parametrize("dataset", ["nw_ucla", "utd_mhad"])

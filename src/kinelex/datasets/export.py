@@ -19,7 +19,7 @@ from typing import IO
 
 import numpy as np
 
-from kinelex._files import check_target, whole_file
+from kinelex._files import check_target, spare_stores, whole_file
 from kinelex.datasets._formats import Note
 from kinelex.datasets._progress import Update, progress_bar
 from kinelex.datasets._pyskl_writer import plain_name, pyskl_splits, write_pyskl
@@ -170,6 +170,7 @@ def _split(store: SkeletonStore, protocol: str | None) -> Split:
 
 def _npz(out: Path, sides: list[_Padded], note: Note, update: Callable[[], None]) -> None:
     check_target(out)
+    spare_stores(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, side in zip(("train", "test"), sides, strict=True):
@@ -234,6 +235,7 @@ def _to_pyskl(
     if frames is not None:
         raise InputError("--frames is for padded formats; pyskl keeps every clip at its own length")
     check_target(out)
+    spare_stores(out)
     splits = pyskl_splits(store, protocol)
     out.parent.mkdir(parents=True, exist_ok=True)
     note = _note(store, int(store.persons.max()), protocol or "given")

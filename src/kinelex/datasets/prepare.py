@@ -28,6 +28,8 @@ from kinelex.datasets._workers import WorkerLost, Workers, usable_cores
 from kinelex.datasets.describe import grouped
 from kinelex.errors import InputError, unknown_name
 from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta
+from kinelex.store._arrow import kind_of
+from kinelex.store._sequence import KIND
 
 NUM_ACTED = 960  # clips of the built-in actors unless another number is asked for
 _SMALL = 64 << 20  # bytes of raw files that are parsed in seconds: workers and parts are not worth while
@@ -125,7 +127,8 @@ def prepare(
     Raises:
         InputError: an unknown data set, an option that it does not have or out of range, no folder, a
             folder without clips, no file that is a clip, with ``strict`` any file that is no clip, a
-            worker that was killed, or a store that cannot be written. No store is written.
+            worker that was killed, a store that cannot be written, or something else than a store in its
+            place. No store is written.
     """
     if dataset not in dataset_names():
         raise unknown_name("data set", dataset, dataset_names())
@@ -135,6 +138,7 @@ def prepare(
     skipped: list[Skipped] = []
     try:
         check_target(out)
+        _spare_others(out)
         if dataset == "actors":
             check_options(dataset, options, ["clips"])
             written = _prepare_actors(source, out, progress, clips)
@@ -145,6 +149,14 @@ def prepare(
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error}") from error
     return PrepareSummary(out, written, len(skipped), time.perf_counter() - start)
+
+
+def _spare_others(out: Path) -> None:
+    """Refuse to replace anything but a skeleton store: it might be the raw file itself."""
+    if out.is_file() and out.stat().st_size and kind_of(out) != KIND:
+        raise InputError(
+            f"{out} is there already and is no skeleton store: expects a new name, or a store to replace"
+        )
 
 
 def _prepare_actors(source: Path | None, out: Path, progress: bool, clips: int) -> int:
@@ -172,6 +184,13 @@ def _prepare_files(
             if not isinstance(error, WorkerLost):
                 parts.remove()
             raise
+        except FileNotFoundError as error:
+            if parts.folder.exists():
+                raise
+            raise InputError(
+                f"{parts.folder} was removed while it was in use, by another prepare of {out} that ended "
+                "meanwhile: make it by one at a time"
+            ) from error
         parts.remove()
         return written
 

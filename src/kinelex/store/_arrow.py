@@ -85,8 +85,12 @@ class AtomicArrowWriter:
 
     def commit(self) -> None:
         """Close the file, flush it to the disk and give it its name."""
-        self._writer.close()
-        publish(self._temporary, self.path)
+        try:
+            self._writer.close()
+            publish(self._temporary, self.path)
+        except BaseException:  # a disk that is full stays full while the file is there
+            self._temporary.unlink(missing_ok=True)
+            raise
 
     def abort(self) -> None:
         """Close and delete the temporary file."""

@@ -85,7 +85,11 @@ class SkeletonStoreWriter:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            self._flush()
+            try:
+                self._flush()
+            except BaseException:
+                self._file.abort()
+                raise
             if not self._ids:
                 self._file.abort()
                 raise InputError(f"no clip to write: {self._file.path} was not made")

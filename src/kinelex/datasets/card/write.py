@@ -11,7 +11,7 @@ import jinja2
 import numpy as np
 
 from kinelex import __version__
-from kinelex._files import write_whole
+from kinelex._files import spare_stores, write_whole
 from kinelex._page.strips import skeleton_strip
 from kinelex.datasets.card.scan import Findings
 from kinelex.datasets.card.warn import Warn, percent
@@ -41,6 +41,7 @@ def write_card(
         InputError: the file cannot be written.
     """
     path = Path(path)
+    spare_stores(path)
     copies = next((w.protocols for w in warnings if w.kind == "copies"), {})
     page = _template().render(
         title=description["dataset"],
