@@ -69,6 +69,18 @@ def test_tables(store: SkeletonStore) -> None:
         assert row in rows
 
 
+def test_brackets_in_names_are_shown(tmp_path: Path) -> None:
+    path = tmp_path / "s.arrow"
+    meta = StoreMeta("mine", get_layout("sbu15"), ("[bold]wave[/bold]",), "metres", "raw/[red]")
+    with SkeletonStoreWriter(path, meta) as writer:
+        writer.add(Sequence("c", np.ones((2, 1, 15, 3)), 0))
+    console = Console(record=True, width=100)
+    console.print(render_store(describe_store(open_store(path))))
+    shown = console.export_text()
+    assert "[bold]wave[/bold]" in shown
+    assert "raw/[red]" in shown
+
+
 def test_the_numbers_of_nw_ucla(shared: Path, tmp_path: Path) -> None:
     prepare("nw_ucla", shared / "data" / "nw_ucla", tmp_path / "s.arrow", progress=False)
     rows = _cells(_rendered(open_store(tmp_path / "s.arrow")))

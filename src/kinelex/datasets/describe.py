@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 
 from kinelex.datasets.splits import split_sizes
@@ -75,11 +76,11 @@ def render_store(description: dict[str, Any]) -> Group:
 
 
 def _overview(d: dict[str, Any]) -> Table:
-    table = Table(title=d["path"], show_header=False, title_justify="left")
+    table = Table(title=escape(d["path"]), show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     frames, layout = d["frames"], d["layout"]
-    table.add_row("data set", d["dataset"])
+    table.add_row("data set", escape(d["dataset"]))
     table.add_row("sequences", grouped(d["sequences"]))
     table.add_row("classes", str(len(d["classes"])))
     if d["unlabelled"]:
@@ -93,12 +94,12 @@ def _overview(d: dict[str, Any]) -> Table:
     table.add_row(
         "layout", f"{layout['name']}: {layout['joints']} joints of {layout['channels']} coordinates"
     )
-    table.add_row("units", d["units"])
+    table.add_row("units", escape(d["units"]))
     if d["captions"]:
         table.add_row("captions", grouped(d["captions"]))
-    table.add_row("source", d["source"] or "not recorded")
+    table.add_row("source", escape(d["source"]) or "not recorded")
     prepared = ", ".join(f"{key}: {value}" for key, value in d["prepared"].items())
-    table.add_row("prepared", prepared or "not recorded")
+    table.add_row("prepared", escape(prepared) or "not recorded")
     table.add_row("fingerprint", d["fingerprint"])
     table.add_row("file size", f"{d['bytes'] / 1e6:.1f} MB")
     return table
@@ -110,7 +111,7 @@ def _protocols(protocols: dict[str, dict[str, int]]) -> Table:
     for part in ("train", "test"):
         table.add_column(part, justify="right")
     for row in protocol_rows(protocols):
-        table.add_row(row["name"], row["train"], row["test"])
+        table.add_row(escape(row["name"]), row["train"], row["test"])
     return table
 
 
@@ -146,7 +147,7 @@ def _classes(classes: dict[str, int]) -> Table:
     table.add_column("name")
     table.add_column("clips", justify="right")
     for label, (name, clips) in enumerate(classes.items()):
-        table.add_row(str(label), name, grouped(clips))
+        table.add_row(str(label), escape(name), grouped(clips))
     return table
 
 
