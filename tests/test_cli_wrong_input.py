@@ -250,6 +250,8 @@ def test_wrong_things_to_describe(refused, acted, tmp_path):
     assert "does not exist" in refused("info", tmp_path / "nix")
     assert "is no run directory" in refused("info", tmp_path)
     assert "is a file" in refused("info", acted.store, "--json", acted.prompts / "i.json")
+    for option in ("--json", "--html"):
+        assert "is a store, which would be lost" in refused("info", acted.store, option, acted.store)
     words = refused("prompts", acted.store, "--out", tmp_path / "p.arrow")
     assert "name a language engine" in words
     words = refused("prompts", acted.store, "--out", tmp_path / "p.arrow", "--language", "kinematik")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, landmark_weights
 
 _LIMBS = ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle", "foot")
@@ -61,16 +62,31 @@ def landmark_matrix(layout: SkeletonLayout) -> np.ndarray:
     return rows
 
 
+def check_depth(channels: int) -> None:
+    """Refuse skeletons in 2-D: right and forward of a body cannot be told, words and views would be wrong.
+
+    Raises:
+        InputError: not three coordinates per joint.
+    """
+    if channels != 3:
+        raise InputError(
+            f"kinematic and render expect skeletons in 3-D, these have {channels} coordinates per joint: "
+            "what is in front of a body and how far limbs are bent cannot be told from them"
+        )
+
+
 def find_bodies(frames: np.ndarray, matrix: np.ndarray) -> list[Body]:
     """The persons of a clip who are there in at least a tenth of its frames, the first two.
 
     Shape:
-        - frames: (T, M, V, C), C 2 or 3.
+        - frames: (T, M, V, 3).
         - matrix: (19, V), of :func:`landmark_matrix`.
+
+    Raises:
+        InputError: skeletons in 2-D.
     """
+    check_depth(frames.shape[3])
     x = np.asarray(frames, dtype=np.float64)
-    if x.shape[3] == 2:
-        x = np.concatenate([x, np.zeros_like(x[..., :1])], axis=3)
     seen = np.any(x != 0, axis=3)  # (T, M, V): a joint at exactly 0 was not tracked
     share = np.any(seen, axis=2).mean(axis=0)
     persons = [m for m in range(len(share)) if share[m] > 0.1][:2]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kinelex.prompts._body import find_bodies, landmark_matrix
+from kinelex.prompts._body import check_depth, find_bodies, landmark_matrix
 from kinelex.prompts._movement import clip_sentences
 from kinelex.prompts._persons import pair_clip_sentences, pair_frame_sentences
 from kinelex.prompts._posture import frame_sentences
@@ -26,11 +26,11 @@ def describe_clip(frames: np.ndarray, layout: SkeletonLayout, indices: np.ndarra
         indices: frames to describe.
 
     Shape:
-        - frames: (T, M, V, C)
+        - frames: (T, M, V, 3)
         - indices: (P,)
 
     Raises:
-        InputError: the layout lacks joints that the words are about (head, arms, legs).
+        InputError: the layout lacks joints that the words are about (head, arms, legs), or 2-D coordinates.
 
     >>> from kinelex.skeleton import get_layout
     >>> layout = get_layout("kinect20")
@@ -62,6 +62,9 @@ class KinematicLanguage:
 
     Args:
         context: the store whose clips it describes.
+
+    Raises:
+        InputError: a store in 2-D, or of a layout that lacks joints that the words are about.
     """
 
     name = "kinematic"
@@ -69,6 +72,7 @@ class KinematicLanguage:
 
     def __init__(self, context: EngineContext) -> None:
         self.settings: dict[str, Any] = {}
+        check_depth(context.store.channels)
         self._store = context.store
         self._matrix = landmark_matrix(context.store.layout)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kinelex.errors import InputError, unknown_name
-from kinelex.prompts._body import FORWARD, INDEX, RIGHT, UP, Body, find_bodies, landmark_matrix
+from kinelex.prompts._body import FORWARD, INDEX, RIGHT, UP, Body, check_depth, find_bodies, landmark_matrix
 from kinelex.prompts._persons import seen_by
 from kinelex.prompts.protocols import Crops, EngineContext
 
@@ -122,7 +122,7 @@ class RenderVision:
         context: the store; options ``views`` (names of :data:`VIEWS`) and ``image_size`` in pixels.
 
     Raises:
-        InputError: an unknown view, none, or a size below 32.
+        InputError: an unknown view, none, a size below 32, or a store in 2-D.
     """
 
     name = "render"
@@ -140,6 +140,7 @@ class RenderVision:
         self.settings: dict[str, Any] = {"views": list(views), "image_size": size}
         self.views = len(views)
         self._sides, self._size = views, size
+        check_depth(context.store.channels)
         self._store = context.store
         self._matrix = landmark_matrix(context.store.layout)
 

@@ -175,7 +175,10 @@ def align_body(x: Tensor, layout: SkeletonLayout, mode: str = "torso") -> Tensor
     if mode == "none":
         return x
     if x.shape[1] != 3:
-        raise InputError(f"align={mode} expects 3 coordinates per joint, got shape {tuple(x.shape)}")
+        raise InputError(
+            f"align={mode} turns skeletons in 3-D, these have {x.shape[1]} coordinates per joint: "
+            "pass input.align=none"
+        )
     if mode == "torso":
         return rotate(x, _torso_frame(x, layout))
     first = _first_frame(x)
