@@ -50,6 +50,15 @@ def test_only_a_store_is_replaced(ucla: Path, tmp_path: Path) -> None:
         assert prepare("nw_ucla", ucla, tmp_path / "s.arrow", progress=False).written
 
 
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", "", "file,reason,store\na," + "x" * 140_000 + ",s.arrow\n"])
+def test_a_skipped_csv_of_somebody_else_stays(text: str, ucla: Path, tmp_path: Path) -> None:
+    (tmp_path / "skipped.csv").write_text(text)
+    with pytest.raises(InputError, match=r"skipped.csv is no list of skipped files .*: move it away"):
+        prepare("nw_ucla", ucla, tmp_path / "s.arrow", progress=False)
+    assert (tmp_path / "skipped.csv").read_text() == text
+    assert not (tmp_path / "s.arrow").exists()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="limits of the size of files are POSIX")
 def test_a_full_disk_keeps_nothing(ucla: Path, tmp_path: Path) -> None:
     code = (

@@ -107,6 +107,10 @@ def test_without_a_place_to_write_the_subset_is_drawn_each_time(
         ("c0_0\nc0_60\n", "1 clips are not in the training part of xview, the first is 'c0_60'; delete"),
         ("c0_0\nc0_0\n", "the id 'c0_0' stands there twice; delete the file"),
         ("# nothing\n", "has no ids: delete the file"),
+        (
+            "# a\n# of b, store c: 1 of 7 training clips\nc0_0\n",
+            "drawn from 7 training clips, xview has .*; del",
+        ),
     ],
 )
 def test_a_file_that_does_not_fit_the_store(

@@ -19,6 +19,7 @@ from kinelex.errors import InputError
 from kinelex.store import SkeletonStore
 
 _FORMS = 'a JSON or YAML file {"train": [ids], "test": [ids]}, or a CSV file with the columns id and part'
+_DRAWN = re.compile(r"# of .*: \d+ of (\d+) training clips")  # second line of a subset that was drawn here
 
 
 def file_parts(store: SkeletonStore, name: str) -> Parts:
@@ -123,8 +124,8 @@ def read_subset(store: SkeletonStore, path: Path, train: np.ndarray, base: str) 
     """The rows of a stored subset.
 
     Raises:
-        InputError: the file cannot be read, has no ids, or ids that are not in the store or not in the
-            training part.
+        InputError: the file cannot be read, has no ids, ids that are not in the store or not in the
+            training part, or was drawn from another number of training clips.
     """
     advice = "delete the file to have the subset drawn again for this store"
     try:
@@ -138,6 +139,12 @@ def read_subset(store: SkeletonStore, path: Path, train: np.ndarray, base: str) 
         rows = rows_of(store, ids, path)
     except InputError as error:
         raise InputError(f"{error}; {advice}") from error
+    drawn = _DRAWN.match(lines[1]) if len(lines) > 1 else None
+    if drawn is not None and int(drawn[1]) != len(train):
+        raise InputError(
+            f"{path}: was drawn from {drawn[1]} training clips, {base} has {len(train)}: the store was "
+            f"made anew since; {advice}"
+        )
     outside = np.setdiff1d(rows, train)
     if len(outside):
         raise InputError(

@@ -23,7 +23,7 @@ from kinelex.datasets._readers import (
     make_reader,
     reader_options,
 )
-from kinelex.datasets._skipped import SKIPPED_FILE, write_skipped
+from kinelex.datasets._skipped import SKIPPED_FILE, other_rows, write_skipped
 from kinelex.datasets._workers import WorkerLost, Workers, usable_cores
 from kinelex.datasets.describe import grouped
 from kinelex.errors import InputError, unknown_name
@@ -139,6 +139,7 @@ def prepare(
     try:
         check_target(out)
         _spare_others(out)
+        other_rows(out)
         if dataset == "actors":
             check_options(dataset, options, ["clips"])
             written = _prepare_actors(source, out, progress, clips)
