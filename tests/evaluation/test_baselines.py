@@ -6,7 +6,7 @@ import pytest
 from kinelex.errors import InputError
 from kinelex.evaluation import chance, prompt_probe, raw_knn
 from kinelex.evaluation.raw import raw_features
-from kinelex.skeleton import get_layout
+from kinelex.skeleton import SkeletonLayout, get_layout
 from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 
 LAYOUT = get_layout("kinect20")
@@ -88,3 +88,13 @@ def test_prompts_of_another_store_are_refused(store, make_prompts):
     prompts = make_prompts(fingerprint="another")
     with pytest.raises(InputError, match="made for another store"):
         prompt_probe(store, prompts, TRAIN, TEST)
+
+
+def test_raw_coordinates_of_a_layout_without_a_torso(tmp_path):
+    hand = SkeletonLayout("hand", ("wrist", "thumb", "finger"), (0, 0, 0))
+    path = tmp_path / "hand.arrow"
+    with SkeletonStoreWriter(path, StoreMeta("hand", hand, ("a", "b"))) as writer:
+        for i in range(4):
+            x = np.random.default_rng(i).normal(size=(5, 1, 3, 3)) + 10 * (i % 2) * np.arange(3)[:, None]
+            writer.add(Sequence(f"{i}", x, i % 2))
+    assert raw_knn(open_store(path), np.array([0, 1]), np.array([2, 3]), aligned=False).top1 == 1.0

@@ -6,7 +6,7 @@ import torch
 
 from kinelex.batch import Batch
 from kinelex.errors import InputError
-from kinelex.skeleton import get_layout
+from kinelex.skeleton import SkeletonLayout, get_layout
 from kinelex.transforms import (
     InputConfig,
     InputPipeline,
@@ -228,3 +228,23 @@ def test_align_torso_against_a_loop(clips):
                 for m in range(2):
                     expected = [(axis * clip[:, t, v, m]).sum() for axis in axes]
                     np.testing.assert_allclose(out[n, :, t, v, m].numpy(), expected, atol=2e-5)
+
+
+ARMS = SkeletonLayout(
+    "arms", ("neck", "left_shoulder", "left_wrist", "right_shoulder", "right_wrist"), (0, 0, 1, 0, 3)
+)
+
+
+def test_a_layout_without_a_spine_is_centred_on_its_root():
+    x = torch.randn(2, 3, 4, 5, 1, generator=torch.Generator().manual_seed(0))
+    out = centre(x, ARMS, "first")
+    torch.testing.assert_close(out, x - x[:, :, :1, :1])
+
+
+@pytest.mark.parametrize("option", ["align=body", "align=torso", "scale=torso"])
+def test_what_needs_a_torso_says_so(option):
+    x = torch.randn(2, 3, 4, 5, 1)
+    key, _, value = option.partition("=")
+    operator = align_body if key == "align" else scale_clip
+    with pytest.raises(InputError, match=rf"{option} does not suit these clips, pass input.{key}=none: "):
+        operator(x, ARMS, value)

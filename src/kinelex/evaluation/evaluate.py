@@ -20,9 +20,11 @@ from kinelex.evaluation.output import results_table, write_results
 from kinelex.evaluation.report import Evidence, write_report
 from kinelex.evaluation.streams import joined, judge, judged_numbers, without_copies
 from kinelex.evaluation.tasks import Material, check_tasks
+from kinelex.skeleton import has_landmarks
 from kinelex.store import PromptStore, SkeletonStore, open_prompts, open_store
 from kinelex.training.inference import extract_all
 from kinelex.training.run_directory import RunDirectory, SkeletonEncoder, load_encoders
+from kinelex.transforms.normalise import TORSO
 
 _SHOWN_NEIGHBOURS = 3  # of each example in the report
 
@@ -206,10 +208,12 @@ def _baselines(
     truth = store.labels[test]
     rows = chance(store.labels[train], truth, len(store.class_names))
     rows["raw_knn"] = raw_knn(store, train, test, aligned=False)
-    if store.channels == 3:
-        rows["raw_knn_aligned"] = raw_knn(store, train, test, aligned=True)
-    else:
+    if store.channels != 3:
         rows["raw_knn_aligned"] = Baseline(None, note="needs 3-D coordinates")
+    elif not has_landmarks(store.layout, *TORSO):
+        rows["raw_knn_aligned"] = Baseline(None, note=f"needs a torso, which {store.layout.name} lacks")
+    else:
+        rows["raw_knn_aligned"] = raw_knn(store, train, test, aligned=True)
     for task in ("knn", "linear"):
         outcome, alone = judge(task, untrained)
         details, note = dict(outcome.details), ""

@@ -2,7 +2,7 @@
 
 from kinelex.skeleton.graph import distance_subsets, spatial_subsets
 from kinelex.skeleton.layout import PARTS, SkeletonLayout, get_layout, layout_names
-from kinelex.skeleton.retarget import landmark_weights, retarget, retarget_matrix
+from kinelex.skeleton.retarget import has_landmarks, landmark_weights, retarget, retarget_matrix
 from kinelex.skeleton.streams import STREAMS, make_stream, mirror
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "SkeletonLayout",
     "distance_subsets",
     "get_layout",
+    "has_landmarks",
     "landmark_weights",
     "layout_names",
     "make_stream",

@@ -68,6 +68,16 @@ def landmark_weights(layout: SkeletonLayout, joint: str) -> np.ndarray:
     return weights
 
 
+def has_landmarks(layout: SkeletonLayout, *joints: str) -> bool:
+    """Whether a layout has each of some joints, or joints that can stand for it.
+
+    >>> from kinelex.skeleton import get_layout
+    >>> has_landmarks(get_layout("coco17"), "pelvis", "spine"), has_landmarks(get_layout("coco17"), "tail")
+    (True, False)
+    """
+    return all(_resolve(layout, joint, frozenset()) is not None for joint in joints)
+
+
 def _resolve(layout: SkeletonLayout, joint: str, visited: frozenset[str]) -> np.ndarray | None:
     if joint in layout.joints:
         weights = np.zeros(layout.num_joints, dtype=np.float32)

@@ -11,11 +11,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kinelex.errors import InputError, unknown_name
-from kinelex.skeleton import SkeletonLayout, landmark_weights
+from kinelex.skeleton import SkeletonLayout, has_landmarks, landmark_weights
 
 CENTRES = ("none", "first", "frame", "mean")
 ALIGNMENTS = ("none", "body", "torso")
 SCALES = ("none", "clip", "torso")
+TORSO = ("pelvis", "shoulder_center", "right_shoulder", "left_shoulder")  # what align=torso needs
 
 
 def present(x: Tensor) -> Tensor:
@@ -28,9 +29,13 @@ def present(x: Tensor) -> Tensor:
     return (x != 0).any(dim=3, keepdim=True).any(dim=1, keepdim=True)
 
 
-def _landmark(x: Tensor, layout: SkeletonLayout, joint: str) -> Tensor:
-    """Trajectory of a landmark of person 0, (N, C, T)."""
-    weights = torch.from_numpy(landmark_weights(layout, joint)).to(x.device, x.dtype, non_blocking=True)
+def _landmark(x: Tensor, layout: SkeletonLayout, joint: str, asked: str) -> Tensor:
+    """Trajectory of a landmark of person 0, (N, C, T), which the option ``asked`` needs."""
+    try:
+        weights = torch.from_numpy(landmark_weights(layout, joint)).to(x.device, x.dtype, non_blocking=True)
+    except InputError as error:
+        option = asked.partition("=")[0]
+        raise InputError(f"{asked} does not suit these clips, pass input.{option}=none: {error}") from error
     return torch.einsum("nctv,v->nct", x[..., 0], weights)
 
 
@@ -80,7 +85,8 @@ def centre(x: Tensor, layout: SkeletonLayout, mode: str = "first", joint: str = 
         layout: layout of ``x``.
         mode: ``first`` subtracts the joint's place in the first frame with a body (CTR-GCN), ``frame`` its
             place in every frame (CMD), ``mean`` its mean place over the clip, ``none`` does nothing.
-        joint: which joint, the middle of the spine as in both publications.
+        joint: which joint, the middle of the spine as in both publications; where a layout has none (arms
+            alone, a hand), its root.
 
     Shape:
         - x: (N, C, T, V, M)
@@ -98,7 +104,8 @@ def centre(x: Tensor, layout: SkeletonLayout, mode: str = "first", joint: str = 
         raise unknown_name("centre", mode, CENTRES)
     if mode == "none":
         return x
-    path = _landmark(x, layout, joint)  # (N, C, T)
+    has_joint = has_landmarks(layout, joint)
+    path = _landmark(x, layout, joint if has_joint else layout.joints[layout.root], f"centre={mode}")
     there = present(x)
     if mode == "first":
         origin = _at(path, _first_frame(x)).unsqueeze(2)
@@ -184,7 +191,7 @@ def align_body(x: Tensor, layout: SkeletonLayout, mode: str = "torso") -> Tensor
     first = _first_frame(x)
 
     def direction(x: Tensor, start: str, end: str) -> Tensor:
-        return _at(_landmark(x, layout, end) - _landmark(x, layout, start), first)
+        return _at(_landmark(x, layout, end, "align=body") - _landmark(x, layout, start, "align=body"), first)
 
     axes = torch.eye(3, dtype=x.dtype, device=x.device)
     x = rotate(x, rotation_between(direction(x, "pelvis", "spine"), axes[2]))
@@ -195,7 +202,9 @@ def _torso_frame(x: Tensor, layout: SkeletonLayout) -> Tensor:
     """Rows: right → left, forward, up of person 0, from means over the clip; (N, 3, 3)."""
 
     def mean_direction(start: str, end: str) -> Tensor:
-        return (_landmark(x, layout, end) - _landmark(x, layout, start)).mean(dim=2)
+        return (_landmark(x, layout, end, "align=torso") - _landmark(x, layout, start, "align=torso")).mean(
+            dim=2
+        )
 
     fallback = torch.eye(3, dtype=x.dtype, device=x.device)
 
@@ -237,7 +246,8 @@ def scale_clip(x: Tensor, layout: SkeletonLayout, mode: str = "clip") -> Tensor:
         low = x.masked_fill(~there, torch.inf).amin(dim=(2, 3, 4), keepdim=True)
         high = x.masked_fill(~there, -torch.inf).amax(dim=(2, 3, 4), keepdim=True)
         return ((x - low) / (high - low).clamp(min=1e-6) * 2 - 1).masked_fill(~there, 0)
-    torso = (_landmark(x, layout, "shoulder_center") - _landmark(x, layout, "pelvis")).norm(dim=1)  # (N, T)
+    ends = [_landmark(x, layout, joint, "scale=torso") for joint in ("shoulder_center", "pelvis")]
+    torso = (ends[0] - ends[1]).norm(dim=1)  # (N, T)
     seen = there[:, 0, :, 0, 0]
     length = (torso * seen).sum(dim=1) / seen.sum(dim=1).clamp(min=1)
     return x / length.clamp(min=1e-6).view(-1, 1, 1, 1, 1)
