@@ -20,7 +20,7 @@ GIVEN = "given"  # the protocol's name where the files say train and test only
 MAX_CLASSES = 10_000  # a label beyond is a damaged one
 _BY_SIZE = {(25, 3): "ntu25", (17, 2): "coco17", (18, 2): "openpose18", (15, 3): "sbu15"}
 _BY_SIZE |= {(33, 3): "mediapipe33", (33, 2): "mediapipe33"}
-_SPLIT = re.compile(r"(?:(?P<protocol>[^:]+)[_:-])?(?P<part>train|val|test)(?P<number>\d*)")
+_SPLIT = re.compile(r"(?:(?P<protocol>[^:]+)[_:-])?(?P<part>train|val|test)(?P<number>\d*)", re.IGNORECASE)
 _NTU = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
 
 
@@ -100,8 +100,11 @@ def split_tags(names: Iterable[str]) -> dict[str, str]:
     """The tag ``PROTOCOL:train`` or ``PROTOCOL:test`` of each split name; other names stay as they are.
 
     ``val`` tests, unless the same protocol has a ``test`` beside it: then it is ``PROTOCOL:val``. A
-    number behind the part counts the protocols; without a protocol its name is ``given``.
+    number behind the part counts the protocols; without a protocol its name is ``given``. Whether the
+    part is written in capitals does not matter.
 
+    >>> split_tags(["Train", "TEST"])
+    {'Train': 'given:train', 'TEST': 'given:test'}
     >>> split_tags(["xsub_train", "xsub_val", "train1", "test1", "train", "val", "test", "mini"])
     {'xsub_train': 'xsub:train', 'xsub_val': 'xsub:test', 'train1': 'split1:train', 'test1': 'split1:test', \
 'train': 'given:train', 'val': 'given:val', 'test': 'given:test', 'mini': 'mini'}
@@ -113,7 +116,7 @@ def split_tags(names: Iterable[str]) -> dict[str, str]:
             found[name] = None
             continue
         protocol = match["protocol"] or ("split" if match["number"] else GIVEN)
-        found[name] = (protocol + match["number"], match["part"])
+        found[name] = (protocol + match["number"], match["part"].lower())
     tested = {pair[0] for pair in found.values() if pair is not None and pair[1] == "test"}
     return {
         name: name
