@@ -8,6 +8,7 @@ last, so that a graph convolution is one matrix product per channel without a co
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -110,7 +111,6 @@ class GraphNetwork(Encoder):
     """Three stages of blocks; width doubles and frames halve from stage to stage.
 
     Args:
-        name: the encoder's name, for messages.
         layout: the skeleton layout.
         graph: builds a graph convolution from its widths before and after.
         in_channels: coordinates per joint.
@@ -130,9 +130,10 @@ class GraphNetwork(Encoder):
         InputError: an option out of range, or more persons than ``person_norms`` where that is not 1.
     """
 
+    name: ClassVar[str]  # the encoder's, also for messages
+
     def __init__(
         self,
-        name: str,
         layout: SkeletonLayout,
         graph: Callable[[int, int], nn.Module],
         in_channels: int,
@@ -145,16 +146,16 @@ class GraphNetwork(Encoder):
         branches = len(dilations) + 2
         if kernel % 2 == 0 or min(kernel, person_norms, *depth, *dilations) < 1:
             raise InputError(
-                f"{name} expects an odd kernel and depths, dilations and person_norms of at least 1, "
+                f"{self.name} expects an odd kernel and depths, dilations and person_norms of at least 1, "
                 f"got {kernel}, {tuple(depth)}, {tuple(dilations)} and {person_norms}"
             )
         if channels < branches or channels % branches:
             raise InputError(
-                f"{name} expects channels to be a multiple of {branches}, the branches over time (one per "
-                f"dilation and two), got {channels}"
+                f"{self.name} expects channels to be a multiple of {branches}, the branches over time (one "
+                f"per dilation and two), got {channels}"
             )
         super().__init__(layout, in_channels, 4 * channels)
-        self.name, self.person_norms = name, person_norms
+        self.person_norms = person_norms
         self.data_bn = nn.BatchNorm1d(person_norms * layout.num_joints * in_channels)
         widths = [channels * 2**stage for stage in range(3) for _ in range(depth[stage])]
         starts = {depth[0], depth[0] + depth[1]}  # the first blocks of stages two and three halve the frames

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from kinelex.encoders._base import Encoder
 from kinelex.errors import unknown_name
 from kinelex.skeleton import SkeletonLayout, get_layout
 
+Builder = TypeVar("Builder", bound=Callable[..., Encoder])
 _BUILDERS: dict[str, Callable[..., Encoder]] = {}
 
 
-def register(builder: Callable[..., Encoder]) -> Callable[..., Encoder]:
-    """Decorator: the function's name becomes the encoder's name."""
-    _BUILDERS[builder.__name__] = builder
+def register(builder: Builder) -> Builder:
+    """Decorator of an encoder class, or of a function that builds an encoder.
+
+    The encoder's name is the class's attribute ``name``, or the name of the function.
+    """
+    _BUILDERS[getattr(builder, "name", None) or builder.__name__] = builder
     return builder
 
 
@@ -29,7 +33,7 @@ def names() -> tuple[str, ...]:
 
 
 def builder(name: str) -> Callable[..., Encoder]:
-    """The function that builds an encoder.
+    """The class or function that builds an encoder.
 
     Raises:
         InputError: an unknown name.

@@ -85,8 +85,11 @@ def _graph(adjacency: Tensor, in_channels: int, out_channels: int) -> RefinedGra
     return RefinedGraphConv(adjacency, in_channels, out_channels, embedding=max(in_channels // 8, 8))
 
 
+@register
 class CTRGCN(GraphNetwork):
     """Ten (by default) blocks in three stages; see :class:`GraphNetwork` for options and shapes."""
+
+    name = "ctrgcn"
 
     def __init__(
         self,
@@ -101,18 +104,4 @@ class CTRGCN(GraphNetwork):
         adjacency = torch.from_numpy(spatial_subsets(layout)).float()
         graph = partial(_graph, adjacency)
         options = (in_channels, channels, depth, kernel, dilations, person_norms)
-        super().__init__("ctrgcn", layout, graph, *options)
-
-
-@register
-def ctrgcn(
-    layout: SkeletonLayout,
-    in_channels: int = 3,
-    channels: int = 64,
-    depth: tuple[int, int, int] = (4, 3, 3),
-    kernel: int = 5,
-    dilations: tuple[int, ...] = (1, 2),
-    person_norms: int = 1,
-) -> CTRGCN:
-    """CTR-GCN; see :class:`CTRGCN` for the options."""
-    return CTRGCN(layout, in_channels, channels, depth, kernel, dilations, person_norms)
+        super().__init__(layout, graph, *options)

@@ -62,6 +62,7 @@ class BothWays(nn.GRU):
         return torch.cat([last[-2], last[-1]], dim=1)
 
 
+@register
 class RecurrentEncoder(Encoder):
     """Batch norm over the V·C·M numbers of a frame, then recurrent layers; the last frame's output.
 
@@ -81,6 +82,8 @@ class RecurrentEncoder(Encoder):
     Raises:
         InputError: an option out of range, or a clip with more than ``persons`` persons.
     """
+
+    name = "gru"
 
     def __init__(
         self,
@@ -113,16 +116,3 @@ class RecurrentEncoder(Encoder):
             x = F.pad(x, (0, self.persons - persons))
         frames = x.permute(2, 0, 3, 1, 4).flatten(2)  # (T, N, V·C·M)
         return self.recurrent(self.input_norm(frames.flatten(0, 1)).view(frames.shape))
-
-
-@register
-def gru(
-    layout: SkeletonLayout,
-    in_channels: int = 3,
-    persons: int = 2,
-    hidden: int = 1024,
-    layers: int = 3,
-    bidirectional: bool = False,
-) -> RecurrentEncoder:
-    """CMD's recurrent encoder; see :class:`RecurrentEncoder` for the options."""
-    return RecurrentEncoder(layout, in_channels, persons, hidden, layers, bidirectional)

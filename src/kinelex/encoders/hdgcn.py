@@ -213,6 +213,7 @@ class HierarchyGraphConv(nn.Module):
         return torch.relu(self.norm(y) + self.down(x))
 
 
+@register
 class HDGCN(GraphNetwork):
     """Ten (by default) blocks in three stages; see :class:`GraphNetwork` for options and shapes.
 
@@ -222,6 +223,8 @@ class HDGCN(GraphNetwork):
     Raises:
         InputError: an option out of range, or a center that is no joint.
     """
+
+    name = "hdgcn"
 
     def __init__(
         self,
@@ -244,19 +247,4 @@ class HDGCN(GraphNetwork):
         members = members / members.sum(dim=1, keepdim=True)
         graph = partial(HierarchyGraphConv, adjacency, members)
         options = (in_channels, channels, depth, kernel, dilations, person_norms)
-        super().__init__("hdgcn", layout, graph, *options)
-
-
-@register
-def hdgcn(
-    layout: SkeletonLayout,
-    in_channels: int = 3,
-    channels: int = 64,
-    depth: tuple[int, int, int] = (4, 3, 3),
-    kernel: int = 5,
-    dilations: tuple[int, ...] = (1, 2),
-    person_norms: int = 1,
-    center: str | None = None,
-) -> HDGCN:
-    """HD-GCN; see :class:`HDGCN` for the options."""
-    return HDGCN(layout, in_channels, channels, depth, kernel, dilations, person_norms, center)
+        super().__init__(layout, graph, *options)

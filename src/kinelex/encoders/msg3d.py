@@ -181,6 +181,7 @@ class Block(nn.Module):
         return self.last(torch.relu(y))
 
 
+@register
 class MSG3D(Encoder):
     """Three blocks; width doubles and frames halve from block to block; the mean over all that is left.
 
@@ -200,6 +201,8 @@ class MSG3D(Encoder):
     Raises:
         InputError: an option out of range.
     """
+
+    name = "msg3d"
 
     def __init__(
         self,
@@ -242,17 +245,3 @@ class MSG3D(Encoder):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.forward_features(x).mean(dim=(3, 4)).mean(dim=1)
-
-
-@register
-def msg3d(
-    layout: SkeletonLayout,
-    in_channels: int = 3,
-    channels: int = 96,
-    scales: int = 13,
-    windows: tuple[int, ...] = (3, 5),
-    window_scales: int = 6,
-    dilation: int = 1,
-) -> MSG3D:
-    """MS-G3D; see :class:`MSG3D` for the options."""
-    return MSG3D(layout, in_channels, channels, scales, windows, window_scales, dilation)

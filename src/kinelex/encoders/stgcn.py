@@ -68,6 +68,7 @@ class Block(nn.Module):
         return torch.relu(y)
 
 
+@register
 class STGCN(Encoder):
     """Ten (by default) blocks in three stages; width doubles and frames halve from stage to stage.
 
@@ -87,6 +88,8 @@ class STGCN(Encoder):
         - x: (N, C, T, V, M)
         - returns: (N, out_features)
     """
+
+    name = "stgcn"
 
     def __init__(
         self,
@@ -152,18 +155,3 @@ class STGCN(Encoder):
         clip = there.nonzero()[:, 0]
         total = features.new_zeros(len(x), self.num_features).index_add(0, clip, features)
         return total / there.sum(dim=1, keepdim=True)
-
-
-@register
-def stgcn(
-    layout: SkeletonLayout,
-    in_channels: int = 3,
-    channels: int = 16,
-    out_features: int | None = None,
-    depth: tuple[int, int, int] = (4, 3, 3),
-    kernel: int = 9,
-    dropout: float = 0.0,
-    present_only: bool = False,
-) -> STGCN:
-    """ST-GCN; see :class:`STGCN` for the options."""
-    return STGCN(layout, in_channels, channels, out_features, depth, kernel, dropout, present_only)

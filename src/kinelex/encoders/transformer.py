@@ -102,6 +102,7 @@ class Block(nn.Module):
         return x + self.mlp(x)
 
 
+@register
 class JointTimeTransformer(Encoder):
     """Segments of single joints as tokens, pre-norm blocks, the mean over all tokens of all persons.
 
@@ -123,6 +124,8 @@ class JointTimeTransformer(Encoder):
     Raises:
         InputError: an option out of range.
     """
+
+    name = "transformer"
 
     def __init__(
         self,
@@ -189,18 +192,3 @@ class JointTimeTransformer(Encoder):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.forward_features(x).mean(dim=(3, 4)).mean(dim=1)
-
-
-@register
-def transformer(
-    layout: SkeletonLayout,
-    in_channels: int = 3,
-    dim: int = 256,
-    depth: int = 8,
-    heads: int = 8,
-    segment: int = 4,
-    dropout: float = 0.0,
-    factorised: bool = False,
-) -> JointTimeTransformer:
-    """A transformer over joint-time tokens; see :class:`JointTimeTransformer` for the options."""
-    return JointTimeTransformer(layout, in_channels, dim, depth, heads, segment, dropout, factorised)

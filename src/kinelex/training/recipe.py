@@ -178,7 +178,10 @@ def _parser(method: str, encoder: str) -> ArgumentParser:
     parser.add_argument("--method.name", type=str)
     parser.add_class_arguments(METHODS[method], "method", skip={"encoder", "make_encoder", "prompts"})
     parser.add_argument("--encoder.name", type=str)
-    parser.add_function_arguments(encoders.builder(encoder), "encoder", skip={"layout", "in_channels"})
+    build = encoders.builder(encoder)
+    skip: set[str | int] = {"layout", "in_channels"}
+    add = parser.add_class_arguments if isinstance(build, type) else parser.add_function_arguments
+    add(build, "encoder", skip=skip)
     for section, config in (
         ("input", InputConfig),
         ("optimizer", OptimizerConfig),
