@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from kinelex.errors import InputError
-from kinelex.skeleton import SkeletonLayout, landmark_weights
+from kinelex.skeleton import SkeletonLayout, has_landmarks, landmark_weights
 from kinelex.transforms import normalise
 
 _CELL = 100  # width and height of one frame, in SVG units
@@ -51,11 +50,10 @@ def _front_view(clip: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
     A layout without a torso, such as a hand, is drawn as the camera sees it.
     """
     seen: np.ndarray = (clip != 0).any(axis=3)  # (frames, M, V)
-    middle = _weights(layout, "spine")
-    torso = ("spine", "pelvis", "shoulder_center", "left_shoulder", "right_shoulder")
+    has_middle = has_landmarks(layout, "spine")
     if clip.shape[3] == 2:
         flat = clip.astype(float)
-    elif any(_weights(layout, joint) is None for joint in torso):
+    elif not (has_middle and has_landmarks(layout, *normalise.TORSO)):
         flat = clip[..., :2].astype(float) * [1, -1]
     else:
         x = torch.from_numpy(np.ascontiguousarray(clip)).float().permute(3, 0, 2, 1)[None]  # (1, C, T, V, M)
@@ -63,20 +61,13 @@ def _front_view(clip: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
         placed = x[0].permute(1, 3, 2, 0).numpy()  # (T, M, V, C)
         flat = np.stack([placed[..., 0], -placed[..., 2]], axis=3).astype(float)
         # Seen from in front, the body's left side is on the right: x points from right to left shoulder.
-    if middle is None:
-        middle = np.full(layout.num_joints, 1 / layout.num_joints)
+    even = np.full(layout.num_joints, 1 / layout.num_joints)
+    middle = landmark_weights(layout, "spine") if has_middle else even
     centres = np.einsum("fmvc,v->fmc", flat, middle)[..., 0]  # (frames, M)
     there = seen.any(axis=2)
     centre = (centres * there).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
     flat[..., 0] -= centre[:, None, None]
     return flat
-
-
-def _weights(layout: SkeletonLayout, joint: str) -> np.ndarray | None:
-    try:
-        return landmark_weights(layout, joint)
-    except InputError:
-        return None
 
 
 def _height(flat: np.ndarray, seen: np.ndarray) -> tuple[float, float]:

@@ -110,13 +110,23 @@ def _selects(store: SkeletonStore, rule: dict[str, Any]) -> np.ndarray:
         "setup": store.setups,
         "replication": store.replications,
     }
-    chosen = np.ones(len(store), dtype=bool)
+    return np.broadcast_to(fulfils(columns, rule), len(store))
+
+
+def fulfils(columns: dict[str, np.ndarray], rule: dict[str, Any]) -> np.ndarray:
+    """Which clips fulfil all conditions of a rule; an empty rule takes all.
+
+    Shape:
+        - columns: each of the same shape, -1 where a clip has no number.
+        - returns: bool of that shape; a scalar for an empty rule.
+    """
+    chosen = np.array(True)
     for column, condition in rule.items():
         values = columns[column]
         if isinstance(condition, dict):
-            chosen &= ~np.isin(values, condition["not"]) & (values >= 0)
+            chosen = chosen & ~np.isin(values, condition["not"]) & (values >= 0)
         else:
-            chosen &= np.isin(values, condition)
+            chosen = chosen & np.isin(values, condition)
     return chosen
 
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Listing
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from kinelex.datasets._published import rules_of
+from kinelex.datasets._published import fulfils, rules_of
 from kinelex.datasets.actors.body import LAYOUT
 from kinelex.datasets.actors.camera import CAMERAS, record, view
 from kinelex.datasets.actors.performance import ACTIONS, perform
@@ -74,19 +73,12 @@ def protocol_keys(protocol: str, train: int, test: int) -> list[Key]:
     for key in map(clip_key, count()):
         if not any(left.values()):
             return found
+        columns = dict(zip(("action", "subject", "camera", "replication"), np.array(key), strict=True))
         for part in left:
-            if left[part] and _fits(key, rules[protocol][part]):
+            if left[part] and fulfils(columns, rules[protocol][part]):
                 left[part] -= 1
                 found.append(key)
     return found
-
-
-def _fits(key: Key, rule: dict[str, Any]) -> bool:
-    for column, condition in rule.items():
-        value = key[1] if column == "subject" else key[2]
-        if (value in condition["not"]) if isinstance(condition, dict) else (value not in condition):
-            return False
-    return True
 
 
 def make_clip(key: Key, performers: list[Performer], seed: int = 0) -> Sequence:
@@ -121,11 +113,11 @@ def make_clip(key: Key, performers: list[Performer], seed: int = 0) -> Sequence:
     )
 
 
-def generate_actors(clips: int = 960, seed: int = 0) -> Iterator[Sequence]:
+def generate_actors(clips: int | Listing[Key] = 960, seed: int = 0) -> Iterator[Sequence]:
     """The built-in actors: simulated clips, the same for the same seed.
 
     Args:
-        clips: how many clips; fewer clips are the first ones of more.
+        clips: how many clips (fewer are the first ones of more), or which ones (:func:`protocol_keys`).
         seed: draws the performers and their takes.
 
     Raises:
@@ -134,9 +126,10 @@ def generate_actors(clips: int = 960, seed: int = 0) -> Iterator[Sequence]:
     >>> [clip.id for clip in generate_actors(clips=2)]
     ['a01p01c1r01', 'a02p02c3r01']
     """
-    _check(clips, seed)
+    keys = [clip_key(i) for i in range(clips)] if isinstance(clips, int) else clips
+    _check(len(keys), seed)
     performers = [make_performer(number, seed) for number in range(1, NUM_PERFORMERS + 1)]
-    return (make_clip(clip_key(i), performers, seed) for i in range(clips))
+    return (make_clip(key, performers, seed) for key in keys)
 
 
 def write_actors(
@@ -159,15 +152,14 @@ def write_actors(
     Raises:
         InputError: fewer than one clip, or a negative seed.
     """
-    keys = [clip_key(i) for i in range(clips)] if isinstance(clips, int) else clips
-    _check(len(keys), seed)
-    performers = [make_performer(number, seed) for number in range(1, NUM_PERFORMERS + 1)]
-    with SkeletonStoreWriter(path, actors_meta(len(keys), seed)) as writer:
-        for done, key in enumerate(keys, start=1):
-            writer.add(make_clip(key, performers, seed))
+    total = clips if isinstance(clips, int) else len(clips)
+    made = generate_actors(clips, seed)
+    with SkeletonStoreWriter(path, actors_meta(total, seed)) as writer:
+        for done, clip in enumerate(made, start=1):
+            writer.add(clip)
             if progress is not None:
-                progress(done, len(keys))
-    return len(keys)
+                progress(done, total)
+    return total
 
 
 def _check(clips: int, seed: int) -> None:
