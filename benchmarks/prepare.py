@@ -218,6 +218,18 @@ def commit() -> str:
     return name.stdout.strip() + ("+" if changed else "")
 
 
+def write_table(out: Path, rows: list[dict[str, object]], columns: list[str], **more: str) -> None:
+    """Write rows as CSV, each with date, hardware and commit (and ``more``), and print them."""
+    about = {"date": datetime.date.today().isoformat(), "hardware": hardware(), "commit": commit(), **more}
+    with open(out, "w", newline="") as file:
+        writer = csv.DictWriter(file, [*columns, *about], restval="")
+        writer.writeheader()
+        writer.writerows({**row, **about} for row in rows)
+    print(", ".join(about.values()))
+    for row in rows:
+        print("; ".join(f"{name} {value}" for name, value in row.items()).removeprefix("what "))
+
+
 def measure(folder: Path, files: int, many: int) -> list[dict[str, object]]:
     """All rows of the table."""
     few_folder, many_folder = folder / "few", folder / "many"
@@ -271,15 +283,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         rows = measure(Path(folder), options.files, options.many)
-    about = {"date": datetime.date.today().isoformat(), "hardware": hardware(), "commit": commit()}
-    columns = [*rows[-1], *about]
-    with open(options.out, "w", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows({**row, **about} for row in rows)
-    print(", ".join(about.values()))
-    for row in rows:
-        print("; ".join(f"{name} {value}" for name, value in row.items()).removeprefix("what "))
+    write_table(options.out, rows, list(rows[-1]))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,6 @@ differ. The file is in the page cache.
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
 import subprocess
 import sys
 import tempfile
@@ -23,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from prepare import commit, hardware
+from prepare import write_table
 from torch.nn import functional as F
 
 from kinelex.skeleton import get_layout
@@ -135,16 +133,8 @@ def main() -> None:
         times = cpu / found["plain way"][1]
         rates_of = {"clips/s": f"{wall:.0f}", "clips/s per core": f"{cpu:.0f}"}
         rows.append({"what": f"random clips, {name}", **rates_of, "times plain": f"{times:.1f}"})
-    about = {"date": datetime.date.today().isoformat(), "hardware": hardware(), "commit": commit()}
-    about["threads"] = str(options.threads)
-    columns = ["what", "seconds", "clips/s", "clips/s per core", "times plain", *about]
-    with open(options.out, "w", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows({**row, **about} for row in rows)
-    print(", ".join(about.values()))
-    for row in rows:
-        print("; ".join(f"{name} {value}" for name, value in row.items()).removeprefix("what "))
+    columns = ["what", "seconds", "clips/s", "clips/s per core", "times plain"]
+    write_table(options.out, rows, columns, threads=str(options.threads))
 
 
 if __name__ == "__main__":
