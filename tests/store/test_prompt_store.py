@@ -15,6 +15,8 @@ from kinelex.store import (
     PromptStore,
     PromptStoreWriter,
     open_prompts,
+    tile_pictures,
+    write_jpeg,
 )
 
 META = PromptMeta(
@@ -154,3 +156,39 @@ def test_an_exception_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="stop"):
         _write_and_fail(tmp_path / "p.arrow")
     assert not list(tmp_path.iterdir())
+
+
+def test_kept_crops_and_tiles_are_read_back(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    soft = np.linspace(20, 220, 32)[:, None, None] * np.ones((1, 16, 3))  # JPEG keeps slow changes
+    images = np.stack(
+        [np.clip(soft + 8 * k, 0, 255).astype(np.uint8) for k in range(4)]
+    )  # 2 frames x 2 views
+    clips = []
+    for i in range(3):
+        vision = _vision(rng)
+        vision.crops = [write_jpeg(image) for image in images]
+        vision.tile = write_jpeg(tile_pictures(images, 64))
+        clips.append(ClipPrompts(f"c{i}", vision=None if i == 1 else vision))
+    meta = PromptMeta("tiny", None, {}, {"vision": 4}, ("crops", "tile"))
+    store = _write(tmp_path / "p.arrow", clips, meta)
+    assert store.meta == meta
+    crops = store.crops(2)
+    assert crops is not None
+    assert crops.shape == (2, 2, 32, 16, 3)
+    assert np.abs(crops.reshape(images.shape).astype(int) - images).max() <= 6
+    assert (store.crops(1), store.tile(1)) == (None, None)
+    tiles = store.tiles([0, 1])
+    assert tiles.shape == (2, 64, 64, 3)
+    assert not tiles[1].any()
+    assert np.abs(tiles[0, :32, 8:24].astype(int) - images[0]).max() <= 8  # the first cell
+    with pytest.raises(InputError, match="none of the 1 clips asked for has a tiled picture"):
+        store.tiles([1])
+
+
+def test_pictures_that_were_not_kept(tmp_path: Path) -> None:
+    store = _write(tmp_path / "p.arrow", _clips(3))
+    with pytest.raises(InputError, match=r"keeps no tile of its pictures: make it with --keep tile"):
+        store.tile(0)
+    with pytest.raises(InputError, match="keeps no crops"):
+        store.crops(0)

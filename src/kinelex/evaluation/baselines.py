@@ -95,7 +95,7 @@ def prompt_features(prompts: PromptStore, store: SkeletonStore, modality: str) -
     Raises:
         InputError: the prompts were made for another store, or lack the modality.
     """
-    if prompts.meta.store_fingerprint != store.fingerprint:
+    if not prompts.belongs_to(store):
         raise InputError(
             f"{prompts.path} was made for another store (data set {prompts.meta.dataset}) than {store.path}: "
             f"make prompts for this one with `kinelex prompts {store.path}`"

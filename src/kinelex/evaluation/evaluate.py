@@ -19,11 +19,13 @@ from kinelex.evaluation.metrics import top_k
 from kinelex.evaluation.output import results_table, write_results
 from kinelex.evaluation.report import Evidence, write_report
 from kinelex.evaluation.streams import joined, judge, judged_numbers, without_copies
+from kinelex.evaluation.supervision import check_classes, check_unseen
 from kinelex.evaluation.tasks import Material, check_tasks
 from kinelex.skeleton import has_landmarks
 from kinelex.store import PromptStore, SkeletonStore, open_prompts, open_store
+from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
 from kinelex.training.inference import extract_all
-from kinelex.training.run_directory import RunDirectory, SkeletonEncoder, load_encoders
+from kinelex.training.run_directory import RunDirectory
 from kinelex.transforms.normalise import TORSO
 
 _SHOWN_NEIGHBOURS = 3  # of each example in the report
@@ -33,7 +35,7 @@ def evaluate(
     run: str | Path,
     data: str | Path | None = None,
     protocol: str | None = None,
-    tasks: Sequence[str] = ("knn", "linear"),
+    tasks: Sequence[str] | None = None,
     prompts: str | Path | None = None,
     against: str | Path | None = None,
     json_path: str | Path | None = None,
@@ -57,7 +59,8 @@ def evaluate(
         run: the run directory.
         data: the skeleton store; the one the run was trained on by default.
         protocol: the split; the one the run was trained on by default.
-        tasks: names of :data:`kinelex.evaluation.TASKS`.
+        tasks: names of :data:`kinelex.evaluation.TASKS`; by default ``classify`` for a run that learned from
+            labels, else ``knn`` and ``linear``.
         prompts: the prompt store; the run's own by default, when ``data`` is the run's too.
         against: another run (for example with hard targets) whose similarities the report shows beside.
         json_path: also write the returned dict to this file.
@@ -75,20 +78,19 @@ def evaluate(
         are copies of training clips, ``top1_without_copies`` too.
 
     Raises:
-        InputError: no such task, a run of another layout than the store, a protocol the set does not
-            have, prompts made for another store, no labels, no such device, or a
+        InputError: no such task, a run of another layout or other classes than the store, test clips whose
+            labels the run learned, a protocol the set does not have, prompts made for another store, no labels, no such device, or a
             run directory that cannot be written.
     """
-    tasks = tuple(tasks)
-    check_tasks(tasks)
-    if not tasks:
+    check_tasks(tuple(tasks or ()))
+    if tasks is not None and not tasks:
         raise InputError("expects at least one task, for example --tasks knn,linear")
     directory = RunDirectory(run)
     compared = None if against is None else RunDirectory(against)
     store = open_store(_given(data, directory, "data", "--data STORE"))
     name = str(_given(protocol, directory, "protocol", "--protocol P"))
     bank = _prompts(prompts, directory, own_data=data is None or _same(data, directory.config.get("data")))
-    if bank is not None and bank.meta.store_fingerprint != store.fingerprint:
+    if bank is not None and not bank.belongs_to(store):
         raise InputError(
             f"{bank.path} was made for another store ({bank.meta.dataset}) than {store.path}: make prompts "
             f"for this one with `kinelex prompts {store.path} --out PROMPTS ...`"
@@ -99,7 +101,11 @@ def evaluate(
     trained = load_encoders(directory.path)
     _check_layout(next(iter(trained.values())).layout, store, directory.path)
     split = get_split(store, name)
+    tasks = tuple(tasks or _own_tasks(trained))
+    if "classify" in tasks:
+        check_classes(trained, store, directory.path)
     train, test, unlabelled = labelled(store, split.train, split.test)
+    check_unseen(directory, store, test)
     truth = store.labels[test]
 
     def materials(which: dict[str, SkeletonEncoder]) -> dict[str, Material]:
@@ -108,7 +114,10 @@ def evaluate(
         found = extract_all(which, store, both, batch_size=batch_size, device=device)
         parts = {stream: (f[: len(train)], f[len(train) :]) for stream, f in found.items()}
         more = (classes, groups, k, metric, device, seed)
-        return {s: Material(a, store.labels[train], b, *more) for s, (a, b) in parts.items()}
+        return {
+            s: Material(a, store.labels[train], b, *more, classifier=which[s].last_layer())
+            for s, (a, b) in parts.items()
+        }
 
     ours = materials(trained)
     copied = copies(store, train, test)
@@ -147,6 +156,12 @@ def evaluate(
     report = write_report(directory, result, evidence, compared)
     console.print(f"report in {report}", markup=False, soft_wrap=True)
     return result
+
+
+def _own_tasks(trained: dict[str, SkeletonEncoder]) -> tuple[str, ...]:
+    """What suits the run when nothing is asked for."""
+    has_classifier = all(encoder.classifier is not None for encoder in trained.values())
+    return ("classify",) if has_classifier else ("knn", "linear")
 
 
 def _given(value: Any, run: RunDirectory, key: str, option: str) -> Any:

@@ -2,159 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from kinelex.errors import InputError
-from kinelex.store._arrow import AtomicArrowWriter, open_arrow, schema_with_header
+from kinelex.store._arrow import open_arrow
+from kinelex.store._jpeg import read_jpeg
+from kinelex.store._prompt_writer import (
+    FORMAT_VERSION,
+    KIND,
+    MODALITIES,
+    WHOLE_CLIP,
+    ClipPrompts,
+    ModalityPrompts,
+    PromptBank,
+    PromptMeta,
+)
+from kinelex.store.skeleton_store import SkeletonStore
 
-KIND = "prompt store"
 MADE_BY = "kinelex prompts"
-FORMAT_VERSION = 1
-MODALITIES = ("language", "vision")
-WHOLE_CLIP = -1  # frame index of a prompt that describes the whole clip
-_ROWS_PER_BATCH = 256
-
-
-@dataclass(frozen=True)
-class PromptMeta:
-    """What a prompt store says about itself.
-
-    Args:
-        dataset: name of the data set.
-        store_fingerprint: :attr:`SkeletonStore.fingerprint` of the store the prompts were made for.
-        engines: per modality the engine's and the encoder's name, version and settings.
-        widths: per modality the width D of one embedding.
-    """
-
-    dataset: str
-    store_fingerprint: str
-    engines: dict[str, dict[str, Any]]
-    widths: dict[str, int]
-
-
-@dataclass
-class ModalityPrompts:
-    """The prompts of one clip in one modality.
-
-    Args:
-        frames: (P,) frame indices; :data:`WHOLE_CLIP` marks a prompt about the whole clip.
-        embeddings: (P, D).
-        texts: P texts (language).
-        boxes: (P, 4) crops as x0, y0, x1, y1 in pixels (vision).
-        flags: (P,) True where the engine found no person and took the whole frame (vision).
-    """
-
-    frames: np.ndarray
-    embeddings: np.ndarray
-    texts: list[str] | None = None
-    boxes: np.ndarray | None = None
-    flags: np.ndarray | None = None
-
-
-@dataclass
-class ClipPrompts:
-    """The prompts of one clip; a modality the clip lacks is None."""
-
-    id: str
-    language: ModalityPrompts | None = None
-    vision: ModalityPrompts | None = None
-
-
-@dataclass
-class PromptBank:
-    """All embeddings of one modality as arrays, for the loader.
-
-    Shape:
-        - frame: (rows, P, D) float16, the prompts of single frames (P may be 0).
-        - clip: (rows, D) float16 or None, the prompt of the whole clip.
-        - present: (rows,) bool, False where a clip has no prompt in this modality (its rows are 0).
-    """
-
-    frame: np.ndarray
-    clip: np.ndarray | None
-    present: np.ndarray
-
-
-class PromptStoreWriter:
-    """Writes a prompt store atomically. Every clip has the same number of prompts per modality.
-
-    Raises:
-        InputError: in :meth:`add`, an id twice, or embeddings of another width than the meta says.
-    """
-
-    def __init__(self, path: str | Path, meta: PromptMeta) -> None:
-        self.meta = meta
-        header = {**asdict(meta), "kind": KIND, "format_version": FORMAT_VERSION}
-        fields = [pa.field("id", pa.utf8())]
-        for m in meta.widths:
-            fields += [
-                pa.field(f"{m}_frames", pa.list_(pa.int32())),
-                pa.field(f"{m}_embeddings", pa.list_(pa.float16())),
-            ]
-        if "language" in meta.widths:
-            fields.append(pa.field("texts", pa.list_(pa.utf8())))
-        if "vision" in meta.widths:
-            fields += [pa.field("boxes", pa.list_(pa.float32())), pa.field("flags", pa.list_(pa.bool_()))]
-        self._file = AtomicArrowWriter(path, schema_with_header(fields, header))
-        self._pending: list[ClipPrompts] = []
-        self._ids: set[str] = set()
-
-    def add(self, prompts: ClipPrompts) -> None:
-        """Put one clip's prompts into the store."""
-        if prompts.id in self._ids:
-            raise InputError(f"two clips have the id {prompts.id}")
-        for modality, width in self.meta.widths.items():
-            mine = getattr(prompts, modality)
-            if mine is not None and mine.embeddings.shape != (len(mine.frames), width):
-                raise InputError(
-                    f"{prompts.id}: expects {modality} embeddings ({len(mine.frames)}, {width}), "
-                    f"got {mine.embeddings.shape}"
-                )
-        self._ids.add(prompts.id)
-        self._pending.append(prompts)
-        if len(self._pending) == _ROWS_PER_BATCH:
-            self._flush()
-
-    def _flush(self) -> None:
-        if not self._pending:
-            return
-        rows, self._pending = self._pending, []
-        columns: dict[str, pa.Array] = {"id": pa.array([r.id for r in rows], pa.utf8())}
-        for m in self.meta.widths:
-            mine: list[ModalityPrompts | None] = [getattr(r, m) for r in rows]
-            columns[f"{m}_frames"] = _lists([None if p is None else p.frames for p in mine], pa.int32())
-            halves = [None if p is None else p.embeddings.astype(np.float16) for p in mine]
-            columns[f"{m}_embeddings"] = _lists(halves, pa.float16())
-            if m == "language":
-                columns["texts"] = pa.array(
-                    [None if p is None else p.texts for p in mine], pa.list_(pa.utf8())
-                )
-            else:
-                columns["boxes"] = _lists([None if p is None else p.boxes for p in mine], pa.float32())
-                columns["flags"] = _lists([None if p is None else p.flags for p in mine], pa.bool_())
-        self._file.write(columns)
-
-    def __enter__(self) -> PromptStoreWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self._flush()
-        self._file.__exit__(kind, value, trace)
-
-
-def _lists(arrays: list[np.ndarray | None], kind: pa.DataType) -> pa.Array:
-    flat = [None if a is None else np.asarray(a).ravel() for a in arrays]
-    return pa.array(flat, pa.list_(kind))
 
 
 @dataclass
@@ -175,7 +46,11 @@ class PromptStore:
         self.path = Path(self.path)
         reader, header = open_arrow(self.path, KIND, MADE_BY, FORMAT_VERSION)
         self.meta = PromptMeta(
-            header["dataset"], header["store_fingerprint"], header["engines"], header["widths"]
+            header["dataset"],
+            header["store_fingerprint"],
+            header["engines"],
+            header["widths"],
+            tuple(header.get("kept", ())),
         )
         self._table = reader.read_all()
 
@@ -195,6 +70,12 @@ class PromptStore:
 
     def __len__(self) -> int:
         return self._table.num_rows
+
+    def belongs_to(self, store: SkeletonStore) -> bool:
+        """Whether these are the prompts of a skeleton store: made for it, or without one and of its ids."""
+        if self.meta.store_fingerprint is None:
+            return set(store.ids) <= self._row.keys()
+        return self.meta.store_fingerprint == store.fingerprint
 
     def clip(self, clip_id: str) -> ClipPrompts:
         """The prompts of one clip by its id.
@@ -223,6 +104,50 @@ class PromptStore:
 
     def _value(self, column: str, row: int) -> Any:
         return self._table.column(column)[row].as_py()
+
+    def tile(self, row: int) -> bytes | None:
+        """The JPEG file that tiles a clip's pictures; None where the clip has none.
+
+        Raises:
+            InputError: the store keeps no tiles.
+        """
+        return self._kept("tile", row)
+
+    def tiles(self, rows: Iterable[int]) -> np.ndarray:
+        """The tiled pictures of several clips as arrays; a clip without one is black.
+
+        Shape:
+            - returns: (n, H, W, 3) uint8
+
+        Raises:
+            InputError: the store keeps no tiles, or none of these clips has one.
+        """
+        files = [self.tile(row) for row in rows]
+        images = [None if file is None else read_jpeg(file) for file in files]
+        black = next((np.zeros_like(image) for image in images if image is not None), None)
+        if black is None:
+            raise InputError(f"{self.path}: none of the {len(files)} clips asked for has a tiled picture")
+        return np.stack([black if image is None else image for image in images])
+
+    def crops(self, row: int) -> np.ndarray | None:
+        """The pictures of one clip, K views of each of P frames; None where the clip has none.
+
+        Shape:
+            - returns: (P, K, H, W, 3) uint8
+
+        Raises:
+            InputError: the store keeps no crops.
+        """
+        files = self._kept("crops", row)
+        if files is None:
+            return None
+        images = np.stack([read_jpeg(file) for file in files])
+        return images.reshape(len(self._value("vision_frames", row)), -1, *images.shape[1:])
+
+    def _kept(self, what: str, row: int) -> Any:
+        if what not in self.meta.kept:
+            raise InputError(f"{self.path} keeps no {what} of its pictures: make it with --keep {what}")
+        return self._value(what, row)
 
     def present(self, modality: str) -> np.ndarray:
         """Which rows have prompts in a modality, shape (rows,) bool."""

@@ -94,7 +94,7 @@ class PromptTable:
     """
 
     def __init__(self, prompts: PromptStore, store: SkeletonStore, modalities: tuple[str, ...]) -> None:
-        if prompts.meta.store_fingerprint != store.fingerprint:
+        if prompts.meta.store_fingerprint not in (None, store.fingerprint):
             raise InputError(
                 f"{prompts.path} was made for another store ({prompts.meta.dataset}, "
                 f"{prompts.meta.store_fingerprint}) than {store.path} ({store.meta.dataset}, "
@@ -157,6 +157,7 @@ class SkeletonLoader:
         placement: ``memory``, ``mmap`` or ``device``, see :class:`FrameTable`.
         device: the accelerator for ``device``.
         prompts: prompt table, for methods that read prompts.
+        repeat: how often a shuffled epoch visits each clip.
         rank, world_size: this process and their number.
 
     Raises:
@@ -173,6 +174,7 @@ class SkeletonLoader:
         placement: str = "memory",
         device: torch.device | str = "cpu",
         prompts: PromptTable | None = None,
+        repeat: int = 1,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -183,6 +185,8 @@ class SkeletonLoader:
         if shuffle and len(indices) < 2 * world_size:
             raise InputError(f"training needs at least {2 * world_size} clips, got {len(indices)}")
         self.indices = np.asarray(indices, dtype=np.int64)
+        if shuffle:
+            self.indices = np.repeat(self.indices, repeat)
         self.batch_size = min(batch_size, len(self.indices) // world_size) if shuffle else batch_size
         self.shuffle, self.seed = shuffle, seed
         self.rank, self.world_size = rank, world_size
