@@ -13,7 +13,7 @@ from kinelex.datasets import get_split
 from kinelex.datasets.actors import write_actors
 from kinelex.evaluation.knn import knn
 from kinelex.training.inference import extract_features
-from kinelex.training.run_directory import SkeletonEncoder
+from kinelex.training.encoder_files import SkeletonEncoder
 from kinelex.transforms import InputConfig, InputPipeline
 
 

@@ -26,7 +26,7 @@ def __getattr__(name: str) -> Any:
     if name in ("open_store", "open_prompts"):
         return getattr(importlib.import_module("kinelex.store"), name)
     if name == "load_encoder":
-        return importlib.import_module("kinelex.training.run_directory").load_encoder
+        return importlib.import_module("kinelex.training.encoder_files").load_encoder
     if name == "encoders":
         return importlib.import_module("kinelex.encoders")
     raise AttributeError(f"module 'kinelex' has no attribute {name!r}")

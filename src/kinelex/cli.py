@@ -17,6 +17,7 @@ from kinelex._command_line import (
     verb_parser,
     write_json,
 )
+from kinelex._prompts_verb import parts_help, prompts
 from kinelex.errors import InputError, unknown_name
 
 
@@ -81,58 +82,6 @@ def info(path: Path, *, html: Path | None = None, json: Path | None = None) -> N
     write_json(json, description)
 
 
-def prompts(
-    store: Path,
-    *,
-    out: Path,
-    language: str | None = None,
-    vision: str | None = None,
-    source: Path | None = None,
-    frames: int = 16,
-    vision_frames: int | None = None,
-    text_encoder: str = "minilm",
-    image_encoder: str = "efficientnet_lite0",
-    views: str | None = None,
-    image_size: int | None = None,
-    json: Path | None = None,
-) -> None:
-    """Make knowledge prompts for every clip of a store. A killed run goes on where it stopped.
-
-    Args:
-        store: the skeleton store.
-        out: the prompt store to make.
-        language: language engine: kinematic.
-        vision: vision engine: render or depth.
-        source: folder with the raw files that the vision engine reads (depth).
-        frames: frames per clip that get a text.
-        vision_frames: frames per clip that get an image; by default what the engine asks for.
-        text_encoder: what embeds the texts: minilm.
-        image_encoder: what embeds the images: efficientnet_lite0.
-        views: comma-separated sides from which render draws: front, back, left, side; front,side by default.
-        image_size: side of the square images in pixels; by default what the engine asks for.
-        json: also write the numbers to this file.
-    """
-    from dataclasses import asdict
-
-    from kinelex.prompts import make_prompts
-
-    summary = make_prompts(
-        store,
-        out,
-        language=language,
-        vision=vision,
-        source=source,
-        frames=frames,
-        vision_frames=vision_frames,
-        text_encoder=text_encoder,
-        image_encoder=image_encoder,
-        views=None if views is None else [view.strip() for view in views.split(",")],
-        image_size=image_size,
-    )
-    print(summary)
-    write_json(json, asdict(summary))
-
-
 def train(
     recipe: str,
     *overrides: str,
@@ -149,7 +98,7 @@ def train(
     method.alpha=0.5 or --optimizer.lr 0.001.
 
     Args:
-        recipe: recipe name (c2vl and cmd take the one for the store's data set) or a YAML file.
+        recipe: recipe name (c2vl, cmd, supervised: the one for the store's data set) or a YAML file.
         data: the skeleton store.
         protocol: the split to train on, for example xview.
         out: the run directory to make.
@@ -171,7 +120,7 @@ def evaluate(
     *,
     data: Path | None = None,
     protocol: str | None = None,
-    tasks: str = "knn,linear",
+    tasks: str | None = None,
     prompts: Path | None = None,
     against: Path | None = None,
     device: str = "cpu",
@@ -184,7 +133,8 @@ def evaluate(
         run: the run directory.
         data: the skeleton store; by default the one it was trained on.
         protocol: the split; by default the one it was trained on.
-        tasks: comma-separated: knn, linear, linear_sgd.
+        tasks: comma-separated: classify, knn, linear, linear_sgd; by default classify for a run that learned
+            from labels, else knn,linear.
         prompts: the prompt store; by default the run's own.
         against: another run whose similarities the report shows beside, for example one with hard targets.
         device: where the encoder runs: cpu, cuda.
@@ -193,7 +143,7 @@ def evaluate(
     """
     from kinelex.evaluation import evaluate as evaluate_run
 
-    chosen = [task.strip() for task in tasks.split(",") if task.strip()]
+    chosen = None if tasks is None else [task.strip() for task in tasks.split(",") if task.strip()]
     evaluate_run(
         run,
         data,
@@ -275,14 +225,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given[0] not in verbs:
             raise unknown_name("verb", given[0], verbs)
         verb = verbs[given[0]]
-        kept, changes = split_overrides(verb, given[1:]) if verb is train else (given[1:], [])
+        kept, changes = split_overrides(verb, given[1:]) if verb in (train, prompts) else (given[1:], [])
         if verb is prepare:
             options = parse_prepare(verb, kept)
+        elif verb is prompts and {"-h", "--help"} & set(kept):
+            verb_parser(verb, parts_help()).parse_args(["--help"])
         else:
             options = vars(verb_parser(verb).parse_intermixed_args(kept))
         check_writable(options["json"])
         if verb is train:
             train(options.pop("recipe"), *changes, **options)
+        elif verb is prompts:
+            prompts(options.pop("store"), *changes, **options)
         else:
             verb(**options)
 

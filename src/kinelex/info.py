@@ -80,7 +80,8 @@ def _warnings(warnings: list[dict[str, Any]]) -> Table:
 
 
 def _describe_run(path: Path) -> tuple[dict[str, Any], RenderableType]:
-    from kinelex.training.run_directory import RunDirectory, streams_of
+    from kinelex.training.encoder_files import streams_of
+    from kinelex.training.run_directory import RunDirectory
 
     run = RunDirectory(path)
     config, metrics = run.config, run.metrics()

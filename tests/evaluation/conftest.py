@@ -22,7 +22,8 @@ from kinelex.store import (
     open_prompts,
     open_store,
 )
-from kinelex.training.run_directory import RunDirectory, save_encoders
+from kinelex.training.encoder_files import save_encoders
+from kinelex.training.run_directory import RunDirectory
 from kinelex.transforms import InputConfig, InputPipeline
 
 LAYOUT = get_layout("kinect20")

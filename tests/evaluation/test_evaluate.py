@@ -12,8 +12,8 @@ from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
 from kinelex.skeleton import get_layout
 from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta
+from kinelex.training.encoder_files import load_encoder
 from kinelex.training.inference import extract_features
-from kinelex.training.run_directory import load_encoder
 
 
 def quiet() -> Console:

@@ -16,9 +16,10 @@ from kinelex.evaluation import evaluate
 from kinelex.evaluation.knn import knn
 from kinelex.evaluation.streams import fuse, joined
 from kinelex.skeleton import make_stream
+from kinelex.training.encoder_files import load_encoders, save_encoders
 from kinelex.training.inference import extract_features
 from kinelex.training.loader import SkeletonLoader
-from kinelex.training.run_directory import RunDirectory, load_encoders, save_encoders
+from kinelex.training.run_directory import RunDirectory
 from kinelex.transforms import InputConfig, InputPipeline
 
 STREAMS = ("joint", "motion", "bone")

@@ -16,7 +16,7 @@ from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
 from kinelex.skeleton import make_stream
 from kinelex.training.convert import convert
-from kinelex.training.run_directory import load_encoders
+from kinelex.training.encoder_files import load_encoders
 from kinelex.training.train import train
 
 STREAMS = ("joint", "motion", "bone")

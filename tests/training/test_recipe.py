@@ -8,6 +8,7 @@ import torch
 from kinelex import encoders
 from kinelex.batch import Batch
 from kinelex.errors import InputError
+from kinelex.methods import TrainingPart
 from kinelex.methods.prompts import PromptShape
 from kinelex.skeleton import get_layout
 from kinelex.training.recipe import METHODS, find_recipe, recipe_names, resolve
@@ -22,7 +23,8 @@ def test_every_recipe_builds_and_steps(name):
     small = {"hidden": 8} if encoder["name"] == "gru" else {}
     build = partial(encoders.create, encoder.pop("name"), layout=layout, **{**encoder, **small})
     shapes = {"language": PromptShape(2, 8)}
-    method = METHODS[options.pop("name")].build(build, shapes, recipe.input.stream, **options)
+    part = TrainingPart(recipe.input.stream, shapes, ("walk", "sit"), (2, 1))
+    method = METHODS[options.pop("name")].build(build, part, **options)
     batch = Batch(
         torch.tensor([40, 30, 50]),
         torch.zeros(3, dtype=torch.long),

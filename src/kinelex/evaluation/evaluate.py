@@ -79,8 +79,8 @@ def evaluate(
 
     Raises:
         InputError: no such task, a run of another layout or other classes than the store, test clips whose
-            labels the run learned, a protocol the set does not have, prompts made for another store, no labels, no such device, or a
-            run directory that cannot be written.
+            labels the run learned, a protocol the set does not have, prompts made for another store, no
+            labels, no such device, or a run directory that cannot be written.
     """
     check_tasks(tuple(tasks or ()))
     if tasks is not None and not tasks:

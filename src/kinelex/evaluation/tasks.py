@@ -1,4 +1,4 @@
-"""The tasks that judge frozen features: k nearest neighbours and two linear probes."""
+"""The tasks that judge a run: its own classifier, and on frozen features neighbours and linear probes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kinelex.errors import unknown_name
+from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.knn import Neighbours, knn
 from kinelex.evaluation.linear import linear_probe, linear_sgd_probe
 
@@ -27,8 +27,10 @@ class Material:
         k, metric: of the nearest neighbours.
         device: where to compute.
         seed: of whatever is random.
+        classifier: weight and bias of the run's own classifier, where it learned from labels.
 
     Shape:
+        - classifier: (classes, F) and (classes,)
         - train: (n_train, F); train_labels, groups: (n_train,); test: (n_test, F)
     """
 
@@ -41,6 +43,7 @@ class Material:
     metric: str = "cosine"
     device: torch.device | str = "cpu"
     seed: int = 0
+    classifier: tuple[np.ndarray, np.ndarray] | None = None
 
 
 @dataclass
@@ -56,6 +59,13 @@ class Outcome:
     scores: np.ndarray
     details: dict[str, Any] = field(default_factory=dict)
     neighbours: Neighbours | None = None
+
+
+def _classify(material: Material) -> Outcome:
+    if material.classifier is None:
+        raise InputError("classify needs a run that learned from labels; probe this one: --tasks knn,linear")
+    weight, bias = material.classifier
+    return Outcome(material.test @ weight.T + bias)
 
 
 def _knn(material: Material) -> Outcome:
@@ -93,6 +103,7 @@ def _linear_sgd(material: Material) -> Outcome:
 
 
 TASKS: dict[str, Callable[[Material], Outcome]] = {
+    "classify": _classify,
     "knn": _knn,
     "linear": _linear,
     "linear_sgd": _linear_sgd,

@@ -1,6 +1,13 @@
 """Losses: tensors in, scalar out. They know no trainer and no encoder."""
 
 from kinelex.losses._gather import gather, mean_over_processes
+from kinelex.losses.classification import (
+    CLASS_WEIGHTS,
+    Mix,
+    class_weights,
+    classification_loss,
+    mixup,
+)
 from kinelex.losses.diagnostics import alignment, entropy, off_diagonal_histogram, uniformity
 from kinelex.losses.info_nce import pair_logits, soft_info_nce
 from kinelex.losses.mutual_distillation import (
@@ -26,17 +33,22 @@ from kinelex.losses.soft_targets import (
 )
 
 __all__ = [
+    "CLASS_WEIGHTS",
     "INTRA",
     "MINING",
+    "Mix",
     "Neighbourhood",
     "alignment",
     "check_room",
+    "class_weights",
+    "classification_loss",
     "contrastive_accuracy",
     "cycle_consistency",
     "enqueue",
     "entropy",
     "gather",
     "mean_over_processes",
+    "mixup",
     "mutual_distillation",
     "neighbour_targets",
     "new_queue",

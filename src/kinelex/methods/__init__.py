@@ -1,7 +1,8 @@
 """Methods: an encoder, its losses and what to log. One file each, readable from top to bottom."""
 
-from kinelex.methods._base import Method
+from kinelex.methods._base import Method, TrainingPart
 from kinelex.methods.c2vl import C2VL
 from kinelex.methods.cmd import CMD
+from kinelex.methods.supervised import Supervised
 
-__all__ = ["C2VL", "CMD", "Method"]
+__all__ = ["C2VL", "CMD", "Method", "Supervised", "TrainingPart"]

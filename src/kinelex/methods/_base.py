@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,41 +16,53 @@ from kinelex.errors import InputError
 from kinelex.methods.prompts import PromptShape, PromptStatistics
 
 
+@dataclass(frozen=True)
+class TrainingPart:
+    """What a method may know of the training part when it is built.
+
+    Args:
+        stream: stream of the input (``input.stream`` of the recipe).
+        prompts: what the prompts of each modality look like; empty where none are read.
+        class_names: the classes; a method that reads no labels makes nothing of them.
+        class_counts: labelled clips of each class in the training part.
+    """
+
+    stream: str = "joint"
+    prompts: dict[str, PromptShape] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
+    class_counts: tuple[int, ...] = ()
+
+
 class Method(nn.Module, ABC):
     """An encoder (or several, one per stream) with the losses that teach it.
 
     Attributes:
         needs_prompts: whether it reads knowledge prompts; training then asks for them.
+        needs_labels: whether it reads labels; clips without one are then left out of training.
         views: augmentations of a clip per step.
         modalities: prompt modalities it reads, none where it needs no prompts.
     """
 
     needs_prompts: bool = False
+    needs_labels: bool = False
     views: int = 1
     modalities: tuple[str, ...] = ()
 
     @classmethod
-    def build(
-        cls,
-        make_encoder: Callable[[], Encoder],
-        prompts: dict[str, PromptShape],
-        stream: str = "joint",
-        **options: Any,
-    ) -> Method:
+    def build(cls, make_encoder: Callable[[], Encoder], part: TrainingPart, **options: Any) -> Method:
         """Build the method from a recipe's parts; this form is for methods that make their own streams.
 
         Args:
             make_encoder: makes an encoder with fresh weights.
-            prompts: what the prompts of each modality look like; empty where none are needed.
-            stream: stream of the input (``input.stream`` of the recipe).
+            part: what it learns from.
             **options: the method's own options.
 
         Raises:
             InputError: an option that cannot be, or an input that is no joints.
         """
-        if stream != "joint":
+        if part.stream != "joint":
             raise InputError(
-                f"{cls.__name__} makes its streams from the joints: leave out input.stream={stream}, "
+                f"{cls.__name__} makes its streams from the joints: leave out input.stream={part.stream}, "
                 "and choose with method.streams"
             )
         return cls(make_encoder, **options)
@@ -58,6 +71,11 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def encoders(self) -> dict[str, Encoder]:
         """The trained encoders by stream: all that inference needs."""
+
+    @property
+    def classifiers(self) -> dict[str, nn.Linear]:
+        """What turns each stream's features into scores of the classes; empty without labels."""
+        return {}
 
     @abstractmethod
     def forward(

@@ -31,7 +31,7 @@ from kinelex.losses import (
     soft_targets,
     uniformity,
 )
-from kinelex.methods._base import Method
+from kinelex.methods._base import Method, TrainingPart
 from kinelex.methods._projector import projector
 from kinelex.methods.prompts import PromptChoice, PromptShape, PromptStatistics
 
@@ -149,16 +149,10 @@ class C2VL(Method):
         self.stream = "joint"
 
     @classmethod
-    def build(
-        cls,
-        make_encoder: Callable[[], Encoder],
-        prompts: dict[str, PromptShape],
-        stream: str = "joint",
-        **options: Any,
-    ) -> C2VL:
+    def build(cls, make_encoder: Callable[[], Encoder], part: TrainingPart, **options: Any) -> C2VL:
         """Build it from a recipe's parts; see :meth:`Method.build`."""
-        method = cls(make_encoder(), prompts, **options)
-        method.stream = stream
+        method = cls(make_encoder(), part.prompts, **options)
+        method.stream = part.stream
         return method
 
     @property

@@ -54,6 +54,7 @@ class TrainingConfig:
     Args:
         epochs: passes over the training part.
         batch_size: clips per step, over all processes together.
+        repeat: how often an epoch visits each clip, each time augmented anew.
         seed: the one seed.
         modalities: prompt modalities to use, ``language``, ``vision`` or both; empty is all there are.
         placement: where clips wait: ``memory``, ``mmap`` (in the file) or ``device``.
@@ -67,6 +68,7 @@ class TrainingConfig:
 
     epochs: int = 60
     batch_size: int = 128
+    repeat: int = 1
     seed: int = 0
     modalities: tuple[str, ...] = ()
     placement: str = "memory"
@@ -80,9 +82,10 @@ class TrainingConfig:
         for m in self.modalities:
             if m not in ("language", "vision"):
                 raise unknown_name("modality", m, ("language", "vision"))
-        if min(self.epochs, self.devices) < 1:
+        if min(self.epochs, self.repeat, self.devices) < 1:
             raise InputError(
-                f"expects epochs and devices of at least 1, got {self.epochs} and {self.devices}"
+                "expects epochs, repeat and devices of at least 1, "
+                f"got {self.epochs}, {self.repeat} and {self.devices}"
             )
         if not 0 <= self.seed < 2**32 or min(self.threads, self.checkpoint_every) < 0:
             raise InputError(

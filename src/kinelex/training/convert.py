@@ -14,8 +14,9 @@ from kinelex.encoders import Encoder
 from kinelex.errors import InputError, unknown_name
 from kinelex.methods._cmd_checkpoint import encoder_options, published_to_encoders
 from kinelex.skeleton import SkeletonLayout, get_layout
+from kinelex.training.encoder_files import save_encoders
 from kinelex.training.recipe import find_recipe, resolve
-from kinelex.training.run_directory import RunDirectory, save_encoders
+from kinelex.training.run_directory import RunDirectory
 from kinelex.transforms import InputPipeline
 
 SOURCES = ("cmd",)

@@ -9,8 +9,8 @@ import torch
 
 from kinelex.errors import InputError
 from kinelex.store import SkeletonStore
+from kinelex.training.encoder_files import SkeletonEncoder
 from kinelex.training.loader import SkeletonLoader
-from kinelex.training.run_directory import SkeletonEncoder
 
 
 def extract_features(
@@ -23,7 +23,7 @@ def extract_features(
     """Features of clips, prepared as at test time.
 
     Args:
-        encoder: the encoder, as :func:`~kinelex.training.run_directory.load_encoder` gives it.
+        encoder: the encoder, as :func:`~kinelex.training.encoder_files.load_encoder` gives it.
         store: the skeleton store.
         indices: rows to embed.
         batch_size: clips at a time.

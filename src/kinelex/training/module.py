@@ -52,12 +52,19 @@ class MethodModule(L.LightningModule):
         pipeline: from a loaded batch to the encoder's input.
         loader: the training loader, told where to start in each epoch.
         recipe: the resolved recipe.
+        class_names: the store's classes.
     """
 
     def __init__(
-        self, method: Method, pipeline: InputPipeline, loader: SkeletonLoader, recipe: Recipe
+        self,
+        method: Method,
+        pipeline: InputPipeline,
+        loader: SkeletonLoader,
+        recipe: Recipe,
+        class_names: tuple[str, ...],
     ) -> None:
         super().__init__()
+        self.class_names = class_names
         self.method, self.pipeline, self.loader, self.recipe = method, pipeline, loader, recipe
         self.epoch_sums: dict[str, Tensor] = {}
         self.steps_done = 0

@@ -9,18 +9,18 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from kinelex import encoders
 from kinelex.errors import InputError, unknown_name
-from kinelex.methods import C2VL, CMD, Method
+from kinelex.methods import C2VL, CMD, Method, Supervised
 from kinelex.training.config import OptimizerConfig, TrainingConfig
 from kinelex.transforms import InputConfig
 
-METHODS: dict[str, type[Method]] = {"c2vl": C2VL, "cmd": CMD}
+METHODS: dict[str, type[Method]] = {"c2vl": C2VL, "cmd": CMD, "supervised": Supervised}
 SECTIONS = ("method", "encoder", "input", "optimizer", "training")
 
 
@@ -132,11 +132,13 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
         raise unknown_name("method", str(content["method"]["name"]), METHODS)
     parser = _parser(content["method"]["name"], content["encoder"]["name"])
     keys = [a.dest for a in parser._actions if "." in a.dest]
+    lists = {a.dest for a in parser._actions if get_origin(getattr(a, "_typehint", None)) is tuple}
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals:
             raise InputError(f"expects key=value, got {text!r}")
-        _set(content, _full_key(key, keys), value)
+        full = _full_key(key, keys)
+        _set(content, full, value, full in lists)
     for section in SECTIONS:
         for key in content[section]:
             if f"{section}.{key}" not in keys:
@@ -176,7 +178,7 @@ def _worded(complaint: str) -> str:
 def _parser(method: str, encoder: str) -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--method.name", type=str)
-    parser.add_class_arguments(METHODS[method], "method", skip={"encoder", "make_encoder", "prompts"})
+    parser.add_class_arguments(METHODS[method], "method", skip={"encoder", "make_encoder", "part", "prompts"})
     parser.add_argument("--encoder.name", type=str)
     build = encoders.builder(encoder)
     skip: set[str | int] = {"layout", "in_channels"}
@@ -204,10 +206,11 @@ def _full_key(key: str, keys: list[str]) -> str:
     raise unknown_name("recipe key", key, keys if "." in key else sorted(set(short) - {"name"}))
 
 
-def _set(content: dict[str, Any], key: str, value: str) -> None:
+def _set(content: dict[str, Any], key: str, value: str, is_list: bool) -> None:
+    """Put a typed value in its place; a list may be written ``a,b`` as well as ``[a, b]``."""
     section, _, name = key.partition(".")
     try:
-        content[section][name] = yaml.safe_load(value)
+        content[section][name] = yaml.safe_load(f"[{value}]" if is_list and value[:1] != "[" else value)
     except yaml.YAMLError as error:
         raise InputError(f"{key}: {value!r} is not a valid value") from error
     if isinstance(content[section][name], str):  # YAML 1.1 reads 1e-3 as text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import warnings
 from collections.abc import Iterable
@@ -11,26 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
-from kinelex import encoders
-from kinelex.batch import Batch
 from kinelex.datasets import get_split
-from kinelex.encoders import Encoder
 from kinelex.errors import InputError
-from kinelex.methods import Method
-from kinelex.store import SkeletonStore, open_prompts, open_store
+from kinelex.store import SkeletonStore, open_store
+from kinelex.training._build import build_module, training_rows
 from kinelex.training.callbacks import AtomicCheckpointIO, EpochCheckpoint, EpochProgress, EpochRecorder
-from kinelex.training.config import TrainingConfig
-from kinelex.training.loader import PromptTable, SkeletonLoader
+from kinelex.training.encoder_files import save_encoders
+from kinelex.training.loader import SkeletonLoader
 from kinelex.training.module import MethodModule
-from kinelex.training.recipe import METHODS, Recipe, find_recipe, resolve
-from kinelex.training.run_directory import RunDirectory, save_encoders
-from kinelex.transforms import InputPipeline
+from kinelex.training.recipe import Recipe, find_recipe, resolve
+from kinelex.training.run_directory import RunDirectory
 
 
 def train(
@@ -43,7 +36,7 @@ def train(
     resume: bool = False,
     console: Console | None = None,
 ) -> RunDirectory:
-    """Train a method on the training part of a protocol; labels are not read.
+    """Train a method on the training part of a protocol. Only a supervised method reads labels.
 
     Args:
         recipe: recipe name (a bare method name takes the one for the store's data set) or YAML file.
@@ -67,13 +60,14 @@ def train(
     else:
         name, content = find_recipe(recipe, store.meta.dataset)
         resolved = _with_precision(resolve(name, content, overrides))
-    module = _build(resolved, store, split.train, prompts)
+    rows = training_rows(resolved, store, split)
+    module = build_module(resolved, store, rows, prompts)
     if not is_first_process():
         run, console = RunDirectory(out), Console(quiet=True)
     elif not resume:
         run = RunDirectory.create(out, _config(resolved, store, data, protocol, prompts))
     console.print(
-        f"{resolved.method['name']} with the recipe {resolved.name}: {len(split.train)} clips of "
+        f"{resolved.method['name']} with the recipe {resolved.name}: {len(rows)} clips of "
         f"{store.meta.dataset} ({protocol}), {resolved.training.epochs} epochs, "
         f"{_read(module)}",
         markup=False,
@@ -145,97 +139,6 @@ def _reopen(
     return run, recipe
 
 
-def _prompt_table(
-    recipe: Recipe, store: SkeletonStore, rows: np.ndarray, prompts: str | Path | None
-) -> PromptTable | None:
-    """The prompts of a method that reads them, checked; None for one that reads none."""
-    name, modalities = recipe.method["name"], recipe.training.modalities
-    if not METHODS[name].needs_prompts:
-        if prompts is not None or modalities:
-            given = f"--prompts {prompts}" if prompts is not None else "training.modalities"
-            raise InputError(f"{name} reads no prompts: leave out {given}")
-        return None
-    if prompts is None:
-        raise InputError(f"{name} needs prompts: pass --prompts PROMPTS (see `kinelex prompts`)")
-    opened = open_prompts(prompts)
-    table = PromptTable(opened, store, modalities or opened.modalities)
-    for modality, present in table.present.items():
-        if not present[torch.from_numpy(rows)].any():
-            raise InputError(f"{prompts}: no clip of the training part has {modality} prompts")
-    return table
-
-
-def _make_method(recipe: Recipe, store: SkeletonStore, table: PromptTable | None) -> Method:
-    encoder = dict(recipe.encoder)
-    encoder_name = encoder.pop("name")
-
-    def make_encoder() -> Encoder:
-        return encoders.create(encoder_name, layout=store.layout, in_channels=store.channels, **encoder)
-
-    options = dict(recipe.method)
-    shapes = {} if table is None else table.shapes()
-    return METHODS[options.pop("name")].build(make_encoder, shapes, recipe.input.stream, **options)
-
-
-def _build(
-    recipe: Recipe, store: SkeletonStore, rows: np.ndarray, prompts: str | Path | None
-) -> MethodModule:
-    table = _prompt_table(recipe, store, rows, prompts)
-    training = recipe.training
-    L.seed_everything(training.seed, verbose=False)
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    if training.threads:
-        torch.set_num_threads(training.threads)
-    _check_hardware(training)
-    method = _make_method(recipe, store, table)
-    if table is not None:
-        method.fit_prompts(table.statistics(rows))
-    if training.batch_size % training.devices:
-        raise InputError(
-            f"expects a batch size that {training.devices} devices can share, got {training.batch_size}"
-        )
-    loader = SkeletonLoader(
-        store,
-        rows,
-        training.batch_size // training.devices,
-        shuffle=True,
-        seed=training.seed,
-        placement=training.placement,
-        device="cuda" if training.placement == "device" and torch.cuda.is_available() else "cpu",
-        prompts=table,
-        world_size=training.devices,
-    )
-    pipeline = InputPipeline(store.layout, recipe.input)
-    method.check_step(loader.batch_size * training.devices)
-    _rehearse(method, pipeline, loader.batch(rows[[store.persons[rows].argmax()]]))
-    return MethodModule(method, pipeline, loader, recipe)
-
-
-@torch.no_grad()
-def _rehearse(method: Method, pipeline: InputPipeline, crowded: Batch) -> None:
-    """What does not suit the clips comes out here, before anything is written.
-
-    Args:
-        crowded: the clip with the most persons, which an encoder of few places cannot take.
-    """
-    pipeline(crowded, pipeline.sample(crowded, torch.Generator().manual_seed(0)))
-    x = pipeline(crowded).cpu()
-    encoder = next(iter(method.encoders.values()))
-    encoder.eval()(x)
-    encoder.train()
-
-
-def _check_hardware(training: TrainingConfig) -> None:
-    """Ask Lightning for the devices before anything is written."""
-    asked = {name: getattr(training, name) for name in ("accelerator", "devices", "precision")}
-    try:
-        L.Trainer(**asked, logger=False, enable_checkpointing=False, enable_progress_bar=False)
-    except (MisconfigurationException, ValueError) as error:
-        words = ", ".join(f"{name}={value}" for name, value in asked.items())
-        raise InputError(f"{words} cannot be used on this machine: {error}") from error
-
-
 class _Data(L.LightningDataModule):
     """Hands Lightning the loader once the rank is known."""
 
@@ -280,4 +183,6 @@ def _fit(module: MethodModule, recipe: Recipe, run: RunDirectory, resume: bool, 
                 raise KeyboardInterrupt from ended
             raise
     if trainer.is_global_zero:
-        save_encoders(run.path, module.method.encoders, recipe.encoder, module.pipeline)
+        method = module.method
+        names = module.class_names if method.classifiers else ()
+        save_encoders(run.path, method.encoders, recipe.encoder, module.pipeline, method.classifiers, names)

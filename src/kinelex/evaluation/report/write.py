@@ -24,6 +24,7 @@ from kinelex.training.run_directory import RunDirectory
 _DISTINCT = "top1_without_copies"
 _MOST_POINTS = 1500  # test clips on the map
 _TASKS = {
+    "classify": "the run's own classifier",
     "knn": "nearest neighbour on features",
     "linear": "linear probe",
     "linear_sgd": "linear probe, papers' SGD",
@@ -178,12 +179,16 @@ def _verdict(result: Mapping[str, Any]) -> list[str]:
     """Sentences that say whether training paid, by the numbers."""
     baselines = result["baselines"]
     sentences = []
-    for task, kind in (("knn", "Nearest neighbours on the features"), ("linear", "The linear probe")):
+    for task, kind, alike in (
+        ("classify", "The run's own classifier", "linear"),
+        ("knn", "Nearest neighbours on the features", "knn"),
+        ("linear", "The linear probe", "linear"),
+    ):
         if task in result:
             together = ", all streams together" if "streams" in result[task] else ""
             parts = [f"{kind}{together}: {100 * result[task]['top1']:.1f} % top-1"]
             for key, name in (
-                (f"untrained_{task}", "the untrained encoder"),
+                (f"untrained_{alike}", f"the untrained encoder{' with a linear probe' * (alike != task)}"),
                 ("raw_knn", "raw coordinates"),
                 ("raw_knn_aligned", "raw coordinates in the body's frame"),
             ):

@@ -1,0 +1,115 @@
+"""Cross-entropy with class weights, label smoothing and mixup."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kinelex.errors import InputError, unknown_name
+
+CLASS_WEIGHTS = ("none", "balanced")
+
+
+def class_weights(counts: Sequence[int], kind: str = "balanced") -> Tensor:
+    """A weight per class whose mean over the training clips is 1.
+
+    Args:
+        counts: training clips of each class; a class without one gets weight 0.
+        kind: ``balanced`` gives every class the same say, ``none`` every clip.
+
+    Shape:
+        - returns: (classes,) float32
+
+    Raises:
+        InputError: an unknown kind, or no clips.
+
+    >>> class_weights([1, 3]).tolist()
+    [2.0, 0.6666666865348816]
+    """
+    if kind not in CLASS_WEIGHTS:
+        raise unknown_name("class_weights", kind, CLASS_WEIGHTS)
+    found = torch.tensor(counts, dtype=torch.float64)
+    if not found.sum() > 0:
+        raise InputError("class weights need training clips with labels, got none")
+    if kind == "none":
+        return torch.ones(len(found))
+    there = found > 0
+    return torch.where(there, found.sum() / (there.sum() * found.clamp(min=1)), 0.0).float()
+
+
+@dataclass
+class Mix:
+    """Which clips were mixed, and how.
+
+    Shape:
+        - partner: (N,) int64, the clip that was mixed into each one.
+        - share: (N,) float32, what each clip kept of itself.
+    """
+
+    partner: Tensor
+    share: Tensor
+
+
+def mixup(x: Tensor, alpha: float, generator: torch.Generator | None = None) -> tuple[Tensor, Mix]:
+    """Mix every clip with another one of the batch.
+
+    Args:
+        x: the clips.
+        alpha: shares are drawn from Beta(alpha, alpha).
+        generator: source of randomness (on the CPU).
+
+    Shape:
+        - x: (N, ...)
+        - returns: (N, ...)
+
+    Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, one share per clip.
+
+    >>> x, mix = mixup(torch.eye(3), 1.0, torch.Generator().manual_seed(0))
+    >>> bool((x.sum(dim=1) - 1).abs().max() < 1e-6), mix.share.shape
+    (True, torch.Size([3]))
+    """
+    n = len(x)
+    concentration = torch.full((n,), float(alpha))
+    # two Gamma draws make a Beta draw; torch.distributions takes no generator
+    one, other = (torch._standard_gamma(concentration, generator=generator) for _ in range(2))
+    share = ((one + 1e-20) / (one + other + 2e-20)).to(x.device)
+    partner = torch.randperm(n, generator=generator).to(x.device)
+    weight = share.to(x.dtype).view(n, *[1] * (x.ndim - 1))
+    return weight * x + (1 - weight) * x[partner], Mix(partner, share)
+
+
+def classification_loss(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor | None = None,
+    smoothing: float = 0.0,
+    mix: Mix | None = None,
+) -> Tensor:
+    """Mean cross-entropy over the clips.
+
+    Args:
+        scores: logits.
+        labels: the classes.
+        weights: a weight per class; the sum is divided by the number of clips, not by that of the weights,
+            so that half a batch in each of two processes gives the loss of one.
+        smoothing: share of the target that is spread evenly over the classes.
+        mix: how the clips were mixed, if they were.
+
+    Shape:
+        - scores: (N, classes); labels: (N,); weights: (classes,)
+        - returns: scalar
+
+    >>> classification_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1])).item()
+    0.6931471824645996
+    """
+
+    def of(target: Tensor) -> Tensor:
+        return F.cross_entropy(scores, target, weights, reduction="none", label_smoothing=smoothing)
+
+    if mix is None:
+        return of(labels).mean()
+    return (mix.share * of(labels) + (1 - mix.share) * of(labels[mix.partner])).mean()

@@ -1,0 +1,133 @@
+"""Private machinery of training: from a recipe and stores to a method that is ready for its first step."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from kinelex import encoders
+from kinelex.batch import Batch
+from kinelex.datasets import Split
+from kinelex.encoders import Encoder
+from kinelex.errors import InputError
+from kinelex.methods import Method, TrainingPart
+from kinelex.store import SkeletonStore, open_prompts
+from kinelex.training.config import TrainingConfig
+from kinelex.training.loader import PromptTable, SkeletonLoader
+from kinelex.training.module import MethodModule
+from kinelex.training.recipe import METHODS, Recipe
+from kinelex.transforms import InputPipeline
+
+
+def training_rows(recipe: Recipe, store: SkeletonStore, split: Split) -> np.ndarray:
+    """The clips to learn from: for a supervised method those with a label."""
+    name = recipe.method["name"]
+    if not METHODS[name].needs_labels:
+        return split.train
+    rows = split.train[store.labels[split.train] >= 0]
+    if len(rows) == 0:
+        raise InputError(f"{name} learns from labels, no clip of the training part of {split.name} has one")
+    return rows
+
+
+def _prompt_table(
+    recipe: Recipe, store: SkeletonStore, rows: np.ndarray, prompts: str | Path | None
+) -> PromptTable | None:
+    """The prompts of a method that reads them, checked; None for one that reads none."""
+    name, modalities = recipe.method["name"], recipe.training.modalities
+    if not METHODS[name].needs_prompts:
+        if prompts is not None or modalities:
+            given = f"--prompts {prompts}" if prompts is not None else "training.modalities"
+            raise InputError(f"{name} reads no prompts: leave out {given}")
+        return None
+    if prompts is None:
+        raise InputError(f"{name} needs prompts: pass --prompts PROMPTS (see `kinelex prompts`)")
+    opened = open_prompts(prompts)
+    table = PromptTable(opened, store, modalities or opened.modalities)
+    for modality, present in table.present.items():
+        if not present[torch.from_numpy(rows)].any():
+            raise InputError(f"{prompts}: no clip of the training part has {modality} prompts")
+    return table
+
+
+def _make_method(recipe: Recipe, store: SkeletonStore, rows: np.ndarray, table: PromptTable | None) -> Method:
+    encoder = dict(recipe.encoder)
+    encoder_name = encoder.pop("name")
+
+    def make_encoder() -> Encoder:
+        return encoders.create(encoder_name, layout=store.layout, in_channels=store.channels, **encoder)
+
+    options = dict(recipe.method)
+    labels = store.labels[rows]
+    part = TrainingPart(
+        recipe.input.stream,
+        {} if table is None else table.shapes(),
+        store.class_names,
+        tuple(np.bincount(labels[labels >= 0], minlength=len(store.class_names)).tolist()),
+    )
+    return METHODS[options.pop("name")].build(make_encoder, part, **options)
+
+
+def build_module(
+    recipe: Recipe, store: SkeletonStore, rows: np.ndarray, prompts: str | Path | None
+) -> MethodModule:
+    table = _prompt_table(recipe, store, rows, prompts)
+    training = recipe.training
+    L.seed_everything(training.seed, verbose=False)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if training.threads:
+        torch.set_num_threads(training.threads)
+    _check_hardware(training)
+    method = _make_method(recipe, store, rows, table)
+    if table is not None:
+        method.fit_prompts(table.statistics(rows))
+    if training.batch_size % training.devices:
+        raise InputError(
+            f"expects a batch size that {training.devices} devices can share, got {training.batch_size}"
+        )
+    loader = SkeletonLoader(
+        store,
+        rows,
+        training.batch_size // training.devices,
+        shuffle=True,
+        seed=training.seed,
+        placement=training.placement,
+        device="cuda" if training.placement == "device" and torch.cuda.is_available() else "cpu",
+        prompts=table,
+        repeat=training.repeat,
+        world_size=training.devices,
+    )
+    pipeline = InputPipeline(store.layout, recipe.input)
+    method.check_step(loader.batch_size * training.devices)
+    _rehearse(method, pipeline, loader.batch(rows[[store.persons[rows].argmax()]]))
+    return MethodModule(method, pipeline, loader, recipe, store.class_names)
+
+
+@torch.no_grad()
+def _rehearse(method: Method, pipeline: InputPipeline, crowded: Batch) -> None:
+    """What does not suit the clips comes out here, before anything is written.
+
+    Args:
+        crowded: the clip with the most persons, which an encoder of few places cannot take.
+    """
+    pipeline(crowded, pipeline.sample(crowded, torch.Generator().manual_seed(0)))
+    x = pipeline(crowded).cpu()
+    encoder = next(iter(method.encoders.values()))
+    encoder.eval()(x)
+    encoder.train()
+
+
+def _check_hardware(training: TrainingConfig) -> None:
+    """Ask Lightning for the devices before anything is written."""
+    asked = {name: getattr(training, name) for name in ("accelerator", "devices", "precision")}
+    try:
+        L.Trainer(**asked, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    except (MisconfigurationException, ValueError) as error:
+        words = ", ".join(f"{name}={value}" for name, value in asked.items())
+        raise InputError(f"{words} cannot be used on this machine: {error}") from error

@@ -1,0 +1,227 @@
+"""The encoders of a run directory: what training writes and inference reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from kinelex import encoders
+from kinelex._files import write_whole
+from kinelex.encoders import Encoder
+from kinelex.errors import InputError, unknown_name
+from kinelex.skeleton import SkeletonLayout
+from kinelex.transforms import InputConfig, InputPipeline
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+class SkeletonEncoder(nn.Module):
+    """A trained encoder and the way its input is prepared: all that inference needs.
+
+    Args:
+        encoder: the encoder.
+        pipeline: from ragged frames to the encoder's input.
+        classifier: turns features into scores of ``class_names``, where the run learned from labels.
+        class_names: the classes of ``classifier``.
+
+    Shape:
+        - x: (N, C, T, V, M), prepared as ``pipeline`` does.
+        - returns: (N, F)
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        pipeline: InputPipeline,
+        classifier: nn.Linear | None = None,
+        class_names: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__()
+        self.encoder, self.pipeline = encoder, pipeline
+        self.classifier, self.class_names = classifier, class_names
+
+    @property
+    def layout(self) -> SkeletonLayout:
+        """The skeleton layout it reads."""
+        return self.encoder.layout
+
+    @property
+    def num_features(self) -> int:
+        """Width F of a feature vector."""
+        return self.encoder.num_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.encoder(x)
+
+    def last_layer(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Weight (classes, F) and bias (classes,) of the classifier, if there is one."""
+        if self.classifier is None:
+            return None
+        return self.classifier.weight.detach().cpu().numpy(), self.classifier.bias.detach().cpu().numpy()
+
+
+def save_encoders(
+    run: Path,
+    trained: Mapping[str, Encoder],
+    config: dict[str, Any],
+    pipeline: InputPipeline,
+    classifiers: Mapping[str, nn.Linear] | None = None,
+    class_names: tuple[str, ...] = (),
+) -> None:
+    """Write ``encoder.safetensors`` and ``encoder.json``, and ``classifier.safetensors`` where there is one.
+
+    The names of an encoder's weights are its own; with several streams they start with the stream's name, as
+    those of classifiers always do.
+
+    Args:
+        run: the run directory.
+        trained: the trained encoders by stream, all of one kind.
+        config: their name and options, as in the recipe.
+        pipeline: how the input is prepared.
+        classifiers: last layers by stream, of a run that learned from labels.
+        class_names: their classes.
+    """
+    first = next(iter(trained.values()))
+    description = {
+        "format_version": 1,
+        "encoder": {**config, "in_channels": first.in_channels},
+        "layout": first.layout.to_yaml(),
+        "input": asdict(pipeline.config),
+        "streams": list(trained),
+        "num_features": first.num_features,
+        "class_names": list(class_names),
+    }
+    state = {
+        (f"{stream}.{name}" if len(trained) > 1 else name): value.detach().cpu().contiguous()
+        for stream, encoder in trained.items()
+        for name, value in encoder.state_dict().items()
+    }
+    if classifiers:
+        last = {
+            f"{stream}.{name}": value.detach().cpu().contiguous()
+            for stream, linear in classifiers.items()
+            for name, value in linear.state_dict().items()
+        }
+        write_whole(run / "classifier.safetensors", save(last))
+    write_whole(run / "encoder.safetensors", save(state))  # save_file: readable by its owner alone
+    write_whole(run / "encoder.json", json.dumps(description, indent=2))
+
+
+def streams_of(run: Path) -> list[str]:
+    """The streams that a run has an encoder for; none where its training has not finished.
+
+    Raises:
+        InputError: a damaged ``encoder.json``.
+    """
+    path = run / "encoder.json"
+    if not path.is_file():
+        return []
+    try:
+        return _streams(json.loads(path.read_text(encoding="utf-8")))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged: {_one_line(error)[:200]}") from error
+
+
+def _streams(description: dict[str, Any]) -> list[str]:
+    return description.get("streams", [description["input"]["stream"]])  # once there was one per run
+
+
+def load_encoder(
+    run: str | Path, stream: str | None = None, untrained_seed: int | None = None
+) -> SkeletonEncoder:
+    """Load the encoder of a run directory, in eval mode on the CPU.
+
+    Args:
+        run: the run directory.
+        stream: which one where the run has an encoder per stream (``joint``, ``motion``, ``bone``); by
+            default the first. Its ``pipeline`` derives the stream.
+        untrained_seed: build the same architecture with fresh random weights from this seed instead.
+
+    Raises:
+        InputError: the directory has no finished encoder, a damaged one, or none of that stream.
+    """
+    loaded = load_encoders(run, untrained_seed)
+    if stream is None:
+        return next(iter(loaded.values()))
+    if stream not in loaded:
+        raise unknown_name(f"stream of {run}", stream, loaded)
+    return loaded[stream]
+
+
+def load_encoders(run: str | Path, untrained_seed: int | None = None) -> dict[str, SkeletonEncoder]:
+    """Load the encoders of all streams of a run directory; see :func:`load_encoder`.
+
+    Raises:
+        InputError: the directory has no finished encoder, or a damaged one.
+    """
+    path = Path(run)
+    if not (path / "encoder.json").is_file() or not (path / "encoder.safetensors").is_file():
+        hint = (
+            "its training has not finished: go on with --resume" if (path / "config.yaml").is_file() else ""
+        )
+        raise InputError(
+            f"{path} has no encoder.json and encoder.safetensors; {hint or 'it is no run directory'}"
+        )
+    try:
+        return _load(path, untrained_seed)
+    except (FileNotFoundError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"encoder.json and encoder.safetensors in {path} are damaged or do not belong together: "
+            f"{_one_line(error)[:200]}"
+        ) from error
+
+
+def _load(path: Path, untrained_seed: int | None) -> dict[str, SkeletonEncoder]:
+    description = json.loads((path / "encoder.json").read_text(encoding="utf-8"))
+    layout = SkeletonLayout.from_yaml(description["layout"])
+    options = dict(description["encoder"])
+    name = options.pop("name")
+    settings: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in description["input"].items()
+    }
+    config = InputConfig(**settings)
+    streams = _streams(description)
+    with torch.random.fork_rng(devices=[]):
+        if untrained_seed is not None:
+            torch.manual_seed(untrained_seed)
+        made = {stream: encoders.create(name, layout=layout, **options) for stream in streams}
+    if untrained_seed is None:
+        state = load_file(str(path / "encoder.safetensors"))
+        for stream, encoder in made.items():
+            prefix = f"{stream}." if len(made) > 1 else ""
+            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            encoder.load_state_dict(own)
+    names = tuple(description.get("class_names", ()))
+    linears = _classifiers(path, names) if names and untrained_seed is None else {}
+    return {
+        stream: SkeletonEncoder(
+            encoder, InputPipeline(layout, replace(config, stream=stream)), linears.get(stream), names
+        ).eval()
+        for stream, encoder in made.items()
+    }
+
+
+def _classifiers(path: Path, names: tuple[str, ...]) -> dict[str, nn.Linear]:
+    """The last layers of a run that learned from labels, by stream."""
+    state = load_file(str(path / "classifier.safetensors"))
+    made = {}
+    for stream in sorted({name.split(".")[0] for name in state}):
+        weight = state[f"{stream}.weight"]
+        if len(weight) != len(names):
+            raise ValueError(f"the classifier has {len(weight)} outputs for {len(names)} class names")
+        made[stream] = nn.Linear(weight.shape[1], weight.shape[0])
+        made[stream].load_state_dict({"weight": weight, "bias": state[f"{stream}.bias"]})
+    return made
