@@ -1,0 +1,277 @@
+"""Private machinery of engines that are ``transformers`` models: checkpoints found, loaded and told apart."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+from kinelex.errors import InputError, unknown_name
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+_PROBE_SECONDS = 10.0
+_END = 1 << 20  # bytes at both ends of a file of weights that tell it from another
+_WEIGHTS = (".safetensors", ".bin", ".h5", ".msgpack", ".onnx", ".gguf", ".pt", ".pth", ".ckpt")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that is there: a local folder, or a model of the hub at one revision.
+
+    Args:
+        where: the folder, or the hub's id.
+        revision: the hub's commit; of a folder a digest of what lies in it.
+        option: the option that named it, for messages.
+        offline: read from the hub's cache only.
+    """
+
+    where: str
+    revision: str
+    option: str
+    offline: bool = False
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it lies in a folder that the user named."""
+        return Path(self.where).is_dir()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What tells it from other checkpoints, without the place where it lies."""
+        return {
+            "model": Path(self.where).resolve().name if self.is_folder else self.where,
+            "revision": self.revision,
+        }
+
+    def processor(self, auto: str = "AutoProcessor") -> Any:
+        """Its processor, tokenizer or image processor, without torchvision.
+
+        Args:
+            auto: a class of transformers with ``from_pretrained``.
+
+        Raises:
+            InputError: it has none, or none that can be read.
+        """
+        import transformers
+
+        with _quietly(), _without_videos():
+            try:
+                return getattr(transformers, auto).from_pretrained(self.where, **self._from)
+            except Exception as error:
+                raise self._wrong(auto, error) from error
+
+    def network(
+        self, auto: str, device: str = "auto", dtype: str = "auto", may_lack: tuple[str, ...] = ()
+    ) -> Any:
+        """Its network, on the device, ready for inference.
+
+        Args:
+            auto: a class of transformers with ``from_pretrained``.
+            device: ``auto`` takes a GPU where there is one, or a name that torch knows.
+            dtype: a name of :data:`DTYPES`; ``auto`` is the checkpoint's own on a GPU, float32 on a CPU.
+            may_lack: beginnings of names of weights that are not used, which the checkpoint may lack.
+
+        Raises:
+            InputError: of another architecture, incomplete, damaged, or too large for the device.
+        """
+        import transformers
+
+        place, number = find_device(device), _dtype(dtype, find_device(device))
+        with _quietly():
+            try:
+                network, report = getattr(transformers, auto).from_pretrained(
+                    self.where, dtype=number, output_loading_info=True, **self._from
+                )
+                network = network.to(place).eval()
+            except Exception as error:
+                raise self._wrong(auto, error) from error
+        lacking = sorted(k for k in report["missing_keys"] if not k.startswith(may_lack))
+        if lacking:  # transformers would draw them at random and go on
+            raise InputError(
+                f"{self.where} holds no {type(network).__name__}: {len(lacking)} of its weights are missing, "
+                f"{lacking[0]} first; name another checkpoint with {self.option}=FOLDER-OR-ID"
+            )
+        return network.requires_grad_(False)
+
+    @property
+    def _from(self) -> dict[str, Any]:
+        return {} if self.is_folder else {"revision": self.revision, "local_files_only": self.offline}
+
+    def _wrong(self, auto: str, error: Exception) -> InputError:
+        reason = " ".join(str(error).split())
+        reason = reason if len(reason) < 300 else f"{reason[:300]} …"
+        return InputError(
+            f"{self.where} cannot be loaded as {auto} ({type(error).__name__}: {reason}): expects the files of "
+            f"a checkpoint of that kind; name another one with {self.option}=FOLDER-OR-ID"
+        )
+
+
+def find_checkpoint(model: str, option: str) -> Checkpoint:
+    """Find a checkpoint: a folder, a model of the hub (``owner/name`` or ``owner/name@revision``).
+
+    Args:
+        model: folder or id.
+        option: the option that names it, for messages (``language.model``).
+
+    Raises:
+        InputError: no such folder or model, or the hub cannot be reached and the model is not in its cache;
+            transformers is not installed.
+    """
+    if find_spec("transformers") is None or find_spec("PIL") is None:
+        raise InputError(f"{option}: needs transformers and Pillow: pip install 'kinelex[models]'")
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise InputError(f"{option}: {folder} has no config.json, expects the folder of a checkpoint")
+        return Checkpoint(str(folder), _digest(folder), option)
+    if not model or model.startswith((".", "/", "~")) or model.count("/") > 1 or "\\" in model:
+        raise InputError(
+            f"{option}: expects the folder of a checkpoint or an id of the hub, there is no {model!r}"
+        )
+    return _on_hub(model, option)
+
+
+def _on_hub(model: str, option: str) -> Checkpoint:
+    """A model of the hub as it is now, or as the cache has it where the hub cannot be reached."""
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    name, _, revision = model.partition("@")
+    try:
+        found = HfApi().model_info(name, revision=revision or None, timeout=_PROBE_SECONDS)
+        return Checkpoint(name, str(found.sha), option)
+    except GatedRepoError as error:
+        raise InputError(
+            f"{option}: {name} is shared on conditions: accept them at the hub and log in (`hf auth login`), "
+            f"{_download(name, option)}"
+        ) from error
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
+        raise InputError(
+            f"{option}: there is no folder {model} and no such model at the hub: expects a folder, "
+            "owner/name or owner/name@revision (for a private model log in with `hf auth login`)"
+        ) from error
+    except Exception as error:  # whatever the network does
+        cached = try_to_load_from_cache(name, "config.json", revision=revision or None)
+        if isinstance(cached, str):
+            return Checkpoint(name, Path(cached).parent.name, option, offline=True)
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"{option}: {model} is no folder here, and the hub cannot be reached ({reason}): "
+            f"{_download(name, option)}"
+        ) from error
+
+
+def _download(name: str, option: str) -> str:
+    folder = name.rpartition("/")[2]
+    return (
+        f"or download it where there is a connection (`hf download {name} --local-dir {folder}`), "
+        f"bring the folder here and name it with {option}={folder}"
+    )
+
+
+def find_device(device: str) -> torch.device:
+    """The device to work on; ``auto`` takes a GPU where there is one.
+
+    Raises:
+        InputError: not a device that torch knows, or not there.
+
+    >>> find_device("cpu")
+    device(type='cpu')
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(
+            f"expects a device that torch has here (auto, cpu, cuda, cuda:1 …), got {device!r}: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    return found
+
+
+def _dtype(dtype: str, device: torch.device) -> Any:
+    if dtype not in DTYPES:
+        raise unknown_name("dtype", dtype, DTYPES)
+    if dtype == "auto":
+        return torch.float32 if device.type == "cpu" else "auto"
+    return getattr(torch, dtype)
+
+
+def _digest(folder: Path) -> str:
+    """Sixteen hex digits of what lies in a folder; of weights their size and both ends."""
+    found = hashlib.sha256()
+    for path in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
+        size = path.stat().st_size
+        found.update(f"{path.name}\0{size}\0".encode())
+        with path.open("rb") as file:
+            if path.suffix not in _WEIGHTS or size <= 2 * _END:
+                found.update(file.read())
+            else:
+                found.update(file.read(_END))
+                file.seek(-_END, 2)
+                found.update(file.read())
+    return found.hexdigest()[:16]
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the bars and warnings of loading; what is wrong is said by our own messages."""
+    from transformers.utils import logging
+
+    before, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bar:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _without_videos() -> Iterator[None]:
+    """Where torchvision is not installed, let processors load without their part for videos.
+
+    Frames are given as pictures, so that part (Qwen-VL's, SmolVLM's) is never called.
+    """
+    if find_spec("torchvision") is not None:
+        yield
+        return
+    from transformers import ProcessorMixin
+    from transformers.models.auto import video_processing_auto
+    from transformers.video_processing_utils import VideoProcessorMixin
+
+    check = ProcessorMixin.check_argument_for_proper_class
+
+    class Absent(VideoProcessorMixin):
+        """Stands in the place of the part for videos."""
+
+        @classmethod
+        def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+            return cls()
+
+    def check_others(self: Any, name: str, part: Any) -> Any:
+        return None if isinstance(part, Absent) else check(self, name, part)
+
+    with (
+        patch.object(video_processing_auto, "AutoVideoProcessor", Absent),
+        patch.object(ProcessorMixin, "check_argument_for_proper_class", check_others),
+    ):
+        yield
