@@ -45,7 +45,7 @@ def verb_name(verb: Verb) -> str:
     return verb.__name__.replace("_", "-")
 
 
-def verb_parser(verb: Verb) -> VerbParser:
+def verb_parser(verb: Verb, epilog: str | None = None) -> VerbParser:
     """The parser of a verb, from its signature and docstring.
 
     Parameters before ``*`` become positional arguments (optional where they have a default), those after
@@ -62,6 +62,7 @@ def verb_parser(verb: Verb) -> VerbParser:
     parser = VerbParser(
         prog=f"kinelex {verb_name(verb)}",
         description=about.replace("%", "%%"),
+        epilog=None if epilog is None else epilog.replace("%", "%%"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -57,7 +57,14 @@ def test_efficientnet_features() -> None:
 def test_the_whole_way_with_real_encoders(small_store: Path, tmp_path: Path) -> None:
     out = tmp_path / "p.arrow"
     make_prompts(
-        small_store, out, "kinematic", "render", frames=2, vision_frames=1, image_size=32, progress=False
+        small_store,
+        out,
+        "kinematic",
+        "render",
+        frames=2,
+        vision_frames=1,
+        options={"vision": {"image_size": 32}},
+        progress=False,
     )
     prompts = open_prompts(out)
     assert prompts.meta.widths == {"language": 384, "vision": 2560}

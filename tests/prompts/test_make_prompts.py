@@ -20,8 +20,8 @@ from kinelex.prompts import (
     describe_prompts,
     make_prompts,
     names,
-    protocols,
     register,
+    registry,
 )
 from kinelex.prompts._jobs import sample_frames, split_sentences
 from kinelex.skeleton import get_layout
@@ -31,8 +31,8 @@ from kinelex.store import WHOLE_CLIP, Sequence, SkeletonStoreWriter, StoreMeta, 
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register the fakes for one test."""
-    for kind in list(protocols._KNOWN):
-        monkeypatch.setitem(protocols._KNOWN, kind, dict(protocols._KNOWN[kind]))
+    for kind in list(registry._KNOWN):
+        monkeypatch.setitem(registry._KNOWN, kind, dict(registry._KNOWN[kind]))
     register("text encoder", "fake_text", FakeText)
     register("image encoder", "fake_image", FakeImage)
     register("vision engine", "half", HalfVision)
@@ -42,7 +42,9 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make(store: Path, out: Path, **options: Any) -> Any:
     settings: dict[str, Any] = {"language": "kinematic", "vision": "render", "text_encoder": "fake_text"}
-    settings |= {"image_encoder": "fake_image", "frames": 3, "image_size": 32, "progress": False, **options}
+    settings |= {"image_encoder": "fake_image", "frames": 3, "progress": False, **options}
+    if settings["vision"] == "render":
+        settings.setdefault("options", {"vision": {"image_size": 32}})
     return make_prompts(store, out, **settings)
 
 
@@ -140,7 +142,7 @@ def test_made_already_is_left_alone_and_other_settings_are_refused(small_store: 
     ):
         make(small_store, out, frames=4)
     with pytest.raises(InputError, match="vision.engine.image_size was 32, now 64"):
-        make(small_store, out, image_size=64)
+        make(small_store, out, options={"vision": {"image_size": 64}})
     assert out.read_bytes() == before
 
 
@@ -165,7 +167,7 @@ def test_parts_of_other_settings_or_another_store_are_refused(
 
 
 def test_missing_modalities_are_counted(small_store: Path, tmp_path: Path) -> None:
-    summary = make(small_store, tmp_path / "p.arrow", language="shy", vision="half", image_size=None)
+    summary = make(small_store, tmp_path / "p.arrow", language="shy", vision="half")
     assert summary.missing == {"language": 1, "vision": 35}
     assert summary.flagged == 0.5
     prompts = open_prompts(tmp_path / "p.arrow")
@@ -189,7 +191,7 @@ def test_missing_modalities_are_counted(small_store: Path, tmp_path: Path) -> No
 
 def test_no_clip_with_a_picture_is_an_error(small_store: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has vision prompts: is --source the right folder"):
-        make(small_store, tmp_path / "p.arrow", vision="half", source=tmp_path, image_size=None)
+        make(small_store, tmp_path / "p.arrow", vision="half", source=tmp_path)
     assert not (tmp_path / "p.arrow").exists()
 
 

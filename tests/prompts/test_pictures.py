@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,7 @@ def store_of(path: Path, *clips: np.ndarray) -> EngineContext:
 
 def draw(path: Path, clip: np.ndarray, **options: object) -> np.ndarray:
     context = store_of(path, clip)
-    context.options.update(options)
-    crops = create("vision engine", "render", context).crops(0, np.array([0, len(clip) - 1]))
+    crops = create("vision engine", "render", context, **options).crops(0, np.array([0, len(clip) - 1]))
     assert crops.boxes.shape == (2, 4)
     assert not crops.flags.any()
     return crops.images
@@ -125,8 +125,7 @@ def depth_context(tmp_path: Path, person: Person) -> EngineContext:
     depth[60:180, 100:150, :8] = 1800  # the last two frames are empty
     savemat(folder / "a1_s1_t1_depth.mat", {"d_depth": depth})
     savemat(folder / "a1_s3_t1_depth.mat", {"d_depth": depth[:, :, :4]})
-    context.source = tmp_path / "raw"
-    return context
+    return replace(context, source=tmp_path / "raw")
 
 
 def test_depth_crops_and_the_missing_modality(depth_context: EngineContext) -> None:
@@ -151,17 +150,15 @@ def test_depth_files_that_cannot_be_read(depth_context: EngineContext, tmp_path:
         (tmp_path / "empty", "holds no"),
     ):
         (tmp_path / "empty" / "Depth").mkdir(parents=True, exist_ok=True)
-        depth_context.source = source
         with pytest.raises(InputError, match=message):
-            create("vision engine", "depth", depth_context)
-    depth_context.source, depth_context.options = tmp_path / "raw", {"views": ["front"]}
-    with pytest.raises(InputError, match="has one view"):
-        create("vision engine", "depth", depth_context)
+            create("vision engine", "depth", replace(depth_context, source=source))
+    with pytest.raises(InputError, match="unknown option of vision engine depth 'views'"):
+        create("vision engine", "depth", depth_context, views=["front"])
 
 
 def test_real_depth_maps(shared: Path, tmp_path: Path, person: Person) -> None:
     context = store_of(tmp_path, person(30), person(30))  # the ids a1_s1_t1 and a1_s2_t1 of the data set
-    context.source = shared / "data" / "utd_mhad"
+    context = replace(context, source=shared / "data" / "utd_mhad")
     engine = create("vision engine", "depth", context)
     crops = engine.crops(0, np.array([0, 15, 29]))
     width, height = crops.boxes[:, 2] - crops.boxes[:, 0], crops.boxes[:, 3] - crops.boxes[:, 1]

@@ -11,10 +11,8 @@ from kinelex.prompts.protocols import (
     LanguageEngine,
     TextEncoder,
     VisionEngine,
-    create,
-    names,
-    register,
 )
+from kinelex.prompts.registry import create, names, options_of, register
 from kinelex.prompts.run import PromptSummary, make_prompts
 
 __all__ = [
@@ -32,5 +30,6 @@ __all__ = [
     "describe_prompts",
     "make_prompts",
     "names",
+    "options_of",
     "register",
 ]

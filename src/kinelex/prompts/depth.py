@@ -31,7 +31,7 @@ class UtdDepth:
             )
         if next(self.folder.glob("*_depth.mat"), None) is None:
             raise InputError(f"{self.folder} holds no *_depth.mat")
-        self._store = context.store
+        self._store = context.clips("vision engine depth")
 
     def frames(self, row: int, indices: np.ndarray) -> np.ndarray | None:
         """Depth maps in millimetres, background 0, (P, 240, 320); None where the clip has no file.
@@ -101,10 +101,11 @@ def depth_picture(depth: np.ndarray, size: int) -> np.ndarray:
 
 
 class DepthVision:
-    """The engine as :func:`kinelex.prompts.make_prompts` uses it.
+    """The foreground of UTD-MHAD's depth maps, cropped.
 
     Args:
-        context: the store, the folder that holds ``Depth``, option ``image_size`` in pixels.
+        context: the store, and the folder that holds ``Depth``.
+        image_size: side of the square pictures in pixels.
 
     Raises:
         InputError: no folder, no depth maps in it, or a size below 32.
@@ -115,14 +116,11 @@ class DepthVision:
     views = 1
     default_frames = 4
 
-    def __init__(self, context: EngineContext) -> None:
-        size = int(context.options.get("image_size") or 160)
-        if size < 32:
-            raise InputError(f"expects pictures of at least 32 pixels, got image size {size}")
-        if context.options.get("views"):
-            raise InputError("vision engine depth has one view, the camera's: leave out the option views")
-        self.settings: dict[str, Any] = {"image_size": size}
-        self._size = size
+    def __init__(self, context: EngineContext, *, image_size: int = 160) -> None:
+        if image_size < 32:
+            raise InputError(f"expects pictures of at least 32 pixels, got image size {image_size}")
+        self.settings: dict[str, Any] = {"image_size": image_size}
+        self._size = image_size
         self._source = UtdDepth(context)
 
     def crops(self, row: int, indices: np.ndarray) -> Crops | None:

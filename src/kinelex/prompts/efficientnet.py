@@ -14,7 +14,7 @@ from kinelex.errors import InputError
 
 
 class EfficientNetLite0:
-    """Pooled features of 1280 numbers.
+    """EfficientNet-lite0, trained on ImageNet: pooled features of 1280 numbers.
 
     Args:
         batch_size: images per pass; small ones are quicker on a CPU, where the activations then stay in

@@ -58,7 +58,7 @@ def _describe(frames: np.ndarray, matrix: np.ndarray, indices: np.ndarray) -> Cl
 
 
 class KinematicLanguage:
-    """The engine as :func:`kinelex.prompts.make_prompts` uses it.
+    """Sentences about posture and movement, computed from the joints.
 
     Args:
         context: the store whose clips it describes.
@@ -72,9 +72,9 @@ class KinematicLanguage:
 
     def __init__(self, context: EngineContext) -> None:
         self.settings: dict[str, Any] = {}
-        check_depth(context.store.channels)
-        self._store = context.store
-        self._matrix = landmark_matrix(context.store.layout)
+        self._store = context.clips("language engine kinematic")
+        check_depth(self._store.channels)
+        self._matrix = landmark_matrix(self._store.layout)
 
     def texts(self, row: int, indices: np.ndarray) -> ClipTexts:
         """Texts of one clip of the store."""

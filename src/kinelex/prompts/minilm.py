@@ -29,7 +29,7 @@ def model_folder() -> Path:
 
 
 class MiniLM:
-    """Sentence embeddings of 384 numbers, normalised; reads at most 256 tokens of a text.
+    """The sentence encoder all-MiniLM-L6-v2: 384 numbers of length 1; reads at most 256 tokens of a text.
 
     Args:
         batch_size: texts per pass; texts of like length are put together.

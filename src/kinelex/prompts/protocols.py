@@ -1,21 +1,19 @@
-"""The seam: what an engine or an encoder must offer, and the registry by name.
+"""The seam: what an engine or an encoder must offer.
 
 A new engine is a class with the methods of one of these protocols, made known with :func:`register`; nothing
-else in the package changes. Engines get the skeleton store and the folder of raw files when they are made,
-then work clip by clip, by row of the store.
+else in the package changes. Engines are made from an :class:`EngineContext` and their options, typed keyword
+arguments of the constructor; then they work clip by clip, by row of the store.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from importlib import import_module
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from kinelex.errors import unknown_name
+from kinelex.errors import InputError
 from kinelex.store import SkeletonStore
 
 
@@ -49,10 +47,10 @@ class Crops:
 
 @runtime_checkable
 class FrameSource(Protocol):
-    """Pictures of a sequence as it was recorded."""
+    """Pictures of a sequence as it was recorded. An engine names the one it prefers as ``pictures``."""
 
     def frames(self, row: int, indices: np.ndarray) -> np.ndarray | None:
-        """The frames of a clip at the given indices, (P, H, W) or (P, H, W, 3); None where it has none."""
+        """The frames of a clip at the given indices, (P, H, W, 3) uint8; None where it has none."""
 
 
 @runtime_checkable
@@ -77,7 +75,11 @@ class VisionEngine(Protocol):
 
 @runtime_checkable
 class LanguageEngine(Protocol):
-    """Describes a clip. ``settings`` holds all that changes its texts, a question among them."""
+    """Describes a clip. ``settings`` holds all that changes its texts, a question among them.
+
+    An engine may also have ``texts_of(rows, indices)``, which does many clips at once and yields
+    ``(row, ClipTexts | None)`` in any order, and ``default_frames``, where it wants another number than 16.
+    """
 
     name: str
     version: str
@@ -111,77 +113,42 @@ class ImageEncoder(Protocol):
         """Embeddings (n, width) float32 of images (n, H, W, 3) uint8."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class EngineContext:
     """What an engine is made from.
 
     Args:
-        store: the skeleton store whose clips it describes.
-        source: folder of the raw files, for engines that read pictures.
-        options: further settings, by keyword.
+        store: the skeleton store whose clips it describes; None where there is none.
+        source: folder of the raw files, for engines that read them.
+        pictures: the frames of the clips as they were recorded, where the engine asked for them.
+        vision: the vision engine of the same run, for language engines that look at its crops.
+        journal: folder beside the output in which an engine may note what must survive a kill.
     """
 
-    store: SkeletonStore
+    store: SkeletonStore | None = None
     source: Path | None = None
-    options: dict[str, Any] = field(default_factory=dict)
+    pictures: FrameSource | None = None
+    vision: VisionEngine | None = None
+    journal: Path | None = None
 
+    def clips(self, engine: str) -> SkeletonStore:
+        """The skeleton store, which this engine cannot do without.
 
-Factory = Callable[..., Any]
-LANGUAGE, VISION = "language engine", "vision engine"
-TEXT_ENCODER, IMAGE_ENCODER = "text encoder", "image encoder"
+        Raises:
+            InputError: there is none.
+        """
+        if self.store is None:
+            raise InputError(
+                f"{engine} works on the clips of a skeleton store: name it, kinelex prompts STORE"
+            )
+        return self.store
 
-# Built-ins are named by module, so that nothing heavy is imported before it is asked for.
-_KNOWN: dict[str, dict[str, str | Factory]] = {
-    LANGUAGE: {"kinematic": "kinelex.prompts.kinematic:KinematicLanguage"},
-    VISION: {"render": "kinelex.prompts.render:RenderVision", "depth": "kinelex.prompts.depth:DepthVision"},
-    TEXT_ENCODER: {"minilm": "kinelex.prompts.minilm:MiniLM"},
-    IMAGE_ENCODER: {"efficientnet_lite0": "kinelex.prompts.efficientnet:EfficientNetLite0"},
-}
+    def frames(self, engine: str) -> FrameSource:
+        """The recorded frames, which this engine cannot do without.
 
-
-def register(kind: str, name: str, factory: Factory) -> None:
-    """Make an engine or encoder known by name.
-
-    Args:
-        kind: ``language engine``, ``vision engine``, ``text encoder`` or ``image encoder``.
-        name: the name that the command line and :func:`create` take.
-        factory: for engines called with an :class:`EngineContext`, for encoders with keyword options.
-
-    Raises:
-        InputError: an unknown kind.
-    """
-    _of_kind(kind)[name] = factory
-
-
-def names(kind: str) -> tuple[str, ...]:
-    """Names known for a kind.
-
-    Raises:
-        InputError: an unknown kind.
-
-    >>> names("vision engine")
-    ('depth', 'render')
-    """
-    return tuple(sorted(_of_kind(kind)))
-
-
-def create(kind: str, name: str, *args: Any, **options: Any) -> Any:
-    """Make an engine or encoder by name.
-
-    Raises:
-        InputError: an unknown kind or name; or what the engine itself objects to.
-    """
-    known = _of_kind(kind)
-    if name not in known:
-        raise unknown_name(kind, name, known)
-    factory = known[name]
-    if isinstance(factory, str):
-        module, _, attribute = factory.partition(":")
-        factory = getattr(import_module(module), attribute)
-    return factory(*args, **options)
-
-
-def _of_kind(kind: str) -> dict[str, str | Factory]:
-    if kind not in _KNOWN:
-        raise unknown_name("kind of prompt part", kind, _KNOWN)
-    return _KNOWN[kind]
+        Raises:
+            InputError: there are none.
+        """
+        if self.pictures is None:
+            raise InputError(f"{engine} looks at the recorded frames: name them with --pictures and --source")
+        return self.pictures

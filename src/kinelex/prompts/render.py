@@ -116,10 +116,12 @@ def draw_frames(bodies: list[Body], indices: np.ndarray, views: tuple[str, ...],
 
 
 class RenderVision:
-    """The engine as :func:`kinelex.prompts.make_prompts` uses it.
+    """The skeleton drawn as a body, in the body's own frame, from chosen sides.
 
     Args:
-        context: the store; options ``views`` (names of :data:`VIEWS`) and ``image_size`` in pixels.
+        context: the store.
+        views: sides to draw from: front, back, left, side.
+        image_size: side of the square pictures in pixels.
 
     Raises:
         InputError: an unknown view, none, a size below 32, or a store in 2-D.
@@ -129,20 +131,22 @@ class RenderVision:
     version = "1"
     default_frames = 4
 
-    def __init__(self, context: EngineContext) -> None:
-        views = tuple(context.options.get("views") or ("front", "side"))
-        size = int(context.options.get("image_size") or 160)
+    def __init__(
+        self, context: EngineContext, *, views: tuple[str, ...] = ("front", "side"), image_size: int = 160
+    ) -> None:
+        if not views:
+            raise InputError(f"expects at least one view, known are {', '.join(VIEWS)}")
         for view in views:
             if view not in VIEWS:
                 raise unknown_name("view", view, VIEWS)
-        if size < 32:
-            raise InputError(f"expects pictures of at least 32 pixels, got image size {size}")
-        self.settings: dict[str, Any] = {"views": list(views), "image_size": size}
+        if image_size < 32:
+            raise InputError(f"expects pictures of at least 32 pixels, got image size {image_size}")
+        self.settings: dict[str, Any] = {"views": list(views), "image_size": image_size}
         self.views = len(views)
-        self._sides, self._size = views, size
-        check_depth(context.store.channels)
-        self._store = context.store
-        self._matrix = landmark_matrix(context.store.layout)
+        self._sides, self._size = views, image_size
+        self._store = context.clips("vision engine render")
+        check_depth(self._store.channels)
+        self._matrix = landmark_matrix(self._store.layout)
 
     def crops(self, row: int, indices: np.ndarray) -> Crops:
         """Pictures of one clip of the store; the box is the whole picture."""

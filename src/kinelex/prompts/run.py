@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,8 @@ from kinelex.errors import InputError, unknown_name
 from kinelex.prompts._jobs import Advance, LanguageJob, VisionJob
 from kinelex.prompts._parts import Parts, check_same
 from kinelex.prompts.describe import describe_prompts
-from kinelex.prompts.protocols import IMAGE_ENCODER, LANGUAGE, TEXT_ENCODER, VISION, EngineContext, create
+from kinelex.prompts.protocols import EngineContext
+from kinelex.prompts.registry import IMAGE_ENCODER, LANGUAGE, SECTIONS, TEXT_ENCODER, VISION, create
 from kinelex.store import ClipPrompts, PromptMeta, PromptStoreWriter, SkeletonStore, open_prompts, open_store
 
 POOLS = ("sentences", "text")
@@ -67,9 +68,8 @@ def make_prompts(
     vision_frames: int | None = None,
     text_encoder: str = "minilm",
     image_encoder: str = "efficientnet_lite0",
-    views: list[str] | None = None,
-    image_size: int | None = None,
     pool: str = "sentences",
+    options: Mapping[str, Mapping[str, Any]] | None = None,
     progress: bool = True,
 ) -> PromptSummary:
     """Make the knowledge prompts of a skeleton store and embed them, once, before training.
@@ -87,16 +87,16 @@ def make_prompts(
         vision_frames: pictures per clip; None takes the engine's own number.
         text_encoder: a text encoder by name.
         image_encoder: an image encoder by name.
-        views: sides from which ``render`` draws; None takes the engine's own.
-        image_size: side of the square pictures in pixels; None takes the engine's own.
         pool: ``sentences`` embeds each different sentence once and a text as the mean of its sentences;
             ``text`` embeds each text as a whole.
+        options: options of the engines and encoders by section, ``{"vision": {"image_size": 96}}``; sections
+            are ``language``, ``vision``, ``pictures``, ``text_encoder`` and ``image_encoder``.
         progress: show a progress bar.
 
     Raises:
-        InputError: an unknown name or a number out of range, nothing asked for, no clip with a picture,
-            an output (or its ``.parts``) begun with other settings or for another store, or one that
-            cannot be written.
+        InputError: an unknown name or option, a number out of range, nothing asked for, no clip with
+            a picture, an output (or its ``.parts``) begun with other settings or for another store, or
+            one that cannot be written.
 
     Source: C2VL (arXiv 2405.20606), knowledge prompts; engines that need no download stand in for theirs.
     """
@@ -110,18 +110,22 @@ def make_prompts(
         )
     if pool not in POOLS:
         raise unknown_name("pool", pool, POOLS)
-    options = {
-        key: value for key, value in (("views", views), ("image_size", image_size)) if value is not None
-    }
-    context = EngineContext(store, None if source is None else Path(source), options)
+    own = {section: dict((options or {}).get(section, {})) for section in SECTIONS}
+    context = EngineContext(store, None if source is None else Path(source))
     jobs: list[LanguageJob | VisionJob] = []
     if language is not None:
-        engine = create(LANGUAGE, language, context)
-        jobs.append(LanguageJob(store, engine, create(TEXT_ENCODER, text_encoder), frames, pool))
+        engine = create(LANGUAGE, language, context, **own["language"])
+        jobs.append(
+            LanguageJob(
+                store, engine, create(TEXT_ENCODER, text_encoder, **own["text_encoder"]), frames, pool
+            )
+        )
     if vision is not None:
-        engine = create(VISION, vision, context)
+        engine = create(VISION, vision, context, **own["vision"])
         count = engine.default_frames if vision_frames is None else vision_frames
-        jobs.append(VisionJob(store, engine, create(IMAGE_ENCODER, image_encoder), count))
+        jobs.append(
+            VisionJob(store, engine, create(IMAGE_ENCODER, image_encoder, **own["image_encoder"]), count)
+        )
     try:
         resumed = _work(store, out, jobs, progress)
     except OSError as error:
