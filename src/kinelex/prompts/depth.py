@@ -23,7 +23,7 @@ class UtdDepth:
 
     def __init__(self, context: EngineContext) -> None:
         if context.source is None:
-            raise InputError("vision engine depth reads depth maps: name their folder with --source DIR")
+            raise InputError("depth maps are read from files: name their folder with --source DIR")
         self.folder = Path(context.source) / "Depth"
         if not self.folder.is_dir():
             raise InputError(
@@ -78,6 +78,21 @@ def foreground_box(depth: np.ndarray, padding: float = 0.08) -> np.ndarray | Non
     return np.concatenate([np.maximum(low, 0), np.minimum(high, [depth.shape[1], depth.shape[0]])])
 
 
+def depth_light(depth: np.ndarray) -> np.ndarray:
+    """A depth map as light: near is bright, background black.
+
+    Shape:
+        - depth: (H, W), millimetres, 0 is background
+        - returns: (H, W) uint8
+    """
+    body = depth > 0
+    light = np.zeros(depth.shape, np.float32)
+    if body.any():
+        near, far = np.percentile(depth[body], [1, 99])
+        light[body] = 255 - 195 * np.clip((depth[body] - near) / max(far - near, 1.0), 0, 1)
+    return light.astype(np.uint8)
+
+
 def depth_picture(depth: np.ndarray, size: int) -> np.ndarray:
     """A depth map as a square picture: near is bright, background black, shape kept.
 
@@ -87,15 +102,10 @@ def depth_picture(depth: np.ndarray, size: int) -> np.ndarray:
     """
     from PIL import Image
 
-    body = depth > 0
-    light = np.zeros(depth.shape, np.float32)
-    if body.any():
-        near, far = np.percentile(depth[body], [1, 99])
-        light[body] = 255 - 195 * np.clip((depth[body] - near) / max(far - near, 1.0), 0, 1)
     side = max(depth.shape)
     square = np.zeros((side, side), np.uint8)
     top, left = (side - depth.shape[0]) // 2, (side - depth.shape[1]) // 2
-    square[top : top + depth.shape[0], left : left + depth.shape[1]] = light
+    square[top : top + depth.shape[0], left : left + depth.shape[1]] = depth_light(depth)
     small = Image.fromarray(square).resize((size, size), Image.Resampling.BILINEAR)
     return np.repeat(np.asarray(small)[..., None], 3, axis=2)
 

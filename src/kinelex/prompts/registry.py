@@ -31,10 +31,25 @@ _FREE = "NAME"  # ``timm:NAME`` is known: whatever stands in its place goes to t
 # Built-ins are named by module, so that nothing heavy is imported before it is asked for.
 _KNOWN: dict[str, dict[str, str | Factory]] = {
     LANGUAGE: {"kinematic": "kinelex.prompts.kinematic:KinematicLanguage"},
-    VISION: {"render": "kinelex.prompts.render:RenderVision", "depth": "kinelex.prompts.depth:DepthVision"},
-    PICTURES: {},
+    VISION: {
+        "render": "kinelex.prompts.render:RenderVision",
+        "depth": "kinelex.prompts.depth:DepthVision",
+        "grounding_dino": "kinelex.prompts.grounding_dino:GroundingDinoVision",
+        "joints": "kinelex.prompts.joints:JointsVision",
+        "full": "kinelex.prompts.full:FullVision",
+    },
+    PICTURES: {
+        "video": "kinelex.prompts.video:VideoPictures",
+        "depth": "kinelex.prompts.pictures:DepthPictures",
+        "render": "kinelex.prompts.pictures:RenderPictures",
+    },
     TEXT_ENCODER: {"minilm": "kinelex.prompts.minilm:MiniLM"},
-    IMAGE_ENCODER: {"efficientnet_lite0": "kinelex.prompts.efficientnet:EfficientNetLite0"},
+    IMAGE_ENCODER: {
+        "efficientnet_lite0": "kinelex.prompts.efficientnet:EfficientNetLite0",
+        "clip": "kinelex.prompts.image_models:ClipImages",
+        "image": "kinelex.prompts.image_models:ImageModel",
+        "timm:NAME": "kinelex.prompts.timm_images:TimmImages",
+    },
 }
 
 

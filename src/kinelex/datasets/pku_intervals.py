@@ -1,0 +1,92 @@
+"""Where the clips of PKU-MMD lie in their videos, by the label files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from kinelex.datasets._number_lines import read_lines
+from kinelex.datasets.pku import Pku1Reader, Pku2Reader, _parse_label, parse_prompt_key
+from kinelex.errors import InputError
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A part of a video.
+
+    Args:
+        start: its first frame, from 0.
+        end: the frame after its last.
+        total: how many frames the skeletons of the whole video have; None where their file is not there.
+    """
+
+    start: int
+    end: int
+    total: int | None
+
+
+class PkuIntervals:
+    """Finds the intervals of clips by their ids.
+
+    Args:
+        folders: where the label files (and the skeletons, which tell how many frames a video has) are
+            searched, with all folders in them; the first that has those of a video is taken. A folder that
+            is not there is passed over.
+
+    Raises:
+        InputError: two label files of one video in one folder.
+    """
+
+    def __init__(self, folders: Iterable[str | Path]) -> None:
+        self._folders = tuple(dict.fromkeys(Path(folder) for folder in folders))
+        self._labels: dict[str, Path] = {}
+        self._skeletons: dict[str, Path] = {}
+        for folder in self._folders:
+            for reader in (Pku1Reader(folder), Pku2Reader(folder)) if folder.is_dir() else ():
+                for item in reader.items():
+                    labels = item.part.labels
+                    if labels is not None:
+                        self._skeletons.setdefault(item.path.stem, item.path)
+                    elif reader._kind(item.path) == "label":
+                        labels = item.path
+                    if labels is not None:
+                        self._labels.setdefault(item.path.stem, labels)
+
+    def find(self, clip: str) -> Interval:
+        """The interval of a clip.
+
+        Raises:
+            InputError: no id of PKU-MMD, no label file of its video, or another clip stands in its line.
+        """
+        key = parse_prompt_key(clip)
+        path = self._labels.get(key.video)
+        if path is None:
+            searched = " or ".join(map(str, self._folders))
+            raise InputError(
+                f"{clip}: where it begins in the video {key.video} stands in label/{key.video}.txt, which "
+                f"is not in {searched}: put the data set's folder of labels beside the videos"
+            )
+        lines = [(at, line) for at, line in enumerate(_lines(path), start=1) if line.strip()]
+        if key.line > len(lines):
+            raise InputError(f"{clip}: {path} has {len(lines)} clips, expects line {key.line}")
+        at, line = lines[key.line - 1]
+        found = _parse_label(line, key.line, f"{path}: line {at}")
+        if found.label != key.label:
+            raise InputError(
+                f"{path}: line {at} has class {found.label + 1}, the clip {clip} has {key.label + 1}: "
+                "expects the label files that the store was made from"
+            )
+        skeletons = self._skeletons.get(key.video)
+        return Interval(found.start - 1, found.end, None if skeletons is None else _count(skeletons))
+
+
+@lru_cache(maxsize=8)
+def _lines(path: Path) -> list[bytes]:
+    return read_lines(path)[0]
+
+
+@lru_cache(maxsize=8)
+def _count(path: Path) -> int:
+    return len(read_lines(path)[0])

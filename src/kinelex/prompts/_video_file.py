@@ -1,0 +1,209 @@
+"""Private machinery: pictures out of one video file, in one pass forward, no frame decoded twice.
+
+All packets are listed first, which decodes nothing: so the number of frames is known, and where decoding can
+begin. Then wanted frames are taken in order; packets from which no wanted picture depends are read and passed
+over. Where a file's time stamps do not tell the order of its pictures (H.264 in .avi), every frame from the
+beginning is decoded and counted instead.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinelex.errors import InputError
+
+WHOLE = 0.95  # a file with a smaller share of the frames that its header promises is truncated
+
+
+class BrokenVideo(Exception):
+    """A video that cannot be read, or not to the frame that is wanted; its text is the reason."""
+
+
+def need_av() -> None:
+    """Complain if PyAV is not installed.
+
+    Raises:
+        InputError: it is not.
+    """
+    if find_spec("av") is None:
+        raise InputError("videos are read with the package av: pip install 'kinelex[models]'")
+
+
+def _decode(context: Any, packet: Any) -> list[Any]:
+    """All decoding goes through here: the frames that come out when a packet goes in (None: the end)."""
+    return list(context.decode(packet))
+
+
+class VideoFile:
+    """One video, opened.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        frames: how many frames it has.
+        decoded: how many the decoder has put out so far.
+
+    Raises:
+        BrokenVideo: it cannot be read, has no picture, or ends early.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.decoded = 0
+        self._container: Any = None
+        self._list_packets()
+        self._begin()
+
+    def _open(self) -> Any:
+        import av
+
+        self.close()
+        try:
+            self._container = av.open(str(self.path))
+        except (av.FFmpegError, OSError) as error:
+            raise BrokenVideo(f"cannot be read as a video ({_reason(error)})") from error
+        if not self._container.streams.video:
+            raise BrokenVideo("has no pictures in it")
+        return self._container.streams.video[0]
+
+    def _list_packets(self) -> None:
+        """Find out how many frames there are, in which order, and where decoding can begin."""
+        import av
+
+        stream = self._open()
+        try:
+            packets = [
+                (p.pts, p.is_keyframe)
+                for p in self._container.demux(stream)
+                if p.size and not p.is_discard and not p.is_corrupt
+            ]
+        except av.FFmpegError as error:
+            raise BrokenVideo(f"cannot be read to its end ({_reason(error)})") from error
+        promised = stream.frames or self._frames_by_duration(stream)
+        if not packets:
+            raise BrokenVideo("has no frames")
+        if len(packets) < WHOLE * promised:
+            raise BrokenVideo(f"is truncated: {len(packets)} of {promised} frames are there")
+        self.frames = max(len(packets), stream.frames)
+        times = [time for time, _ in packets]
+        ordered = None not in times and len(set(times)) == len(times)
+        # Where pictures are stored in another order than they are shown, times that only rise were made up.
+        self._timed = ordered and not (stream.codec_context.has_b_frames and times == sorted(times))
+        self._times = sorted(times) if self._timed else []
+        self._starts = [(time, at) for at, (time, is_key) in enumerate(packets) if is_key and self._timed]
+
+    def _frames_by_duration(self, stream: Any) -> int:
+        """What a container without a count promises; sound may last longer than the pictures."""
+        if self._container.duration is None or stream.average_rate is None or self._container.streams.audio:
+            return 0
+        return int(self._container.duration / 1e6 * float(stream.average_rate))
+
+    def _begin(self) -> None:
+        stream = self._open()
+        stream.thread_type = "AUTO"
+        self._context = stream.codec_context
+        self._packets = (p for p in self._container.demux(stream) if not p.is_discard and not p.is_corrupt)
+        self._at = 0  # the packet that is read next
+        self._shown = -1  # frames counted so far
+        self._last: int | None = None  # time of the last frame that was given out
+        self._ready: deque[Any] = deque()
+        self._ended = False
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def pictures(self, wanted: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """The wanted frames with their pictures, each number once, in rising order.
+
+        Frames after the last one called for earlier are decoded going on from there.
+
+        Args:
+            wanted: frame numbers from 0.
+
+        Shape:
+            - yields: number, (H, W, 3) uint8, upright as a player shows it
+
+        Raises:
+            BrokenVideo: damaged, or a frame does not come.
+        """
+        size: dict[str, int] = {}
+        picture = None
+        for number in sorted(set(wanted.tolist())):
+            frame = self._timed_frame(number) if self._timed else self._counted_frame(number)
+            if frame is not None:
+                size = size or {"width": frame.width, "height": frame.height}
+                picture = _upright(frame.to_ndarray(format="rgb24", **size), frame.rotation)
+            elif picture is None or number < WHOLE * self.frames:
+                raise BrokenVideo(f"is damaged: frame {number} of {self.frames} does not come")
+            yield number, picture  # past the end by a few: the header counted frames that were dropped
+
+    def _timed_frame(self, number: int) -> Any:
+        """The frame of a number by its time stamp; None past the end."""
+        if number >= len(self._times):
+            return None
+        time = self._times[number]
+        if self._ended or (self._last is not None and time <= self._last):
+            self._begin()
+        self._pass_over(max((at for begin, at in self._starts if begin <= time), default=0), time)
+        for frame in self._shown_frames():
+            self._last = frame.pts
+            if frame.pts is not None and frame.pts >= time:
+                return frame if frame.pts == time else None
+        return None
+
+    def _pass_over(self, start: int, time: int) -> None:
+        """Go to the packet from which decoding must begin, unless decoding is on the way there."""
+        if start <= self._at or any(f.pts is not None and f.pts >= time for f in self._ready):
+            return
+        if self._at:
+            self._context.flush_buffers()
+            self._ready.clear()
+        while self._at < start:
+            self._at += next(self._packets).size > 0
+
+    def _counted_frame(self, number: int) -> Any:
+        """The frame of a number by counting from the beginning; None past the end."""
+        if number <= self._shown:
+            self._begin()
+        for frame in self._shown_frames():
+            self._shown += 1
+            if self._shown == number:
+                return frame
+        return None
+
+    def _shown_frames(self) -> Iterator[Any]:
+        """Frames in the order in which they are shown, from where the file stands."""
+        import av
+
+        while True:
+            while self._ready:
+                yield self._ready.popleft()
+            if self._ended:
+                return
+            packet = next(self._packets, None)
+            self._ended = packet is None or not packet.size
+            self._at += not self._ended
+            try:
+                frames = _decode(self._context, None if self._ended else packet)
+            except av.FFmpegError as error:
+                raise BrokenVideo(f"is damaged at packet {self._at} ({_reason(error)})") from error
+            self.decoded += len(frames)
+            self._ready.extend(frames)
+
+
+def _upright(picture: np.ndarray, degrees: int) -> np.ndarray:
+    return np.rot90(picture, round(degrees / 90) % 4) if degrees else picture
+
+
+def _reason(error: BaseException) -> str:
+    return str(getattr(error, "strerror", None) or error)
