@@ -9,6 +9,7 @@ from kinelex.losses.classification import (
     mixup,
 )
 from kinelex.losses.diagnostics import alignment, entropy, off_diagonal_histogram, uniformity
+from kinelex.losses.feature_alignment import feature_alignment
 from kinelex.losses.info_nce import pair_logits, soft_info_nce
 from kinelex.losses.mutual_distillation import (
     MINING,
@@ -46,6 +47,7 @@ __all__ = [
     "cycle_consistency",
     "enqueue",
     "entropy",
+    "feature_alignment",
     "gather",
     "mean_over_processes",
     "mixup",

@@ -88,6 +88,7 @@ def classification_loss(
     weights: Tensor | None = None,
     smoothing: float = 0.0,
     mix: Mix | None = None,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """Mean cross-entropy over the clips.
 
@@ -98,9 +99,10 @@ def classification_loss(
             so that half a batch in each of two processes gives the loss of one.
         smoothing: share of the target that is spread evenly over the classes.
         mix: how the clips were mixed, if they were.
+        mask: clips that count; 0 where none does.
 
     Shape:
-        - scores: (N, classes); labels: (N,); weights: (classes,)
+        - scores: (N, classes); labels: (N,); weights: (classes,); mask: (N,) bool
         - returns: scalar
 
     >>> classification_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1])).item()
@@ -110,6 +112,9 @@ def classification_loss(
     def of(target: Tensor) -> Tensor:
         return F.cross_entropy(scores, target, weights, reduction="none", label_smoothing=smoothing)
 
-    if mix is None:
-        return of(labels).mean()
-    return (mix.share * of(labels) + (1 - mix.share) * of(labels[mix.partner])).mean()
+    rows = of(labels)
+    if mix is not None:
+        rows = mix.share * rows + (1 - mix.share) * of(labels[mix.partner])
+    if mask is None:
+        return rows.mean()
+    return torch.where(mask, rows, torch.zeros_like(rows)).sum() / mask.sum().clamp(min=1)

@@ -1,0 +1,58 @@
+"""MMCL's feature alignment: a clip's skeleton and its picture find each other among all of the batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kinelex.errors import InputError
+
+
+def feature_alignment(
+    skeleton: Tensor, rgb: Tensor, temperature: float = 0.4, mask: Tensor | None = None
+) -> Tensor:
+    """Symmetric contrastive loss of two modalities, with the similarities within a modality as negatives too.
+
+    Each of the 2N embeddings looks for its partner of the other modality among all others of both
+    modalities, itself left out. Clips outside the mask take no part, neither as anchors nor as negatives;
+    if none is left the loss is 0.
+
+    Args:
+        skeleton: embeddings of the skeletons; they are normalised here.
+        rgb: embeddings of the pictures, row by row beside them.
+        temperature: τ.
+        mask: clips that have a picture.
+
+    Shape:
+        - skeleton, rgb: (N, D)
+        - mask: (N,) bool
+        - returns: scalar
+
+    Raises:
+        InputError: shapes that do not belong together.
+
+    Source: MMCL (arXiv 2407.15706), section on feature alignment.
+
+    >>> eye = torch.eye(3)
+    >>> bool(feature_alignment(eye, eye) < feature_alignment(eye, eye.flip(0)))
+    True
+    """
+    n = len(skeleton)
+    if skeleton.shape != rgb.shape or skeleton.ndim != 2 or (mask is not None and mask.shape != (n,)):
+        got = None if mask is None else tuple(mask.shape)
+        raise InputError(
+            f"expects skeleton and rgb (N, D) and mask (N,), got {tuple(skeleton.shape)}, "
+            f"{tuple(rgb.shape)} and {got}"
+        )
+    both = F.normalize(torch.cat([skeleton, rgb]), dim=1)  # (2N, D)
+    itself = torch.eye(2 * n, dtype=torch.bool, device=both.device)
+    partner = torch.arange(2 * n, device=both.device).roll(n)
+    logits = (both @ both.T / temperature).masked_fill(itself, -torch.inf)
+    if mask is None:
+        return F.cross_entropy(logits, partner)
+    there = mask.repeat(2)
+    # A row outside the mask keeps its own partner: a softmax over nothing has no gradient but NaN.
+    logits = logits.masked_fill(~(there | itself.roll(n, dims=1)), -torch.inf)
+    rows = F.cross_entropy(logits, partner, reduction="none")
+    return torch.where(there, rows, torch.zeros_like(rows)).sum() / there.sum().clamp(min=1)
