@@ -99,7 +99,7 @@ def evaluate(
     if not os.access(directory.path, os.W_OK):
         raise InputError(f"{directory.path} is not writable: copy the run to where its report can be written")
     trained = load_encoders(directory.path)
-    _check_layout(next(iter(trained.values())).layout, store, directory.path)
+    _check_layout(next(iter(trained.values())).source, store, directory.path)
     split = get_split(store, name)
     tasks = tuple(tasks or _own_tasks(trained))
     if "classify" in tasks:

@@ -35,6 +35,7 @@ class Supervised(Method):
         class_weights: ``balanced`` gives every class the same say, ``none`` every clip.
         mixup: clips are mixed in pairs, with shares from Beta(mixup, mixup); 0 does not mix.
         dropout: dropout on the features.
+        frozen: learn the classifiers alone; the encoders stay as they are, batch norm included.
 
     Raises:
         InputError: an unknown stream or kind of weights, or an option out of range.
@@ -51,6 +52,7 @@ class Supervised(Method):
         class_weights: str = "none",
         mixup: float = 0.0,
         dropout: float = 0.0,
+        frozen: bool = False,
     ) -> None:
         super().__init__()
         if not (0 <= label_smoothing < 1 and 0 <= mixup < math.inf):
@@ -61,7 +63,9 @@ class Supervised(Method):
         self.streams = Classifiers(make_encoder, part, tuple(streams), dropout)
         self.class_weights: Tensor
         self.register_buffer("class_weights", weights_of(part.class_counts, class_weights), persistent=False)
-        self.label_smoothing, self.mixup = label_smoothing, mixup
+        self.label_smoothing, self.mixup, self.frozen = label_smoothing, mixup, frozen
+        for encoder in self.encoders.values() if frozen else ():
+            encoder.requires_grad_(False)
 
     @classmethod
     def build(cls, make_encoder: Callable[[], Encoder], part: TrainingPart, **options: Any) -> Supervised:
@@ -77,6 +81,11 @@ class Supervised(Method):
     def classifiers(self) -> dict[str, nn.Linear]:
         """The last layers by stream."""
         return self.streams.linears
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        """Frozen encoders compute as at test time."""
+        for encoder in self.encoders.values() if self.frozen else ():
+            encoder.eval()
 
     def forward(
         self, x: Tensor, batch: Batch, generator: torch.Generator

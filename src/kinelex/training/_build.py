@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -16,12 +19,41 @@ from kinelex.datasets import Split
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError
 from kinelex.methods import Method, TrainingPart
+from kinelex.skeleton import SkeletonLayout
 from kinelex.store import SkeletonStore, open_prompts
 from kinelex.training.config import TrainingConfig
+from kinelex.training.encoder_files import SkeletonEncoder
 from kinelex.training.loader import PromptTable, SkeletonLoader
 from kinelex.training.module import MethodModule
 from kinelex.training.recipe import METHODS, Recipe
 from kinelex.transforms import InputPipeline
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training begins with instead of fresh weights.
+
+    Args:
+        encoders: trained encoders by stream; they keep their layout, clips are retargeted to it.
+        keeps_classifiers: whether their last layers are taken over too.
+        record: where they come from, for ``config.yaml``.
+    """
+
+    encoders: Mapping[str, SkeletonEncoder]
+    keeps_classifiers: bool
+    record: dict[str, Any]
+
+    @property
+    def one(self) -> SkeletonEncoder:
+        """One of them: they are all of one kind."""
+        return next(iter(self.encoders.values()))
+
+    def fill(self, method: Method) -> None:
+        """Give a method the weights."""
+        for stream, encoder in self.encoders.items():
+            method.encoders[stream].load_state_dict(encoder.encoder.state_dict())
+            if self.keeps_classifiers and encoder.classifier is not None:
+                method.classifiers[stream].load_state_dict(encoder.classifier.state_dict())
 
 
 def training_rows(recipe: Recipe, store: SkeletonStore, split: Split) -> np.ndarray:
@@ -55,12 +87,18 @@ def _prompt_table(
     return table
 
 
-def _make_method(recipe: Recipe, store: SkeletonStore, rows: np.ndarray, table: PromptTable | None) -> Method:
+def _make_method(
+    recipe: Recipe,
+    store: SkeletonStore,
+    layout: SkeletonLayout,
+    rows: np.ndarray,
+    table: PromptTable | None,
+) -> Method:
     encoder = dict(recipe.encoder)
     encoder_name = encoder.pop("name")
 
     def make_encoder() -> Encoder:
-        return encoders.create(encoder_name, layout=store.layout, in_channels=store.channels, **encoder)
+        return encoders.create(encoder_name, layout=layout, in_channels=store.channels, **encoder)
 
     options = dict(recipe.method)
     labels = store.labels[rows]
@@ -74,7 +112,11 @@ def _make_method(recipe: Recipe, store: SkeletonStore, rows: np.ndarray, table: 
 
 
 def build_module(
-    recipe: Recipe, store: SkeletonStore, rows: np.ndarray, prompts: str | Path | None
+    recipe: Recipe,
+    store: SkeletonStore,
+    rows: np.ndarray,
+    prompts: str | Path | None,
+    start: Start | None = None,
 ) -> MethodModule:
     table = _prompt_table(recipe, store, rows, prompts)
     training = recipe.training
@@ -84,7 +126,10 @@ def build_module(
     if training.threads:
         torch.set_num_threads(training.threads)
     _check_hardware(training)
-    method = _make_method(recipe, store, rows, table)
+    layout = store.layout if start is None else start.one.layout
+    method = _make_method(recipe, store, layout, rows, table)
+    if start is not None:
+        start.fill(method)
     if table is not None:
         method.fit_prompts(table.statistics(rows))
     if training.batch_size % training.devices:
@@ -103,7 +148,7 @@ def build_module(
         repeat=training.repeat,
         world_size=training.devices,
     )
-    pipeline = InputPipeline(store.layout, recipe.input)
+    pipeline = InputPipeline(layout, recipe.input, store.layout)
     method.check_step(loader.batch_size * training.devices)
     _rehearse(method, pipeline, loader.batch(rows[[store.persons[rows].argmax()]]))
     return MethodModule(method, pipeline, loader, recipe, store.class_names)

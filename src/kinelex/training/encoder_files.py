@@ -53,8 +53,22 @@ class SkeletonEncoder(nn.Module):
 
     @property
     def layout(self) -> SkeletonLayout:
-        """The skeleton layout it reads."""
+        """The skeleton layout that the encoder itself reads."""
         return self.encoder.layout
+
+    @property
+    def source(self) -> SkeletonLayout:
+        """The layout of the clips that ``pipeline`` takes: another than ``layout`` where it retargets."""
+        return self.pipeline.source
+
+    def reading(self, source: SkeletonLayout) -> SkeletonEncoder:
+        """The same encoder for clips of another layout, which are retargeted to its own.
+
+        Raises:
+            InputError: a joint of the encoder's layout has no counterpart in ``source``.
+        """
+        pipeline = InputPipeline(self.layout, self.pipeline.config, source)
+        return SkeletonEncoder(self.encoder, pipeline, self.classifier, self.class_names)
 
     @property
     def num_features(self) -> int:
@@ -97,6 +111,7 @@ def save_encoders(
         "format_version": 1,
         "encoder": {**config, "in_channels": first.in_channels},
         "layout": first.layout.to_yaml(),
+        "source_layout": pipeline.source.to_yaml(),
         "input": asdict(pipeline.config),
         "streams": list(trained),
         "num_features": first.num_features,
@@ -187,6 +202,7 @@ def load_encoders(run: str | Path, untrained_seed: int | None = None) -> dict[st
 def _load(path: Path, untrained_seed: int | None) -> dict[str, SkeletonEncoder]:
     description = json.loads((path / "encoder.json").read_text(encoding="utf-8"))
     layout = SkeletonLayout.from_yaml(description["layout"])
+    source = SkeletonLayout.from_yaml(description.get("source_layout", description["layout"]))
     options = dict(description["encoder"])
     name = options.pop("name")
     settings: dict[str, Any] = {
@@ -208,7 +224,7 @@ def _load(path: Path, untrained_seed: int | None) -> dict[str, SkeletonEncoder]:
     linears = _classifiers(path, names) if names and untrained_seed is None else {}
     return {
         stream: SkeletonEncoder(
-            encoder, InputPipeline(layout, replace(config, stream=stream)), linears.get(stream), names
+            encoder, InputPipeline(layout, replace(config, stream=stream), source), linears.get(stream), names
         ).eval()
         for stream, encoder in made.items()
     }

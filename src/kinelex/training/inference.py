@@ -60,9 +60,9 @@ def extract_all(
         InputError: the store's layout is not an encoder's, or a feature is no finite number.
     """
     for encoder in encoders.values():
-        if encoder.layout.joints != store.layout.joints:
+        if encoder.source.joints != store.layout.joints:
             raise InputError(
-                f"the encoder expects {encoder.layout.num_joints} joints ({encoder.layout.name}), "
+                f"the encoder expects {encoder.source.num_joints} joints ({encoder.source.name}), "
                 f"{store.path} has {store.layout.num_joints} ({store.layout.name})"
             )
     training = {name: encoder.training for name, encoder in encoders.items()}

@@ -17,7 +17,7 @@ from rich.console import Console
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.store import SkeletonStore, open_store
-from kinelex.training._build import build_module, training_rows
+from kinelex.training._build import Start, build_module, training_rows
 from kinelex.training.callbacks import AtomicCheckpointIO, EpochCheckpoint, EpochProgress, EpochRecorder
 from kinelex.training.encoder_files import save_encoders
 from kinelex.training.loader import SkeletonLoader
@@ -51,21 +51,50 @@ def train(
     Raises:
         InputError: anything that does not fit together; nothing is written then.
     """
-    console = console or Console()
     store = open_store(data)
-    split = get_split(store, protocol)
     if resume:
-        run, resolved = _reopen(Path(out), store, data, protocol, list(overrides))
-        prompts = prompts or run.config["prompts"]
+        resolved, config = reopen(out, store, protocol, overrides)
+        if "adapted" in config:
+            raise InputError(f"{out} was made by `kinelex adapt`: go on with `kinelex adapt ... --resume`")
+        prompts = prompts or config["prompts"]
     else:
         name, content = find_recipe(recipe, store.meta.dataset)
-        resolved = _with_precision(resolve(name, content, overrides))
+        resolved = resolve(name, content, overrides)
+    return train_resolved(resolved, store, protocol, out, prompts, resume, console)
+
+
+def train_resolved(
+    recipe: Recipe,
+    store: SkeletonStore,
+    protocol: str,
+    out: str | Path,
+    prompts: str | Path | None = None,
+    resume: bool = False,
+    console: Console | None = None,
+    start: Start | None = None,
+) -> RunDirectory:
+    """Train what a recipe says, once it is settled; see :func:`train`.
+
+    Args:
+        recipe: the recipe; for a resumed run the one from :func:`reopen`.
+        store, protocol, out, prompts, resume, console: as in :func:`train`.
+        start: what to begin with instead of fresh weights.
+
+    Raises:
+        InputError: anything that does not fit together; nothing is written then.
+    """
+    console = console or Console()
+    split = get_split(store, protocol)
+    resolved = _with_precision(recipe)
     rows = training_rows(resolved, store, split)
-    module = build_module(resolved, store, rows, prompts)
+    module = build_module(resolved, store, rows, prompts, start)
+    if resume or not is_first_process():
+        run = RunDirectory(out)
+    else:
+        config = _config(resolved, store, protocol, prompts)
+        run = RunDirectory.create(out, config if start is None else {**config, "adapted": start.record})
     if not is_first_process():
-        run, console = RunDirectory(out), Console(quiet=True)
-    elif not resume:
-        run = RunDirectory.create(out, _config(resolved, store, data, protocol, prompts))
+        console = Console(quiet=True)
     console.print(
         f"{resolved.method['name']} with the recipe {resolved.name}: {len(rows)} clips of "
         f"{store.meta.dataset} ({protocol}), {resolved.training.epochs} epochs, "
@@ -91,11 +120,11 @@ def is_first_process() -> bool:
 
 
 def _config(
-    recipe: Recipe, store: SkeletonStore, data: str | Path, protocol: str, prompts: str | Path | None
+    recipe: Recipe, store: SkeletonStore, protocol: str, prompts: str | Path | None
 ) -> dict[str, Any]:
     return {
         "recipe": recipe.name,
-        "data": str(Path(data).resolve()),
+        "data": str(store.path.resolve()),
         "dataset": store.meta.dataset,
         "store_fingerprint": store.fingerprint,
         "protocol": protocol,
@@ -118,17 +147,22 @@ def _with_precision(recipe: Recipe) -> Recipe:
     return replace(recipe, training=replace(training, precision=chosen))
 
 
-def _reopen(
-    out: Path, store: SkeletonStore, data: str | Path, protocol: str, overrides: list[str]
-) -> tuple[RunDirectory, Recipe]:
-    run = RunDirectory(out)
-    config = run.config
+def reopen(
+    out: str | Path, store: SkeletonStore, protocol: str, overrides: Iterable[str] = ()
+) -> tuple[Recipe, dict[str, Any]]:
+    """Recipe and config of a run that is to go on.
+
+    Raises:
+        InputError: no run that a training goes on in, one of other data, or a change to its recipe.
+    """
+    config = RunDirectory(out).config
+    overrides = list(overrides)
     if "converted" in config:
         raise InputError(f"{out} was converted from {config['converted']['file']}, no training goes on there")
     if config["store_fingerprint"] != store.fingerprint or config["protocol"] != protocol:
         raise InputError(
-            f"{out} was trained on {config['dataset']} ({config['protocol']}), {data} with the protocol "
-            f"{protocol} is something else: resume with the same data and protocol"
+            f"{out} was trained on {config['dataset']} ({config['protocol']}), {store.path} with the "
+            f"protocol {protocol} is something else: resume with the same data and protocol"
         )
     sections = {k: config[k] for k in ("method", "encoder", "input", "optimizer", "training")}
     recipe = resolve(config["recipe"], sections)
@@ -136,7 +170,7 @@ def _reopen(
         raise InputError(
             f"a resumed run keeps its recipe ({out}/config.yaml); leave out {' '.join(overrides)}"
         )
-    return run, recipe
+    return recipe, config
 
 
 class _Data(L.LightningDataModule):

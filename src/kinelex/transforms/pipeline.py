@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kinelex.batch import Batch
 from kinelex.errors import InputError, unknown_name
-from kinelex.skeleton import STREAMS, SkeletonLayout, make_stream
+from kinelex.skeleton import STREAMS, SkeletonLayout, make_stream, retarget_matrix
 from kinelex.transforms import normalise
 from kinelex.transforms.corruption import JointMap, map_joints, sample_joint_map
 from kinelex.transforms.spatial import sample_rotation, sample_scale, scale
@@ -106,11 +106,15 @@ class InputParams:
 
 
 class InputPipeline:
-    """Resample, normalise, augment and derive the stream, in this order.
+    """Resample, retarget, normalise, augment and derive the stream, in this order.
 
     Args:
-        layout: layout of the clips.
+        layout: layout of the result.
         config: what to do.
+        source: layout of the clips; by default that of the result, and nothing is retargeted.
+
+    Raises:
+        InputError: a joint of the result has no counterpart in ``source``.
 
     >>> from kinelex.skeleton import get_layout
     >>> pipeline = InputPipeline(get_layout("kinect20"), InputConfig(frames=16, align="body"))
@@ -122,8 +126,13 @@ class InputPipeline:
     True
     """
 
-    def __init__(self, layout: SkeletonLayout, config: InputConfig) -> None:
+    def __init__(
+        self, layout: SkeletonLayout, config: InputConfig, source: SkeletonLayout | None = None
+    ) -> None:
         self.layout, self.config = layout, config
+        self.source = source or layout
+        same = self.source.joints == layout.joints
+        self._retarget = None if same else torch.from_numpy(retarget_matrix(self.source, layout))
 
     def sample(self, batch: Batch, generator: torch.Generator) -> InputParams:
         """Draw the training augmentation of a batch."""
@@ -160,6 +169,8 @@ class InputPipeline:
             plan = resize_plan(centre_crop(batch.lengths, config.test_crop), config.frames)
         x = apply_plan(batch, plan).x
         assert x is not None
+        if self._retarget is not None:
+            x = self._retarget.to(x) @ x
         if config.fill:
             x = normalise.fill_empty(x)
         x = normalise.centre(x, self.layout, config.centre)
