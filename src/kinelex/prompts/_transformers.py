@@ -108,8 +108,8 @@ class Checkpoint:
         reason = " ".join(str(error).split())
         reason = reason if len(reason) < 300 else f"{reason[:300]} …"
         return InputError(
-            f"{self.where} cannot be loaded as {auto} ({type(error).__name__}: {reason}): expects the files of "
-            f"a checkpoint of that kind; name another one with {self.option}=FOLDER-OR-ID"
+            f"{self.where} cannot be loaded as {auto} ({type(error).__name__}: {reason}): expects the files "
+            f"of a checkpoint of that kind; name another one with {self.option}=FOLDER-OR-ID"
         )
 
 

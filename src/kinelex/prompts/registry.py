@@ -30,7 +30,12 @@ _FREE = "NAME"  # ``timm:NAME`` is known: whatever stands in its place goes to t
 
 # Built-ins are named by module, so that nothing heavy is imported before it is asked for.
 _KNOWN: dict[str, dict[str, str | Factory]] = {
-    LANGUAGE: {"kinematic": "kinelex.prompts.kinematic:KinematicLanguage"},
+    LANGUAGE: {
+        "kinematic": "kinelex.prompts.kinematic:KinematicLanguage",
+        "vlm": "kinelex.prompts.vlm:VisionLanguageModel",
+        "blip_vqa": "kinelex.prompts.blip_vqa:BlipVQA",
+        "openai": "kinelex.prompts.openai:OpenAIServer",
+    },
     VISION: {
         "render": "kinelex.prompts.render:RenderVision",
         "depth": "kinelex.prompts.depth:DepthVision",
@@ -43,7 +48,11 @@ _KNOWN: dict[str, dict[str, str | Factory]] = {
         "depth": "kinelex.prompts.pictures:DepthPictures",
         "render": "kinelex.prompts.pictures:RenderPictures",
     },
-    TEXT_ENCODER: {"minilm": "kinelex.prompts.minilm:MiniLM"},
+    TEXT_ENCODER: {
+        "minilm": "kinelex.prompts.minilm:MiniLM",
+        "clip": "kinelex.prompts.clip_text:ClipText",
+        "sentence": "kinelex.prompts.sentence:SentenceEncoder",
+    },
     IMAGE_ENCODER: {
         "efficientnet_lite0": "kinelex.prompts.efficientnet:EfficientNetLite0",
         "clip": "kinelex.prompts.image_models:ClipImages",
