@@ -20,7 +20,8 @@ class Batch:
         - indices: (N,) int64, rows of the store.
         - prompts: per modality (N, P, D), the prompts of single frames.
         - clip_prompts: per modality (N, D), the prompt of the whole clip, where the engine makes one.
-        - present: per modality (N,) bool, False where a clip lacks the modality.
+        - present: per modality (N,) bool, False where a clip lacks the modality; of images as ``images``.
+        - images: (N, H, W, 3) uint8, the tiled pictures, for methods that look at them; black where missing.
     """
 
     lengths: Tensor
@@ -31,6 +32,7 @@ class Batch:
     prompts: dict[str, Tensor] = field(default_factory=dict)
     clip_prompts: dict[str, Tensor] = field(default_factory=dict)
     present: dict[str, Tensor] = field(default_factory=dict)
+    images: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -51,4 +53,5 @@ class Batch:
             prompts=move(self.prompts),
             clip_prompts=move(self.clip_prompts),
             present=move(self.present),
+            images=None if self.images is None else self.images.to(device, non_blocking=True),
         )

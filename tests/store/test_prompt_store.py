@@ -182,12 +182,19 @@ def test_kept_crops_and_tiles_are_read_back(tmp_path: Path) -> None:
     assert tiles.shape == (2, 64, 64, 3)
     assert not tiles[1].any()
     assert np.abs(tiles[0, :32, 8:24].astype(int) - images[0]).max() <= 8  # the first cell
-    with pytest.raises(InputError, match="none of the 1 clips asked for has a tiled picture"):
-        store.tiles([1])
+    assert store.tiled().tolist() == [True, False, True]
+    assert store.tiles([1]).shape == (1, 64, 64, 3)
+    assert not store.tiles([1]).any()
 
 
 def test_pictures_that_were_not_kept(tmp_path: Path) -> None:
+    meta = PromptMeta("tiny", None, {}, {"vision": 4}, ("tile",))
+    empty = _write(tmp_path / "empty.arrow", [ClipPrompts("a"), ClipPrompts("b")], meta)
+    with pytest.raises(InputError, match="none of its 2 clips has a tiled picture"):
+        empty.tiles([1])
     store = _write(tmp_path / "p.arrow", _clips(3))
+    with pytest.raises(InputError, match="keeps no tile"):
+        store.tiled()
     with pytest.raises(InputError, match=r"keeps no tile of its pictures: make it with --keep tile"):
         store.tile(0)
     with pytest.raises(InputError, match="keeps no crops"):

@@ -18,6 +18,7 @@ from kinelex.store import (
     open_prompts,
     open_store,
 )
+from kinelex.store._jpeg import write_jpeg
 from kinelex.training.loader import PromptTable, SkeletonLoader
 
 CLIPS = 300  # more than one record batch
@@ -96,6 +97,26 @@ def test_ranks_share_each_global_batch(store):
     ]
     assert [a | b for a, b in zip(*parts, strict=True)] == whole
     assert all(not a & b for a, b in zip(*parts, strict=True))
+
+
+def test_pictures_are_decoded_for_those_who_ask(store, tmp_path):
+    meta = PromptMeta("made", store.fingerprint, {"vision": {}}, {"vision": 2}, ("tile",))
+    with PromptStoreWriter(tmp_path / "tiles.arrow", meta) as writer:
+        for i in reversed(range(CLIPS)):
+            tile = write_jpeg(np.full((8, 8, 3), i % 250, np.uint8))
+            image = ModalityPrompts(np.array([0]), np.zeros((1, 2)), boxes=np.zeros((1, 4)), tile=tile)
+            writer.add(ClipPrompts(f"c{i:03d}", None, image if i % 3 else None))
+    opened = open_prompts(tmp_path / "tiles.arrow")
+    table = PromptTable(opened, store, ("images",))
+    assert table.shapes() == {}
+    rows = np.array([4, 3, 299])
+    batch = SkeletonLoader(store, rows, 3, prompts=table).batch(rows).to("cpu")
+    assert batch.images.dtype == torch.uint8
+    assert batch.images.shape == (3, 8, 8, 3)
+    assert batch.images[:, 0, 0, 0].tolist() == pytest.approx([4, 0, 49], abs=2)
+    assert batch.present["images"].tolist() == [True, False, True]
+    without = SkeletonLoader(store, rows, 3, prompts=PromptTable(opened, store, ("vision",)))
+    assert without.batch(rows).images is None
 
 
 def test_prompts_come_with_their_clips(store, prompts):

@@ -23,6 +23,8 @@ def test_every_recipe_builds_and_steps(name):
     small = {"hidden": 8} if encoder["name"] == "gru" else {}
     build = partial(encoders.create, encoder.pop("name"), layout=layout, **{**encoder, **small})
     shapes = {"language": PromptShape(2, 8)}
+    if recipe.method["name"] == "mmcl":
+        shapes["vision"] = PromptShape(2, 8)
     part = TrainingPart(recipe.input.stream, shapes, ("walk", "sit"), (2, 1))
     method = METHODS[options.pop("name")].build(build, part, **options)
     batch = Batch(
@@ -30,8 +32,8 @@ def test_every_recipe_builds_and_steps(name):
         torch.zeros(3, dtype=torch.long),
         torch.arange(3),
         frames=torch.randn(120, 3, 20, 1),
-        prompts={"language": torch.randn(3, 2, 8)},
-        present={"language": torch.ones(3, dtype=torch.bool)},
+        prompts={m: torch.randn(3, 2, 8) for m in shapes},
+        present={m: torch.ones(3, dtype=torch.bool) for m in shapes},
     )
     pipeline, generator = InputPipeline(layout, recipe.input), torch.Generator().manual_seed(0)
     method.start_epoch(1, recipe.training.epochs)

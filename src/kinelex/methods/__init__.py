@@ -3,6 +3,7 @@
 from kinelex.methods._base import Method, TrainingPart
 from kinelex.methods.c2vl import C2VL
 from kinelex.methods.cmd import CMD
+from kinelex.methods.mmcl import MMCL
 from kinelex.methods.supervised import Supervised
 
-__all__ = ["C2VL", "CMD", "Method", "Supervised", "TrainingPart"]
+__all__ = ["C2VL", "CMD", "MMCL", "Method", "Supervised", "TrainingPart"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,6 +66,18 @@ class Method(nn.Module, ABC):
                 "and choose with method.streams"
             )
         return cls(make_encoder, **options)
+
+    @classmethod
+    def reads(cls, options: Mapping[str, Any]) -> tuple[str, ...] | None:
+        """What it reads from the prompt store: modalities, and ``images`` for the tiled pictures.
+
+        Args:
+            options: all of the method's options.
+
+        Returns:
+            None where that is the user's choice (``training.modalities``).
+        """
+        return None if cls.needs_prompts else ()
 
     @property
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -113,6 +114,15 @@ class PromptStore:
         """
         return self._kept("tile", row)
 
+    def tiled(self) -> np.ndarray:
+        """Which rows have a tiled picture, shape (rows,) bool.
+
+        Raises:
+            InputError: the store keeps no tiles.
+        """
+        self._check_kept("tile")
+        return self._table.column("tile").is_valid().to_numpy()
+
     def tiles(self, rows: Iterable[int]) -> np.ndarray:
         """The tiled pictures of several clips as arrays; a clip without one is black.
 
@@ -120,14 +130,22 @@ class PromptStore:
             - returns: (n, H, W, 3) uint8
 
         Raises:
-            InputError: the store keeps no tiles, or none of these clips has one.
+            InputError: the store keeps no tiles, or none of its clips has one.
         """
         files = [self.tile(row) for row in rows]
-        images = [None if file is None else read_jpeg(file) for file in files]
-        black = next((np.zeros_like(image) for image in images if image is not None), None)
-        if black is None:
-            raise InputError(f"{self.path}: none of the {len(files)} clips asked for has a tiled picture")
-        return np.stack([black if image is None else image for image in images])
+        images = np.zeros((len(files), *self._tile_shape), np.uint8)
+        with ThreadPoolExecutor() as pool:  # decoding leaves Python's lock alone
+            there = [(k, file) for k, file in enumerate(files) if file is not None]
+            for (k, _), image in zip(there, pool.map(read_jpeg, [file for _, file in there]), strict=True):
+                images[k] = image
+        return images
+
+    @cached_property
+    def _tile_shape(self) -> tuple[int, ...]:
+        rows = np.flatnonzero(self.tiled())
+        if len(rows) == 0:
+            raise InputError(f"{self.path}: none of its {len(self)} clips has a tiled picture")
+        return read_jpeg(self._value("tile", int(rows[0]))).shape
 
     def crops(self, row: int) -> np.ndarray | None:
         """The pictures of one clip, K views of each of P frames; None where the clip has none.
@@ -145,9 +163,12 @@ class PromptStore:
         return images.reshape(len(self._value("vision_frames", row)), -1, *images.shape[1:])
 
     def _kept(self, what: str, row: int) -> Any:
+        self._check_kept(what)
+        return self._value(what, row)
+
+    def _check_kept(self, what: str) -> None:
         if what not in self.meta.kept:
             raise InputError(f"{self.path} keeps no {what} of its pictures: make it with --keep {what}")
-        return self._value(what, row)
 
     def present(self, modality: str) -> np.ndarray:
         """Which rows have prompts in a modality, shape (rows,) bool."""

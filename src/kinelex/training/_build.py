@@ -72,18 +72,24 @@ def _prompt_table(
 ) -> PromptTable | None:
     """The prompts of a method that reads them, checked; None for one that reads none."""
     name, modalities = recipe.method["name"], recipe.training.modalities
+    reads = METHODS[name].reads(recipe.method)
     if not METHODS[name].needs_prompts:
         if prompts is not None or modalities:
             given = f"--prompts {prompts}" if prompts is not None else "training.modalities"
             raise InputError(f"{name} reads no prompts: leave out {given}")
         return None
+    if reads is not None and modalities:
+        raise InputError(f"what {name} reads follows from its own options: leave out training.modalities")
+    if reads == ():
+        return None
     if prompts is None:
         raise InputError(f"{name} needs prompts: pass --prompts PROMPTS (see `kinelex prompts`)")
     opened = open_prompts(prompts)
-    table = PromptTable(opened, store, modalities or opened.modalities)
+    table = PromptTable(opened, store, modalities or opened.modalities if reads is None else reads)
     for modality, present in table.present.items():
         if not present[torch.from_numpy(rows)].any():
-            raise InputError(f"{prompts}: no clip of the training part has {modality} prompts")
+            what = "tiled pictures" if modality == "images" else f"{modality} prompts"
+            raise InputError(f"{prompts}: no clip of the training part has {what}")
     return table
 
 

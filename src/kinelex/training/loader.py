@@ -89,6 +89,11 @@ class FrameTable:
 class PromptTable:
     """The prompt embeddings, row by row beside a skeleton store.
 
+    Args:
+        prompts: the prompt store.
+        store: the skeleton store.
+        modalities: ``language`` and ``vision``; ``images`` reads the tiled pictures, batch by batch.
+
     Raises:
         InputError: the prompts were made for another store, or lack a modality that is asked for.
     """
@@ -111,12 +116,26 @@ class PromptTable:
         self.frame: dict[str, Tensor] = {}
         self.clip: dict[str, Tensor] = {}
         self.present: dict[str, Tensor] = {}
+        self._prompts, self._order = prompts, order
         for m in modalities:
+            if m == "images":
+                self.present[m] = torch.from_numpy(prompts.tiled()[order])
+                continue
             bank = prompts.bank(m)
             self.frame[m] = torch.from_numpy(bank.frame[order])
             self.present[m] = torch.from_numpy(bank.present[order])
             if bank.clip is not None:
                 self.clip[m] = torch.from_numpy(bank.clip[order])
+
+    def images(self, rows: np.ndarray) -> Tensor | None:
+        """The tiled pictures of clips, black where missing; None where they were not asked for.
+
+        Shape:
+            - returns: (n, H, W, 3) uint8
+        """
+        if "images" not in self.present:
+            return None
+        return torch.from_numpy(self._prompts.tiles(self._order[rows].tolist()))
 
     def shapes(self) -> dict[str, PromptShape]:
         """What each modality's prompts look like."""
@@ -229,4 +248,5 @@ class SkeletonLoader:
             batch.prompts = {m: t[index] for m, t in self.prompts.frame.items()}
             batch.clip_prompts = {m: t[index] for m, t in self.prompts.clip.items()}
             batch.present = {m: t[index] for m, t in self.prompts.present.items()}
+            batch.images = self.prompts.images(np.asarray(rows))
         return batch

@@ -16,11 +16,11 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from kinelex import encoders
 from kinelex.errors import InputError, unknown_name
-from kinelex.methods import C2VL, CMD, Method, Supervised
+from kinelex.methods import C2VL, CMD, MMCL, Method, Supervised
 from kinelex.training.config import OptimizerConfig, TrainingConfig
 from kinelex.transforms import InputConfig
 
-METHODS: dict[str, type[Method]] = {"c2vl": C2VL, "cmd": CMD, "supervised": Supervised}
+METHODS: dict[str, type[Method]] = {"c2vl": C2VL, "cmd": CMD, "mmcl": MMCL, "supervised": Supervised}
 SECTIONS = ("method", "encoder", "input", "optimizer", "training")
 
 
