@@ -48,11 +48,9 @@ class PkuIntervals:
                 for item in reader.items():
                     labels = item.part.labels
                     if labels is not None:
-                        self._skeletons.setdefault(item.path.stem, item.path)
-                    elif reader._kind(item.path) == "label":
-                        labels = item.path
-                    if labels is not None:
                         self._labels.setdefault(item.path.stem, labels)
+                    if labels != item.path:  # else the skeletons are not there
+                        self._skeletons.setdefault(item.path.stem, item.path)
 
     def find(self, clip: str) -> Interval:
         """The interval of a clip.

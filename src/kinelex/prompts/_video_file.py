@@ -87,10 +87,10 @@ class VideoFile:
         except av.FFmpegError as error:
             raise BrokenVideo(f"cannot be read to its end ({_reason(error)})") from error
         promised = stream.frames or self._frames_by_duration(stream)
-        if not packets:
-            raise BrokenVideo("has no frames")
         if len(packets) < WHOLE * promised:
             raise BrokenVideo(f"is truncated: {len(packets)} of {promised} frames are there")
+        if not packets:
+            raise BrokenVideo("has no frames")
         self.frames = max(len(packets), stream.frames)
         times = [time for time, _ in packets]
         ordered = None not in times and len(set(times)) == len(times)

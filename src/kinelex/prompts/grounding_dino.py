@@ -9,6 +9,7 @@ import numpy as np
 
 from kinelex.errors import InputError, unknown_name
 from kinelex.prompts._cut import around, check_cut, cut
+from kinelex.prompts._pixels import fitting, to_pixels
 from kinelex.prompts._transformers import find_checkpoint
 from kinelex.prompts.joints import SEVERAL
 from kinelex.prompts.protocols import Crops, EngineContext
@@ -118,15 +119,11 @@ class GroundingDinoVision:
 
         boxes = []
         for start in range(0, len(frames), self._batch_size):
-            batch = list(frames[start : start + self._batch_size])
-            inputs = self._processor(images=batch, return_tensors="pt").to(self._network.device)
+            batch = frames[start : start + self._batch_size]
             words = {key: value.expand(len(batch), -1) for key, value in self._tokens.items()}
-            with torch.inference_mode():
-                out = self._network(
-                    pixel_values=inputs["pixel_values"].to(self._network.dtype),
-                    pixel_mask=inputs["pixel_mask"],
-                    **words,
-                )
+            with fitting("vision", self._batch_size, self._network.device), torch.inference_mode():
+                pixels = to_pixels(self._processor, batch, self._network.device, self._network.dtype)
+                out = self._network(pixel_values=pixels, **words)
             scores = out.logits.float().sigmoid().cpu().numpy()  # (batch, queries, tokens)
             places = out.pred_boxes.float().cpu().numpy()  # (batch, queries, 4), centre and size from 0 to 1
             boxes += [self._over(s, p, frames.shape[1:3]) for s, p in zip(scores, places, strict=True)]

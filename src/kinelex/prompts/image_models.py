@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kinelex.errors import InputError, unknown_name
+from kinelex.prompts._pixels import fitting, to_pixels
 from kinelex.prompts._transformers import Checkpoint, find_checkpoint
 
 POOLINGS = ("auto", "pooled", "cls", "mean")
@@ -59,9 +60,9 @@ class _ImageNetwork:
     def _batch(self, images: np.ndarray) -> np.ndarray:
         import torch
 
-        pixels = self._processor(images=list(images), return_tensors="pt")["pixel_values"]
-        with torch.inference_mode():
-            vectors = self._embed(pixels.to(self._network.device, self._network.dtype))
+        device = self._network.device
+        with fitting("image_encoder", self._batch_size, device), torch.inference_mode():
+            vectors = self._embed(to_pixels(self._processor, images, device, self._network.dtype))
         return vectors.float().cpu().numpy()
 
     def _embed(self, pixels: Any) -> Any:

@@ -1,0 +1,76 @@
+"""Private machinery of image models: pictures as a network wants them, the slow part done on its device.
+
+An image processor of transformers resizes on the CPU, then scales and normalises there in floating point.
+The second half takes longer than the first (see benchmarks/prompts.py); it is left out of the processor and
+done for the whole batch on the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from kinelex.errors import InputError
+
+
+@contextmanager
+def fitting(section: str, batch_size: int, device: torch.device) -> Iterator[None]:
+    """Say what to do where a batch does not fit into the device's memory.
+
+    Raises:
+        InputError: it does not.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"{batch_size} pictures at a time do not fit into the memory of {device}: try "
+            f"{section}.batch_size={max(1, batch_size // 2)} or "
+            f"{section}.dtype=bfloat16; what is done is kept"
+        ) from error
+
+
+def to_pixels(processor: Any, images: np.ndarray, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """What the processor makes of pictures of one size, on the device.
+
+    Args:
+        processor: an image processor of transformers.
+        images: the pictures.
+        device: where the network is.
+        dtype: the numbers it computes in.
+
+    Shape:
+        - images: (n, H, W, 3) uint8
+        - returns: (n, 3, H', W')
+    """
+    raw = _resized(processor, images)
+    if raw is None:
+        return processor(images=list(images), return_tensors="pt")["pixel_values"].to(device, dtype)
+    mean, std = (
+        torch.tensor(values, device=device).view(-1, 1, 1)
+        for values in (processor.image_mean, processor.image_std)
+    )
+    return ((raw.to(device).float() * processor.rescale_factor - mean) / std).to(dtype)
+
+
+def _resized(processor: Any, images: np.ndarray) -> torch.Tensor | None:
+    """The pictures resized and cut, (n, 3, H', W') uint8; None if this processor cannot be taken apart."""
+    known = all(getattr(processor, name, None) for name in ("do_rescale", "do_normalize", "rescale_factor"))
+    if not known or any(
+        len(getattr(processor, f"image_{name}", None) or ()) != 3 for name in ("mean", "std")
+    ):
+        return None
+
+    def one(image: np.ndarray) -> Any:
+        return processor(images=[image], return_tensors="pt", do_rescale=False, do_normalize=False)
+
+    with ThreadPoolExecutor(max(1, min(len(images), torch.get_num_threads()))) as threads:
+        made = list(threads.map(one, images))
+    whole = all("pixel_mask" not in m or bool(m["pixel_mask"].all()) for m in made)
+    plain = all(m["pixel_values"].dtype == torch.uint8 for m in made)
+    return torch.cat([m["pixel_values"] for m in made]) if whole and plain else None
