@@ -13,7 +13,7 @@ from kinelex.prompts.protocols import (
     VisionEngine,
 )
 from kinelex.prompts.registry import create, names, options_of, register
-from kinelex.prompts.run import PromptSummary, make_prompts
+from kinelex.prompts.run import PromptSummary, make_prompts, merge_prompts
 
 __all__ = [
     "ClipTexts",
@@ -29,6 +29,7 @@ __all__ = [
     "describe_clip",
     "describe_prompts",
     "make_prompts",
+    "merge_prompts",
     "names",
     "options_of",
     "register",

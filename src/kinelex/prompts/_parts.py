@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,51 +12,99 @@ import numpy as np
 
 from kinelex._files import whole_file, write_whole
 from kinelex.errors import InputError
+from kinelex.prompts._clips import Clips
+from kinelex.store import PromptMeta
+
+NOTES = "notes"  # folder of what engines note for themselves
+
+
+def parts_folder(out: Path) -> Path:
+    """Where the shards of a prompt store are kept until it is whole."""
+    return out.with_name(out.name + ".parts")
 
 
 class Parts:
-    """The folder ``<out>.parts``: its settings, and shards that appear whole or not at all.
+    """The folder ``<out>.parts``: what is being made, and shards that appear whole or not at all.
 
     Args:
         out: the prompt store to be made.
-        settings: everything that changes its content; the folder of another run is refused.
+        meta: everything that changes its content; the folder of another run is refused.
+        clips: the clips in their order.
 
     Raises:
         InputError: the folder was begun with other settings, or is not ours.
     """
 
-    def __init__(self, out: Path, settings: dict[str, Any]) -> None:
-        self.folder = out.with_name(out.name + ".parts")
+    def __init__(self, out: Path, meta: PromptMeta, clips: Clips) -> None:
+        self.folder, self.meta, self.clips = parts_folder(out), meta, clips
         note = self.folder / "settings.json"
-        settings = json.loads(json.dumps(settings))
+        settings = identity(meta)
         if note.is_file():
             check_same(json.loads(note.read_text(encoding="utf-8")), settings, f"{self.folder} was begun")
-        elif self.folder.exists() and any(p.suffix != ".tmp" for p in self.folder.iterdir()):
+        elif self.folder.exists() and any(
+            p.suffix != ".tmp" and not p.name.startswith(NOTES) for p in self.folder.iterdir()
+        ):
             raise InputError(f"{self.folder} is in the way: it was not begun by `kinelex prompts`; move it")
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(note, json.dumps(settings, indent=1).encode())
-        self.resumed = any(self.folder.glob("*-*.npz")) or any(self.folder.glob("*-*.json"))
+        begun = {"meta": asdict(meta), "clips": asdict(clips)}
+        for name, content in (("begun.json", begun), ("settings.json", settings)):
+            if not (self.folder / name).is_file():
+                write_whole(self.folder / name, json.dumps(content, indent=1).encode())
+        self.resumed = any(self.folder.glob("*-*.*"))
 
-    def json(self, name: str, make: Callable[[], Any]) -> Any:
-        """The shard's content, made and written if it is not there yet."""
-        path = self.folder / f"{name}.json"
-        if not path.is_file():
-            write_whole(path, json.dumps(make(), ensure_ascii=False).encode())
-        return json.loads(path.read_text(encoding="utf-8"))
+    @classmethod
+    def begun(cls, out: Path) -> Parts:
+        """The folder of a run that was begun before, by what stands in it.
 
-    def arrays(self, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """The shard's arrays, made and written if they are not there yet."""
-        path = self.folder / f"{name}.npz"
-        if not path.is_file():
-            arrays = make()
-            with whole_file(path) as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
-        with np.load(path, allow_pickle=False) as content:
+        Raises:
+            InputError: there is none.
+        """
+        try:
+            content = json.loads((parts_folder(out) / "begun.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"there is nothing to merge: {parts_folder(out)} is not there or was not begun by "
+                "`kinelex prompts`; make its shards first, with --shard i/n"
+            ) from error
+        meta = content["meta"] | {"kept": tuple(content["meta"]["kept"])}
+        return cls(out, PromptMeta(**meta), Clips(**content["clips"]))
+
+    def has(self, name: str) -> bool:
+        """Whether a shard is there."""
+        return (self.folder / name).is_file()
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write a shard of values."""
+        write_whole(self.folder / name, json.dumps(content, ensure_ascii=False).encode())
+
+    def read_json(self, name: str) -> Any:
+        """The values of a shard."""
+        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+
+    def write_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
+        """Write a shard of arrays."""
+        with whole_file(self.folder / name) as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+
+    def read_arrays(self, name: str) -> dict[str, np.ndarray]:
+        """The arrays of a shard."""
+        with np.load(self.folder / name, allow_pickle=False) as content:
             return dict(content)
 
     def remove(self) -> None:
-        """Delete the folder: all is merged."""
+        """Delete the folder: all is merged. What tells whose it is goes last, should this be killed too."""
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != "settings.json":
+                path.unlink(missing_ok=True)
         shutil.rmtree(self.folder)
+
+
+def identity(meta: PromptMeta) -> dict[str, Any]:
+    """What two runs must have in common for one to go on with the shards of the other."""
+    settings = {"dataset": meta.dataset, "store fingerprint": meta.store_fingerprint, **meta.engines}
+    return json.loads(json.dumps(settings))
 
 
 def check_same(old: dict[str, Any], new: dict[str, Any], what: str) -> None:

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Task as BarTask
-from rich.text import Text
-
-from kinelex.errors import InputError, unknown_name
-from kinelex.prompts._jobs import Advance, LanguageJob, VisionJob
-from kinelex.prompts._parts import Parts, check_same
+from kinelex.errors import InputError
+from kinelex.prompts._clips import Clips
+from kinelex.prompts._parts import NOTES, Parts, check_same, identity, parts_folder
+from kinelex.prompts._plan import Made, Plan
+from kinelex.prompts._work import ALL, Work, merge_parts
 from kinelex.prompts.describe import describe_prompts
-from kinelex.prompts.protocols import EngineContext
-from kinelex.prompts.registry import IMAGE_ENCODER, LANGUAGE, SECTIONS, TEXT_ENCODER, VISION, create
-from kinelex.store import ClipPrompts, PromptMeta, PromptStoreWriter, SkeletonStore, open_prompts, open_store
-
-POOLS = ("sentences", "text")
+from kinelex.store import PromptMeta, open_prompts
 
 
 @dataclass(frozen=True)
@@ -36,12 +22,15 @@ class PromptSummary:
     """What :func:`make_prompts` made.
 
     Args:
-        path: the prompt store.
+        path: the prompt store, or the folder of shards where only a share was made.
         clips: number of clips.
         missing: per modality, how many clips lack it.
         flagged: share of pictures that are the whole frame because no person was found.
         seconds: time this call took.
         resumed: whether an earlier run had done part of the work, or all.
+        share: i and n, where only share i of n was made.
+        waits: whether embeddings wait for the texts of other shares.
+        notes: what engines say about their work, for example what it cost.
     """
 
     path: Path
@@ -50,26 +39,40 @@ class PromptSummary:
     flagged: float
     seconds: float
     resumed: bool
+    share: tuple[int, int] | None = None
+    waits: bool = False
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lacking = "".join(f", {n} without {m}" for m, n in self.missing.items() if n)
         flagged = f", {100 * self.flagged:.1f} % of the pictures show no person" if self.flagged else ""
         again = ", a part of it done before" if self.resumed else ""
-        return f"prompts of {self.clips} clips{lacking}{flagged} in {self.seconds:.0f} s{again}: {self.path}"
+        what = f"prompts of {self.clips} clips{lacking}{flagged}"
+        if self.share is not None:
+            what = f"share {self.share[0]} of {self.share[1]} of the prompts of {self.clips} clips"
+            again += ", texts are embedded when those of all shares are there" if self.waits else ""
+        said = "".join(f"\n{note}" for note in self.notes)
+        return f"{what} in {self.seconds:.0f} s{again}: {self.path}{said}"
 
 
 def make_prompts(
-    store_path: str | Path,
+    store_path: str | Path | None,
     out: str | Path,
     language: str | None = "kinematic",
     vision: str | None = None,
     source: str | Path | None = None,
-    frames: int = 16,
+    pictures: str | None = None,
+    frames: int | None = None,
     vision_frames: int | None = None,
     text_encoder: str = "minilm",
     image_encoder: str = "efficientnet_lite0",
-    pool: str = "sentences",
+    pool: str | None = None,
+    keep: Sequence[str] = (),
+    tile_size: int = 320,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    share: tuple[int, int] | None = None,
+    ray: str | None = None,
+    workers: int | None = None,
     progress: bool = True,
 ) -> PromptSummary:
     """Make the knowledge prompts of a skeleton store and embed them, once, before training.
@@ -78,129 +81,138 @@ def make_prompts(
     with the same arguments it goes on, and the result equals that of an uninterrupted run.
 
     Args:
-        store_path: the skeleton store.
+        store_path: the skeleton store; None for a language engine that knows its clips itself (``texts``).
         out: the prompt store to make.
         language: a language engine by name, or None.
         vision: a vision engine by name, or None.
-        source: folder of the raw files, for vision engines that read pictures.
-        frames: texts per clip, spread uniformly over it; one about the whole clip comes on top.
+        source: folder or file of raw data, for engines that read it.
+        pictures: where engines that look at recorded frames take them from: ``video``, ``depth``, ``render``;
+            None takes what each prefers.
+        frames: texts per clip, spread uniformly over it; one about the whole clip comes on top. None takes
+            the engine's own number, or 16.
         vision_frames: pictures per clip; None takes the engine's own number.
         text_encoder: a text encoder by name.
         image_encoder: an image encoder by name.
         pool: ``sentences`` embeds each different sentence once and a text as the mean of its sentences;
-            ``text`` embeds each text as a whole.
+            ``text`` embeds each different text as a whole. None takes what suits the engine.
+        keep: what to keep of the pictures themselves, as JPEG: ``crops``, ``tile`` (all pictures of a clip
+            in one).
+        tile_size: side of a tile in pixels.
         options: options of the engines and encoders by section, ``{"vision": {"image_size": 96}}``; sections
             are ``language``, ``vision``, ``pictures``, ``text_encoder`` and ``image_encoder``.
-        progress: show a progress bar.
+        share: (i, n) makes the shards of share i of n only; :func:`merge_prompts` puts all together.
+        ray: address of a Ray cluster whose workers make the shards, or ``local`` to start one here.
+        workers: how many Ray workers; None takes one per GPU of the cluster, or one per core.
+        progress: show progress bars.
 
     Raises:
         InputError: an unknown name or option, a number out of range, nothing asked for, no clip with
             a picture, an output (or its ``.parts``) begun with other settings or for another store, or
             one that cannot be written.
 
-    Source: C2VL (arXiv 2405.20606), knowledge prompts; engines that need no download stand in for theirs.
+    Source: C2VL (arXiv 2405.20606), knowledge prompts.
     """
-    started = time.perf_counter()
-    store, out = open_store(store_path), Path(out)
-    if language is None and vision is None:
-        raise InputError("nothing to do: name a language engine, a vision engine or both")
-    if min(frames, 1 if vision_frames is None else vision_frames) < 1:
-        raise InputError(
-            f"expects at least 1 frame per clip, got frames {frames}, vision frames {vision_frames}"
-        )
-    if pool not in POOLS:
-        raise unknown_name("pool", pool, POOLS)
-    own = {section: dict((options or {}).get(section, {})) for section in SECTIONS}
-    context = EngineContext(store, None if source is None else Path(source))
-    jobs: list[LanguageJob | VisionJob] = []
-    if language is not None:
-        engine = create(LANGUAGE, language, context, **own["language"])
-        jobs.append(
-            LanguageJob(
-                store, engine, create(TEXT_ENCODER, text_encoder, **own["text_encoder"]), frames, pool
-            )
-        )
-    if vision is not None:
-        engine = create(VISION, vision, context, **own["vision"])
-        count = engine.default_frames if vision_frames is None else vision_frames
-        jobs.append(
-            VisionJob(store, engine, create(IMAGE_ENCODER, image_encoder, **own["image_encoder"]), count)
-        )
+    started, out = time.perf_counter(), Path(out)
+    plan = Plan(
+        None if store_path is None else Path(store_path),
+        out,
+        language,
+        vision,
+        None if source is None else Path(source),
+        pictures,
+        frames,
+        vision_frames,
+        text_encoder,
+        image_encoder,
+        pool,
+        tuple(keep),
+        tile_size,
+        options or {},
+    )
+    _check_share(share, ray, workers)
     try:
-        resumed = _work(store, out, jobs, progress)
+        if ray is not None:
+            from kinelex.prompts._ray import work_on_cluster
+
+            resumed, notes = work_on_cluster(plan, ray, workers, progress), []
+        else:
+            made = Made(plan, NOTES if share is None else f"{NOTES}-{share[0]}-of-{share[1]}")
+            resumed = _made_before(out, made.meta, made.clips)
+            if not resumed:
+                parts = Parts(out, made.meta, made.clips)
+                work = Work(parts, made.jobs(parts))
+                waits, resumed = work.do(share or ALL, progress), parts.resumed
+                if share is not None:
+                    return _share_summary(parts, started, share, waits, made.notes())
+                work.merge(out)
+            notes = made.notes()
     except OSError as error:
         raise InputError(f"{out} cannot be made: {error}") from error
-    about = describe_prompts(out)
-    flagged = about["modalities"].get("vision", {}).get("flagged", 0.0)
-    missing = {m: a["missing"] for m, a in about["modalities"].items()}
-    return PromptSummary(out, len(store), missing, flagged, time.perf_counter() - started, resumed)
+    return _summary(out, started, resumed, notes)
 
 
-def _work(store: SkeletonStore, out: Path, jobs: list[LanguageJob | VisionJob], progress: bool) -> bool:
-    """Make and merge all shards, unless that is done already; returns whether there was something before."""
-    meta = PromptMeta(
-        store.meta.dataset,
-        store.fingerprint,
-        {job.modality: job.settings for job in jobs},
-        {job.modality: job.width for job in jobs},
-    )
-    if out.exists():
-        _check_output(out, meta)
-        Parts(out, _identity(meta)).remove()  # left over if the last run died while it cleaned up
-        return True
-    parts = Parts(out, _identity(meta))
-    with _bar(progress) as advance:
-        for job in jobs:
-            job.make(parts, advance)
-    with PromptStoreWriter(out, meta) as writer:
-        made = zip(store.ids, *(job.prompts(parts) for job in jobs), strict=True)
-        present = 0
-        for clip, *prompts in made:
-            present += prompts[-1] is not None
-            writer.add(ClipPrompts(clip, **{j.modality: p for j, p in zip(jobs, prompts, strict=True)}))
-        if not present:
-            raise InputError(
-                f"no clip of {store.path} has {jobs[-1].modality} prompts: is --source the right folder?"
-            )
-    parts.remove()
-    return parts.resumed
+def merge_prompts(out: str | Path) -> PromptSummary:
+    """Put the shards that shares of a run have made together, when all are there; needs no engine.
+
+    Args:
+        out: the prompt store to make.
+
+    Raises:
+        InputError: nothing was begun, or shards are missing: the message names them.
+    """
+    started, out = time.perf_counter(), Path(out)
+    there = out.exists() and not parts_folder(out).exists()
+    try:
+        if not there:
+            parts = Parts.begun(out)
+            if not _made_before(out, parts.meta, parts.clips):
+                merge_parts(out)
+    except OSError as error:
+        raise InputError(f"{out} cannot be made: {error}") from error
+    return _summary(out, started, True, [])
 
 
-def _identity(meta: PromptMeta) -> dict[str, Any]:
-    return {"dataset": meta.dataset, "store fingerprint": meta.store_fingerprint, **meta.engines}
+def _made_before(out: Path, meta: PromptMeta, clips: Clips) -> bool:
+    """Whether the prompt store is there already; anything else in its place is not overwritten.
 
-
-def _check_output(out: Path, meta: PromptMeta) -> None:
-    """Refuse to overwrite anything but the same prompts of the same store."""
+    Raises:
+        InputError: something else is there.
+    """
+    if not out.exists():
+        return False
     try:
         there = open_prompts(out).meta
     except InputError as error:
         raise InputError(f"{out} is there already and is no prompt store: name another file") from error
-    check_same(_identity(there), _identity(meta), f"{out} was made")
+    check_same(identity(there), identity(meta), f"{out} was made")
+    if parts_folder(out).exists():  # left over if the last run died while it cleaned up
+        Parts(out, meta, clips).remove()
+    return True
 
 
-class _Rate(ProgressColumn):
-    """How many per second."""
+def _check_share(share: tuple[int, int] | None, ray: str | None, workers: int | None) -> None:
+    if share is not None and not 1 <= share[0] <= share[1]:
+        raise InputError(f"expects share i/n with i from 1 to n, got {share[0]}/{share[1]}")
+    if share is not None and ray is not None:
+        raise InputError("a Ray cluster divides the work itself: leave out either the share or Ray")
+    if workers is not None and (ray is None or workers < 1):
+        raise InputError(
+            f"expects workers of at least 1, together with a Ray cluster; got {workers}"
+            + ("" if ray else " without one")
+        )
 
-    def render(self, task: BarTask) -> Text:
-        return Text(f"{task.speed:.0f}/s" if task.speed else "", style="progress.data.speed")
+
+def _share_summary(
+    parts: Parts, started: float, share: tuple[int, int], waits: bool, notes: list[str]
+) -> PromptSummary:
+    seconds = time.perf_counter() - started
+    count = len(parts.clips)
+    return PromptSummary(parts.folder, count, {}, 0.0, seconds, parts.resumed, share, waits, tuple(notes))
 
 
-@contextmanager
-def _bar(show: bool) -> Iterator[Advance]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, disable=not show) as bar:
-        tasks: dict[str, Any] = {}
-
-        def advance(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done)
-
-        yield advance
+def _summary(out: Path, started: float, resumed: bool, notes: list[str]) -> PromptSummary:
+    about = describe_prompts(out)
+    flagged = about["modalities"].get("vision", {}).get("flagged", 0.0)
+    missing = {m: a["missing"] for m, a in about["modalities"].items()}
+    seconds = time.perf_counter() - started
+    return PromptSummary(out, about["clips"], missing, flagged, seconds, resumed, notes=tuple(notes))
