@@ -199,3 +199,17 @@ def test_pictures_that_were_not_kept(tmp_path: Path) -> None:
         store.tile(0)
     with pytest.raises(InputError, match="keeps no crops"):
         store.crops(0)
+
+
+def test_columns_of_all_clips_and_the_cost(tmp_path: Path) -> None:
+    clips = _clips(3)
+    clips[1] = ClipPrompts("c1")
+    cost = {"language": {"seconds": 3.0, "clips": 2}}
+    store = _write(tmp_path / "p.arrow", clips, PromptMeta("tiny", None, {}, META.widths, cost=cost))
+    assert store.meta.cost == cost
+    for row, clip in enumerate(clips):
+        language = clip.language
+        assert store.texts()[row] == (None if language is None else language.texts)
+        assert store.frames("language")[row] == (None if language is None else language.frames.tolist())
+        vision = clip.vision
+        assert store.flags()[row] == (None if vision is None else vision.flags.tolist())

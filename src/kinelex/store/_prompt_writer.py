@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,6 +33,8 @@ class PromptMeta:
         engines: per modality the engine's and the encoder's name, version and settings.
         widths: per modality the width D of one embedding.
         kept: what is kept of the pictures themselves: ``crops``, ``tile`` or both.
+        cost: per modality what its engine counted over all clips: ``seconds``, ``clips``, and for models
+            that write also ``tokens`` (written) and ``prompt_tokens`` (read); empty where none was counted.
     """
 
     dataset: str
@@ -40,6 +42,7 @@ class PromptMeta:
     engines: dict[str, dict[str, Any]]
     widths: dict[str, int]
     kept: tuple[str, ...] = ()
+    cost: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass

@@ -52,6 +52,7 @@ class PromptStore:
             header["engines"],
             header["widths"],
             tuple(header.get("kept", ())),
+            header.get("cost", {}),
         )
         self._table = reader.read_all()
 
@@ -102,6 +103,18 @@ class PromptStore:
                 prompts.flags = None if flags is None else np.asarray(flags)
             setattr(result, m, prompts)
         return result
+
+    def frames(self, modality: str) -> list[list[int] | None]:
+        """Frame indices of all clips' prompts in a modality, in row order; None where a clip has none."""
+        return self._table.column(f"{modality}_frames").to_pylist()
+
+    def texts(self) -> list[list[str] | None]:
+        """The texts of all clips, in row order; None where a clip has none."""
+        return self._table.column("texts").to_pylist()
+
+    def flags(self) -> list[list[bool] | None]:
+        """Of all clips which pictures show no person, in row order; None where a clip has no pictures."""
+        return self._table.column("flags").to_pylist()
 
     def _value(self, column: str, row: int) -> Any:
         return self._table.column(column)[row].as_py()
