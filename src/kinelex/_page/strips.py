@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -30,18 +32,40 @@ def skeleton_strip(clip: np.ndarray, layout: SkeletonLayout, frames: int = 8) ->
         An ``<svg>`` element.
     """
     chosen = clip[np.linspace(0, len(clip) - 1, frames).round().astype(int)]
+    cells = _drawn(chosen, layout)
+    moved = [f'<g transform="translate({n * _CELL})">{cell}</g>' for n, cell in enumerate(cells)]
+    return f'<svg class="strip" viewBox="0 0 {frames * _CELL} {_CELL}" role="img">{"".join(moved)}</svg>'
+
+
+def skeleton_frames(clip: np.ndarray, layout: SkeletonLayout, frames: Sequence[int]) -> list[str]:
+    """Chosen frames of a clip as drawings of their own, all to one scale; see :func:`skeleton_strip`.
+
+    Args:
+        clip: coordinates.
+        layout: their layout.
+        frames: which frames.
+
+    Shape:
+        - clip: (T, M, V, C) with C 2 or 3
+
+    Returns:
+        An ``<svg>`` element per frame.
+    """
+    head = f'<svg class="strip" viewBox="0 0 {_CELL} {_CELL}" role="img">'
+    return [f"{head}{cell}</svg>" for cell in _drawn(clip[list(frames)], layout)]
+
+
+def _drawn(chosen: np.ndarray, layout: SkeletonLayout) -> list[str]:
+    """The content of a square cell for every frame, to one scale."""
     flat = _front_view(chosen, layout)
-    seen = chosen.any(axis=3)  # (frames, M, V)
+    seen: np.ndarray = chosen.any(axis=3)  # (frames, M, V)
     low, high = _height(flat, seen)
     size = 0.86 * _CELL / max(high - low, _breadth(flat, seen), 1e-6)
-    middle = (low + high) / 2
-    parts = [f'<svg class="strip" viewBox="0 0 {frames * _CELL} {_CELL}" role="img">']
-    for number, (points, there) in enumerate(zip(flat, seen, strict=True)):
-        offset = np.array([(number + 0.5) * _CELL, 0.5 * _CELL])
-        placed = (points - [0, middle]) * size + offset
-        for person in range(placed.shape[0]):
-            parts += _bones(placed[person], there[person], layout)
-    return "".join(parts) + "</svg>"
+    placed = (flat - [0, (low + high) / 2]) * size + _CELL / 2
+    return [
+        "".join(part for person, there in zip(*frame, strict=True) for part in _bones(person, there, layout))
+        for frame in zip(placed, seen, strict=True)
+    ]
 
 
 def _front_view(clip: np.ndarray, layout: SkeletonLayout) -> np.ndarray:

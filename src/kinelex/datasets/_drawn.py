@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from typing import Protocol
 
 import numpy as np
 
@@ -17,7 +18,17 @@ from kinelex.errors import InputError
 from kinelex.store import SkeletonStore
 
 
-def random_parts(store: SkeletonStore, name: str) -> Parts:
+class LabelledIds(Protocol):
+    """Clips that have ids and labels; a skeleton store is one."""
+
+    labels: np.ndarray
+
+    @property
+    def ids(self) -> list[str]:
+        """Clip ids, in row order."""
+
+
+def random_parts(store: LabelledIds, name: str) -> Parts:
     """``random:RATIO:SEED``: a share of every class trains, the rest tests.
 
     A class of one clip trains; of any other class at least one clip tests and one trains. Clips without
@@ -36,7 +47,7 @@ def random_parts(store: SkeletonStore, name: str) -> Parts:
         wanted = _rounded(ratio * len(rows))
         train.append(rows[: min(max(wanted, 1), max(len(rows) - 1, 1))])
     chosen = np.sort(np.concatenate(train))
-    return chosen, np.setdiff1d(np.arange(len(store)), chosen)
+    return chosen, np.setdiff1d(np.arange(len(store.ids)), chosen)
 
 
 def loso_parts(store: SkeletonStore, name: str) -> Parts:
@@ -76,7 +87,7 @@ def few_labels(store: SkeletonStore, train: np.ndarray, kind: str, ratio: float,
     return np.sort(np.concatenate(drawn))
 
 
-def shuffled(store: SkeletonStore, rows: np.ndarray, seed: int) -> np.ndarray:
+def shuffled(store: LabelledIds, rows: np.ndarray, seed: int) -> np.ndarray:
     """Rows in an order that their ids and the seed decide."""
     keys = [hashlib.sha256(f"{seed}\n{store.ids[row]}".encode()).digest() for row in rows]
     return rows[sorted(range(len(rows)), key=keys.__getitem__)]

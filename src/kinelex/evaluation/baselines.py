@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,6 +14,17 @@ from kinelex.evaluation.linear import linear_probe
 from kinelex.evaluation.metrics import top_k
 from kinelex.evaluation.raw import raw_features
 from kinelex.store import PromptStore, SkeletonStore
+
+
+class LabelledClips(Protocol):
+    """Clips whose classes and subjects are known; a skeleton store is one."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name per label."""
+
+    labels: np.ndarray
+    subjects: np.ndarray
 
 
 @dataclass
@@ -84,10 +95,28 @@ def raw_knn(store: SkeletonStore, train: np.ndarray, test: np.ndarray, aligned: 
     return Baseline.of(scores[better], truth, details, f"the better of both metrics: {better}")
 
 
-def prompt_features(prompts: PromptStore, store: SkeletonStore, modality: str) -> np.ndarray:
-    """Each clip's prompts in one modality as one vector, in the order of the skeleton store.
+def clip_features(prompts: PromptStore, modality: str) -> np.ndarray:
+    """Each clip's prompts in one modality as one vector, in the order of the prompt store.
 
     The mean of its frames' embeddings, with the whole clip's embedding beside it where there is one.
+
+    Shape:
+        - returns: (rows, F) float32; a clip without the modality is a row of NaN.
+
+    Raises:
+        InputError: the prompts lack the modality.
+    """
+    bank = prompts.bank(modality)
+    parts = [] if bank.clip is None else [bank.clip.astype(np.float32)]
+    if bank.frame.shape[1]:
+        parts.insert(0, bank.frame.astype(np.float32).mean(axis=1))
+    features = np.concatenate(parts, axis=1)
+    features[~bank.present] = np.nan
+    return features
+
+
+def prompt_features(prompts: PromptStore, store: SkeletonStore, modality: str) -> np.ndarray:
+    """What :func:`clip_features` makes of the prompts, in the order of the skeleton store.
 
     Shape:
         - returns: (rows, F) float32; a clip without the modality is a row of NaN.
@@ -100,12 +129,7 @@ def prompt_features(prompts: PromptStore, store: SkeletonStore, modality: str) -
             f"{prompts.path} was made for another store (data set {prompts.meta.dataset}) than {store.path}: "
             f"make prompts for this one with `kinelex prompts {store.path}`"
         )
-    bank = prompts.bank(modality)
-    parts = [] if bank.clip is None else [bank.clip.astype(np.float32)]
-    if bank.frame.shape[1]:
-        parts.insert(0, bank.frame.astype(np.float32).mean(axis=1))
-    features = np.concatenate(parts, axis=1)
-    features[~bank.present] = np.nan
+    features = clip_features(prompts, modality)
     row = {clip: r for r, clip in enumerate(prompts.ids)}
     result = np.full((len(store), features.shape[1]), np.nan, np.float32)
     for index, clip in enumerate(store.ids):
@@ -132,13 +156,29 @@ def prompt_probe(
         InputError: the prompts were made for another store.
     """
     features = {m: prompt_features(prompts, store, m) for m in prompts.modalities}
-    rows = {f"prompt_probe_{m}": _probe(store, f, train, test) for m, f in features.items()}
+    return {f"prompt_probe_{m}": row for m, row in probe_features(store, features, train, test).items()}
+
+
+def probe_features(
+    clips: LabelledClips, features: dict[str, np.ndarray], train: np.ndarray, test: np.ndarray
+) -> dict[str, Baseline]:
+    """What :func:`prompt_probe` does, on features that are ready: per modality, and ``both`` where two are.
+
+    Args:
+        clips: classes and subjects of the rows.
+        features: per modality a row per clip, of NaN where the clip lacks it.
+        train, test: rows, with labels.
+
+    Shape:
+        - each of features: (rows, F)
+    """
+    rows = {m: _probe(clips, f, train, test) for m, f in features.items()}
     if len(features) > 1:
         blocks = list(features.values())
         some = ~np.all([np.isnan(f[:, 0]) for f in blocks], axis=0)
         filled = np.concatenate([_fill(f, train) for f in blocks], axis=1)
-        rows["prompt_probe_both"] = _probe(store, np.where(some[:, None], filled, np.nan), train, test)
-        rows["prompt_probe_both"].details["imputed_test"] = {
+        rows["both"] = _probe(clips, np.where(some[:, None], filled, np.nan), train, test)
+        rows["both"].details["imputed_test"] = {
             m: int(np.isnan(f[test, 0])[some[test]].sum()) for m, f in features.items()
         }
     return rows
@@ -154,16 +194,16 @@ def _fill(features: np.ndarray, train: np.ndarray) -> np.ndarray:
     return np.nan_to_num((features - known.mean(axis=0)) / scale)
 
 
-def _probe(store: SkeletonStore, features: np.ndarray, train: np.ndarray, test: np.ndarray) -> Baseline:
+def _probe(clips: LabelledClips, features: np.ndarray, train: np.ndarray, test: np.ndarray) -> Baseline:
     present = ~np.isnan(features[:, 0])
     fit, judge = train[present[train]], test[present[test]]
     details: dict[str, Any] = {"train": len(fit), "test": len(judge)}
-    if len(judge) == 0 or len(np.unique(store.labels[fit])) < 2:
+    if len(judge) == 0 or len(np.unique(clips.labels[fit])) < 2:
         empty = "test" if len(judge) == 0 else "training"
         return Baseline(None, None, details, f"no clip of the {empty} part has these prompts")
-    groups = subject_groups(store, fit)
-    probe = linear_probe(features[fit], store.labels[fit], len(store.class_names), groups)
-    scores, truth = probe.scores(features[judge]), store.labels[judge]
+    groups = subject_groups(clips, fit)
+    probe = linear_probe(features[fit], clips.labels[fit], len(clips.class_names), groups)
+    scores, truth = probe.scores(features[judge]), clips.labels[judge]
     details["regularisation"] = probe.regularisation
     note = "" if len(judge) == len(test) else f"on the {len(judge)} of {len(test)} test clips that have them"
     row = Baseline.of(scores, truth, details, note)
@@ -172,9 +212,9 @@ def _probe(store: SkeletonStore, features: np.ndarray, train: np.ndarray, test: 
     return replace(row, hits=hits)
 
 
-def subject_groups(store: SkeletonStore, rows: np.ndarray) -> np.ndarray | None:
-    """The subject of each row, or None where the store does not know all of them or has only one."""
-    subjects = store.subjects[rows]
+def subject_groups(clips: LabelledClips, rows: np.ndarray) -> np.ndarray | None:
+    """The subject of each row, or None where some are not known or there is only one."""
+    subjects = clips.subjects[rows]
     known = bool((subjects >= 0).all()) and len(np.unique(subjects)) > 1
     return subjects if known else None
 
