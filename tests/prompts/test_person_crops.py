@@ -1,4 +1,4 @@
-"""Vision engines that look at recorded frames: joints and grounding_dino cut the person out, full does not."""
+"""Vision engines that look at recorded frames: joints and grounding_dino cut, full does not."""
 
 from __future__ import annotations
 
@@ -180,9 +180,16 @@ def test_a_word_must_be_over_its_own_threshold(checkpoint: Path, tmp_path: Path)
 def test_settings_tell_all_that_changes_crops(checkpoint: Path, tmp_path: Path) -> None:
     engine = detector(checkpoint, tmp_path, text=" Person ")
     assert engine.settings == {
-        "model": checkpoint.name, "revision": engine.settings["revision"], "text": "person.",
-        "threshold": 0.3, "text_threshold": 0.25, "several": "union", "padding": 0.05, "image_size": 336, "dtype": "float32",
-    }  # fmt: skip
+        "model": checkpoint.name,
+        "revision": engine.settings["revision"],
+        "text": "person.",
+        "threshold": 0.3,
+        "text_threshold": 0.25,
+        "several": "union",
+        "padding": 0.05,
+        "image_size": 336,
+        "dtype": "float32",
+    }
     assert engine.version == tf.__version__
 
 
