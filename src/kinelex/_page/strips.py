@@ -58,7 +58,7 @@ def skeleton_frames(clip: np.ndarray, layout: SkeletonLayout, frames: Sequence[i
 def _drawn(chosen: np.ndarray, layout: SkeletonLayout) -> list[str]:
     """The content of a square cell for every frame, to one scale."""
     flat = _front_view(chosen, layout)
-    seen: np.ndarray = chosen.any(axis=3)  # (frames, M, V)
+    seen: np.ndarray = (chosen != 0).any(axis=3)  # (frames, M, V)
     low, high = _height(flat, seen)
     size = 0.86 * _CELL / max(high - low, _breadth(flat, seen), 1e-6)
     placed = (flat - [0, (low + high) / 2]) * size + _CELL / 2
