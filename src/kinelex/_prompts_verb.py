@@ -8,16 +8,24 @@ from typing import Any
 
 
 def prompts(
-    store: Path,
+    store: Path | None = None,
     *options: str,
     out: Path,
     language: str | None = None,
     vision: str | None = None,
     source: Path | None = None,
-    frames: int = 16,
+    pictures: str | None = None,
+    frames: int | None = None,
     vision_frames: int | None = None,
     text_encoder: str = "minilm",
     image_encoder: str = "efficientnet_lite0",
+    pool: str | None = None,
+    keep: str = "none",
+    tile_size: int = 320,
+    shard: str | None = None,
+    merge: bool = False,
+    ray: str | None = None,
+    workers: int | None = None,
     json: Path | None = None,
 ) -> None:
     """Make knowledge prompts for every clip of a store. A killed run goes on where it stopped.
@@ -26,38 +34,75 @@ def prompts(
     listed below.
 
     Args:
-        store: the skeleton store.
+        store: the skeleton store; texts needs none.
         options: options of engines and encoders.
         out: the prompt store to make.
-        language: language engine.
-        vision: vision engine.
+        language: language engine, by a name below.
+        vision: vision engine, by a name below.
         source: folder or file of raw data that the engines read.
-        frames: frames per clip that get a text.
+        pictures: recorded frames for the engines that look at them, by a name below; by default what the
+            engine prefers.
+        frames: frames per clip that get a text; by default what the engine asks for, or 16.
         vision_frames: frames per clip that get an image; by default what the engine asks for.
         text_encoder: what embeds the texts.
         image_encoder: what embeds the images.
+        pool: what is embedded, whole texts (text) or their sentences (sentences); by default what suits the
+            engine.
+        keep: what to keep of the images themselves: crops, tile (all of a clip in one), crops,tile or none.
+        tile_size: side of a tile in pixels.
+        shard: make share i of n of the work only, for example 3/8, for job arrays.
+        merge: put the shares together when all are there; needs nothing but --out.
+        ray: address of a Ray cluster whose workers share the work, or local to start one here.
+        workers: how many Ray workers; by default one per GPU of the cluster, or one per core.
         json: also write the numbers to this file.
     """
     from dataclasses import asdict
 
     from kinelex._command_line import write_json
-    from kinelex.prompts import make_prompts
+    from kinelex.prompts import make_prompts, merge_prompts
     from kinelex.prompts.registry import split_options
 
-    summary = make_prompts(
-        store,
-        out,
-        language=language,
-        vision=vision,
-        source=source,
-        frames=frames,
-        vision_frames=vision_frames,
-        text_encoder=text_encoder,
-        image_encoder=image_encoder,
-        options=split_options(options),
-    )
+    if merge:
+        summary = merge_prompts(out)
+    else:
+        summary = make_prompts(
+            store,
+            out,
+            language=language,
+            vision=vision,
+            source=source,
+            pictures=pictures,
+            frames=frames,
+            vision_frames=vision_frames,
+            text_encoder=text_encoder,
+            image_encoder=image_encoder,
+            pool=pool,
+            keep=[what.strip() for what in keep.split(",") if what.strip() not in ("", "none")],
+            tile_size=tile_size,
+            options=split_options(options),
+            share=None if shard is None else read_share(shard),
+            ray=ray,
+            workers=workers,
+        )
     print(summary)
     write_json(json, asdict(summary))
+
+
+def read_share(text: str) -> tuple[int, int]:
+    """Share i of n, as written on the command line.
+
+    Raises:
+        InputError: another form, or no such share.
+
+    >>> read_share("3/8")
+    (3, 8)
+    """
+    from kinelex.errors import InputError
+
+    i, slash, n = text.partition("/")
+    if not (slash and i.isdigit() and n.isdigit() and 1 <= int(i) <= int(n)):
+        raise InputError(f"--shard expects i/n with i from 1 to n, for example 3/8, got {text!r}")
+    return int(i), int(n)
 
 
 def parts_help() -> str:

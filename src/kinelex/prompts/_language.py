@@ -11,7 +11,7 @@ import numpy as np
 from kinelex.errors import InputError
 from kinelex.prompts._journal import Journal
 from kinelex.prompts._parts import Parts
-from kinelex.prompts._stages import Advance, Stage
+from kinelex.prompts._stages import Advance, Meter, Stage
 from kinelex.prompts.protocols import ClipTexts, LanguageEngine, TextEncoder
 from kinelex.store import WHOLE_CLIP, ModalityPrompts
 
@@ -67,6 +67,7 @@ class Language:
             advance(sum(map(len, rows.values())) - len(missing))
             for start in starts:
                 self._close_if_whole(start, rows[start], journals)
+            meter = Meter(self.engine)
             for row, made in self._ask(missing):
                 start = row - row % _CLIPS
                 journals[start].add(row, self._checked(row, made))
@@ -75,6 +76,8 @@ class Language:
             if journals:
                 left = sorted(set(missing) - {r for j in journals.values() for r in j.entries})
                 raise RuntimeError(f"engine {self.parts.meta.engines['language']} left out rows {left[:5]}")
+            if missing:
+                self.parts.write_json(self.first.cost_file(missing[0]), meter.read(len(missing)))
         finally:
             for journal in journals.values():
                 journal.close()

@@ -13,6 +13,7 @@ import numpy as np
 from kinelex._files import whole_file, write_whole
 from kinelex.errors import InputError
 from kinelex.prompts._clips import Clips
+from kinelex.prompts._stages import total_cost
 from kinelex.store import PromptMeta
 
 NOTES = "notes"  # folder of what engines note for themselves
@@ -90,6 +91,10 @@ class Parts:
         """The arrays of a shard."""
         with np.load(self.folder / name, allow_pickle=False) as content:
             return dict(content)
+
+    def cost(self, what: str) -> dict[str, float]:
+        """What the engine that makes ``what`` took for all shards together."""
+        return total_cost(self.read_json(p.name) for p in sorted(self.folder.glob(f"cost-{what}-*.json")))
 
     def remove(self) -> None:
         """Delete the folder: all is merged. What tells whose it is goes last, should this be killed too."""

@@ -144,9 +144,10 @@ class Made:
         return jobs
 
     def notes(self) -> list[str]:
-        """What the engines say about their work, for example what it cost."""
+        """What the engines say about their work, for example what it cost, and the sources of pictures."""
         said = [getattr(engine, "summary", None) for engine in (self.language, self.vision)]
-        return [say() for say in said if say is not None]
+        sources = [note for source in self._sources.values() for note in getattr(source, "notes", list)()]
+        return [*(say() for say in said if say is not None), *sources]
 
     def _create(self, section: str, name: str, *args: Any) -> Any:
         return create(SECTIONS[section], name, *args, **self.plan.options.get(section, {}))

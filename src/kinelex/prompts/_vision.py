@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from kinelex.prompts._parts import Parts
-from kinelex.prompts._stages import Advance, Stage
+from kinelex.prompts._stages import Advance, Meter, Stage
 from kinelex.prompts.protocols import Crops, ImageEncoder, VisionEngine
 from kinelex.store import ModalityPrompts, tile_pictures, write_jpeg
 
@@ -39,12 +39,16 @@ class Vision:
         for start in starts:
             rows = range(start, min(start + _CLIPS, self.first.total))
             if not self.parts.has(self.first.file(start)):  # another process may have made it meanwhile
-                self.parts.write_arrays(self.first.file(start), self._shard(rows))
+                shard, cost = self._shard(rows)
+                self.parts.write_arrays(self.first.file(start), shard)
+                self.parts.write_json(self.first.cost_file(start), cost)
             advance(len(rows))
 
-    def _shard(self, rows: range) -> dict[str, np.ndarray]:
+    def _shard(self, rows: range) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         assert self.engine is not None
+        meter = Meter(self.engine)
         crops = [self.engine.crops(r, self.parts.clips.frames(r, self._frames)) for r in rows]
+        cost = meter.read(len(crops))
         found = [c for c in crops if c is not None]
         shard = {
             "present": np.array([c is not None for c in crops]),
@@ -57,7 +61,7 @@ class Vision:
             sizes = np.array([[len(f) for f in clip] for clip in files], np.int64)
             content = b"".join(f for clip in files for f in clip)
             shard |= {f"{what}_sizes": sizes, what: np.frombuffer(content, np.uint8)}
-        return shard
+        return shard, cost
 
     def _embed(self, pictures: list[np.ndarray]) -> np.ndarray:
         """Embeddings of clips; those whose pictures have one size go through the encoder together."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,13 +18,14 @@ from rich.progress import (
 from rich.progress import Task as BarTask
 from rich.text import Text
 
+from kinelex._files import write_whole
 from kinelex.errors import InputError
 from kinelex.prompts._language import Language
 from kinelex.prompts._parts import Parts
 from kinelex.prompts._plan import jobs_of
 from kinelex.prompts._stages import Advance, Stage
 from kinelex.prompts._vision import Vision
-from kinelex.store import ClipPrompts, PromptStoreWriter
+from kinelex.store import ClipPrompts, PromptStoreWriter, cost_file
 
 ALL = (1, 1)  # the only share of one
 _SHARES = "shares.json"  # into how many shares the work was last divided
@@ -104,6 +106,8 @@ class Work:
                     f"no clip of {self.parts.clips.dataset} has {self.jobs[-1].modality} prompts: "
                     "is --source the right folder?"
                 )
+            cost = {job.modality: self.parts.cost(job.first.what) for job in self.jobs}
+            write_whole(cost_file(out), json.dumps(cost, indent=1) + "\n")
         self.parts.remove()
 
 

@@ -137,7 +137,7 @@ def make_prompts(
             resumed, notes = work_on_cluster(plan, ray, workers, progress), []
         else:
             made = Made(plan, NOTES if share is None else f"{NOTES}-{share[0]}-of-{share[1]}")
-            resumed = _made_before(out, made.meta, made.clips)
+            resumed = made_before(out, made.meta, made.clips)
             if not resumed:
                 parts = Parts(out, made.meta, made.clips)
                 work = Work(parts, made.jobs(parts))
@@ -165,14 +165,14 @@ def merge_prompts(out: str | Path) -> PromptSummary:
     try:
         if not there:
             parts = Parts.begun(out)
-            if not _made_before(out, parts.meta, parts.clips):
+            if not made_before(out, parts.meta, parts.clips):
                 merge_parts(out)
     except OSError as error:
         raise InputError(f"{out} cannot be made: {error}") from error
     return _summary(out, started, True, [])
 
 
-def _made_before(out: Path, meta: PromptMeta, clips: Clips) -> bool:
+def made_before(out: Path, meta: PromptMeta, clips: Clips) -> bool:
     """Whether the prompt store is there already; anything else in its place is not overwritten.
 
     Raises:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
-from kinelex.store import SkeletonStore, open_store
+from kinelex.store import SkeletonStore, open_prompts, open_store
 from kinelex.training._build import Start, build_module, training_rows
 from kinelex.training.callbacks import AtomicCheckpointIO, EpochCheckpoint, EpochProgress, EpochRecorder
 from kinelex.training.encoder_files import save_encoders
@@ -102,6 +102,11 @@ def train_resolved(
         markup=False,
         soft_wrap=True,
     )
+    if prompts is not None and not module.method.needs_labels and open_prompts(prompts).meta.uses_labels:
+        console.print(
+            f"[yellow]warning[/]: {prompts} was made from labels, so this training is not self-supervised",
+            soft_wrap=True,
+        )
     _fit(module, resolved, run, resume, console)
     return run
 
