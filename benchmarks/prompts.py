@@ -4,9 +4,9 @@
 
 Videos are generated: 1920 x 1080, MPEG-4 in .avi with a key frame every 12, 100 frames each, as clips of NTU
 RGB+D are; and a recording of 1 500 frames with 20 clips, as PKU-MMD has. 16 frames are wanted of each clip.
-Every frame that leaves a decoder is noted with its file and time, so that one decoded twice would be seen; the
-script ends with an error then. Networks have the architecture that is named and random weights, which takes the
-same time. Rates are per second of processor time, so that they say something on a busy machine too.
+Every frame that leaves a decoder is noted with its file and time: if one were decoded twice, the script would
+end with an error. Networks have the architecture that is named and random weights, which takes the same time.
+Rates are per second of processor time, so that they say something on a busy machine too.
 """
 
 from __future__ import annotations
