@@ -1,4 +1,4 @@
-"""Checkpoints of the real classes with a few thousand random weights, and real processor and tokenizer files."""
+"""Checkpoints of the real classes with few random weights, and real processor and tokenizer files."""
 
 from __future__ import annotations
 
@@ -60,6 +60,16 @@ def bert_tokenizer(folder: Path) -> tf.BertTokenizer:
     return out
 
 
+def saved(model: tf.PreTrainedModel, folder: Path, scale: float = 1.0) -> Path:
+    """Save a model, its matrices ``scale`` times as large: then what it sees matters to what it says."""
+    with torch.no_grad():
+        for weights in model.parameters():
+            if weights.ndim > 1:
+                weights.mul_(scale)
+    model.save_pretrained(folder)
+    return folder
+
+
 def image_processor(folder: Path, kind: str, size: object) -> None:
     """The file that an image processor is made from, as it lies in checkpoints."""
     note = {"image_processor_type": kind, "size": size, "do_resize": True, "do_normalize": True}
@@ -86,7 +96,7 @@ def llava(folder: Path, seed: int = 0) -> Path:
     )
     model = tf.LlavaForConditionalGeneration(config)
     model.generation_config.eos_token_id, model.generation_config.pad_token_id = 2, 0
-    model.save_pretrained(folder)
+    saved(model, folder, 12.0)
     image_processor(folder, "CLIPImageProcessor", {"shortest_edge": SIZE})
     about = {
         "processor_class": "LlavaProcessor",
@@ -121,7 +131,7 @@ def qwen(folder: Path) -> Path:
         image_token_id=ids[2],
         video_token_id=ids[3],
     )
-    tf.Qwen2VLForConditionalGeneration(config).save_pretrained(folder)
+    saved(tf.Qwen2VLForConditionalGeneration(config), folder, 12.0)
     image = {"image_processor_type": "Qwen2VLImageProcessor", "min_pixels": 784, "max_pixels": 3136}
     (folder / "preprocessor_config.json").write_text(json.dumps(image))
     video = {"video_processor_type": "Qwen2VLVideoProcessor"}
@@ -137,10 +147,9 @@ def blip(folder: Path) -> Path:
     tokenizer = bert_tokenizer(folder)
     text = {**TOWER, "encoder_hidden_size": 16, "vocab_size": len(tokenizer), "projection_dim": 16}
     text |= {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "sep_token_id": 3}
-    config = tf.BlipConfig(
-        text_config=text, vision_config={**TOWER, "image_size": SIZE, "patch_size": 10}, projection_dim=16
-    )
-    tf.BlipForQuestionAnswering(config).save_pretrained(folder)
+    tower = {**TOWER, "image_size": SIZE, "patch_size": 10, "initializer_range": 0.02}
+    config = tf.BlipConfig(text_config=text, vision_config=tower, projection_dim=16)
+    saved(tf.BlipForQuestionAnswering(config), folder, 12.0)
     image_processor(folder, "BlipImageProcessor", {"height": SIZE, "width": SIZE})
     (folder / "processor_config.json").write_text('{"processor_class": "BlipProcessor"}')
     return folder
@@ -162,7 +171,7 @@ def clip(folder: Path) -> Path:
         vision_config={**TOWER, "image_size": SIZE, "patch_size": 10},
         projection_dim=12,
     )
-    tf.CLIPModel(config).save_pretrained(folder)
+    saved(tf.CLIPModel(config), folder, 5.0)
     image_processor(folder, "CLIPImageProcessor", {"shortest_edge": SIZE})
     return folder
 
@@ -180,7 +189,7 @@ def siglip(folder: Path) -> Path:
         },
         vision_config={**TOWER, "image_size": SIZE, "patch_size": 10},
     )
-    tf.SiglipModel(config).save_pretrained(folder)
+    saved(tf.SiglipModel(config), folder, 5.0)
     image_processor(folder, "SiglipImageProcessor", {"height": SIZE, "width": SIZE})
     return folder
 
@@ -190,5 +199,4 @@ def bert(folder: Path, **larger: int) -> Path:
     torch.manual_seed(0)
     tokenizer = bert_tokenizer(folder)
     config = tf.BertConfig(**{**TOWER, "vocab_size": len(tokenizer), "max_position_embeddings": 24, **larger})
-    tf.BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    return folder
+    return saved(tf.BertModel(config, add_pooling_layer=False), folder, 5.0)

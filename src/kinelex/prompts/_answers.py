@@ -43,7 +43,8 @@ class Answers:
 
     def __init__(self, path: Path | None) -> None:
         self.seconds = 0.0  # by the clock, of all runs together
-        self._found: dict[tuple[str, int], Answer] = {}
+        self._texts: dict[str, dict[int, str | None]] = {}
+        self._sum = dict.fromkeys(("requests", "prompt_tokens", "tokens"), 0)
         self._file: BinaryIO | None = None
         self._last = time.monotonic()
         if path is None:
@@ -70,9 +71,7 @@ class Answers:
                 raise InputError(
                     f"{path} is damaged after byte {whole}: cut it off there, or move it away to ask again"
                 ) from error
-            if key not in self._found:
-                self._found[key] = answer
-                self.seconds += seconds
+            self._add(*key, answer, seconds)
             whole += len(line)
         file.truncate(whole)
 
@@ -80,14 +79,13 @@ class Answers:
         """Count time from now on."""
         self._last = time.monotonic()
 
-    def __contains__(self, key: tuple[str, int]) -> bool:
-        return key in self._found
+    def of(self, clip: str) -> dict[int, str | None]:
+        """The answers about a clip by frame; None where the server refused."""
+        return self._texts.get(clip, {})
 
     def __len__(self) -> int:
-        return len(self._found)
-
-    def __getitem__(self, key: tuple[str, int]) -> Answer:
-        return self._found[key]
+        """Number of clips of which something was said."""
+        return len(self._texts)
 
     def note(self, clip: str, frame: int, answer: Answer) -> None:
         """Add an answer; it is in the file before anything else happens.
@@ -95,15 +93,21 @@ class Answers:
         Raises:
             InputError: the disk is full.
         """
-        if (clip, frame) in self._found:
-            return
         now = time.monotonic()
         seconds, self._last = now - self._last, now
-        self._found[clip, frame] = answer
-        self.seconds += seconds
-        if self._file is not None:
+        if self._add(clip, frame, answer, seconds) and self._file is not None:
             note = {"clip": clip, "frame": frame, "seconds": round(seconds, 4), **asdict(answer)}
             self._write(self._file, json.dumps(note, ensure_ascii=False).encode() + b"\n")
+
+    def _add(self, clip: str, frame: int, answer: Answer, seconds: float) -> bool:
+        frames = self._texts.setdefault(clip, {})
+        if frame in frames:
+            return False
+        frames[frame] = answer.text
+        self.seconds += seconds
+        for name in self._sum:
+            self._sum[name] += getattr(answer, name)
+        return True
 
     def _write(self, file: BinaryIO, line: bytes) -> None:
         try:
@@ -121,11 +125,4 @@ class Answers:
 
     def cost(self) -> dict[str, float]:
         """What all answers took: seconds by the clock, tokens, requests, clips."""
-        found = self._found.values()
-        return {
-            "seconds": self.seconds,
-            "tokens": sum(a.tokens for a in found),
-            "prompt_tokens": sum(a.prompt_tokens for a in found),
-            "requests": sum(a.requests for a in found),
-            "clips": len({clip for clip, _ in self._found}),
-        }
+        return {"seconds": self.seconds, **self._sum, "clips": len(self._texts)}

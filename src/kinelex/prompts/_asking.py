@@ -26,6 +26,19 @@ def new_cost() -> Cost:
     return {"seconds": 0.0, "tokens": 0, "prompt_tokens": 0, "clips": 0}
 
 
+def cost_in_words(model: str, cost: Cost) -> str:
+    """The cost of an engine's work in a line.
+
+    >>> cost_in_words("llava", {"seconds": 8.0, "tokens": 640, "prompt_tokens": 9000, "clips": 2})
+    'llava: 4 s a clip, 2 clips; 9000 tokens read, 640 written'
+    """
+    each = cost["seconds"] / cost["clips"] if cost["clips"] else 0.0
+    return (
+        f"{model}: {each:.3g} s a clip, {cost['clips']:.0f} clips; "
+        f"{cost['prompt_tokens']:.0f} tokens read, {cost['tokens']:.0f} written"
+    )
+
+
 def read_question(question: str, question_file: Path | None) -> str:
     """The question: from the file where one is named.
 

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from kinelex.prompts._asking import Looking, ask_about, check_at_least, new_cost, read_question
+from kinelex.prompts._asking import (
+    Looking,
+    ask_about,
+    check_at_least,
+    cost_in_words,
+    new_cost,
+    read_question,
+)
 from kinelex.prompts._transformers import find_checkpoint
 from kinelex.prompts.protocols import ClipTexts, EngineContext
 
@@ -37,6 +44,7 @@ class BlipVQA:
 
     name = "blip_vqa"
     pictures = "video"
+    pool = "text"
 
     def __init__(
         self,
@@ -67,6 +75,10 @@ class BlipVQA:
             "dtype": str(self._model.dtype).removeprefix("torch."),
         }
         self.cost = new_cost()
+
+    def summary(self) -> str:
+        """The cost of this process's work in a line."""
+        return cost_in_words(self.settings["model"], self.cost)
 
     def texts(self, row: int, indices: np.ndarray) -> ClipTexts | None:
         """An answer per frame; None where the clip has no pictures."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from kinelex.errors import InputError
 from kinelex.prompts._answers import Answers
-from kinelex.prompts._asking import QUESTION, Looking, check_at_least, read_question
+from kinelex.prompts._asking import QUESTION, Looking, check_at_least, cost_in_words, read_question
 from kinelex.prompts._server import Server, find_access
 from kinelex.prompts.protocols import ClipTexts, EngineContext
 
@@ -71,6 +71,7 @@ class OpenAIServer:
     name = "openai"
     version = "1"
     pictures = "video"
+    pool = "text"
 
     def __init__(
         self,
@@ -130,11 +131,10 @@ class OpenAIServer:
         """The cost in a line."""
         cost = self.cost
         rate = cost["requests"] / cost["seconds"] if cost["seconds"] else 0.0
-        price = f", cost {cost['price']:.4g}" if any(self._prices) else ""
+        price = f", price {cost['price']:.4g}" if any(self._prices) else ""
         return (
-            f"{self.settings['model']}: {cost['requests']:.0f} requests for {cost['clips']:.0f} clips, "
-            f"{rate:.3g} a second, {cost['prompt_tokens']:.0f} tokens read, "
-            f"{cost['tokens']:.0f} written{price}"
+            f"{cost_in_words(self.settings['model'], cost)}; "
+            f"{cost['requests']:.0f} requests, {rate:.3g} a second{price}"
         )
 
     def texts(self, row: int, indices: np.ndarray) -> ClipTexts | None:
@@ -193,7 +193,7 @@ class OpenAIServer:
         """Pictures of clip after clip, not more than are asked about at a time."""
         for row, indices in clips:
             clip = _Clip(row, self._store.ids[row], [int(i) for i in indices])
-            missing = sorted({f for f in clip.frames if (clip.id, f) not in self._answers})
+            missing = sorted(set(clip.frames) - self._answers.of(clip.id).keys())
             clip.left = len(missing)
             if not missing:
                 found.put(self._made(clip))
@@ -223,7 +223,8 @@ class OpenAIServer:
                 found.put(self._made(clip))
 
     def _made(self, clip: _Clip) -> Made:
-        said = [self._answers[clip.id, frame].text for frame in clip.frames]
+        answers = self._answers.of(clip.id)
+        said = [answers[frame] for frame in clip.frames]
         texts = [text for text in said if text is not None]
         return clip.row, ClipTexts(texts) if len(texts) == len(said) else None
 

@@ -10,7 +10,15 @@ import numpy as np
 import torch
 
 from kinelex.errors import InputError
-from kinelex.prompts._asking import QUESTION, Looking, ask_about, check_at_least, new_cost, read_question
+from kinelex.prompts._asking import (
+    QUESTION,
+    Looking,
+    ask_about,
+    check_at_least,
+    cost_in_words,
+    new_cost,
+    read_question,
+)
 from kinelex.prompts._transformers import find_checkpoint
 from kinelex.prompts.protocols import ClipTexts, EngineContext
 
@@ -42,6 +50,7 @@ class VisionLanguageModel:
 
     name = "vlm"
     pictures = "video"
+    pool = "text"
 
     def __init__(
         self,
@@ -79,6 +88,10 @@ class VisionLanguageModel:
             "dtype": str(self._model.dtype).removeprefix("torch."),
         }
         self.cost = new_cost()
+
+    def summary(self) -> str:
+        """The cost of this process's work in a line."""
+        return cost_in_words(self.settings["model"], self.cost)
 
     def texts(self, row: int, indices: np.ndarray) -> ClipTexts | None:
         """An answer per frame; None where the clip has no pictures.
