@@ -8,6 +8,7 @@ import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from pathlib import PurePath
 from typing import Any
 
 from docstring_parser import parse as parse_docstring
@@ -182,7 +183,7 @@ def read_options(kind: str, name: str, given: Mapping[str, Any]) -> dict[str, An
     types = inspect.signature(factory, eval_str=True).parameters
     out = {}
     for key, value in given.items():
-        text = value if isinstance(value, str) else json.dumps(value, default=str)
+        text = str(value) if isinstance(value, str | PurePath) else json.dumps(value, default=str)
         if _takes_list(types[key].annotation) and not text.startswith(("[", "null")):
             text = f"[{text}]"
         try:
