@@ -56,7 +56,13 @@ def test_wanted_frames_come_in_one_pass(name: str, tmp_path: Path, times: list[A
 def test_a_later_part_goes_on_where_the_last_one_ended(name: str, tmp_path: Path, times: list[Any]) -> None:
     codec, options = FORMS[name]
     video = VideoFile(write_video(tmp_path / name, 90, codec, **options))
-    for part in (np.arange(5, 20), np.arange(20, 32), np.array([33, 70])):
+    for part in (
+        np.arange(5, 20),
+        np.arange(20, 32),
+        np.array([33, 70]),
+        np.array([71, 86]),
+        np.array([88, 89]),
+    ):
         assert [read_number(picture) for _, picture in video.pictures(part)] == part.tolist()
     assert len(times) == len(set(times)) <= 90
     assert [read_number(p) for _, p in video.pictures(np.array([2, 40]))] == [2, 40]  # back again
@@ -83,6 +89,18 @@ def test_files_that_are_no_whole_video(tmp_path: Path) -> None:
             VideoFile(tmp_path / name)
     with pytest.raises(BrokenVideo, match="cannot be read as a video"):
         VideoFile(tmp_path / "absent.avi")
+
+
+@pytest.mark.parametrize("name", ["h264.avi", "plain.avi"])
+def test_a_few_frames_less_than_the_header_says(name: str, tmp_path: Path) -> None:
+    codec, options = FORMS[name]
+    content = write_video(tmp_path / name, 200, codec, **options).read_bytes()
+    (tmp_path / "cut.avi").write_bytes(content[: content.index(b"idx1") * 99 // 100])
+    video = VideoFile(tmp_path / "cut.avi")
+    assert video.frames == 200  # so that frames are matched as if all were there
+    got = {number: read_number(picture) for number, picture in video.pictures(np.array([10, 100, 199]))}
+    assert (got[10], got[100]) == (10, 100)
+    assert 190 <= got[199] < 199  # the last that is there
 
 
 def test_a_film_in_matroska_that_ends_early_is_truncated(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ class VideoFile:
         self._packets = (p for p in self._container.demux(stream) if not p.is_discard and not p.is_corrupt)
         self._at = 0  # the packet that is read next
         self._shown = -1  # frames counted so far
-        self._last: int | None = None  # time of the last frame that was given out
+        self._last: Any = None  # the last frame that was given out
         self._ready: deque[Any] = deque()
         self._ended = False
 
@@ -137,27 +137,24 @@ class VideoFile:
             BrokenVideo: damaged, or a frame does not come.
         """
         size: dict[str, int] = {}
-        picture = None
         for number in sorted(set(wanted.tolist())):
             frame = self._timed_frame(number) if self._timed else self._counted_frame(number)
-            if frame is not None:
-                size = size or {"width": frame.width, "height": frame.height}
-                picture = _upright(frame.to_ndarray(format="rgb24", **size), frame.rotation)
-            elif picture is None or number < WHOLE * self.frames:
+            if frame is None:
                 raise BrokenVideo(f"is damaged: frame {number} of {self.frames} does not come")
-            yield number, picture  # past the end by a few: the header counted frames that were dropped
+            size = size or {"width": frame.width, "height": frame.height}
+            yield number, _upright(frame.to_ndarray(format="rgb24", **size), frame.rotation)
 
     def _timed_frame(self, number: int) -> Any:
-        """The frame of a number by its time stamp; None past the end."""
-        if number >= len(self._times):
-            return None
-        time = self._times[number]
-        if self._ended or (self._last is not None and time <= self._last):
+        """The frame of a number by its time stamp, past the end the last one; None if it does not come."""
+        time = self._times[min(number, len(self._times) - 1)]
+        if self._last is not None and self._last.pts == time:
+            return self._last
+        if self._last is not None and time < self._last.pts:
             self._begin()
         self._pass_over(max((at for begin, at in self._starts if begin <= time), default=0), time)
         for frame in self._shown_frames():
-            self._last = frame.pts
             if frame.pts is not None and frame.pts >= time:
+                self._last = frame
                 return frame if frame.pts == time else None
         return None
 
@@ -172,14 +169,18 @@ class VideoFile:
             self._at += next(self._packets).size > 0
 
     def _counted_frame(self, number: int) -> Any:
-        """The frame of a number by counting from the beginning; None past the end."""
-        if number <= self._shown:
+        """The frame of a number by counting from the beginning, past the end the last one; None too early.
+
+        A header may count frames that were dropped when the video was recorded.
+        """
+        if number < self._shown:
             self._begin()
-        for frame in self._shown_frames():
-            self._shown += 1
-            if self._shown == number:
-                return frame
-        return None
+        if number > self._shown:
+            for frame in self._shown_frames():
+                self._shown, self._last = self._shown + 1, frame
+                if self._shown == number:
+                    break
+        return self._last if self._shown >= min(number, WHOLE * self.frames - 1) else None
 
     def _shown_frames(self) -> Iterator[Any]:
         """Frames in the order in which they are shown, from where the file stands."""
