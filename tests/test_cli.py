@@ -27,6 +27,7 @@ OPTIONS = {
     "prompts": ["store", "--out", "--language", "--vision", "--source", "--frames", "--vision-frames"],
     "train": ["recipe", "--data", "--protocol", "--prompts", "--out", "--resume", "key=value"],
     "evaluate": ["run", "--data", "--protocol", "--tasks", "--prompts", "--against", "--device", "--json"],
+    "ensemble": ["scores", "--data", "--weights", "--search", "--holdout", "--combine", "--out", "--json"],
 }
 
 

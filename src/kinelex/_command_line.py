@@ -72,11 +72,12 @@ def verb_parser(verb: Verb, epilog: str | None = None) -> VerbParser:
             continue
         default, text = parameter.default, texts.get(name, "")
         flag = _flag(name)
-        convert = next(t for t in (typing.get_args(types[name]) or (types[name],)) if t is not type(None))
+        convert, many = _kind_of(types[name])
         required = default is inspect.Parameter.empty
         shown = "" if required or default is None else f" (default: {default})"
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             more: dict[str, Any] = {} if required else {"nargs": "?", "default": default}
+            more |= {"nargs": "+"} if many else {}
             parser.add_argument(name, type=convert, help=text, **more)
         elif convert is bool:
             parser.add_argument(flag, dest=name, action="store_true", help=text)
@@ -84,8 +85,22 @@ def verb_parser(verb: Verb, epilog: str | None = None) -> VerbParser:
             more = {"required": True, "metavar": _flag(name)[2:].upper()}
             parser.add_argument(flag, dest=name, type=convert, help=f"{text} (required)", **more)
         else:
-            parser.add_argument(flag, dest=name, type=convert, default=default, help=text + shown)
+            more = {"nargs": "+"} if many else {}
+            parser.add_argument(flag, dest=name, type=convert, default=default, help=text + shown, **more)
     return parser
+
+
+def _kind_of(annotation: Any) -> tuple[Any, bool]:
+    """What turns one word into a parameter's value, and whether the parameter takes several words.
+
+    >>> _kind_of(list[Path] | None) == (Path, True), _kind_of(int | None) == (int, False)
+    (True, True)
+    """
+    many = typing.get_origin(annotation) is list
+    kinds = [kind for kind in typing.get_args(annotation) or (annotation,) if kind is not type(None)]
+    if typing.get_origin(kinds[0]) is list:
+        return typing.get_args(kinds[0])[0], True
+    return kinds[0], many
 
 
 def prepare_parser(verb: Verb, arguments: Sequence[str]) -> VerbParser:

@@ -17,6 +17,7 @@ from kinelex._command_line import (
     verb_parser,
     write_json,
 )
+from kinelex._ensemble_verb import ensemble
 from kinelex._prompts_verb import parts_help, prompts
 from kinelex.errors import InputError, unknown_name
 
@@ -210,7 +211,7 @@ def export_data(
     write_json(json, asdict(summary))
 
 
-VERBS = (quickstart, prepare, info, prompts, train, evaluate, convert, export_data)
+VERBS = (quickstart, prepare, info, prompts, train, evaluate, ensemble, convert, export_data)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

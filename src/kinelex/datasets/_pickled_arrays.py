@@ -195,6 +195,7 @@ NAMES: dict[tuple[str, str], Any] = {
     **{(f"{package}.multiarray", "_reconstruct"): _Reconstruct() for package in _NUMPY},
     **{(f"{package}.multiarray", "scalar"): _Scalar() for package in _NUMPY},
     **{(f"{package}.numeric", "_frombuffer"): _FromBuffer() for package in _NUMPY},
+    ("collections", "OrderedDict"): _Container(dict),
     **{
         (module, kind.__name__): _Container(kind)
         for module in ("builtins", "__builtin__")

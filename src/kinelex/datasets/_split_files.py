@@ -107,17 +107,25 @@ def rows_of(store: SkeletonStore, ids: list[str], path: Path) -> np.ndarray:
     return np.array(sorted(row_of[clip] for clip in ids), dtype=np.int64)
 
 
-def subset_path(store: SkeletonStore, name: str) -> Path:
-    """Where the subset of a protocol is kept: ``<store name>.subsets/<protocol>.txt`` beside the store.
+def as_file_name(protocol: str) -> str:
+    """A protocol as the name of a file.
 
     Colons become underscores; a name with anything else that does not belong into a file name gets a
     short digest, so that two protocols never share a file.
+
+    >>> as_file_name("xview:fold1of5")
+    'xview_fold1of5'
     """
-    plain = name.replace(":", "_")
+    plain = protocol.replace(":", "_")
     safe = re.sub(r"[^A-Za-z0-9._=+-]+", "_", plain)
     if safe != plain:
-        safe = f"{safe[-80:]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return store.path.with_name(f"{store.path.name}.subsets") / f"{safe}.txt"
+        safe = f"{safe[-80:]}_{hashlib.sha256(protocol.encode()).hexdigest()[:8]}"
+    return safe
+
+
+def subset_path(store: SkeletonStore, name: str) -> Path:
+    """Where the subset of a protocol is kept: ``<store name>.subsets/<protocol>.txt`` beside the store."""
+    return store.path.with_name(f"{store.path.name}.subsets") / f"{as_file_name(name)}.txt"
 
 
 def read_subset(store: SkeletonStore, path: Path, train: np.ndarray, base: str) -> np.ndarray:

@@ -5,10 +5,12 @@ from kinelex.evaluation.knn import knn``.
 """
 
 from kinelex.evaluation.baselines import Baseline, chance, copies, prompt_probe, raw_knn
+from kinelex.evaluation.ensemble import ensemble
 from kinelex.evaluation.evaluate import evaluate
 from kinelex.evaluation.knn import Neighbours
 from kinelex.evaluation.linear import LinearProbe, linear_probe, linear_sgd_probe
 from kinelex.evaluation.metrics import classification_metrics, confusion_matrix, top_k
+from kinelex.evaluation.scores import ScoreFile, load_scores
 from kinelex.evaluation.tasks import TASKS, Material, Outcome, run_task
 
 __all__ = [
@@ -18,13 +20,16 @@ __all__ = [
     "Material",
     "Neighbours",
     "Outcome",
+    "ScoreFile",
     "chance",
     "classification_metrics",
     "confusion_matrix",
     "copies",
+    "ensemble",
     "evaluate",
     "linear_probe",
     "linear_sgd_probe",
+    "load_scores",
     "prompt_probe",
     "raw_knn",
     "run_task",

@@ -18,6 +18,7 @@ from kinelex.evaluation.knn import knn
 from kinelex.evaluation.metrics import top_k
 from kinelex.evaluation.output import results_table, write_results
 from kinelex.evaluation.report import Evidence, write_report
+from kinelex.evaluation.scores import write_scores
 from kinelex.evaluation.streams import joined, judge, judged_numbers, without_copies
 from kinelex.evaluation.supervision import check_classes, check_unseen
 from kinelex.evaluation.tasks import Material, check_tasks
@@ -52,8 +53,9 @@ def evaluate(
     A run with several streams (CMD) is judged by each stream alone and by all of them: the mean of their
     votes (``knn``) or softmax scores (probes), see :func:`kinelex.evaluation.streams.fuse`.
 
-    Writes ``evaluation/<task>.json``, ``evaluation/baselines.json`` and ``report.html`` into the run
-    directory and prints a short table. Rates are fractions of 1.
+    Writes ``evaluation/<task>.json``, ``evaluation/baselines.json``, the scores of every test clip under
+    ``evaluation/scores`` (:mod:`kinelex.evaluation.scores`) and ``report.html`` into the run directory and
+    prints a short table. Rates are fractions of 1.
 
     Args:
         run: the run directory.
@@ -121,9 +123,10 @@ def evaluate(
 
     ours = materials(trained)
     copied = copies(store, train, test)
+    found = {task: judge(task, ours) for task in tasks}
     result: dict[str, Any] = {}
-    for task in tasks:
-        result[task] = judged_numbers(task, ours, truth, store.class_names, copied)
+    for task, outcomes in found.items():
+        result[task] = judged_numbers(*outcomes, truth, store.class_names, copied)
     if baselines:
         untrained = materials(load_encoders(directory.path, untrained_seed=seed))
         rows = _baselines(store, train, test, untrained, bank)
@@ -145,6 +148,9 @@ def evaluate(
     console = console or Console()
     console.print(results_table(result))
     console.print(f"numbers in {directory.evaluation_dir}", markup=False, soft_wrap=True)
+    for task, outcomes in found.items():
+        scores = write_scores(directory, store, split.name, test, task, *outcomes)
+    console.print(f"scores in {scores}", markup=False, soft_wrap=True)
     if not baselines:
         return result
     shown = min(_SHOWN_NEIGHBOURS, len(train))

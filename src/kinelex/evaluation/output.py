@@ -20,16 +20,17 @@ def write_results(
     about = {key: result[key] for key in ("dataset", "protocol", "counts")}
     folder.mkdir(parents=True, exist_ok=True)
     for task in tasks:
-        _write_json(folder / f"{task}.json", {**result[task], **about})
+        write_json_file(folder / f"{task}.json", {**result[task], **about})
     if "baselines" in result:
         baselines = {key: result[key] for key in ("baselines", "baseline_details")}
-        _write_json(folder / "baselines.json", {**baselines, **about})
+        write_json_file(folder / "baselines.json", {**baselines, **about})
     if json_path is not None:
-        Path(json_path).parent.mkdir(parents=True, exist_ok=True)
-        _write_json(Path(json_path), result)
+        write_json_file(Path(json_path), result)
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json_file(path: Path, content: dict[str, Any]) -> None:
+    """Write numbers for scripts; folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
@@ -47,9 +48,14 @@ def results_table(result: dict[str, Any]) -> Table:
     for row in result_rows(result):
         style = "bold" if row.ours else None
         values = [row.top1, row.top5] + ([row.without_copies] if counts["copies"] else [])
-        table.add_row(row.name, *(_percent(value) for value in values), style=style)
+        table.add_row(row.name, *(percent(value) for value in values), style=style)
     return table
 
 
-def _percent(rate: float | None) -> str:
+def percent(rate: float | None) -> str:
+    """A rate as it stands in a table.
+
+    >>> percent(0.4567), percent(None)
+    ('45.7', '–')
+    """
     return "–" if rate is None else f"{100 * rate:.1f}"

@@ -30,10 +30,19 @@ def fuse(task: str, scores: list[np.ndarray]) -> np.ndarray:
     """
     if task == "knn":
         return np.mean(scores, axis=0)
-    return np.mean([_softmax(s) for s in scores], axis=0)
+    return np.mean([softmax(s) for s in scores], axis=0)
 
 
-def _softmax(scores: np.ndarray) -> np.ndarray:
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Softmax over the classes.
+
+    Shape:
+        - scores: (N, classes)
+        - returns: (N, classes), rows sum to 1
+
+    >>> softmax(np.array([[0.0, -np.inf]])).tolist()
+    [[1.0, 0.0]]
+    """
     raised = np.exp(scores - scores.max(axis=1, keepdims=True))
     return raised / raised.sum(axis=1, keepdims=True)
 
@@ -60,13 +69,19 @@ def judge(task: str, materials: Mapping[str, Material]) -> tuple[Outcome, dict[s
 
 
 def judged_numbers(
-    task: str,
-    materials: Mapping[str, Material],
+    whole: Outcome,
+    alone: Mapping[str, Outcome],
     truth: np.ndarray,
     class_names: tuple[str, ...],
     copied: np.ndarray,
 ) -> dict[str, Any]:
     """The numbers of a task, ready for JSON; with several streams the fused ones, and each stream's beside.
+
+    Args:
+        whole, alone: what :func:`judge` found.
+        truth: the clips' classes.
+        class_names: one name per class.
+        copied: which test clips are copies of training clips.
 
     Shape:
         - truth: (n_test,) classes; copied: (n_test,) bool, which test clips are copies.
@@ -76,7 +91,6 @@ def judged_numbers(
         rates = classification_metrics(outcome.scores, truth, class_names)
         return {**rates, **without_copies(hits_of(outcome.scores, truth), copied), **outcome.details}
 
-    whole, alone = judge(task, materials)
     result = numbers(whole)
     if len(alone) > 1:
         result["streams"] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,16 +42,40 @@ def check_unseen(run: RunDirectory, store: SkeletonStore, test: np.ndarray) -> N
     Raises:
         InputError: the run learned labels of the test part.
     """
-    config = run.config
+    for part in learned_parts(run.config):
+        if part["store_fingerprint"] != store.fingerprint:
+            continue
+        learned = np.intersect1d(get_split(store, part["protocol"]).train, test)
+        if len(learned):
+            raise InputError(
+                f"{run.path} learned the labels of {len(learned)} of the {len(test)} test clips (trained on "
+                f"{part['protocol']}): evaluate it on a protocol whose test part it has not seen"
+            )
+
+
+def learned_parts(config: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The parts whose labels a run learned: its own training part, and those of the runs it was adapted from.
+
+    Args:
+        config: the run's ``config.yaml``.
+
+    Returns:
+        ``store_fingerprint`` and ``protocol`` of each; nothing of a converted run, which does not say it.
+
+    >>> base = {"method": {"name": "supervised"}, "store_fingerprint": "a1", "protocol": "xsub"}
+    >>> adapted = {"mode": "batch_norm", "from": base}
+    >>> learned_parts({**base, "store_fingerprint": "b2", "adapted": adapted})
+    [{'store_fingerprint': 'a1', 'protocol': 'xsub'}]
+    """
+    adapted = config.get("adapted") or {}
     method = METHODS.get(config["method"]["name"])
-    if method is None or not method.needs_labels or config.get("store_fingerprint") != store.fingerprint:
-        return
-    learned = np.intersect1d(get_split(store, config["protocol"]).train, test)
-    if len(learned):
-        raise InputError(
-            f"{run.path} learned the labels of {len(learned)} of the {len(test)} test clips (trained on "
-            f"{config['protocol']}): evaluate it on a protocol whose test part it has not seen"
-        )
+    parts = learned_parts(adapted["from"]) if adapted else []
+    fingerprint, protocol = config.get("store_fingerprint"), config.get("protocol")
+    if method is None or not method.needs_labels or adapted.get("mode") == "batch_norm":
+        return parts
+    if fingerprint and protocol:
+        parts.insert(0, {"store_fingerprint": fingerprint, "protocol": protocol})
+    return parts
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -1,0 +1,242 @@
+"""Ensembles: the weighted sum of several classifiers' scores of the same clips.
+
+Weights are equal, given, or searched on clips that were held out of training, never on the test part. The
+published ensembles (CTR-GCN, MMCL) add logits, with weights that appear tuned on the test split; here softmax
+scores are added unless ``combine="logits"`` is asked for.
+
+Source: MMCL (Liu et al., ACM MM 2024), section 4; CTR-GCN (Chen et al., ICCV 2021), its public ensemble code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from kinelex.datasets import get_split
+from kinelex.errors import InputError, unknown_name
+from kinelex.evaluation._score_sets import files_of, held_files, held_out, in_order, read_scores
+from kinelex.evaluation._weights import OBJECTIVES, search_weights
+from kinelex.evaluation.metrics import classification_metrics, top_k
+from kinelex.evaluation.output import percent, write_json_file
+from kinelex.evaluation.scores import ScoreFile
+from kinelex.store import SkeletonStore, open_store
+
+COMBINATIONS = ("softmax", "logits")
+
+
+def combined(scores: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
+    """The weighted mean of scores; those of weight 0 do not count.
+
+    Shape:
+        - scores: (N, classes) of each classifier
+        - returns: (N, classes)
+
+    >>> combined([np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])], [3.0, 1.0])
+    array([[0.75, 0.25]])
+    """
+    total = sum(weights)
+    return np.sum([w / total * s for s, w in zip(scores, weights, strict=True) if w], axis=0)
+
+
+def ensemble(
+    scores: Sequence[str | Path],
+    data: str | Path,
+    protocol: str,
+    weights: Sequence[float] | None = None,
+    search: str | None = None,
+    holdout: Sequence[str | Path] = (),
+    combine: str = "softmax",
+    objective: str = "log_likelihood",
+    task: str = "classify",
+    out: str | Path | None = None,
+    json_path: str | Path | None = None,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Put the scores of several classifiers together and judge them on a protocol's test part.
+
+    Args:
+        scores: score files, pickles of CTR-GCN's or MMCL's code, or run directories, which stand for their
+            score files of that protocol and task.
+        data: the skeleton store.
+        protocol: the split.
+        weights: one per score file; equal ones by default.
+        search: ``holdout`` searches the weights on the clips of ``holdout``.
+        holdout: scores of the same models, in the same order, of clips of the protocol's training part that
+            were not trained on. A run directory stands for the scores of the part held out of its training.
+        combine: ``softmax`` adds softmax scores, ``logits`` adds logits, as the published ensembles do.
+        objective: what the search makes large: ``log_likelihood`` or ``accuracy``.
+        task: which scores run directories stand for.
+        out: write the ensemble's scores to this file too.
+        json_path: also write the returned dict to this file.
+        console: where the table goes; the terminal by default.
+
+    Returns:
+        ``files`` (each one's ``name``, ``weight``, ``top1``, ``top5``), ``equal`` and ``ensemble`` (the rates
+        with equal and with the chosen weights), ``how``, ``combine``, ``holdout``, ``dataset``, ``protocol``,
+        ``counts``.
+
+    Raises:
+        InputError: files that cannot be read or are not of these clips and classes, weights that do not fit,
+            or a search on clips of the test part, or on clips that a model learned.
+    """
+    _check_options(weights, search, holdout, combine, objective)
+    store = open_store(data)
+    split = get_split(store, protocol)
+    test = split.test[store.labels[split.test] >= 0]
+    paths = [path for given in scores for path in files_of(Path(given), protocol, task)]
+    files = [read_scores(path, store, split.test, protocol) for path in paths]
+    tables = [_scores(f, combine) for f in in_order(files, paths, store, test, protocol)]
+    found: dict[str, Any] = {"how": "equal weights"}
+    chosen = np.ones(len(files))
+    if weights is not None:
+        chosen, found = _given(weights, len(files)), {"how": "given weights"}
+    if search is not None:
+        held = [path for given in holdout for path in held_files(Path(given), task)]
+        clips = held_out(held, files, paths, store, split.train, split.test, protocol)
+        truth = clips[0].labels
+        chosen = search_weights([_scores(f, combine) for f in clips], truth, objective, combine)
+        found = _searched(clips, chosen, objective, combine)
+    chosen = chosen / chosen.sum()
+    truth = store.labels[test]
+    both, equal = combined(tables, list(chosen)), combined(tables, [1.0] * len(tables))
+    result = {
+        "files": [
+            {
+                "name": f.name,
+                "path": str(p),
+                "task": f.task,
+                "stream": f.stream,
+                "weight": float(w),
+                **_rates(t, truth),
+            }
+            for f, p, w, t in zip(files, paths, chosen, tables, strict=True)
+        ],
+        "equal": _rates(equal, truth),
+        "ensemble": classification_metrics(both, truth, store.class_names),
+        **found,
+        "combine": combine,
+        "dataset": store.meta.dataset,
+        "protocol": split.name,
+        "counts": {"files": len(files), "test": len(test), "classes": len(store.class_names)},
+    }
+    if out is not None:
+        _together(files, both, store, test, split.name, combine).save(Path(out))
+    if json_path is not None:
+        write_json_file(Path(json_path), result)
+    console = console or Console()
+    console.print(_table(result))
+    if out is not None:
+        console.print(f"scores in {out}", markup=False, soft_wrap=True)
+    return result
+
+
+def _check_options(
+    weights: Sequence[float] | None,
+    search: str | None,
+    holdout: Sequence[str | Path],
+    combine: str,
+    objective: str,
+) -> None:
+    if combine not in COMBINATIONS:
+        raise unknown_name("way to combine", combine, COMBINATIONS)
+    if objective not in OBJECTIVES:
+        raise unknown_name("objective", objective, OBJECTIVES)
+    if search is not None and search != "holdout":
+        raise InputError(
+            f"expects --search holdout, got {search!r}: weights are searched on clips held out of training, "
+            "never on the test part"
+        )
+    if search is not None and weights is not None:
+        raise InputError("expects --weights or --search, not both")
+    if (search is None) != (not holdout):
+        raise InputError(
+            "--search holdout and --holdout SCORES... belong together: scores of the same models on clips of "
+            "the training part that they did not learn, for example of xview:fold1of5"
+        )
+
+
+def _given(weights: Sequence[float], files: int) -> np.ndarray:
+    """Weights given by the user, checked."""
+    values = np.array(weights, dtype=np.float64)
+    if len(values) != files:
+        raise InputError(f"expects one weight for each of the {files} score files, got {len(values)}")
+    if not np.isfinite(values).all() or (values < 0).any() or not values.any():
+        raise InputError(
+            f"expects weights of at least 0, one of them above, got {', '.join(map(str, weights))}"
+        )
+    return values
+
+
+def _scores(file: ScoreFile, combine: str) -> np.ndarray:
+    """What is added of a file."""
+    return file.probabilities() if combine == "softmax" else file.logits.astype(np.float64)
+
+
+def _searched(clips: list[ScoreFile], weights: np.ndarray, objective: str, combine: str) -> dict[str, Any]:
+    tables, truth = [_scores(f, combine) for f in clips], clips[0].labels
+    not_known = [f.name for f in clips if f.learned is None]
+    return {
+        "how": f"searched by {objective.replace('_', ' ')} on {len(truth)} clips held out of training",
+        "holdout": {
+            "clips": len(truth),
+            "objective": objective,
+            "top1_equal": top_k(combined(tables, [1.0] * len(tables)), truth, 1),
+            "top1": top_k(combined(tables, list(weights)), truth, 1),
+            "not_known_whether_learned": not_known,
+        },
+    }
+
+
+def _together(
+    files: Sequence[ScoreFile],
+    scores: np.ndarray,
+    store: SkeletonStore,
+    rows: np.ndarray,
+    protocol: str,
+    combine: str,
+) -> ScoreFile:
+    """The ensemble as a score file."""
+    votes = all(f.task == "knn" for f in files)
+    if combine == "softmax" and not votes:
+        with np.errstate(divide="ignore"):
+            scores = np.log(scores)
+    known = [f.learned for f in files]
+    return ScoreFile(
+        tuple(store.ids[row] for row in rows),
+        store.labels[rows],
+        scores,
+        store.class_names,
+        dataset=store.meta.dataset,
+        protocol=protocol,
+        store_fingerprint=store.fingerprint,
+        task="knn" if votes else files[0].task,
+        run=f"ensemble of {len(files)}",
+        learned=None if None in known else tuple(sorted({part for parts in known for part in parts or ()})),
+    )
+
+
+def _rates(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    return {"top1": top_k(scores, truth, 1), "top5": top_k(scores, truth, 5)}
+
+
+def _table(result: dict[str, Any]) -> Table:
+    title = f"{result['dataset']} {result['protocol']}: {result['counts']['test']} test clips"
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    for column in ("what", "weight", "top-1 %", "top-5 %"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    for row in result["files"]:
+        table.add_row(row["name"], f"{row['weight']:.3f}", percent(row["top1"]), percent(row["top5"]))
+    if result["how"] != "equal weights":
+        table.add_row("equal weights", "", percent(result["equal"]["top1"]), percent(result["equal"]["top5"]))
+    name, rates = f"ensemble, {result['how'].partition(' by')[0]}", result["ensemble"]
+    table.add_row(name, "", percent(rates["top1"]), percent(rates["top5"]), style="bold")
+    table.caption = f"{result['combine']} scores added; {result['how']}"
+    unknown = result.get("holdout", {}).get("not_known_whether_learned")
+    if unknown:
+        table.caption += f"; not known whether these learned the held-out clips: {', '.join(unknown)}"
+    return table
