@@ -11,10 +11,10 @@ full: the same with distillation, against a loop over the six pairs of streams t
 similarities.
 
 Both sides of a row take turns; a time is the median of the repeats, after one turn that does not count.
-Widths above 256 are repeated less often (repeats · 256 / hidden); a single repeat has no turn before it. On
-one CPU thread the processor time counts, which other programs do not lengthen; otherwise the time on the
-clock. In float32, on one thread, with a batch of 64, both encoders are bound by the matrix products, of which
-they do equally many.
+Widths above 256 are repeated less often (repeats · 256 / hidden, the encoder at least 3 times); a single
+repeat has no turn before it. On one CPU thread the processor time counts, which other programs do not
+lengthen; otherwise the time on the clock. Both encoders do equally many multiplications, in float32 through
+different libraries: how far apart they are there depends on the processor.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ def main() -> None:
     for hidden in given.hidden:
         repeats = max(1, given.repeats * 256 // max(hidden, 256))
         for row in itertools.chain(
-            measure_encoder(hidden, x, repeats),
+            measure_encoder(hidden, x, max(3, repeats)),
             (measure_step(hidden, x, given.queue, full, repeats) for full in (False, True)),
         ):
             print(f"hidden={hidden}", *(f"{k}={v}" for k, v in row.items()), flush=True)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from kinelex import encoders
+from kinelex.encoders._gru_cpu import ForwardGRU
 from kinelex.errors import InputError
 from kinelex.methods._cmd_checkpoint import encoder_options, published_to_encoder
 
@@ -109,3 +110,60 @@ def test_bf16_is_near_float32():
         with torch.autocast("cpu", dtype=torch.bfloat16):
             rough = encoder(clips())
     torch.testing.assert_close(rough.float(), exact, atol=2e-2, rtol=0)
+
+
+def layer(dtype=torch.float64):
+    """Ours, and nn.GRU with the same weights."""
+    torch.manual_seed(0)
+    ours, given = ForwardGRU(4, 5).to(dtype), torch.nn.GRU(4, 5).to(dtype)
+    given.load_state_dict(ours.state_dict())
+    return ours, given, torch.randn(6, 3, 4, dtype=dtype, requires_grad=True)
+
+
+@pytest.mark.parametrize("t", [1, 6])
+def test_layer_and_its_gradients_are_those_of_gru(t):
+    for dtype in (torch.float32, torch.float64):
+        ours, given, x = layer(dtype)
+        weight = torch.randn(t, 3, 5, dtype=dtype)
+        results = []
+        for gru in (ours, given):
+            output, last = gru(x[:t])
+            loss = (output * weight).sum() + last.square().sum()
+            results.append([output, last, *torch.autograd.grad(loss, [x, *gru.parameters()])])
+        torch.testing.assert_close(*results)
+
+
+def test_gradients_against_differences():
+    ours, _, x = layer()
+    names, weights = zip(*ours.named_parameters(), strict=True)
+
+    def run(x, *weights):
+        return torch.func.functional_call(ours, dict(zip(names, weights, strict=True)), (x,))[0]
+
+    assert torch.autograd.gradcheck(run, (x, *weights))
+
+
+def test_backward_twice_is_repeated_and_a_second_derivative_is_refused():
+    ours, _, x = layer()
+    total = ours(x)[0].square().sum()
+    once = torch.autograd.grad(total, x, retain_graph=True)[0]
+    assert torch.equal(torch.autograd.grad(total, x, retain_graph=True)[0], once)
+    slope = torch.autograd.grad(total, x, create_graph=True)[0]
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
+
+
+def test_without_onednn_the_same_comes_out(monkeypatch):
+    ours, _, x = layer(torch.float32)
+    expected = ours(x)[0]
+    monkeypatch.setattr("kinelex.encoders._gru_cpu.ONEDNN", None)
+    torch.testing.assert_close(ours(x)[0], expected)
+
+
+def test_exported_and_empty_clips_take_the_usual_way():
+    ours, given, x = layer(torch.float32)
+    exported = torch.export.export(ours, (x.detach(),)).module()
+    torch.testing.assert_close(exported(x.detach())[0], given(x)[0])
+    assert ours(x[:, :0])[0].shape == (6, 0, 5)
+    with pytest.raises(RuntimeError, match="larger than 0"):
+        ours(x[:0])

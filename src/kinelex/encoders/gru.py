@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinelex.encoders._base import Encoder
+from kinelex.encoders._gru_cpu import ForwardGRU
 from kinelex.encoders._registry import register
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout
@@ -36,8 +37,8 @@ class ForwardPairs(nn.Module):
     def __init__(self, width: int, hidden: int, layers: int) -> None:
         super().__init__()
         widths = [width] + (layers - 1) * [2 * hidden]
-        self.first = nn.ModuleList(nn.GRU(w, hidden) for w in widths)
-        self.second = nn.ModuleList(nn.GRU(w, hidden) for w in widths)
+        self.first = nn.ModuleList(ForwardGRU(w, hidden) for w in widths)
+        self.second = nn.ModuleList(ForwardGRU(w, hidden) for w in widths)
 
     def forward(self, x: Tensor) -> Tensor:
         for one, other in zip(self.first, self.second, strict=True):
