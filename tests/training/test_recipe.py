@@ -20,6 +20,7 @@ def test_every_recipe_builds_and_steps(name):
     recipe = resolve(*find_recipe(name))
     layout = get_layout("kinect20")
     encoder, options = dict(recipe.encoder), dict(recipe.method)
+    options |= {"image_size": 64} if "image_size" in options else {}
     small = {"hidden": 8} if encoder["name"] == "gru" else {}
     build = partial(encoders.create, encoder.pop("name"), layout=layout, **{**encoder, **small})
     shapes = {"language": PromptShape(2, 8)}
@@ -33,7 +34,8 @@ def test_every_recipe_builds_and_steps(name):
         torch.arange(3),
         frames=torch.randn(120, 3, 20, 1),
         prompts={m: torch.randn(3, 2, 8) for m in shapes},
-        present={m: torch.ones(3, dtype=torch.bool) for m in shapes},
+        present={m: torch.ones(3, dtype=torch.bool) for m in (*shapes, "images")},
+        images=torch.zeros(3, 64, 64, 3, dtype=torch.uint8),
     )
     pipeline, generator = InputPipeline(layout, recipe.input), torch.Generator().manual_seed(0)
     method.start_epoch(1, recipe.training.epochs)

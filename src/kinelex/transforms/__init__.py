@@ -18,6 +18,7 @@ from kinelex.transforms.temporal import (
     random_plan,
     resize_plan,
     sample_crop,
+    sorted_plan,
     uniform_plan,
 )
 
@@ -46,5 +47,6 @@ __all__ = [
     "sample_shear",
     "scale",
     "scale_clip",
+    "sorted_plan",
     "uniform_plan",
 ]

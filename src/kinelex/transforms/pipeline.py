@@ -20,10 +20,11 @@ from kinelex.transforms.temporal import (
     random_plan,
     resize_plan,
     sample_crop,
+    sorted_plan,
     uniform_plan,
 )
 
-SAMPLINGS = ("crop", "frames")
+SAMPLINGS = ("crop", "frames", "random")
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class InputConfig:
 
     Args:
         frames: frames T after resampling.
-        sampling: ``crop`` crops and resizes; ``frames`` picks frames (at random in training, evenly in test).
+        sampling: ``crop`` crops and resizes; ``frames`` picks frames, in training one at random from each of
+            equal parts of the clip; ``random`` picks anyhow in training, in order; both evenly in test.
         crop: bounds of the random temporal crop in training, fractions of the clip.
         crop_minimum: shortest training crop in frames.
         test_crop: share of the clip in the test-time centre crop.
@@ -41,6 +43,7 @@ class InputConfig:
         centre: ``none``, ``first``, ``frame`` or ``mean``.
         align: ``none``, ``body`` or ``torso``.
         scale: ``none``, ``clip`` or ``torso``.
+        view_first: rotate and scale at random before ``scale``, not after it (CTR-GCN on N-UCLA).
         rotation: largest random rotation about x, y, z in training, radians.
         scaling: bounds of the random scaling per axis in training.
         noise: standard deviation of Gaussian noise added to joints in training, in units of the scaled clip.
@@ -59,6 +62,7 @@ class InputConfig:
     centre: str = "first"
     align: str = "none"
     scale: str = "none"
+    view_first: bool = False
     rotation: tuple[float, float, float] = (0.0, 0.0, 0.0)
     scaling: tuple[float, float] = (1.0, 1.0)
     noise: float = 0.0
@@ -139,6 +143,8 @@ class InputPipeline:
         config, n = self.config, len(batch)
         if config.sampling == "frames":
             plan = random_plan(batch.lengths, config.frames, generator)
+        elif config.sampling == "random":
+            plan = sorted_plan(batch.lengths, config.frames, generator)
         else:
             crop = sample_crop(batch.lengths, config.crop, config.crop_minimum, generator)
             plan = resize_plan(crop, config.frames)
@@ -163,7 +169,7 @@ class InputPipeline:
         config = self.config
         if params is not None:
             plan = params.plan
-        elif config.sampling == "frames":
+        elif config.sampling != "crop":
             plan = uniform_plan(batch.lengths, config.frames)
         else:
             plan = resize_plan(centre_crop(batch.lengths, config.test_crop), config.frames)
@@ -175,16 +181,21 @@ class InputPipeline:
             x = normalise.fill_empty(x)
         x = normalise.centre(x, self.layout, config.centre)
         x = normalise.align_body(x, self.layout, config.align)
+        if params is not None and config.view_first:
+            x = self._view(x, params)
         x = normalise.scale_clip(x, self.layout, config.scale)
         if params is not None:
-            x = self._augment(x, params)
+            x = self._augment(x if config.view_first else self._view(x, params), params)
         return make_stream(x, self.layout, config.stream)
 
-    def _augment(self, x: Tensor, params: InputParams) -> Tensor:
+    def _view(self, x: Tensor, params: InputParams) -> Tensor:
         if params.rotation is not None:
             x = normalise.rotate(x, params.rotation.to(x.device, non_blocking=True))
         if params.scaling is not None:
             x = scale(x, params.scaling[:, : x.shape[1]])
+        return x
+
+    def _augment(self, x: Tensor, params: InputParams) -> Tensor:
         if params.noise_seed is not None:
             generator = torch.Generator(x.device).manual_seed(params.noise_seed)
             # One offset per joint and clip that drifts little: sensors err in place more than in time.
