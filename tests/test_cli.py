@@ -26,7 +26,7 @@ OPTIONS = {
     "info": ["path", "--html", "--json"],
     "prompts": ["store", "--out", "--language", "--vision", "--source", "--frames", "--vision-frames"],
     "train": ["recipe", "--data", "--protocol", "--prompts", "--out", "--resume", "key=value"],
-    "evaluate": ["run", "--data", "--protocol", "--tasks", "--prompts", "--against", "--device", "--json"],
+    "evaluate": ["run", "--data", "--protocol", "--tasks", "--prompts", "--against", "--on", "--class-map"],
     "ensemble": ["scores", "--data", "--weights", "--search", "--holdout", "--combine", "--out", "--json"],
 }
 

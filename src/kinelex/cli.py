@@ -124,11 +124,15 @@ def evaluate(
     tasks: str | None = None,
     prompts: Path | None = None,
     against: Path | None = None,
+    on: Path | None = None,
+    class_map: str | None = None,
     device: str = "cpu",
     seed: int = 0,
     json: Path | None = None,
 ) -> None:
     """Judge a run's encoder beside its baselines and write the report.
+
+    With --on: judge the run's classifier on another data set, on the classes that --class-map names.
 
     Args:
         run: the run directory.
@@ -138,12 +142,25 @@ def evaluate(
             from labels, else knn,linear.
         prompts: the prompt store; by default the run's own.
         against: another run whose similarities the report shows beside, for example one with hard targets.
+        on: the store of another data set; with --protocol the test part of that protocol, else all clips.
+        class_map: YAML file {class of the other set, or a3 for its third: class of the run}, or the name of a
+            map that comes with the package: utd_mhad_to_ntu120.
         device: where the encoder runs: cpu, cuda.
         seed: seed of the untrained encoder and of linear_sgd.
         json: also write the numbers to this file.
     """
     from kinelex.evaluation import evaluate as evaluate_run
+    from kinelex.evaluation import evaluate_on
 
+    if (on is None) != (class_map is None):
+        raise InputError("--on STORE and --class-map MAP belong together: see `kinelex evaluate --help`")
+    if on is not None and class_map is not None:
+        others = {"--data": data, "--tasks": tasks, "--prompts": prompts, "--against": against}
+        for option, value in others.items():
+            if value is not None:
+                raise InputError(f"--on judges the run's classifier on another store: leave out {option}")
+        evaluate_on(run, on, class_map, protocol, device=device, json_path=json)
+        return
     chosen = None if tasks is None else [task.strip() for task in tasks.split(",") if task.strip()]
     evaluate_run(
         run,

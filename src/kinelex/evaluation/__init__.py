@@ -5,6 +5,7 @@ from kinelex.evaluation.knn import knn``.
 """
 
 from kinelex.evaluation.baselines import Baseline, chance, copies, prompt_probe, raw_knn
+from kinelex.evaluation.cross_dataset import evaluate_on
 from kinelex.evaluation.ensemble import ensemble
 from kinelex.evaluation.evaluate import evaluate
 from kinelex.evaluation.knn import Neighbours
@@ -27,6 +28,7 @@ __all__ = [
     "copies",
     "ensemble",
     "evaluate",
+    "evaluate_on",
     "linear_probe",
     "linear_sgd_probe",
     "load_scores",

@@ -97,9 +97,8 @@ def evaluate(
             f"{bank.path} was made for another store ({bank.meta.dataset}) than {store.path}: make prompts "
             f"for this one with `kinelex prompts {store.path} --out PROMPTS ...`"
         )
-    _check_device(device)
-    if not os.access(directory.path, os.W_OK):
-        raise InputError(f"{directory.path} is not writable: copy the run to where its report can be written")
+    check_device(device)
+    check_report_place(directory)
     trained = load_encoders(directory.path)
     _check_layout(next(iter(trained.values())).source, store, directory.path)
     split = get_split(store, name)
@@ -190,7 +189,14 @@ def _prompts(path: str | Path | None, run: RunDirectory, own_data: bool) -> Prom
     return open_prompts(own) if own is not None and own_data and Path(own).is_file() else None
 
 
-def _check_device(device: str) -> None:
+def check_report_place(run: RunDirectory) -> None:
+    """Refuse a run directory that nothing can be written to."""
+    if not os.access(run.path, os.W_OK):
+        raise InputError(f"{run.path} is not writable: copy the run to where its report can be written")
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that this machine does not have."""
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
@@ -202,7 +208,8 @@ def _check_layout(layout: Any, store: SkeletonStore, run: Path) -> None:
     if layout.joints != store.layout.joints:
         raise InputError(
             f"{run} expects {layout.num_joints} joints ({layout.name}), {store.path} has "
-            f"{store.layout.num_joints} ({store.layout.name}): evaluate it on a store of its own layout"
+            f"{store.layout.num_joints} ({store.layout.name}): evaluate it on a store of its own layout, or "
+            "adapt it (`kinelex adapt`)"
         )
 
 

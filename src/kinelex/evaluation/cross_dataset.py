@@ -1,0 +1,202 @@
+"""A classifier trained on one data set, judged on another: classes by a map, joints by retargeting.
+
+Source: MMCL (Liu et al., ACM MM 2024): the classifier of NTU RGB+D 120 on six actions of UTD-MHAD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from kinelex.datasets import get_split
+from kinelex.datasets._split_files import as_file_name
+from kinelex.errors import InputError
+from kinelex.evaluation._class_map import read_class_map
+from kinelex.evaluation.evaluate import check_device, check_report_place
+from kinelex.evaluation.metrics import confusion_matrix, top_k
+from kinelex.evaluation.output import percent, write_json_file
+from kinelex.evaluation.streams import fuse
+from kinelex.evaluation.supervision import check_unseen
+from kinelex.store import SkeletonStore, open_store
+from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
+from kinelex.training.inference import extract_all
+from kinelex.training.run_directory import RunDirectory
+
+
+def evaluate_on(
+    run: str | Path,
+    data: str | Path,
+    class_map: str | Path,
+    protocol: str | None = None,
+    batch_size: int = 256,
+    device: str = "cpu",
+    json_path: str | Path | None = None,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Judge a run's classifier on another data set, on the clips of the classes that a map names.
+
+    Clips of another layout are retargeted to the encoder's. Writes ``evaluation/on_<data set>.json`` into
+    the run directory and prints a table. Rates are fractions of 1.
+
+    Args:
+        run: the run directory, of a run that learned from labels.
+        data: the other skeleton store.
+        class_map: a YAML file of the other set's classes (names, or a3 for the third) and the run's, or
+            the name of one that comes with the package: ``utd_mhad_to_ntu120``.
+        protocol: judge the test part of this protocol of the other set; by default all clips.
+        batch_size: clips per forward pass.
+        device: where the encoder runs.
+        json_path: also write the returned dict to this file.
+        console: where the table goes; the terminal by default.
+
+    Returns:
+        ``top1``, ``top5`` and ``mean_class`` over all classes that the run knows, ``top1_mapped`` and
+        ``mean_class_mapped`` among the mapped ones alone, ``chance`` and ``chance_mapped``, ``per_class``,
+        ``confusion`` (rows: the other set's classes, columns: the run's), ``streams`` where there are
+        several, ``class_map``, ``retargeted``, ``dataset``, ``protocol`` and ``counts``.
+
+    Raises:
+        InputError: a run without a classifier, a class that a set does not have, joints without
+            counterpart, more persons than the encoder takes, no clip of the mapped classes, or clips whose
+            labels the run learned.
+    """
+    directory, store = RunDirectory(run), open_store(data)
+    check_device(device)
+    check_report_place(directory)
+    trained = load_encoders(directory.path)
+    first = next(iter(trained.values()))
+    if any(encoder.classifier is None for encoder in trained.values()):
+        raise InputError(
+            f"{run} has no classifier: --on judges runs that learned from labels; make one of it with "
+            "`kinelex adapt --mode linear`"
+        )
+    pairs = read_class_map(class_map, store.class_names, first.class_names)
+    rows = np.arange(len(store)) if protocol is None else get_split(store, protocol).test
+    judged = rows[np.isin(store.labels[rows], list(pairs))]
+    if len(judged) == 0:
+        raise InputError(f"{store.path} has no clip of the classes in {class_map}")
+    check_unseen(directory, store, judged)
+    scores = _scores(trained, store, judged, batch_size, device)
+    result = {
+        **_judged(scores, store.labels[judged], pairs, store.class_names, first.class_names),
+        "class_map": {store.class_names[a]: first.class_names[b] for a, b in pairs.items()},
+        "retargeted": None
+        if store.layout.joints == first.layout.joints
+        else f"{store.layout.name} to {first.layout.name}",
+        "dataset": store.meta.dataset,
+        "run_dataset": directory.config.get("dataset"),
+        "protocol": protocol,
+        "counts": {
+            "clips": len(judged),
+            "other_clips": len(rows) - len(judged),
+            "mapped_classes": len(set(pairs.values())),
+            "classes": len(first.class_names),
+        },
+    }
+    path = directory.evaluation_dir / f"on_{as_file_name(store.meta.dataset)}.json"
+    write_json_file(path, result)
+    if json_path is not None:
+        write_json_file(Path(json_path), result)
+    console = console or Console()
+    console.print(_table(result))
+    console.print(f"numbers in {path}", markup=False, soft_wrap=True)
+    return result
+
+
+def _scores(
+    trained: Mapping[str, SkeletonEncoder],
+    store: SkeletonStore,
+    rows: np.ndarray,
+    batch_size: int,
+    device: str,
+) -> dict[str, np.ndarray]:
+    """Logits by stream."""
+    reading = {stream: encoder.reading(store.layout) for stream, encoder in trained.items()}
+    channels = next(iter(trained.values())).encoder.in_channels
+    if store.channels != channels:
+        raise InputError(f"the run reads {channels}-D coordinates, {store.path} has {store.channels}-D ones")
+    features = extract_all(reading, store, rows, batch_size, device)
+    layers = {stream: encoder.last_layer() for stream, encoder in trained.items()}
+    return {s: features[s] @ layer[0].T + layer[1] for s, layer in layers.items() if layer is not None}
+
+
+def _judged(
+    scores: dict[str, np.ndarray],
+    labels: np.ndarray,
+    pairs: dict[int, int],
+    theirs: tuple[str, ...],
+    ours: tuple[str, ...],
+) -> dict[str, Any]:
+    """The numbers of all streams together, and each one's rates.
+
+    Shape:
+        - scores: (N, the run's classes) by stream; labels: (N,), the other set's classes
+    """
+    whole = next(iter(scores.values())) if len(scores) == 1 else fuse("classify", list(scores.values()))
+    truth, among = np.array([pairs[label] for label in labels]), np.unique(list(pairs.values()))
+    guess, guess_mapped = whole.argmax(axis=1), among[whole[:, among].argmax(axis=1)]
+    confusion = confusion_matrix(guess, labels, max(len(theirs), len(ours)))[list(pairs)]
+    shown = sorted({*np.flatnonzero(confusion.any(axis=0)).tolist(), *among.tolist()})
+    per_class = {}
+    for other, own in pairs.items():
+        mine = labels == other
+        n = int(mine.sum())
+        per_class[theirs[other]] = {
+            "class": ours[own],
+            "clips": n,
+            "top1": float((guess[mine] == own).mean()) if n else None,
+            "top1_mapped": float((guess_mapped[mine] == own).mean()) if n else None,
+        }
+    result: dict[str, Any] = {
+        "top1": top_k(whole, truth, 1),
+        "top5": top_k(whole, truth, 5),
+        "top1_mapped": float((guess_mapped == truth).mean()),
+        "mean_class": _mean(per_class, "top1"),
+        "mean_class_mapped": _mean(per_class, "top1_mapped"),
+        "chance": 1 / len(ours),
+        "chance_mapped": 1 / len(among),
+        "per_class": per_class,
+        "confusion": {
+            "rows": [theirs[other] for other in pairs],
+            "columns": [ours[own] for own in shown],
+            "counts": confusion[:, shown].tolist(),
+        },
+    }
+    if len(scores) > 1:
+        mapped = {s: among[x[:, among].argmax(axis=1)] for s, x in scores.items()}
+        result["streams"] = {
+            s: {"top1": top_k(x, truth, 1), "top1_mapped": float((mapped[s] == truth).mean())}
+            for s, x in scores.items()
+        }
+    return result
+
+
+def _mean(per_class: dict[str, dict[str, Any]], key: str) -> float:
+    return float(np.mean([numbers[key] for numbers in per_class.values() if numbers[key] is not None]))
+
+
+def _table(result: dict[str, Any]) -> Table:
+    counts, part = result["counts"], result["protocol"] or "all clips"
+    sets = f"{result['run_dataset'] or 'the run'} on {result['dataset']} ({part})"
+    title = f"{sets}: {counts['clips']} clips"
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    table.add_column("class")
+    table.add_column("is the run's")
+    table.add_column("clips", justify="right")
+    table.add_column(f"top-1 %\nof {counts['classes']}", justify="right")
+    table.add_column(f"top-1 %\nof {counts['mapped_classes']}", justify="right")
+    for name, row in result["per_class"].items():
+        rates = (percent(row["top1"]), percent(row["top1_mapped"]))
+        table.add_row(name, row["class"], str(row["clips"]), *rates)
+    table.add_section()
+    rates = (percent(result["top1"]), percent(result["top1_mapped"]))
+    table.add_row("all", "", str(counts["clips"]), *rates, style="bold")
+    table.add_row("chance", "", "", percent(result["chance"]), percent(result["chance_mapped"]))
+    if result["retargeted"]:
+        table.caption = f"joints retargeted: {result['retargeted']}"
+    return table
