@@ -1,7 +1,7 @@
 """How fast CMD's encoder and its training step are, against the published way of computing them.
 
     python benchmarks/cmd.py [--hidden 256 1024] [--batch 64] [--frames 64] [--repeats 4] [--threads 1]
-        [--device cpu] [--out benchmarks/cmd.csv]
+        [--device cpu] [--rows encoder step full] [--out benchmarks/cmd.csv]
 
 encoder: forward and backward of one encoder, against a bidirectional GRU that is fed one frame at a time and
 carries its state, with the same weights; in float32 and under bf16 autocast.
@@ -42,6 +42,7 @@ from kinelex.losses import enqueue
 from kinelex.methods import CMD
 
 STREAMS = ("joint", "motion", "bone")
+ROWS = ("encoder", "step", "full")
 NOTHING = Batch(torch.empty(0), torch.empty(0), torch.empty(0))  # CMD reads nothing from the batch
 
 
@@ -202,6 +203,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/cmd.csv"))
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -222,8 +224,12 @@ def main() -> None:
     for hidden in given.hidden:
         repeats = max(1, given.repeats * 256 // max(hidden, 256))
         for row in itertools.chain(
-            measure_encoder(hidden, x, max(3, repeats)),
-            (measure_step(hidden, x, given.queue, full, repeats) for full in (False, True)),
+            measure_encoder(hidden, x, max(3, repeats)) if "encoder" in given.rows else (),
+            (
+                measure_step(hidden, x, given.queue, what == "full", repeats)
+                for what in ("step", "full")
+                if what in given.rows
+            ),
         ):
             print(f"hidden={hidden}", *(f"{k}={v}" for k, v in row.items()), flush=True)
             rows.append({**about, "hidden": hidden, **row})
