@@ -103,7 +103,7 @@ def train(
         data: the skeleton store.
         protocol: the split to train on, for example xview.
         out: the run directory to make.
-        prompts: the prompt store, for c2vl.
+        prompts: the prompt store, for c2vl and mmcl.
         resume: go on with the run in --out where it stopped.
         json: also write the last epoch's numbers to this file.
     """
@@ -176,7 +176,14 @@ def evaluate(
 
 
 def convert(
-    checkpoint: Path, *, from_: str, out: Path, layout: str = "ntu25", json: Path | None = None
+    checkpoint: Path,
+    *,
+    from_: str,
+    out: Path,
+    layout: str = "ntu25",
+    classes: Path | None = None,
+    stream: str | None = None,
+    json: Path | None = None,
 ) -> None:
     """Turn a published checkpoint into a run that evaluate takes.
 
@@ -184,15 +191,18 @@ def convert(
 
     Args:
         checkpoint: the file, for example checkpoint_0450.pth.tar.
-        from_: which publication's: cmd.
+        from_: which publication's: cmd, ctrgcn or mmcl.
         out: the run directory to make.
-        layout: the skeleton layout that it was trained on.
+        layout: the skeleton layout that it was trained on: ntu25, or kinect20 for N-UCLA.
+        classes: names of the classes of ctrgcn and mmcl, one per line, or a store of the data set; by default
+            they are numbered.
+        stream: what ctrgcn or mmcl was trained on: joint (the default), bone, motion or bone_motion.
         json: also write what was found to this file.
     """
     from kinelex.info import describe
     from kinelex.training.convert import convert as convert_checkpoint
 
-    run = convert_checkpoint(checkpoint, from_, out, layout)
+    run = convert_checkpoint(checkpoint, from_, out, layout, classes, stream)
     description, _ = describe(run.path)
     sizes = ", ".join(f"{k} {v}" for k, v in description["encoder"].items() if k != "bidirectional")
     print(f"run directory: {run.path} (streams {', '.join(description['streams'])}; {sizes})")

@@ -3,53 +3,97 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kinelex import encoders
-from kinelex.encoders import Encoder
+from kinelex.encoders import Encoder, _ctrgcn_checkpoint
 from kinelex.errors import InputError, unknown_name
 from kinelex.methods._cmd_checkpoint import encoder_options, published_to_encoders
-from kinelex.skeleton import SkeletonLayout, get_layout
+from kinelex.skeleton import STREAMS, SkeletonLayout, get_layout
+from kinelex.store import open_store
 from kinelex.training.encoder_files import save_encoders
 from kinelex.training.recipe import find_recipe, resolve
 from kinelex.training.run_directory import RunDirectory
 from kinelex.transforms import InputPipeline
 
-SOURCES = ("cmd",)
-_AS_PUBLISHED = "cmd/ntu60"  # the recipe whose input section is how the published code prepares clips
+SOURCES = ("cmd", "ctrgcn", "mmcl")
+
+
+@dataclass
+class Converted:
+    """What a checkpoint holds, in our terms.
+
+    Args:
+        encoders: by stream.
+        options: their name and options, as in a recipe.
+        recipe: the recipe whose input section is how the published code prepares clips.
+        classifiers: last layers by stream, of what learned from labels.
+        class_names: their classes.
+    """
+
+    encoders: dict[str, Encoder]
+    options: dict[str, Any]
+    recipe: str
+    classifiers: dict[str, nn.Linear] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
 
 
 def convert(
-    checkpoint: str | Path, source: str, out: str | Path, layout: str | SkeletonLayout = "ntu25"
+    checkpoint: str | Path,
+    source: str,
+    out: str | Path,
+    layout: str | SkeletonLayout = "ntu25",
+    classes: str | Path | None = None,
+    stream: str | None = None,
 ) -> RunDirectory:
     """Make a run directory of a published checkpoint; sizes are read off its weights.
 
     The run is judged with ``evaluate(run, data=STORE, protocol=P)``. Its input is prepared as at the
-    publication's test time: 64 frames of the middle 95 %, bodies filled in, centred and aligned.
+    publication's test time: for NTU and the like 64 frames of the middle 95 %, with CMD bodies filled in,
+    centred and aligned, else centred; for CTR-GCN on ``kinect20`` as the code for N-UCLA does it.
 
     Args:
-        checkpoint: the file, for example ``checkpoint_0450.pth.tar`` of CMD. Only tensors and plain values
-            are read from it, no code.
-        source: which publication's: ``cmd``.
+        checkpoint: the file, for example ``checkpoint_0450.pth.tar`` of CMD, ``runs-65-40690.pt`` of
+            CTR-GCN. Only tensors and plain values are read from it, no code.
+        source: which publication's: ``cmd``, ``ctrgcn``, ``mmcl`` (of which the skeletons' classifier is
+            taken).
         out: the run directory to make.
         layout: the skeleton layout that it was trained on.
+        classes: names of a classifier's classes: a text file with one per line, or a skeleton store of the
+            data set; without, they are numbered from 1.
+        stream: what a classifier was trained on, which its weights do not tell; ``joint`` by default.
 
     Raises:
-        InputError: the file is missing, damaged, holds code or is another method's; the layout does not
-            fit; or ``out`` is there already.
+        InputError: the file is missing, damaged, holds code or is another method's; the layout or the
+            number of classes does not fit; an option that the source does not have; or ``out`` is there
+            already.
     """
     if source not in SOURCES:
         raise unknown_name("source of checkpoints", source, SOURCES)
+    if source == "cmd" and (classes is not None or stream is not None):
+        raise InputError("a checkpoint of cmd has three streams and no classes: leave out classes and stream")
+    if stream not in (None, *STREAMS):
+        raise unknown_name("stream", str(stream), STREAMS)
     path = Path(checkpoint)
     content = _load_safely(path)
     if not isinstance(layout, SkeletonLayout):
         layout = get_layout(layout)
-    made, options = _cmd_encoders(_state_dict(content, path), layout, path)
-    recipe = resolve(*find_recipe(_AS_PUBLISHED))
+    state = _state_dict(content, path)
+    if source == "cmd":
+        found = _cmd(state, layout, path)
+    else:
+        found = _ctrgcn(state, layout, path, classes, stream or "joint")
+    recipe = resolve(*find_recipe(found.recipe))
+    prepared = (
+        recipe.input if len(found.encoders) > 1 else replace(recipe.input, stream=next(iter(found.encoders)))
+    )
     epoch = content.get("epoch")
     config: dict[str, Any] = {
         "recipe": None,
@@ -59,11 +103,18 @@ def convert(
         "protocol": None,
         "prompts": None,
         "method": {"name": source},
-        "encoder": options,
-        "input": recipe.to_dict()["input"],
+        "encoder": found.options,
+        "input": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(prepared).items()},
     }
     run = RunDirectory.create(out, config)
-    save_encoders(run.path, made, options, InputPipeline(layout, recipe.input))
+    save_encoders(
+        run.path,
+        found.encoders,
+        found.options,
+        InputPipeline(layout, prepared),
+        found.classifiers,
+        found.class_names,
+    )
     return run
 
 
@@ -94,23 +145,72 @@ def _state_dict(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
     return {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
 
 
-def _cmd_encoders(
-    state: dict[str, Tensor], layout: SkeletonLayout, path: Path
-) -> tuple[dict[str, Encoder], dict[str, Any]]:
-    """The query encoders by stream, and their options as in a recipe."""
+def _cmd(state: dict[str, Tensor], layout: SkeletonLayout, path: Path) -> Converted:
+    """The query encoders by stream."""
     states = published_to_encoders(state, str(path))
     sizes = {stream: encoder_options(own, layout.num_joints) for stream, own in states.items()}
     options = next(iter(sizes.values()))
     if any(other != options for other in sizes.values()):
         raise InputError(f"{path}: the streams' encoders differ in size, expects three of one size: {sizes}")
-    made = {}
-    for stream, own in states.items():
-        made[stream] = encoders.create("gru", layout=layout, **options)
+    made = {
+        stream: _encoder(partial(encoders.create, "gru", layout=layout, **options), own, path, stream)
+        for stream, own in states.items()
+    }
+    return Converted(made, {"name": "gru", **options, "bidirectional": False}, "cmd/ntu60")
+
+
+def _ctrgcn(
+    state: dict[str, Tensor], layout: SkeletonLayout, path: Path, classes: str | Path | None, stream: str
+) -> Converted:
+    """The classifier of skeletons; what MMCL has beside it (pictures, texts) is left behind."""
+    own, last = _ctrgcn_checkpoint.published_to_encoder(state, str(path))
+    if not last:
+        raise InputError(
+            f"{path} has no fc.weight, the published classifier: there is nothing to evaluate with"
+        )
+    options = _ctrgcn_checkpoint.encoder_options(own, layout.num_joints, str(path))
+    encoder = _encoder(partial(encoders.create, "ctrgcn", layout=layout, **options), own, path, stream)
+    outputs, width = last["weight"].shape
+    if width != encoder.num_features or last["bias"].shape != (outputs,):
+        raise InputError(
+            f"{path}: the classifier reads {width} features, the encoder makes {encoder.num_features}"
+        )
+    linear = nn.Linear(width, outputs)
+    linear.load_state_dict(last)
+    names = _class_names(classes, outputs, path)
+    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}
+    recipe = "mmcl/nw_ucla" if layout.name == "kinect20" else "mmcl/ntu60"
+    return Converted({stream: encoder}, {"name": "ctrgcn", **plain}, recipe, {stream: linear}, names)
+
+
+def _encoder(make: Callable[[], Encoder], state: dict[str, Tensor], path: Path, stream: str) -> Encoder:
+    encoder = make()
+    try:
+        encoder.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: the {stream} encoder's weights do not fit together: {reason}") from error
+    return encoder
+
+
+def _class_names(classes: str | Path | None, count: int, path: Path) -> tuple[str, ...]:
+    """The names of a classifier's outputs: from a text file or a store, else numbers from 1."""
+    if classes is None:
+        return tuple(str(k + 1) for k in range(count))
+    file = Path(classes)
+    if file.suffix == ".arrow":
+        names = open_store(file).class_names
+    else:
         try:
-            made[stream].load_state_dict(own)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:200]
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
             raise InputError(
-                f"{path}: the {stream} encoder's weights do not fit together: {reason}"
+                f"{file} cannot be read: expects a text file with one class name per line"
             ) from error
-    return made, {"name": "gru", **options, "bidirectional": False}
+        names = tuple(line.strip() for line in lines if line.strip())
+    if len(names) != count or len(set(names)) != count:
+        raise InputError(
+            f"{path} tells {count} classes apart, {file} has {len(set(names))} different names in "
+            f"{len(names)} lines: expects one per class, in the order of the published labels"
+        )
+    return names
