@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from kinelex.errors import InputError, unknown_name
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 _PROBE_SECONDS = 10.0
 _END = 1 << 20  # bytes at both ends of a file of weights that tell it from another
+_NOTES = (".json", ".txt", ".jinja", ".model")
 _WEIGHTS = (".safetensors", ".bin", ".h5", ".msgpack", ".onnx", ".gguf", ".pt", ".pth", ".ckpt")
 
 
@@ -214,9 +216,9 @@ def _dtype(dtype: str, device: torch.device) -> Any:
 
 
 def _digest(folder: Path) -> str:
-    """Sixteen hex digits of what lies in a folder; of weights their size and both ends."""
+    """Sixteen hex digits of a checkpoint's files; of weights their size and both ends count."""
     found = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
+    for path in sorted(p for p in folder.iterdir() if p.suffix in (*_NOTES, *_WEIGHTS) and p.is_file()):
         size = path.stat().st_size
         found.update(f"{path.name}\0{size}\0".encode())
         with path.open("rb") as file:
@@ -255,9 +257,10 @@ def _without_videos() -> Iterator[None]:
         yield
         return
     from transformers import ProcessorMixin
-    from transformers.models.auto import video_processing_auto
     from transformers.video_processing_utils import VideoProcessorMixin
 
+    # By its full name: as an attribute of transformers.models.auto it is a dummy without torchvision.
+    module = import_module("transformers.models.auto.video_processing_auto")
     check = ProcessorMixin.check_argument_for_proper_class
 
     class Absent(VideoProcessorMixin):
@@ -271,7 +274,7 @@ def _without_videos() -> Iterator[None]:
         return None if isinstance(part, Absent) else check(self, name, part)
 
     with (
-        patch.object(video_processing_auto, "AutoVideoProcessor", Absent),
+        patch.object(module, "AutoVideoProcessor", Absent),
         patch.object(ProcessorMixin, "check_argument_for_proper_class", check_others),
     ):
         yield
