@@ -46,7 +46,7 @@ class RefinedGraphConv(nn.Module):
         self.alpha = nn.Parameter(torch.zeros(1))
         self.relate = nn.Conv1d(in_channels, 2 * subsets * embedding, 1)  # all a, then all b
         self.refine = nn.Conv2d(subsets * embedding, subsets * out_channels, 1, groups=subsets)
-        self.value = nn.Conv2d(in_channels, out_channels * subsets, 1)  # subsets within a channel: no copy
+        self.value = nn.Conv2d(in_channels, out_channels * subsets, 1)  # subsets within a channel
         self.norm = nn.BatchNorm2d(out_channels)
         self.down: nn.Module = nn.Identity()
         if in_channels != out_channels:
@@ -76,9 +76,12 @@ class RefinedGraphConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         n, _, v, t = x.shape
         graphs = self.graphs(x).transpose(1, 2).reshape(-1, self.subsets * v, v)  # (B·C, K·V, V)
-        values = self.value(x).view(-1, self.subsets * v, t)  # (B·C, K·V, T)
+        # One product per clip and channel: channels go first in memory, and last again after it.
+        values = self.value(x).contiguous().view(-1, self.subsets * v, t)  # (B·C, K·V, T)
         y = torch.bmm(graphs.transpose(1, 2), values).view(n, -1, v, t)
-        return torch.relu(self.norm(y) + self.down(x))
+        y = self.norm(y.contiguous(memory_format=torch.channels_last))
+        y += self.down(x)
+        return y.relu_()
 
 
 def _graph(adjacency: Tensor, in_channels: int, out_channels: int) -> RefinedGraphConv:

@@ -1,0 +1,183 @@
+"""What every registered encoder keeps to, in every one of its forms."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+
+from kinelex import encoders
+from kinelex.errors import InputError
+from kinelex.skeleton import get_layout, layout_names
+
+CASES = {
+    "ctrgcn": {"channels": 8, "depth": (1, 1, 1)},
+    "gru": {"hidden": 6, "layers": 2},
+    "gru, bidirectional": {"hidden": 6, "layers": 2, "bidirectional": True},
+    "hdgcn": {"channels": 8, "depth": (1, 1, 1)},
+    "msg3d": {"channels": 6, "scales": 3, "window_scales": 2},
+    "stgcn": {"channels": 4, "depth": (1, 1, 1)},
+    "stgcn, present_only": {"channels": 4, "depth": (1, 1, 1), "present_only": True},
+    "transformer": {"dim": 16, "depth": 2, "heads": 2},
+    "transformer, factorised": {"dim": 16, "depth": 1, "heads": 2, "factorised": True},
+}
+ORDERED = ("gru",)  # have a place for each person; others treat all persons alike
+# torch neither compiles nor exports nn.GRU without unrolling its frames: compiled with a break in the graph,
+# exported for one number of frames.
+RECURRENT = ("gru",)
+PICKS_PERSONS = (
+    "stgcn, present_only",
+)  # what it computes depends on who is there: neither one graph nor export
+
+every_case = pytest.mark.parametrize("case", CASES)
+graph_case = pytest.mark.parametrize("case", [case for case in CASES if case not in PICKS_PERSONS])
+
+
+def name_of(case):
+    return case.split(",")[0]
+
+
+def make(case, layout="sbu15", seed=0, **more):
+    """An encoder in which every parameter and every running statistic does something."""
+    torch.manual_seed(seed)
+    encoder = encoders.create(name_of(case), layout=layout, **CASES[case], **more)
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+        for name, buffer in encoder.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.normal_(std=0.2)
+            elif name.endswith("running_var"):
+                buffer.uniform_(0.5, 2)
+    return encoder.eval()
+
+
+def clips(n=2, t=16, m=2, layout="sbu15", c=3, seed=1):
+    joints = get_layout(layout).num_joints
+    return torch.randn(n, c, t, joints, m, generator=torch.Generator().manual_seed(seed))
+
+
+def test_every_registered_encoder_is_here():
+    assert {name_of(case) for case in CASES} == set(encoders.names())
+
+
+@every_case
+@pytest.mark.parametrize("layout", layout_names())
+def test_shapes_of_every_layout_with_one_and_two_persons(case, layout):
+    encoder = make(case, layout).train()
+    for m, t in ((1, 8), (2, 13)):
+        features = encoder(clips(3, t, m, layout))
+        assert features.shape == (3, encoder.num_features)
+        assert features.isfinite().all()
+
+
+@every_case
+def test_gradient_reaches_every_parameter(case):
+    encoder = make(case).train()
+    (encoder(clips(3)) ** 3).sum().backward()
+    for name, parameter in encoder.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().max() > 0, name
+
+
+@every_case
+@torch.no_grad()
+def test_any_number_of_frames(case):
+    encoder = make(case)
+    for t in (1, 2, 7, 33):
+        features = encoder(clips(t=t))
+        assert features.shape == (2, encoder.num_features)
+        assert features.isfinite().all()
+
+
+@every_case
+@torch.no_grad()
+def test_two_coordinates(case):
+    encoder = make(case, in_channels=2)
+    assert encoder(clips(c=2)).shape == (2, encoder.num_features)
+    with pytest.raises(InputError, match=r"expects \(N, 2, T, 15, M\).*sbu15.*\(2, 3, 16, 15, 2\)"):
+        encoder(clips(c=3))
+    with pytest.raises(InputError, match=r"expects \(N, 2, T, 15, M\).*sbu15.*\(2, 2, 16, 25, 2\)"):
+        encoder(clips(c=2, layout="ntu25"))
+
+
+@every_case
+@torch.no_grad()
+def test_persons(case):
+    encoder, x = make(case), clips(m=2)
+    alike = torch.allclose(encoder(x), encoder(x.flip(4)), atol=1e-6)
+    assert alike == (name_of(case) not in ORDERED)
+    if name_of(case) not in ORDERED:
+        x = clips(m=3)
+        alone = torch.stack([encoder(x[..., p : p + 1]) for p in range(3)])
+        torch.testing.assert_close(encoder(x), alone.mean(dim=0))
+        torch.testing.assert_close(encoder(x), encoder(x[..., [2, 0, 1]]))
+
+
+@every_case
+@torch.no_grad()
+def test_a_clip_at_evaluation_depends_on_nothing_but_itself(case):
+    encoder, x = make(case), clips(4)
+    features = encoder(x)
+    assert torch.equal(features, encoder(x))
+    alone = torch.cat([encoder(x[i : i + 1]) for i in range(4)])
+    torch.testing.assert_close(features, alone)
+    assert not torch.allclose(features[0], features[1], atol=1e-3)
+
+
+@every_case
+@torch.no_grad()
+def test_copies_compute_the_same(case):
+    encoder, other, x = make(case), make(case, seed=5), clips()
+    encoder.train()(x)  # moves the batch statistics
+    features = encoder.eval()(x)
+    assert not torch.allclose(features, other(x), atol=1e-3)
+    other.load_state_dict(encoder.state_dict())
+    pickled = pickle.loads(pickle.dumps(encoder))
+    for again in (other, copy.deepcopy(encoder), pickled):
+        assert torch.equal(features, again(x))
+    assert pickled.layout == encoder.layout
+
+
+@every_case
+def test_bf16_is_near_float32(case):
+    encoder, x = make(case), clips()
+    exact = encoder(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = encoder(x)
+    assert (rough.float() - exact).norm() < 0.05 * exact.norm()
+    rough.float().square().sum().backward()
+    assert all(p.grad.dtype == torch.float32 and p.grad.isfinite().all() for p in encoder.parameters())
+
+
+@graph_case
+@torch.no_grad()
+def test_compiles(case):
+    """One graph, traced by dynamo; the code generator is left out, it would take a minute."""
+    torch.compiler.reset()
+    encoder = make(case)
+    compiled = torch.compile(encoder, backend="eager", fullgraph=name_of(case) not in RECURRENT)
+    for x in (clips(m=1), clips(3, 21, m=1)):  # the second time, numbers of clips and frames become symbols
+        torch.testing.assert_close(compiled(x), encoder(x))
+
+
+@graph_case
+@torch.no_grad()
+def test_exports_for_any_number_of_clips_and_frames(case):
+    encoder, frames = make(case), 8
+    sizes = {0: torch.export.Dim.DYNAMIC}
+    if name_of(case) not in RECURRENT:
+        sizes[2] = torch.export.Dim.DYNAMIC
+    x = clips(3, frames, m=1)
+    exported = torch.export.export(encoder, (x,), dynamic_shapes=(sizes,), strict=False).module()
+    for n, t in ((1, 5), (5, 21)) if 2 in sizes else ((1, frames), (5, frames)):
+        x = clips(n, t, m=1)
+        torch.testing.assert_close(exported(x), encoder(x))
+
+
+def test_unknown_names_and_options():
+    with pytest.raises(InputError, match="did you mean 'stgcn'"):
+        encoders.create("stgnc")
+    with pytest.raises(InputError, match="did you mean 'channels'"):
+        encoders.create("stgcn", chanels=8)
