@@ -59,10 +59,13 @@ def prompts(
     from dataclasses import asdict
 
     from kinelex._command_line import write_json
+    from kinelex.errors import InputError
     from kinelex.prompts import make_prompts, merge_prompts
     from kinelex.prompts.registry import split_options
 
     if merge:
+        if shard is not None or ray is not None:
+            raise InputError("--merge puts together what shares have made: leave out --shard and --ray")
         summary = merge_prompts(out)
     else:
         summary = make_prompts(

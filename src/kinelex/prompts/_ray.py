@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import uuid
 from collections.abc import Iterator
@@ -30,26 +31,25 @@ def begin(plan: Plan, here: str, own: dict[str, Any]) -> bool | None:
 
 
 class Worker:
-    """On a worker: makes shards of one stage, with engines that are loaded once.
+    """On a worker: makes shards, with engines that are loaded once.
 
     Args:
         plan: what was asked for.
         here: the folder that relative paths are about.
         own: engines and encoders that the user registered.
-        what: the stage's name.
+        last: whether these are the stages that need all texts.
     """
 
-    def __init__(self, plan: Plan, here: str, own: dict[str, Any], what: str) -> None:
+    def __init__(self, plan: Plan, here: str, own: dict[str, Any], last: bool) -> None:
         made = _made(plan, here, own)
         parts = Parts(plan.out, made.meta, made.clips)
         work = Work(parts, made.jobs(parts))
-        stages = work.first if what in [s.what for s in work.first] else work.last()
-        self._stage = next(s for s in stages if s.what == what)
+        self._stages = {s.what: s for s in (work.last() if last else work.first)}
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Make the shards that begin at some numbers."""
-        for start in batch["start"]:
-            self._stage.make([int(start)], lambda more: None)
+        """Make the shards of the named stages that begin at some numbers."""
+        for what, start in zip(batch["what"], batch["start"], strict=True):
+            self._stages[str(what)].make([int(start)], lambda more: None)
         return batch
 
 
@@ -96,35 +96,37 @@ def work_on_cluster(plan: Plan, address: str, workers: int | None, progress: boo
         parts = Parts.begun(out)
         work = Work(parts, jobs_of(parts))
         with bars(progress) as start_bar:
-            for stage in work.first:
-                _map(stage, parts, arguments, count, gpus, start_bar)
-            for stage in work.last():
-                _map(stage, parts, arguments, count, gpus, start_bar)
+            _map(work.first, parts, (*arguments, False), count, gpus, start_bar)
+            _map(work.last(), parts, (*arguments, True), count, gpus, start_bar)
     work.merge(out)
     return resumed
 
 
 def _map(
-    stage: Stage, parts: Parts, arguments: tuple[Any, ...], workers: int, gpus: int, start_bar: Begin
+    stages: list[Stage], parts: Parts, arguments: tuple[Any, ...], workers: int, gpus: int, start_bar: Begin
 ) -> None:
-    """Make the shards of a stage that are not there yet."""
+    """Make the shards of some stages that are not there yet."""
     import ray
 
-    missing = stage.missing(parts)
-    advance = start_bar(stage.what, stage.total, stage.total - stage.count(missing))
+    by_name = {stage.what: stage for stage in stages}
+    missing = [(stage, start) for stage in stages for start in stage.missing(parts)]
+    there = {stage.what: stage.total - stage.count(stage.missing(parts)) for stage in stages}
+    advance = {stage.what: start_bar(stage.what, stage.total, there[stage.what]) for stage in stages}
     if not missing:
         return
-    data = ray.data.from_items([{"start": start} for start in missing], override_num_blocks=len(missing))
+    items = [{"what": stage.what, "start": start} for stage, start in missing]
+    data = ray.data.from_items(items, override_num_blocks=len(items))
     done = data.map_batches(
         Worker,
-        fn_constructor_args=(*arguments, stage.what),
+        fn_constructor_args=arguments,
         batch_size=1,
-        concurrency=min(workers, len(missing)),
+        compute=ray.data.ActorPoolStrategy(size=min(workers, len(items))),
         num_gpus=gpus,
     )
     with _own_errors():
         for row in done.iter_rows():
-            advance(stage.count([int(row["start"])]))
+            stage = by_name[str(row["what"])]
+            advance[stage.what](stage.count([int(row["start"])]))
 
 
 @contextlib.contextmanager
@@ -135,6 +137,9 @@ def _cluster(address: str, workers: int | None) -> Iterator[tuple[int, int]]:
     local = address == "local"
     mine = not ray.is_initialized()
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    if local:
+        os.environ.setdefault("RAY_worker_niceness", "0")  # nothing else here is to go first
     try:
         if mine:
             ray.init(
@@ -152,6 +157,8 @@ def _cluster(address: str, workers: int | None) -> Iterator[tuple[int, int]]:
         ) from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         found = ray.cluster_resources()
         gpus = int(found.get("GPU", 0))

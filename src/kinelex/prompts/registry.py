@@ -36,6 +36,8 @@ _KNOWN: dict[str, dict[str, str | Factory]] = {
         "vlm": "kinelex.prompts.vlm:VisionLanguageModel",
         "blip_vqa": "kinelex.prompts.blip_vqa:BlipVQA",
         "openai": "kinelex.prompts.openai:OpenAIServer",
+        "texts": "kinelex.prompts.texts:TextsLanguage",
+        "classes": "kinelex.prompts.classes:ClassesLanguage",
     },
     VISION: {
         "render": "kinelex.prompts.render:RenderVision",
@@ -175,10 +177,6 @@ def read_options(kind: str, name: str, given: Mapping[str, Any]) -> dict[str, An
     for key in given:
         if key not in known:
             raise unknown_name(f"option of {kind} {name}", key, known)
-    parser = ArgumentParser(exit_on_error=False)
-    skip: set[str | int] = {n for n in inspect.signature(factory).parameters if n not in known}
-    add = parser.add_class_arguments if isinstance(factory, type) else parser.add_function_arguments
-    add(factory, None, skip=skip, fail_untyped=False)
     section = next(s for s, k in SECTIONS.items() if k == kind)
     types = inspect.signature(factory, eval_str=True).parameters
     out = {}
@@ -186,11 +184,19 @@ def read_options(kind: str, name: str, given: Mapping[str, Any]) -> dict[str, An
         text = str(value) if isinstance(value, str | PurePath) else json.dumps(value, default=str)
         if _takes_list(types[key].annotation) and not text.startswith(("[", "null")):
             text = f"[{text}]"
+        parser = ArgumentParser(exit_on_error=False)
+        add = parser.add_class_arguments if isinstance(factory, type) else parser.add_function_arguments
+        add(factory, None, skip={n for n in types if n != key}, fail_untyped=False)
         try:
             out[key] = parser.parse_args([f"--{key}={text}"]).as_dict()[key]
         except ArgumentError as error:
             wanted = _spelled(known[key].annotation)
             raise InputError(f"{section}.{key} expects {wanted}, got {value!r}") from error
+    for key, parameter in known.items():
+        if parameter.default is inspect.Parameter.empty and key not in out:
+            raise InputError(
+                f"{kind} {name} cannot do without {section}.{key}={_spelled(parameter.annotation)}"
+            )
     return out
 
 
