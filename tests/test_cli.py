@@ -25,8 +25,10 @@ OPTIONS = {
     "export-data": ["store", "--to", "--out", "--protocol", "--frames", "--json"],
     "info": ["path", "--html", "--json"],
     "prompts": ["store", "--out", "--language", "--vision", "--source", "--frames", "--vision-frames"],
+    "prompts-report": ["prompts", "--data", "--protocol", "--out", "--seed", "--json"],
     "train": ["recipe", "--data", "--protocol", "--prompts", "--out", "--resume", "key=value"],
     "evaluate": ["run", "--data", "--protocol", "--tasks", "--prompts", "--against", "--on", "--class-map"],
+    "adapt": ["run", "--data", "--protocol", "--out", "--mode", "--labels", "--resume", "key=value"],
     "ensemble": ["scores", "--data", "--weights", "--search", "--holdout", "--combine", "--out", "--json"],
 }
 

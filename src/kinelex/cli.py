@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kinelex._adapt_verb import adapt
 from kinelex._command_line import (
     check_writable,
     kinelex_parser,
@@ -18,6 +19,7 @@ from kinelex._command_line import (
     write_json,
 )
 from kinelex._ensemble_verb import ensemble
+from kinelex._prompts_report_verb import prompts_report
 from kinelex._prompts_verb import parts_help, prompts
 from kinelex.errors import InputError, unknown_name
 
@@ -238,7 +240,20 @@ def export_data(
     write_json(json, asdict(summary))
 
 
-VERBS = (quickstart, prepare, info, prompts, train, evaluate, ensemble, convert, export_data)
+VERBS = (
+    quickstart,
+    prepare,
+    info,
+    prompts,
+    prompts_report,
+    train,
+    evaluate,
+    ensemble,
+    adapt,
+    convert,
+    export_data,
+)
+_WITH_CHANGES = {train: "recipe", prompts: "store", adapt: "run"}  # take key=value; their first argument
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -253,7 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given[0] not in verbs:
             raise unknown_name("verb", given[0], verbs)
         verb = verbs[given[0]]
-        kept, changes = split_overrides(verb, given[1:]) if verb in (train, prompts) else (given[1:], [])
+        kept, changes = split_overrides(verb, given[1:]) if verb in _WITH_CHANGES else (given[1:], [])
         if verb is prepare:
             options = parse_prepare(verb, kept)
         elif verb is prompts and {"-h", "--help"} & set(kept):
@@ -261,12 +276,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             options = vars(verb_parser(verb).parse_intermixed_args(kept))
         check_writable(options["json"])
-        if verb is train:
-            train(options.pop("recipe"), *changes, **options)
-        elif verb is prompts:
-            prompts(options.pop("store"), *changes, **options)
-        else:
-            verb(**options)
+        first = [options.pop(_WITH_CHANGES[verb])] if verb in _WITH_CHANGES else []
+        verb(*first, *changes, **options)
 
     return run_verb(action)
 

@@ -102,6 +102,8 @@ def _describe_run(path: Path) -> tuple[dict[str, Any], RenderableType]:
     }
     if "converted" in config:
         description["converted"] = config["converted"]
+    if "adapted" in config:
+        description["adapted"] = {key: config["adapted"][key] for key in ("mode", "run")}
     last = description["last_epoch"]
     tables = [_table(f"run {path.name}", {k: v for k, v in description.items() if k != "last_epoch"})]
     if last:

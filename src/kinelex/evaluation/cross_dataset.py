@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from kinelex.datasets import get_split
@@ -183,7 +184,7 @@ def _mean(per_class: dict[str, dict[str, Any]], key: str) -> float:
 def _table(result: dict[str, Any]) -> Table:
     counts, part = result["counts"], result["protocol"] or "all clips"
     sets = f"{result['run_dataset'] or 'the run'} on {result['dataset']} ({part})"
-    title = f"{sets}: {counts['clips']} clips"
+    title = escape(f"{sets}: {counts['clips']} clips")
     table = Table(title=title, title_justify="left", caption_justify="left")
     table.add_column("class")
     table.add_column("is the run's")
@@ -192,7 +193,7 @@ def _table(result: dict[str, Any]) -> Table:
     table.add_column(f"top-1 %\nof {counts['mapped_classes']}", justify="right")
     for name, row in result["per_class"].items():
         rates = (percent(row["top1"]), percent(row["top1_mapped"]))
-        table.add_row(name, row["class"], str(row["clips"]), *rates)
+        table.add_row(escape(name), escape(row["class"]), str(row["clips"]), *rates)
     table.add_section()
     rates = (percent(result["top1"]), percent(result["top1_mapped"]))
     table.add_row("all", "", str(counts["clips"]), *rates, style="bold")

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from kinelex.datasets import get_split
@@ -225,12 +226,12 @@ def _rates(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def _table(result: dict[str, Any]) -> Table:
-    title = f"{result['dataset']} {result['protocol']}: {result['counts']['test']} test clips"
+    title = escape(f"{result['dataset']} {result['protocol']}: {result['counts']['test']} test clips")
     table = Table(title=title, title_justify="left", caption_justify="left")
     for column in ("what", "weight", "top-1 %", "top-5 %"):
         table.add_column(column, justify="left" if column == "what" else "right")
     for row in result["files"]:
-        table.add_row(row["name"], f"{row['weight']:.3f}", percent(row["top1"]), percent(row["top5"]))
+        table.add_row(escape(row["name"]), f"{row['weight']:.3f}", percent(row["top1"]), percent(row["top5"]))
     if result["how"] != "equal weights":
         table.add_row("equal weights", "", percent(result["equal"]["top1"]), percent(result["equal"]["top5"]))
     name, rates = f"ensemble, {result['how'].partition(' by')[0]}", result["ensemble"]
@@ -238,5 +239,6 @@ def _table(result: dict[str, Any]) -> Table:
     table.caption = f"{result['combine']} scores added; {result['how']}"
     unknown = result.get("holdout", {}).get("not_known_whether_learned")
     if unknown:
-        table.caption += f"; not known whether these learned the held-out clips: {', '.join(unknown)}"
+        names = escape(", ".join(unknown))
+        table.caption += f"; not known whether these learned the held-out clips: {names}"
     return table

@@ -49,7 +49,9 @@ class RunDirectory:
         """
         path = Path(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            to_resume = "" if "converted" in config else "--resume to go on with the run in it, or "
+            to_resume = (
+                "" if config.get("recipe", "") is None else "--resume to go on with the run in it, or "
+            )
             raise InputError(f"{path} exists and is not empty: pass {to_resume}another --out")
         try:
             path.mkdir(parents=True, exist_ok=True)

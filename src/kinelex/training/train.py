@@ -53,9 +53,9 @@ def train(
     """
     store = open_store(data)
     if resume:
-        resolved, config = reopen(out, store, protocol, overrides)
-        if "adapted" in config:
+        if "adapted" in RunDirectory(out).config:
             raise InputError(f"{out} was made by `kinelex adapt`: go on with `kinelex adapt ... --resume`")
+        resolved, config = reopen(out, store, protocol, overrides)
         prompts = prompts or config["prompts"]
     else:
         name, content = find_recipe(recipe, store.meta.dataset)

@@ -1,0 +1,216 @@
+"""Adapt a trained run to another data set, or to another part of its own.
+
+Three ways, from no labels to all of them: batch norm's statistics estimated anew on unlabelled clips, a new
+linear classifier on frozen encoders, and fine-tuning everything. The result is a run like any other; its
+``config.yaml`` says what it came from under ``adapted``. The encoder keeps its layout: clips of another one
+are retargeted to it.
+
+Source: MMCL (Liu et al., ACM MM 2024), the adaptation to SYSU-Action; batch norm's statistics after Li, Wang,
+Shi, Liu, Hou: Revisiting batch normalization for practical domain adaptation, 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from kinelex.datasets import get_split
+from kinelex.errors import InputError, unknown_name
+from kinelex.store import SkeletonStore, open_store
+from kinelex.training._build import Start
+from kinelex.training.encoder_files import SkeletonEncoder, load_encoders, save_encoders
+from kinelex.training.loader import SkeletonLoader
+from kinelex.training.recipe import Recipe, find_recipe, resolve
+from kinelex.training.run_directory import RunDirectory
+from kinelex.training.train import reopen, train_resolved
+
+MODES = ("batch_norm", "linear", "full")
+# How clips are prepared, which belongs to the weights; the rest of `input` is augmentation.
+_PREPARATION = ("frames", "sampling", "test_crop", "fill", "centre", "align", "scale")
+_CLIPS_AT_A_TIME = 64
+
+
+def adapt(
+    run: str | Path,
+    data: str | Path,
+    protocol: str,
+    out: str | Path,
+    mode: str,
+    labels: float | None = None,
+    overrides: Iterable[str] = (),
+    resume: bool = False,
+    console: Console | None = None,
+) -> RunDirectory:
+    """Adapt a run's encoders to the training part of a protocol.
+
+    Args:
+        run: the run directory, of any method.
+        data: the skeleton store.
+        protocol: a protocol of the store, for example ``xsub``.
+        out: the run directory to make, or to go on with.
+        mode: ``batch_norm`` estimates batch norm's statistics anew on the training part, whose labels are
+            not read; ``linear`` learns a new linear classifier on frozen encoders; ``full`` fine-tunes
+            everything, from the run's classifier where the classes are the same, else from a new one.
+        labels: share of the training part's labels to learn from, balanced over the classes: the protocol
+            ``PROTOCOL:few-balanced:SHARE:SEED``, with the seed of the training.
+        overrides: ``key=value`` changes to the recipe ``adapt/linear`` or ``adapt/full``.
+        resume: go on with the run in ``out``.
+        console: where to print.
+
+    Raises:
+        InputError: anything that does not fit together; nothing is written then.
+    """
+    if mode not in MODES:
+        raise unknown_name("mode", mode, MODES)
+    base, store, overrides = RunDirectory(run), open_store(data), list(overrides)
+    trained = load_encoders(base.path)
+    adapted = {stream: encoder.reading(store.layout) for stream, encoder in trained.items()}
+    channels = next(iter(trained.values())).encoder.in_channels
+    if store.channels != channels:
+        raise InputError(f"{run} reads {channels}-D coordinates, {store.path} has {store.channels}-D ones")
+    record = {"mode": mode, "run": str(base.path.resolve()), "from": _origin(base.config)}
+    if mode == "batch_norm":
+        if overrides or labels is not None or resume:
+            given = " ".join(overrides) or ("--labels" if labels is not None else "--resume")
+            raise InputError(f"batch_norm learns nothing and reads no labels: leave out {given}")
+        return _with_new_statistics(base, adapted, store, protocol, out, record, console or Console())
+    recipe = _recipe(base, adapted, store, mode, overrides)
+    if labels is not None:
+        protocol = f"{protocol}:few-balanced:{labels:g}:{recipe.training.seed}"
+    keeps = mode == "full" and all(
+        e.classifier is not None and e.class_names == store.class_names for e in adapted.values()
+    )
+    start = Start(adapted, keeps, record)
+    if resume:
+        if RunDirectory(out).config.get("adapted") != record:
+            raise InputError(f"{out} was not adapted from {run} with --mode {mode}: resume with the same")
+        recipe, _ = reopen(out, store, protocol, overrides)
+    return train_resolved(recipe, store, protocol, out, resume=resume, console=console, start=start)
+
+
+def _origin(config: dict[str, Any]) -> dict[str, Any]:
+    """What must be known of a run that another was adapted from: what it learned, and where."""
+    keys = ("method", "dataset", "store_fingerprint", "protocol", "adapted", "converted")
+    return {key: config[key] for key in keys if config.get(key) is not None}
+
+
+def _recipe(
+    base: RunDirectory,
+    encoders: dict[str, SkeletonEncoder],
+    store: SkeletonStore,
+    mode: str,
+    overrides: list[str],
+) -> Recipe:
+    """The recipe of the mode with the run's encoder and its preparation of clips."""
+    name, content = find_recipe(f"adapt/{mode}", store.meta.dataset)
+    config = asdict(next(iter(encoders.values())).pipeline.config)
+    encoder = {k: v for k, v in base.config["encoder"].items() if k != "in_channels"}
+    several = len(encoders) > 1
+    own = {key: config[key] for key in _PREPARATION}
+    stream = "joint" if several else next(iter(encoders))
+    content = {
+        **content,
+        "encoder": encoder,
+        "input": {**content.get("input", {}), **own, "stream": stream},
+        "method": {**content["method"], "streams": list(encoders) if several else []},
+    }
+    settled, changed = resolve(name, content), resolve(name, content, overrides)
+    for section in ("encoder", "method"):
+        before, after = getattr(settled, section), getattr(changed, section)
+        kept = before if section == "encoder" else {k: before[k] for k in ("name", "streams", "frozen")}
+        wrong = next((k for k in kept if after.get(k) != kept[k]), None)
+        if wrong is not None:
+            raise InputError(f"an adapted run keeps its encoders: leave out {section}.{wrong}=...")
+    if changed.input.stream != stream:
+        raise InputError("an adapted run keeps its streams: leave out input.stream=...")
+    return changed
+
+
+def _with_new_statistics(
+    base: RunDirectory,
+    encoders: dict[str, SkeletonEncoder],
+    store: SkeletonStore,
+    protocol: str,
+    out: str | Path,
+    record: dict[str, Any],
+    console: Console,
+) -> RunDirectory:
+    """The run of ``batch_norm``."""
+    split = get_split(store, protocol)
+    if not any(_batch_norms(encoder) for encoder in encoders.values()):
+        raise InputError(f"the encoders of {base.path} have no batch norm: adapt with --mode linear or full")
+    estimate_batch_norm(encoders, store, split.train)
+    first = next(iter(encoders.values()))
+    own = base.config
+    config = {
+        "recipe": None,
+        "adapted": record,
+        "data": str(store.path.resolve()),
+        "dataset": store.meta.dataset,
+        "store_fingerprint": store.fingerprint,
+        "protocol": protocol,
+        "prompts": None,
+        "method": own["method"],
+        "encoder": own["encoder"],
+        "input": _plain(asdict(first.pipeline.config)),
+    }
+    made = RunDirectory.create(out, config)
+    classifiers = {s: e.classifier for s, e in encoders.items() if e.classifier is not None}
+    modules = {stream: encoder.encoder for stream, encoder in encoders.items()}
+    options = {k: v for k, v in own["encoder"].items() if k != "in_channels"}
+    save_encoders(made.path, modules, options, first.pipeline, classifiers, first.class_names)
+    clips = f"{len(split.train)} clips of {store.meta.dataset} ({protocol})"
+    console.print(f"batch norm estimated on {clips}, no label read", markup=False, soft_wrap=True)
+    return made
+
+
+@torch.no_grad()
+def estimate_batch_norm(
+    encoders: dict[str, SkeletonEncoder], store: SkeletonStore, rows: np.ndarray, seed: int = 0
+) -> None:
+    """Estimate batch norm's statistics anew, in place: their means over batches of clips in random order.
+
+    Clips are prepared as at test time; dropout is off. Labels are not read.
+
+    Args:
+        encoders: the encoders by stream.
+        store: the skeleton store.
+        rows: the clips.
+        seed: of their order.
+    """
+    order = np.random.default_rng(seed).permutation(rows)
+    batches = np.array_split(order, -(-len(order) // _CLIPS_AT_A_TIME))
+    loader = SkeletonLoader(store, order, _CLIPS_AT_A_TIME)
+    norms = [norm for encoder in encoders.values() for norm in _batch_norms(encoder)]
+    momenta = [norm.momentum for norm in norms]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    for encoder in encoders.values():
+        encoder.to(device).eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+        norm.train()
+    for chosen in batches:
+        batch = loader.batch(chosen).to(device)
+        for encoder in encoders.values():
+            encoder(encoder.pipeline(batch))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()
+    for encoder in encoders.values():
+        encoder.cpu()
+
+
+def _batch_norms(encoder: SkeletonEncoder) -> list[Any]:
+    return [m for m in encoder.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
