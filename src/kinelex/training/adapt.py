@@ -33,7 +33,7 @@ from kinelex.training.train import reopen, train_resolved
 
 MODES = ("batch_norm", "linear", "full")
 # How clips are prepared, which belongs to the weights; the rest of `input` is augmentation.
-_PREPARATION = ("frames", "sampling", "test_crop", "fill", "centre", "align", "scale")
+_PREPARATION = ("frames", "sampling", "test_crop", "fill", "centre", "align", "scale", "view_first")
 _CLIPS_AT_A_TIME = 64
 
 
