@@ -3,7 +3,7 @@
 ``nn.GRU`` on a CPU adds to the gradient of the recurrent weights once per frame. Here a frame's backward step
 gives the gradients before the gates and that of the state only; the gradients of the weights and of the input
 are then one product each over all frames. Products of float32 go through oneDNN, which ``F.linear`` asks for
-lower precision only: where MKL does not use the processor's widest instructions (AMD) it is twice as fast.
+lower precision only; on the AMD processor where it was measured it is twice as fast as MKL.
 Same equations and same precision as ``nn.GRU``; sums are taken in another order.
 """
 
