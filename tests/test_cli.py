@@ -24,7 +24,7 @@ OPTIONS = {
     "convert": ["checkpoint", "--from", "--out", "--layout", "--json"],
     "export-data": ["store", "--to", "--out", "--protocol", "--frames", "--json"],
     "info": ["path", "--html", "--json"],
-    "prompts": ["store", "--out", "--language", "--vision", "--source", "--frames", "--vision-frames"],
+    "prompts": ["store", "--out", "--language", "--source", "--frames", "--shard", "--merge", "--ray", "vlm"],
     "prompts-report": ["prompts", "--data", "--protocol", "--out", "--seed", "--json"],
     "train": ["recipe", "--data", "--protocol", "--prompts", "--out", "--resume", "key=value"],
     "evaluate": ["run", "--data", "--protocol", "--tasks", "--prompts", "--against", "--on", "--class-map"],
