@@ -61,7 +61,7 @@ def prompts_report(
     split, train, test = split_clips(clips, protocol, seed)
     judged = [
         judge(name, store, clips, train, test, seed)
-        for name, store in zip(_names([s.path for s in stores]), stores, strict=True)
+        for name, store in zip(short_names([s.path for s in stores]), stores, strict=True)
     ]
     result: dict[str, Any] = {
         "clips": len(clips),
@@ -84,8 +84,12 @@ def _guesses(train_labels: np.ndarray, test_labels: np.ndarray, classes: int) ->
     return {name: row.top1 for name, row in chance(train_labels, test_labels, classes).items()}
 
 
-def _names(paths: list[Path]) -> list[str]:
-    """A short name per store: of the file, with its folder where two are the same."""
+def short_names(paths: list[Path]) -> list[str]:
+    """A short name per store: of the file, with its folder where two are the same.
+
+    >>> short_names([Path("llava.arrow"), Path("one/qwen.arrow"), Path("two/qwen.arrow")])
+    ['llava', 'one/qwen', 'two/qwen']
+    """
     stems = [path.stem for path in paths]
     short = [s if stems.count(s) == 1 else f"{p.parent.name}/{s}" for s, p in zip(stems, paths, strict=True)]
     return [s if short.count(s) == 1 else f"{s} ({i})" for i, s in enumerate(short, 1)]

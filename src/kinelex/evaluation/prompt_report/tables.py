@@ -108,32 +108,36 @@ def cost_rows(stores: list[Judged]) -> list[dict[str, Any]]:
 
 
 def verdict(stores: list[Judged], result: dict[str, Any]) -> list[str]:
-    """What a reader should take away, in sentences."""
+    """What a reader should take away: a sentence or a few per statement; of several stores, one text each."""
+    texts = [_findings(store, result) for store in stores]
+    if len(stores) == 1:
+        return texts[0]
+    return [f"{s.name}: {' '.join(said)}" for s, said in zip(stores, texts, strict=True) if said]
+
+
+def _findings(store: Judged, result: dict[str, Any]) -> list[str]:
     sentences = []
-    for store in stores:
-        said = []
-        for m, row in store.linear.items():
-            if m != "both" and row.top1 is not None:
-                said.append(f"its {WORDS[m]} in {percent(row.top1)} % of the cases")
-        if said:
-            whose = f"{store.name}: a" if len(stores) > 1 else "A"
-            guess = percent(result["baselines"]["chance"])
-            sentences.append(
-                f"{whose} linear probe names the class of a test clip rightly by {', by '.join(said)}; "
-                f"chance is {guess} %."
-            )
-        if store.answers and store.answers["answers"]:
-            a = store.answers
-            sentences.append(
-                f"{percent(a['empty'])} % of {grouped(a['answers'])} answers are empty, "
-                f"{percent(a['repeated'])} % repeat an earlier one of the same clip, "
-                f"{percent(a['long'])} % have more than {LONG} words."
-            )
-        if store.mismatches is not None and store.mismatches.compared:
-            share = len(store.mismatches.found) / store.mismatches.compared
-            sentences.append(
-                f"In {percent(share)} % of the clips texts and pictures point to different classes."
-            )
+    rates = {m: row.top1 for m, row in store.linear.items() if m != "both"}
+    said = [
+        f"by its {WORDS[m]} in {percent(rate)} % of the cases"
+        for m, rate in rates.items()
+        if rate is not None
+    ]
+    if said:
+        sentences.append(
+            f"A linear probe names the class of a test clip rightly {', '.join(said)}; "
+            f"chance is {percent(result['baselines']['chance'])} %."
+        )
+    if store.answers and store.answers["answers"]:
+        a = store.answers
+        sentences.append(
+            f"{percent(a['empty'])} % of {grouped(a['answers'])} answers are empty, "
+            f"{percent(a['repeated'])} % repeat an earlier one of the same clip, "
+            f"{percent(a['long'])} % have more than {LONG} words."
+        )
+    if store.mismatches is not None and store.mismatches.compared:
+        share = len(store.mismatches.found) / store.mismatches.compared
+        sentences.append(f"In {percent(share)} % of the clips texts and pictures point to different classes.")
     return sentences
 
 
