@@ -4,6 +4,7 @@ import json
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from kinelex.evaluation import prompt_probe
 from kinelex.evaluation.prompt_report import prompts_report
 from kinelex.evaluation.prompt_report.clips import clips_of, split_clips
 from kinelex.evaluation.prompt_report.examples import choose_clips
+from kinelex.evaluation.prompt_report.figures import class_heat_map, length_histogram
 from kinelex.evaluation.prompt_report.report import short_names
 from kinelex.store import (
     WHOLE_CLIP,
@@ -241,6 +243,25 @@ def test_examples_are_one_of_each_class_and_fit_on_the_page(pku):
     many = replace(clips, labels=np.arange(36))
     assert len(choose_clips(many, np.ones(36, bool), 1)) == 36
     assert len(choose_clips(many, np.ones(36, bool), 5)) == 13
+
+
+def test_names_with_signs_are_written_as_they_are():
+    words = length_histogram({"_one": [0, 3, 2], "t$w$o": [1, 2]}, 60)
+    assert "_one" in words
+    assert "t$w$o" in words
+    assert "<x>&$a$" in unescape(class_heat_map(np.eye(2), ["<x>&$a$", "b"]))
+
+
+def test_most_of_an_endless_answer_is_left_out(tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "endless.arrow"
+    with PromptStoreWriter(path, PromptMeta("own", None, {}, {"language": 3})) as writer:
+        for i in range(6):
+            texts = ["word " * 50_000]
+            writer.add(ClipPrompts(f"x{i}", ModalityPrompts(np.array([2]), rng.normal(size=(1, 3)), texts)))
+    found = prompts_report([path])
+    assert found["stores"][0]["modalities"]["language"]["answers"]["long"] == 1
+    assert path.with_suffix(".html").stat().st_size < 100_000
 
 
 def test_what_does_not_fit_is_refused(store, write, pku, acted, tmp_path):

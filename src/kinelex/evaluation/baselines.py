@@ -200,7 +200,10 @@ def _probe(clips: LabelledClips, features: np.ndarray, train: np.ndarray, test: 
     details: dict[str, Any] = {"train": len(fit), "test": len(judge)}
     if len(judge) == 0 or len(np.unique(clips.labels[fit])) < 2:
         empty = "test" if len(judge) == 0 else "training"
-        return Baseline(None, None, details, f"no clip of the {empty} part has these prompts")
+        why = f"no clip of the {empty} part has these prompts"
+        if len(judge) and len(fit):
+            why = "the training clips that have these prompts are all of one class"
+        return Baseline(None, None, details, why)
     groups = subject_groups(clips, fit)
     probe = linear_probe(features[fit], clips.labels[fit], len(clips.class_names), groups)
     scores, truth = probe.scores(features[judge]), clips.labels[judge]

@@ -14,7 +14,8 @@ from kinelex.evaluation.prompt_report.clips import Clips
 from kinelex.store import WHOLE_CLIP, ModalityPrompts, PromptStore
 
 _CELLS = 4  # moments shown of a clip
-_SIDE, _TILE_SIDE, _QUALITY = 128, 320, 72
+_SIDE, _TILE_SIDE, _QUALITY = 128, 320, 60
+_MOST_LETTERS = 2500
 _MOST_CELLS = 260  # on a page: with 12 kB each, below 4 MB
 
 
@@ -129,7 +130,16 @@ def _spread(items: list[int]) -> list[int]:
 
 def _texts_at(language: ModalityPrompts, frames: Iterable[int]) -> list[str]:
     places = {int(frame): i for i, frame in enumerate(language.frames)}
-    return [(language.texts or [])[places[f]] for f in frames if f in places]
+    return [cut((language.texts or [])[places[f]]) for f in frames if f in places]
+
+
+def cut(text: str, most: int = _MOST_LETTERS) -> str:
+    """A text, or its beginning if it is endless.
+
+    >>> cut("He sits down.", 7)
+    'He sits …'
+    """
+    return text if len(text) <= most else f"{text[:most].rstrip()} …"
 
 
 def _opened(content: bytes) -> np.ndarray:

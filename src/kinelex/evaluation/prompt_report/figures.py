@@ -61,7 +61,7 @@ def length_histogram(lengths: Mapping[str, Sequence[int]], long: int) -> Figure:
     for colour, (name, counts) in zip(SERIES, lengths.items(), strict=False):
         cut = np.minimum(np.arange(len(counts)), edges[-1] - 1)
         bars = np.histogram(cut, edges, weights=np.asarray(counts, float))[0]
-        _outline(axes, 100 * bars / max(bars.sum(), 1), edges - 0.5, colour, name)
+        _outline(axes, 100 * bars / max(bars.sum(), 1), edges - 0.5, colour, _plain(name))
     if last > long:
         axes.axvline(long + 0.5, color=MUTED, linestyle="--", linewidth=1)
     axes.set_xlabel("words in an answer")
@@ -89,11 +89,16 @@ def similarity_histograms(rows: Mapping[str, Mapping[str, np.ndarray]]) -> Figur
         for colour, (name, group) in zip((ORANGE, BLUE, SERIES[2]), groups.items(), strict=False):
             bars = np.histogram(np.clip(group, edges[0], edges[-1]), edges)[0]
             _outline(panel, 100 * bars / max(bars.sum(), 1), edges, colour, name)
-        panel.set_title(title)
+        panel.set_title(_plain(title))
         panel.set_xlabel("cosine similarity")
         panel.set_ylabel("%")
         _legend(panel, len(groups))
     return figure
+
+
+def _plain(name: str) -> str:
+    """A name that matplotlib writes as it is: a dollar begins no formula, an underscore hides no label."""
+    return name.replace("$", r"\$").replace("_", "\u200b_", 1 if name.startswith("_") else 0)
 
 
 def _outline(axes: Axes, heights: np.ndarray, edges: np.ndarray, colour: str, name: str) -> None:
@@ -126,8 +131,9 @@ def class_heat_map(similarity: np.ndarray, names: Sequence[str]) -> Figure:
     axes.spines[:].set_visible(True)
     if count <= _MOST_NAMES:
         size = 10 if count <= 30 else 7.5
-        axes.set_xticks(range(count), names, rotation=50, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(count), names)
+        shown = [_plain(name) for name in names]
+        axes.set_xticks(range(count), shown, rotation=50, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(count), shown)
         axes.tick_params(labelsize=size, labelcolor=INK, length=0)
     return figure
 

@@ -128,7 +128,7 @@ def print_summary(result: dict[str, Any]) -> None:
 
 def _title(result: dict[str, Any]) -> str:
     if result["protocol"] is None:
-        return f"{result['clips']} clips, their classes are not known: no probes"
+        return f"{result['clips']} clips of {result['classes']} known classes: too few for probes"
     sizes = f"{result['train']} training and {result['test']} test clips"
     return f"{result['protocol']}: {sizes} of {result['classes']} classes that occur"
 

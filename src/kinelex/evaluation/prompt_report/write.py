@@ -12,7 +12,7 @@ import numpy as np
 
 from kinelex import __version__
 from kinelex.evaluation.prompt_report.answers import LONG
-from kinelex.evaluation.prompt_report.examples import choose_clips, show
+from kinelex.evaluation.prompt_report.examples import choose_clips, cut, show
 from kinelex.evaluation.prompt_report.figures import (
     class_heat_map,
     length_histogram,
@@ -92,6 +92,7 @@ def _template() -> jinja2.Template:
     )
     environment.filters["percent"] = percent
     environment.filters["grouped"] = grouped
+    environment.filters["cut"] = lambda text: cut(text, 300)
     environment.filters["short"] = lambda value: "–" if value is None else f"{value:.2f}"
     return environment.get_template("template.html.j2")
 
