@@ -1,6 +1,6 @@
-"""How fast each stage of making prompts is: decoding, cropping, image models.
+"""How fast each stage of making prompts is: decoding, cropping, image models, texts.
 
-    python benchmarks/prompts.py [--stages decode,crop,images] [--threads 1] [--out benchmarks/prompts.csv]
+    python benchmarks/prompts.py [--stages decode,crop,images,texts] [--threads 1] [--out FILE]
 
 Videos are generated: 1920 x 1080, MPEG-4 in .avi with a key frame every 12, 100 frames each, as clips of NTU
 RGB+D are; and a recording of 1 500 frames with 20 clips, as PKU-MMD has. 16 frames are wanted of each clip.
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from prepare import write_table
+from prompt_texts import texts
 
 from kinelex.datasets.pku import clip_id
 from kinelex.prompts import EngineContext, _video_file, create
@@ -265,7 +266,7 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-STAGES: dict[str, Callable[[Path], Rows]] = {"decode": decode, "crop": crop, "images": images}
+STAGES: dict[str, Callable[[Path], Rows]] = {"decode": decode, "crop": crop, "images": images, "texts": texts}
 
 
 def main() -> None:
@@ -280,7 +281,8 @@ def main() -> None:
     for stage in options.stages.split(","):
         with tempfile.TemporaryDirectory() as folder:
             rows += STAGES[stage](Path(folder))
-    write_table(options.out, rows, list(rows[0]), threads=str(options.threads))
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    write_table(options.out, rows, columns, threads=str(options.threads))
 
 
 if __name__ == "__main__":

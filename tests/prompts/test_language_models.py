@@ -234,6 +234,7 @@ def test_checkpoints_are_told_apart_by_what_is_in_them(folders: dict[str, Path],
         folder.mkdir(parents=True)
         tiny_models.llava(folder, seed=0 if folder is one else 1)
     (tmp_path / "moved").symlink_to(one)
+    (one / "README.md").write_text("what lies beside the checkpoint does not count")
     found = [find_checkpoint(str(f), "language.model").settings for f in (one, two, tmp_path / "moved")]
     assert found[0] == found[2] == find_checkpoint(str(folders["llava"]), "language.model").settings
     assert found[0]["model"] == found[1]["model"] == "llava"

@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny_models
 from answering_server import AnsweringServer, Pictures, answering_server
 
 from kinelex.errors import InputError
-from kinelex.prompts import ClipTexts, EngineContext, _server, create
+from kinelex.prompts import ClipTexts, EngineContext, _server, create, make_prompts
 from kinelex.prompts._answers import Answer, Answers
 from kinelex.prompts.openai import OpenAIServer, data_url
+from kinelex.store import open_prompts, open_store
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")
 ROWS = range(6)
@@ -55,7 +57,7 @@ def test_every_clip_is_answered_many_at_a_time(tmp_path: Path) -> None:
         assert ask(made, range(8)) == {**WANTED, 6: ClipTexts([f"row 6 frame {f}" for f in FRAMES]), 7: None}
     assert set(server.answered.values()) == {1}
     assert sum(server.asked.values()) == 7 * DIFFERENT
-    assert server.most == 5
+    assert 1 < server.most <= 5
     assert server.keys == {f"Bearer {KEY}"}
     body = server.bodies[0]
     assert (body["model"], body["temperature"], body["max_tokens"]) == ("m", 0, 96)
@@ -173,39 +175,63 @@ def test_what_a_server_does_not_take_is_renamed_or_left_out() -> None:
 
 SCRIPT = """
 import sys
-from pathlib import Path
 sys.path.insert(0, {here!r})
-from types import SimpleNamespace
-from test_openai_engine import engine, ask
-ask(engine(SimpleNamespace(url=sys.argv[1]), Path(sys.argv[2]), concurrency=3))
+from test_openai_engine import whole_run
+whole_run(*sys.argv[1:])
 """
 
 
-def test_killed_and_started_again_it_asks_only_for_the_rest(tmp_path: Path) -> None:
-    enough = 8
-    command = [sys.executable, "-c", SCRIPT.format(here=str(Path(__file__).parent))]
-    with answering_server(delay=0.05) as server:
-        process = subprocess.Popen([*command, server.url, str(tmp_path)], env=dict(os.environ))
-        deadline = time.monotonic() + 60
-        while server.answered.total() < enough and time.monotonic() < deadline:
+def whole_run(url: str, store: str, bert: str, out: str) -> None:
+    """A run over drawings of all clips of a store, two frames each."""
+    make_prompts(
+        store,
+        out,
+        "openai",
+        pictures="render",
+        frames=2,
+        text_encoder="sentence",
+        options={
+            "language": {"model": "m", "base_url": url, "concurrency": 3},
+            "pictures": {"image_size": 32},
+            "text_encoder": {"model": bert, "device": "cpu"},
+        },
+        progress=False,
+    )
+
+
+def test_killed_and_started_again_it_asks_only_for_the_rest(small_store: Path, tmp_path: Path) -> None:
+    enough, out = 40, tmp_path / "p.arrow"
+    bert = tmp_path / "bert"
+    bert.mkdir()
+    tiny_models.bert(bert)
+    with answering_server(delay=0.01) as server:
+        command = [sys.executable, "-c", SCRIPT.format(here=str(Path(__file__).parent))]
+        command += [server.url, str(small_store), str(bert), str(out)]
+        process = subprocess.Popen(command, env=dict(os.environ))
+        while server.answered.total() < enough and process.poll() is None:
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
-    first = server.asked
-    assert enough <= first.total() < len(ROWS) * DIFFERENT
-    path = tmp_path / "openai.jsonl"
+    path = tmp_path / "p.arrow.parts" / "notes" / "openai.jsonl"
+    noted = len(path.read_bytes().splitlines())
+    store = open_store(small_store)
+    total = sum(1 if length == 1 else 2 for length in store.lengths)
+    assert enough - 3 <= noted <= server.asked.total() < total
     with path.open("ab") as file:
-        file.write(b'{"clip": "clip5", "frame": 9, "te')  # and the last line is torn
-    noted = {(int(n["clip"][4:]), n["frame"]) for n in map(json.loads, path.read_text().splitlines()[:-1])}
-    assert len(noted) >= enough - 3
-    with answering_server() as server:
-        assert ask(engine(server, tmp_path)) == WANTED
-        again = server.asked
-        assert ask(engine(server, tmp_path)) == WANTED  # all is there: nothing is asked
-    assert server.asked == again
-    assert not noted & again.keys()
-    assert len(noted) + again.total() == len(ROWS) * DIFFERENT
-    assert (first & again).total() <= 3  # at most those that were under way when it died
+        file.write(b'{"clip": "clip5", "frame": 9, "te')  # the last line is torn
+    with answering_server() as second:
+        whole_run(second.url, str(small_store), str(bert), str(out))
+    assert noted + second.asked.total() == total  # none lost, none asked again but what was under way
+    assert server.asked.total() - noted <= 3
+    made = open_prompts(out)
+    assert all(texts is not None and len(texts) == 2 for texts in made.texts())
+    assert made.ids == store.ids
+    with answering_server() as third:
+        whole_run(third.url, str(small_store), str(bert), str(out))  # all is there
+        assert third.asked.total() == 0
+        whole_run(third.url, str(small_store), str(bert), str(tmp_path / "again.arrow"))
+    assert open_prompts(tmp_path / "again.arrow").texts() == made.texts()
+    assert third.asked.total() == total
 
 
 def test_who_stops_listening_stops_the_asking(tmp_path: Path) -> None:

@@ -56,6 +56,20 @@ def token_limit(tokenizer: Any, positions: int | None) -> int:
     return min(int(tokenizer.model_max_length), positions or 1 << 30, 1 << 20)
 
 
+def find_batch_size(batch_size: int, device: torch.device) -> int:
+    """Texts per pass; where 0 was asked for, 16 on a CPU, so that they stay in its cache, else 256.
+
+    Raises:
+        InputError: less than none.
+
+    >>> find_batch_size(0, torch.device("cpu")), find_batch_size(8, torch.device("cpu"))
+    (16, 8)
+    """
+    if batch_size < 0:
+        raise InputError(f"text_encoder.batch_size expects 0 or more, got {batch_size}")
+    return batch_size or (16 if device.type == "cpu" else 256)
+
+
 def check_batch_size(batch_size: int) -> None:
     """Refuse a batch without texts.
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from kinelex.errors import InputError
-from kinelex.prompts._text_batches import check_batch_size, encode_by_length, token_limit
+from kinelex.prompts._text_batches import encode_by_length, find_batch_size, token_limit
 from kinelex.prompts._transformers import find_checkpoint
 
 
@@ -20,7 +20,7 @@ class ClipText:
 
     Args:
         model: folder or hub id of a checkpoint with both towers (owner/name or owner/name@revision).
-        batch_size: texts per pass; texts of like length are put together.
+        batch_size: texts per pass, those of like length together; 0 takes 16 on a CPU, 256 on a GPU.
         device: auto, cpu, cuda, cuda:1 …
         dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own on a GPU, float32 on a CPU.
 
@@ -36,11 +36,10 @@ class ClipText:
         self,
         *,
         model: str = "openai/clip-vit-large-patch14-336",
-        batch_size: int = 64,
+        batch_size: int = 0,
         device: str = "auto",
         dtype: str = "auto",
     ) -> None:
-        check_batch_size(batch_size)
         checkpoint = find_checkpoint(model, "text_encoder.model")
         self._tokenizer = checkpoint.processor("AutoTokenizer")
         network = checkpoint.network("AutoModel", device, dtype, may_lack=("pooler",))
@@ -50,7 +49,8 @@ class ClipText:
                 f"{type(network).__name__}: --text-encoder sentence takes text encoders"
             )
         network.vision_model = None  # the other tower is not needed
-        self._network, self._batch_size = network, batch_size
+        self._network = network
+        self._batch_size = find_batch_size(batch_size, network.device)
         text = network.config.text_config
         self._most = token_limit(self._tokenizer, getattr(text, "max_position_embeddings", None))
         self._pad_to_most = str(network.config.model_type).startswith("siglip")
