@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import pickle
+import socket
+import sys
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,11 +23,35 @@ from kinelex.prompts._work import Begin, Work, bars
 from kinelex.prompts.registry import own_parts, register
 
 
-def begin(plan: Plan, here: str, own: dict[str, Any]) -> bool | None:
+@dataclass(frozen=True)
+class Surroundings:
+    """What a worker must know of the process that sent it.
+
+    Args:
+        folder: that relative paths are about.
+        paths: where modules are found.
+        own: engines and encoders that the user registered, pickled: their modules are in ``paths``.
+    """
+
+    folder: str
+    paths: list[str]
+    own: bytes
+
+    def enter(self) -> None:
+        """Be, on a worker, as in the process that sent it."""
+        with contextlib.suppress(OSError):  # on another machine the folder need not be there
+            os.chdir(self.folder)
+        sys.path += [path for path in self.paths if path not in sys.path]
+        for kind, factories in pickle.loads(self.own).items():
+            for name, factory in factories.items():
+                register(kind, name, factory)
+
+
+def begin(plan: Plan, around: Surroundings) -> bool | None:
     """On a worker: begin the folder of shards; returns whether there was something, None if all is done."""
     from kinelex.prompts.run import made_before
 
-    made = _made(plan, here, own)
+    made = _made(plan, around)
     if made_before(plan.out, made.meta, made.clips):
         return None
     return Parts(plan.out, made.meta, made.clips).resumed
@@ -35,13 +62,12 @@ class Worker:
 
     Args:
         plan: what was asked for.
-        here: the folder that relative paths are about.
-        own: engines and encoders that the user registered.
+        around: what to know of the process that sent this.
         last: whether these are the stages that need all texts.
     """
 
-    def __init__(self, plan: Plan, here: str, own: dict[str, Any], last: bool) -> None:
-        made = _made(plan, here, own)
+    def __init__(self, plan: Plan, around: Surroundings, last: bool) -> None:
+        made = _made(plan, around)
         parts = Parts(plan.out, made.meta, made.clips)
         work = Work(parts, made.jobs(parts))
         self._stages = {s.what: s for s in (work.last() if last else work.first)}
@@ -53,12 +79,8 @@ class Worker:
         return batch
 
 
-def _made(plan: Plan, here: str, own: dict[str, Any]) -> Made:
-    with contextlib.suppress(OSError):  # on another machine the folder need not be there
-        os.chdir(here)
-    for kind, factories in own.items():
-        for name, factory in factories.items():
-            register(kind, name, factory)
+def _made(plan: Plan, around: Surroundings) -> Made:
+    around.enter()
     return Made(plan, f"{NOTES}-{uuid.uuid4().hex[:12]}")
 
 
@@ -88,7 +110,8 @@ def work_on_cluster(plan: Plan, address: str, workers: int | None, progress: boo
     if plan.source is not None:
         plan = replace(plan, source=plan.source.absolute())
     with _cluster(address, workers) as (count, gpus):
-        arguments = (plan, str(Path.cwd()), own_parts())
+        own = ray.cloudpickle.dumps(own_parts())
+        arguments = (plan, Surroundings(str(Path.cwd()), sys.path, own))
         with _own_errors():
             resumed = ray.get(ray.remote(num_gpus=gpus, max_retries=0)(begin).remote(*arguments))
         if resumed is None:
@@ -142,12 +165,15 @@ def _cluster(address: str, workers: int | None) -> Iterator[tuple[int, int]]:
         os.environ.setdefault("RAY_worker_niceness", "0")  # nothing else here is to go first
     try:
         if mine:
+            host, colon, port = address.rpartition(":")
+            if colon and port.isdigit() and "/" not in host:  # Ray itself tries for minutes
+                socket.create_connection((host, int(port)), timeout=10).close()
             ray.init(
                 address=address,
                 num_cpus=workers if local else None,
                 include_dashboard=False if local else None,
                 configure_logging=True,
-                logging_level="ERROR",
+                logging_level=logging.ERROR,
                 log_to_driver=False,
             )
     except Exception as error:
