@@ -157,7 +157,7 @@ def _on_hub(model: str, option: str) -> Checkpoint:
     except GatedRepoError as error:
         raise InputError(
             f"{option}: {name} is shared on conditions: accept them at the hub and log in (`hf auth login`), "
-            f"{_download(name, option)}"
+            f"or {_download(name, option)}"
         ) from error
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
         raise InputError(
@@ -178,7 +178,7 @@ def _on_hub(model: str, option: str) -> Checkpoint:
 def _download(name: str, option: str) -> str:
     folder = name.rpartition("/")[2]
     return (
-        f"or download it where there is a connection (`hf download {name} --local-dir {folder}`), "
+        f"download it where there is a connection (`hf download {name} --local-dir {folder}`), "
         f"bring the folder here and name it with {option}={folder}"
     )
 
