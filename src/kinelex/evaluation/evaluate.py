@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,19 @@ from rich.console import Console
 
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
-from kinelex.evaluation.baselines import Baseline, chance, copies, prompt_probe, raw_knn, subject_groups
+from kinelex.evaluation._task_runs import run_tasks, task_options
+from kinelex.evaluation.baselines import Baseline, chance, prompt_probe, raw_knn
+from kinelex.evaluation.cache import code_digest, digest
+from kinelex.evaluation.context import Context
 from kinelex.evaluation.knn import knn
 from kinelex.evaluation.metrics import top_k
 from kinelex.evaluation.output import results_table, write_results
 from kinelex.evaluation.report import Evidence, write_report
-from kinelex.evaluation.scores import write_scores
-from kinelex.evaluation.streams import joined, judge, judged_numbers, without_copies
+from kinelex.evaluation.streams import joined, judge, without_copies
 from kinelex.evaluation.supervision import check_classes, check_unseen
-from kinelex.evaluation.tasks import Material, check_tasks
 from kinelex.skeleton import has_landmarks
 from kinelex.store import PromptStore, SkeletonStore, open_prompts, open_store
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
-from kinelex.training.inference import extract_all
 from kinelex.training.run_directory import RunDirectory
 from kinelex.transforms.normalise import TORSO
 
@@ -40,8 +41,10 @@ def evaluate(
     prompts: str | Path | None = None,
     against: str | Path | None = None,
     json_path: str | Path | None = None,
-    k: int = 1,
-    metric: str = "cosine",
+    k: int | None = None,
+    metric: str | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    fresh: bool = False,
     batch_size: int = 256,
     device: str = "cpu",
     seed: int = 0,
@@ -55,7 +58,8 @@ def evaluate(
 
     Writes ``evaluation/<task>.json``, ``evaluation/baselines.json``, the scores of every test clip under
     ``evaluation/scores`` (:mod:`kinelex.evaluation.scores`) and ``report.html`` into the run directory and
-    prints a short table. Rates are fractions of 1.
+    prints a short table. Rates are fractions of 1. What was computed is kept under ``evaluation/cache``, by a
+    digest of all that it depends on, so that a second call reads it.
 
     Args:
         run: the run directory.
@@ -66,27 +70,30 @@ def evaluate(
         prompts: the prompt store; the run's own by default, when ``data`` is the run's too.
         against: another run (for example with hard targets) whose similarities the report shows beside.
         json_path: also write the returned dict to this file.
-        k, metric: of the nearest neighbours.
+        k, metric: of the nearest neighbours: options of ``knn``.
+        options: options of the tasks by name, values or their text: ``{"knn": {"k": 5}}``.
+        fresh: compute everything anew.
         batch_size: clips per forward pass.
         device: where the encoder and the tasks run.
-        seed: of the untrained encoder and of ``linear_sgd``.
+        seed: of the untrained encoder, of bootstrap intervals and of tasks that draw at random.
         baselines: with them and the report; without, the tasks' numbers alone are made and written.
         console: where the table goes; the terminal by default.
 
     Returns:
-        Per task ``top1``, ``top5``, ``mean_class``, ``per_class`` and ``confusion`` with the task's
-        settings; with several streams those of all together, and under ``streams`` each one's rates.
+        Per task its numbers: ``rule``, ``title``, and where it classifies ``top1`` with its bootstrap
+        interval ``ci95``, ``top5``, ``mean_class``, ``per_class`` and ``confusion``, with the settings;
+        with several streams those of all together, and under ``streams`` each one's rates.
         ``baselines`` (name to top-1), ``baseline_details``, ``protocol``, ``counts``. Where test clips
         are copies of training clips, ``top1_without_copies`` too.
 
     Raises:
-        InputError: no such task, a run of another layout or other classes than the store, test clips whose
-            labels the run learned, a protocol the set does not have, prompts made for another store, no
-            labels, no such device, or a run directory that cannot be written.
+        InputError: no such task or option, a run of another layout or other classes than the store, test
+            clips whose labels the run learned, a protocol the set does not have, prompts made for another
+            store, no labels, no such device, or a run directory that cannot be written.
     """
-    check_tasks(tuple(tasks or ()))
     if tasks is not None and not tasks:
         raise InputError("expects at least one task, for example --tasks knn,linear")
+    chosen = _options(tuple(tasks or ()), options, k, metric)
     directory = RunDirectory(run)
     compared = None if against is None else RunDirectory(against)
     store = open_store(_given(data, directory, "data", "--data STORE"))
@@ -102,38 +109,19 @@ def evaluate(
     trained = load_encoders(directory.path)
     _check_layout(next(iter(trained.values())).source, store, directory.path)
     split = get_split(store, name)
-    tasks = tuple(tasks or _own_tasks(trained))
-    if "classify" in tasks:
+    chosen = chosen or _options(_own_tasks(trained), options, k, metric)
+    if "classify" in chosen:
         check_classes(trained, store, directory.path)
     train, test, unlabelled = labelled(store, split.train, split.test)
     check_unseen(directory, store, test)
-    truth = store.labels[test]
-
-    def materials(which: dict[str, SkeletonEncoder]) -> dict[str, Material]:
-        classes, groups = len(store.class_names), subject_groups(store, train)
-        both = np.concatenate([train, test])
-        found = extract_all(which, store, both, batch_size=batch_size, device=device)
-        parts = {stream: (f[: len(train)], f[len(train) :]) for stream, f in found.items()}
-        more = (classes, groups, k, metric, device, seed)
-        return {
-            s: Material(a, store.labels[train], b, *more, classifier=which[s].last_layer())
-            for s, (a, b) in parts.items()
-        }
-
-    ours = materials(trained)
-    copied = copies(store, train, test)
-    found = {task: judge(task, ours) for task in tasks}
-    result: dict[str, Any] = {}
-    for task, outcomes in found.items():
-        result[task] = judged_numbers(*outcomes, truth, store.class_names, copied)
+    console = console or Console()
+    context = Context(
+        directory, trained, store, split.name, train, test, bank, device, seed, batch_size, console, fresh
+    )
+    result: dict[str, Any] = run_tasks(context, chosen)
     if baselines:
-        untrained = materials(load_encoders(directory.path, untrained_seed=seed))
-        rows = _baselines(store, train, test, untrained, bank)
-        result["baselines"] = {key: row.top1 for key, row in rows.items()}
-        result["baseline_details"] = {
-            key: {"top5": row.top5, "note": row.note, **without_copies(row.hits, copied), **row.details}
-            for key, row in rows.items()
-        }
+        neighbours = chosen.get("knn") or _options(("knn",), None, k, metric)["knn"]
+        result |= _baseline_rows(context, neighbours)
     result["protocol"] = split.name
     result["dataset"] = store.meta.dataset
     result["counts"] = {
@@ -141,26 +129,36 @@ def evaluate(
         "test": len(test),
         "classes": len(store.class_names),
         "unlabelled": unlabelled,
-        "copies": int(copied.sum()),
+        "copies": int(context.copied.sum()),
     }
-    write_results(directory.evaluation_dir, result, tasks, json_path)
-    console = console or Console()
+    write_results(directory.evaluation_dir, result, tuple(chosen), json_path)
     console.print(results_table(result))
     console.print(f"numbers in {directory.evaluation_dir}", markup=False, soft_wrap=True)
-    for task, outcomes in found.items():
-        scores = write_scores(directory, store, split.name, test, task, *outcomes)
-    console.print(f"scores in {scores}", markup=False, soft_wrap=True)
-    if not baselines:
-        return result
-    shown = min(_SHOWN_NEIGHBOURS, len(train))
-    bank_features = joined([m.train for m in ours.values()])
-    test_features = joined([m.test for m in ours.values()])
-    classes = len(store.class_names)
-    nearest = knn(bank_features, store.labels[train], test_features, classes, shown, metric, device)
-    evidence = Evidence(store, train, test, test_features, nearest, bank)
-    report = write_report(directory, result, evidence, compared)
-    console.print(f"report in {report}", markup=False, soft_wrap=True)
+    if baselines:
+        report = write_report(directory, result, _evidence(context, metric or "cosine"), compared)
+        console.print(f"report in {report}", markup=False, soft_wrap=True)
     return result
+
+
+def _options(
+    names: Sequence[str], options: Mapping[str, Mapping[str, Any]] | None, k: int | None, metric: str | None
+) -> dict[str, Any]:
+    """The options of tasks; ``k`` and ``metric`` are among those of ``knn``."""
+    given = dict(options or {})
+    if "knn" in names:
+        said = {name: value for name, value in (("k", k), ("metric", metric)) if value is not None}
+        given["knn"] = {**said, **given.get("knn", {})}
+    return task_options(names, given)
+
+
+def _evidence(context: Context, metric: str) -> Evidence:
+    """What the report shows of single clips."""
+    store, train, test = context.store, context.train, context.test
+    materials = context.materials().values()
+    bank, query = joined([m.train for m in materials]), joined([m.test for m in materials])
+    shown, classes = min(_SHOWN_NEIGHBOURS, len(train)), len(store.class_names)
+    nearest = knn(bank, store.labels[train], query, classes, shown, metric, context.device)
+    return Evidence(store, train, test, query, nearest, context.prompts)
 
 
 def _own_tasks(trained: dict[str, SkeletonEncoder]) -> tuple[str, ...]:
@@ -226,14 +224,45 @@ def labelled(store: SkeletonStore, train: np.ndarray, test: np.ndarray) -> tuple
     return parts[0], parts[1], len(train) + len(test) - len(parts[0]) - len(parts[1])
 
 
-def _baselines(
-    store: SkeletonStore,
-    train: np.ndarray,
-    test: np.ndarray,
-    untrained: dict[str, Material],
-    prompts: PromptStore | None,
-) -> dict[str, Baseline]:
-    truth = store.labels[test]
+def _baseline_rows(context: Context, neighbours: Any) -> dict[str, Any]:
+    """``baselines`` and ``baseline_details`` of the result, from the cache where they are there.
+
+    Args:
+        context: the run and its clips.
+        neighbours: options of ``knn``, which the untrained encoder is judged by too.
+    """
+    prompts = None if context.prompts is None else context.prompts.path
+    untrained = load_encoders(context.run.path, untrained_seed=context.seed)
+    judged = replace(context, encoders=untrained)
+    key = digest(
+        code_digest("kinelex.evaluation"),
+        judged.encoder_digests,
+        (context.store_digest, context.protocol, context.train, context.test),
+        (neighbours, context.seed, prompts),
+    )
+    found = context.cache.read_json("baselines", key)
+    if found is not None:
+        context.console.print("baselines: cached")
+        return found[0]
+    rows = _baselines(context, judged, neighbours)
+    result = {
+        "baselines": {name: row.top1 for name, row in rows.items()},
+        "baseline_details": {
+            name: {
+                "top5": row.top5,
+                "note": row.note,
+                **without_copies(row.hits, context.copied),
+                **row.details,
+            }
+            for name, row in rows.items()
+        },
+    }
+    context.cache.write_json("baselines", key, result)
+    return result
+
+
+def _baselines(context: Context, untrained: Context, neighbours: Any) -> dict[str, Baseline]:
+    store, train, test, truth = context.store, context.train, context.test, context.truth
     rows = chance(store.labels[train], truth, len(store.class_names))
     rows["raw_knn"] = raw_knn(store, train, test, aligned=False)
     if store.channels != 3:
@@ -242,13 +271,13 @@ def _baselines(
         rows["raw_knn_aligned"] = Baseline(None, note=f"needs a torso, which {store.layout.name} lacks")
     else:
         rows["raw_knn_aligned"] = raw_knn(store, train, test, aligned=True)
-    for task in ("knn", "linear"):
-        outcome, alone = judge(task, untrained)
+    for task, options in (("knn", asdict(neighbours)), ("linear", {})):
+        outcome, alone = judge(task, untrained.materials(), **options)
         details, note = dict(outcome.details), ""
         if len(alone) > 1:
             details["streams"] = {s: {"top1": top_k(o.scores, truth, 1)} for s, o in alone.items()}
             note = "all streams"
         rows[f"untrained_{task}"] = Baseline.of(outcome.scores, truth, details, note)
-    if prompts is not None:
-        rows |= prompt_probe(store, prompts, train, test)
+    if context.prompts is not None:
+        rows |= prompt_probe(store, context.prompts, train, test)
     return rows

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from kinelex.evaluation.material import Material, Outcome
 from kinelex.evaluation.metrics import classification_metrics
-from kinelex.evaluation.tasks import Material, Outcome, run_task
+from kinelex.evaluation.statistics import bootstrap_interval
+from kinelex.evaluation.tasks import run_task
 
 _WHOLE_ONLY = ("per_class", "confusion")  # too long to keep of every single stream
 
@@ -47,12 +49,13 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     return raised / raised.sum(axis=1, keepdims=True)
 
 
-def judge(task: str, materials: Mapping[str, Material]) -> tuple[Outcome, dict[str, Outcome]]:
+def judge(task: str, materials: Mapping[str, Material], **options: Any) -> tuple[Outcome, dict[str, Outcome]]:
     """Run a task on every stream.
 
     Args:
         task: name of the task.
         materials: cached features by stream, of the same clips.
+        options: the task's options.
 
     Returns:
         What all streams found together (with one stream, what it found), and each stream's own.
@@ -60,12 +63,17 @@ def judge(task: str, materials: Mapping[str, Material]) -> tuple[Outcome, dict[s
     Raises:
         InputError: no such task.
     """
-    alone = {stream: run_task(task, material) for stream, material in materials.items()}
+    alone = {stream: run_task(task, material, **options) for stream, material in materials.items()}
+    return fused(task, alone), alone
+
+
+def fused(task: str, alone: Mapping[str, Outcome]) -> Outcome:
+    """What all streams found together; with one stream, what it found."""
     if len(alone) == 1:
-        return next(iter(alone.values())), alone
+        return next(iter(alone.values()))
     scores = fuse(task, [outcome.scores for outcome in alone.values()])
     how = "votes" if task == "knn" else "softmax scores"
-    return Outcome(scores, {"fused": f"mean of the streams' {how}"}), alone
+    return Outcome(scores, {"fused": f"mean of the streams' {how}"})
 
 
 def judged_numbers(
@@ -74,6 +82,7 @@ def judged_numbers(
     truth: np.ndarray,
     class_names: tuple[str, ...],
     copied: np.ndarray,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """The numbers of a task, ready for JSON; with several streams the fused ones, and each stream's beside.
 
@@ -82,6 +91,7 @@ def judged_numbers(
         truth: the clips' classes.
         class_names: one name per class.
         copied: which test clips are copies of training clips.
+        seed: of the bootstrap behind ``ci95``, the 95 % interval of top-1.
 
     Shape:
         - truth: (n_test,) classes; copied: (n_test,) bool, which test clips are copies.
@@ -89,7 +99,9 @@ def judged_numbers(
 
     def numbers(outcome: Outcome) -> dict[str, Any]:
         rates = classification_metrics(outcome.scores, truth, class_names)
-        return {**rates, **without_copies(hits_of(outcome.scores, truth), copied), **outcome.details}
+        hits = hits_of(outcome.scores, truth)
+        interval = {"ci95": list(bootstrap_interval(hits, seed))}
+        return {**rates, **interval, **without_copies(hits, copied), **outcome.details}
 
     result = numbers(whole)
     if len(alone) > 1:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 
+from kinelex.batch import Batch
 from kinelex.errors import InputError
 from kinelex.store import SkeletonStore
 from kinelex.training.encoder_files import SkeletonEncoder
@@ -45,12 +46,14 @@ def extract_all(
     indices: np.ndarray,
     batch_size: int = 256,
     device: torch.device | str = "cpu",
+    change: Callable[[Batch], Batch] | None = None,
 ) -> dict[str, np.ndarray]:
     """Features of clips by several encoders, for example one per stream, in one pass over the clips.
 
     Args:
         encoders: the encoders by name.
         store, indices, batch_size, device: as in :func:`extract_features`.
+        change: what is done to each batch of clips as loaded, on the device, before it is prepared.
 
     Shape:
         - indices: (n,)
@@ -71,7 +74,7 @@ def extract_all(
         encoder.to(device).eval()
     with torch.inference_mode():
         for batch in SkeletonLoader(store, indices, batch_size):
-            there = batch.to(device)
+            there = batch.to(device) if change is None else change(batch.to(device))
             for name, encoder in encoders.items():
                 parts[name].append(encoder(encoder.pipeline(there)).float().cpu().numpy())
     for name, encoder in encoders.items():

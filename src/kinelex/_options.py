@@ -1,0 +1,122 @@
+"""Private machinery of options on the command line: ``section.key=value``, checked against signatures."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import typing
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from docstring_parser import parse as parse_docstring
+
+from kinelex.errors import InputError, unknown_name
+
+Option = tuple[str, Any, str]  # type, default, description
+
+
+def read_options(
+    factory: Callable[..., Any],
+    given: Mapping[str, Any],
+    whose: str,
+    section: str,
+    skip: Collection[str] = (),
+) -> dict[str, Any]:
+    """Check options against a signature and turn texts into values of its types.
+
+    Args:
+        factory: a class or function, whose typed parameters are the options.
+        given: values, or their text as on the command line.
+        whose: what a message calls the factory.
+        section: what the options are called on the command line.
+        skip: parameters that are no options.
+
+    Raises:
+        InputError: an unknown option (with the closest match), a missing one, or a value of the wrong type.
+
+    >>> def render(image_size: int = 160, views: tuple[str, ...] = ("front",)): ...
+    >>> read_options(render, {"image_size": "96", "views": "front,side"}, "render", "vision")
+    {'image_size': 96, 'views': ('front', 'side')}
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    types = inspect.signature(factory, eval_str=True).parameters
+    known = {name: parameter for name, parameter in types.items() if name not in skip}
+    for key in given:
+        if key not in known:
+            raise unknown_name(f"option of {whose}", key, known)
+    out = {}
+    for key, value in given.items():
+        text = str(value) if isinstance(value, str | PurePath) else json.dumps(value, default=str)
+        if _takes_list(types[key].annotation) and not text.startswith(("[", "null")):
+            text = f"[{text}]"
+        parser = ArgumentParser(exit_on_error=False)
+        add = parser.add_class_arguments if isinstance(factory, type) else parser.add_function_arguments
+        add(factory, None, skip={n for n in types if n != key}, fail_untyped=False)
+        try:
+            out[key] = parser.parse_args([f"--{key}={text}"]).as_dict()[key]
+        except ArgumentError as error:
+            wanted = spelled(known[key].annotation)
+            raise InputError(f"{section}.{key} expects {wanted}, got {value!r}") from error
+    for key, parameter in known.items():
+        if parameter.default is inspect.Parameter.empty and key not in out:
+            raise InputError(f"{whose} cannot do without {section}.{key}={spelled(parameter.annotation)}")
+    return out
+
+
+def option_texts(factory: Callable[..., Any], skip: Collection[str] = ()) -> dict[str, Option]:
+    """The options of a class or function: type, default and description of each.
+
+    >>> def render(image_size: int = 160): ...
+    >>> option_texts(render)
+    {'image_size': ('int', 160, '')}
+    """
+    doc = parse_docstring(inspect.getdoc(factory) or "")
+    texts = {p.arg_name: " ".join((p.description or "").split()) for p in doc.params}
+    parameters = inspect.signature(factory).parameters.items()
+    return {n: (spelled(p.annotation), p.default, texts.get(n, "")) for n, p in parameters if n not in skip}
+
+
+def split_options(
+    words: Iterable[str], sections: Collection[str], example: str, verb: str
+) -> dict[str, dict[str, str]]:
+    """Options as written on the command line, ``section.key=value``, by section.
+
+    Raises:
+        InputError: another form, or an unknown section.
+
+    >>> split_options(["knn.k=5", "knn.metric=cosine"], ["knn"], "knn.k=5", "evaluate")
+    {'knn': {'k': '5', 'metric': 'cosine'}}
+    """
+    out: dict[str, dict[str, str]] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        section, dot, option = key.partition(".")
+        if not (equals and dot):
+            raise InputError(
+                f"does not know what {word!r} means: expects options as SECTION.KEY=VALUE, for example "
+                f"{example}; see `kinelex {verb} --help`"
+            )
+        section, option = section.replace("-", "_"), option.replace("-", "_")
+        if section not in sections:
+            raise unknown_name("section of options", section, sections)
+        out.setdefault(section, {})[option] = value
+    return out
+
+
+def spelled(annotation: Any) -> str:
+    """A type as a user reads it.
+
+    >>> spelled("tuple[str, ...]"), spelled(int), spelled("float | None")
+    ('list of str', 'int', 'float or none')
+    """
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    text = re.sub(r"(?:list|tuple|Sequence)\[(\w+)[^\]]*\]", r"list of \1", text)
+    return text.replace(" | ", " or ").replace("None", "none")
+
+
+def _takes_list(hint: Any) -> bool:
+    hints = typing.get_args(hint) if type(None) in typing.get_args(hint) else (hint,)
+    return any((typing.get_origin(h) or h) in (list, tuple) for h in hints)

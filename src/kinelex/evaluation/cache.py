@@ -1,0 +1,176 @@
+"""What was computed once is read the next time: files under names made of what the content depends on.
+
+A name holds a digest of everything that the content was made from, so nothing is ever outdated: whatever
+changes gets another name. Damaged files are made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kinelex import __version__
+from kinelex._files import whole_file
+from kinelex.datasets._split_files import as_file_name
+from kinelex.errors import InputError
+from kinelex.training.encoder_files import SkeletonEncoder
+
+_FORMAT = 1
+_FEATURE_CODE = ("kinelex.skeleton", "kinelex.transforms", "kinelex.encoders")
+
+
+class Cache:
+    """A folder of results, each an ``.npz`` file without pickles.
+
+    Args:
+        folder: the folder; made when something is written.
+        fresh: read nothing but what this object wrote.
+
+    >>> import tempfile
+    >>> kept = Cache(Path(tempfile.mkdtemp()))
+    >>> kept.read("knn", "0a1b") is None
+    True
+    >>> kept.write("knn", "0a1b", {"scores": np.eye(2)})
+    >>> kept.read("knn", "0a1b")["scores"].shape
+    (2, 2)
+    """
+
+    def __init__(self, folder: Path, fresh: bool = False) -> None:
+        self.folder, self.fresh = folder, fresh
+        self._written: set[Path] = set()
+
+    def read(self, name: str, key: str) -> dict[str, np.ndarray] | None:
+        """The arrays that were written under a name and a key; None where there are none, or damaged ones."""
+        path = self._path(name, key)
+        if self.fresh and path not in self._written:
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return {entry: file[entry] for entry in file.files}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def write(self, name: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep arrays; the file appears whole or not at all.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        path = self._path(name, key)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(path) as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror}") from error
+        self._written.add(path)
+
+    def read_json(self, name: str, key: str) -> tuple[Any, dict[str, np.ndarray]] | None:
+        """What :meth:`write_json` kept: the content, and the arrays beside it."""
+        found = self.read(name, key)
+        try:
+            return None if found is None else (json.loads(str(found.pop("json"))), found)
+        except (KeyError, ValueError):
+            return None
+
+    def write_json(
+        self, name: str, key: str, content: Any, arrays: Mapping[str, np.ndarray] | None = None
+    ) -> None:
+        """Keep what can stand in JSON, with arrays beside it.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        self.write(name, key, {"json": np.array(json.dumps(content)), **(arrays or {})})
+
+    def _path(self, name: str, key: str) -> Path:
+        return self.folder / f"{as_file_name(name)}-{key}.npz"
+
+
+def digest(*parts: Any) -> str:
+    """A name for content: the SHA-256 of values, arrays and tensors, and of files where a path is given.
+
+    >>> digest("knn", {"k": 1}) == digest("knn", {"k": 1}), digest(1.0) == digest("1.0")
+    (True, False)
+    """
+    total = hashlib.sha256(f"{_FORMAT}".encode())
+    for part in parts:
+        _update(total, part)
+    return total.hexdigest()[:20]
+
+
+def _update(total: Any, part: Any) -> None:
+    if isinstance(part, torch.Tensor):
+        total.update(f"{part.dtype}{tuple(part.shape)}".encode())
+        part = part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    if is_dataclass(part) and not isinstance(part, type):
+        part = asdict(part)
+    if isinstance(part, np.ndarray):
+        total.update(f"{part.dtype}{part.shape}".encode())
+        total.update(np.ascontiguousarray(part).data)
+    elif isinstance(part, Path):
+        _update(total, file_digest(part) if part.is_file() else str(part))
+    elif isinstance(part, Mapping):
+        total.update(b"{")
+        for key in sorted(part, key=str):
+            _update(total, str(key))
+            _update(total, part[key])
+        total.update(b"}")
+    elif isinstance(part, list | tuple):
+        total.update(b"[")
+        for item in part:
+            _update(total, item)
+        total.update(b"]")
+    else:
+        text = repr(part).encode()
+        total.update(f"{type(part).__name__}{len(text)}:".encode() + text)
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file; read once per process as long as its size and time stay."""
+    state = path.stat()
+    return _file_digest(path.resolve(), state.st_size, state.st_mtime_ns)
+
+
+@cache
+def _file_digest(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def code_digest(*modules: str) -> str:
+    """The SHA-256 of the source of modules and packages (without sub-packages) and of the version."""
+    files: list[Path] = []
+    for name in modules:
+        file = Path(str(import_module(name).__file__))
+        files += sorted(file.parent.glob("*.py")) if file.name == "__init__.py" else [file]
+    return digest(__version__, *files)
+
+
+def encoder_digest(encoder: SkeletonEncoder) -> str:
+    """The SHA-256 of all that features depend on but the clips: weights, structure, preparation and code."""
+    return digest(
+        code_digest(*_FEATURE_CODE),
+        repr(encoder.encoder),
+        dict(encoder.encoder.state_dict()),
+        encoder.pipeline.config,
+        encoder.layout.to_yaml(),
+        encoder.source.to_yaml(),
+    )
+
+
+def run_digest(run: Path) -> str:
+    """The SHA-256 of what a run consists of: its config and its weights."""
+    files = [run / "config.yaml", run / "encoder.json", *sorted(run.glob("*.safetensors"))]
+    return digest([(file.name, file) for file in files if file.is_file()])

@@ -1,0 +1,256 @@
+"""What every task of ``kinelex evaluate`` gets and gives back.
+
+A task is a class with a ``name``, a ``title`` (its row in tables), ``Options`` (a frozen dataclass, every
+field with a default) and ``run(context, options)``; :data:`kinelex.evaluation.tasks.TASKS` knows it by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from kinelex.batch import Batch
+from kinelex.errors import unknown_name
+from kinelex.evaluation.baselines import copies, subject_groups
+from kinelex.evaluation.cache import Cache, digest, encoder_digest
+from kinelex.evaluation.material import Material, Outcome
+from kinelex.evaluation.streams import fused, judged_numbers
+from kinelex.store import PromptStore, SkeletonStore
+from kinelex.training.encoder_files import SkeletonEncoder
+from kinelex.training.inference import extract_all
+from kinelex.training.run_directory import RunDirectory
+
+Change = Callable[[Batch, torch.Generator], Batch]
+
+
+@dataclass
+class TaskResult:
+    """What a task found.
+
+    Args:
+        numbers: ready for JSON. ``rule``: one plain sentence that says what is trained on what and what is
+            measured; ``top1`` with ``ci95`` where it is a classification rate.
+        scores: (n_test, classes) by stream, of all clips of ``Context.test``; ``""`` is the only stream, or
+            all together as :func:`kinelex.evaluation.streams.fuse` puts them. They become score files; may
+            be empty.
+        curves: what the report may draw: ``{"x": [...], "y": [...], "label": ...}`` by name.
+    """
+
+    numbers: dict[str, Any]
+    scores: dict[str, np.ndarray] = field(default_factory=dict)
+    curves: dict[str, Any] = field(default_factory=dict)
+
+
+class Task(Protocol):
+    """A task of ``kinelex evaluate``.
+
+    Attributes:
+        name: what ``--tasks`` calls it, and the section of its options (``knn.k=5``).
+        title: its row in tables.
+        Options: a frozen dataclass; the ``Args`` of its docstring are the help texts. A ``Path`` to a file
+            counts in the cache by the file's content.
+        reads_prompts: whether its result depends on the prompt store. Optional, False where it is missing.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    Options: ClassVar[type]
+
+    def run(self, context: Context, options: Any) -> TaskResult:
+        """Judge the run."""
+        ...
+
+
+@dataclass
+class Context:
+    """A run and the clips that it is judged on.
+
+    Args:
+        run: the run directory.
+        encoders: its encoders by stream, reading the store's layout.
+        store: the skeleton store.
+        protocol: the split.
+        train, test: its labelled rows of the store.
+        prompts: the prompt store, if there is one for this skeleton store.
+        device: where to compute.
+        seed: of whatever is random.
+        batch_size: clips per forward pass.
+        console: where messages go.
+        fresh: do not read what earlier calls have cached.
+
+    Shape:
+        - train: (n_train,); test: (n_test,)
+    """
+
+    run: RunDirectory
+    encoders: dict[str, SkeletonEncoder]
+    store: SkeletonStore
+    protocol: str
+    train: np.ndarray
+    test: np.ndarray
+    prompts: PromptStore | None = None
+    device: str = "cpu"
+    seed: int = 0
+    batch_size: int = 256
+    console: Console = field(default_factory=Console)
+    fresh: bool = False
+
+    def __post_init__(self) -> None:
+        self.cache = Cache(self.run.path / "evaluation" / "cache", self.fresh)
+        self._tables: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the store's classes."""
+        return self.store.class_names
+
+    @property
+    def truth(self) -> np.ndarray:
+        """Classes of the test clips: (n_test,). To judge with, never to fit."""
+        return self.store.labels[self.test]
+
+    @cached_property
+    def store_digest(self) -> str:
+        """Stands for everything in the store."""
+        return digest(self.store.path)
+
+    @cached_property
+    def encoder_digests(self) -> dict[str, str]:
+        """Stand for the encoders, by stream."""
+        return {stream: encoder_digest(encoder) for stream, encoder in self.encoders.items()}
+
+    @cached_property
+    def copied(self) -> np.ndarray:
+        """Which test clips are copies of training clips: (n_test,) bool."""
+        key = digest(self.store_digest, self.train, self.test)
+        found = self.cache.read("copies", key)
+        if found is None or "copied" not in found:
+            found = {"copied": copies(self.store, self.train, self.test)}
+            self.cache.write("copies", key, found)
+        return found["copied"]
+
+    def features(
+        self, stream: str, rows: np.ndarray, variant: str = "", change: Change | None = None
+    ) -> np.ndarray:
+        """Features of clips, prepared as at test time; computed once and then read from the run's cache.
+
+        The clips are passed through the encoders of all streams at once, so that asking for one stream after
+        the other costs nothing, and a random change is the same for all of them.
+
+        Args:
+            stream: a stream of ``encoders``.
+            rows: rows of the store.
+            variant: a name for the changed clips, which must tell all parameters: ``noise-0.05``.
+            change: changes a batch of clips as loaded (``frames`` and ``lengths``); its generator is
+                seeded for each batch by ``seed`` and ``variant``.
+
+        Shape:
+            - rows: (n,)
+            - returns: (n, F) float32
+
+        Raises:
+            InputError: no such stream, or a feature that is no finite number.
+            ValueError: a change without a variant, or the other way round.
+
+        >>> Context.features.__name__
+        'features'
+        """
+        if stream not in self.encoders:
+            raise unknown_name(f"stream of {self.run.path}", stream, self.encoders)
+        if (change is None) != (variant == ""):
+            raise ValueError("a change of the clips needs the name of a variant, and a variant its change")
+        rows = np.asarray(rows, dtype=np.int64)
+        known, values = self._table(stream, variant)
+        missing = np.setdiff1d(rows, known)
+        if len(missing):
+            self._extract(missing, variant, change)
+            known, values = self._table(stream, variant)
+        return values[np.searchsorted(known, rows)]
+
+    def materials(self) -> dict[str, Material]:
+        """Features of the training and the test part by stream, with what a task on them needs."""
+        both, groups = np.concatenate([self.train, self.test]), subject_groups(self.store, self.train)
+        made = {}
+        for stream, encoder in self.encoders.items():
+            features = self.features(stream, both)
+            made[stream] = Material(
+                features[: len(self.train)],
+                self.store.labels[self.train],
+                features[len(self.train) :],
+                len(self.class_names),
+                groups,
+                self.device,
+                self.seed,
+                encoder.last_layer(),
+            )
+        return made
+
+    def judged(self, task: str, alone: Mapping[str, Outcome]) -> TaskResult:
+        """The result of a task that classifies the test clips by each stream alone, and fused.
+
+        Args:
+            task: name of the task: votes (``knn``) are fused in another way than scores.
+            alone: what it found by stream.
+
+        Returns:
+            The numbers of :func:`kinelex.evaluation.streams.judged_numbers` (rates, confusion, ``ci95``) with
+            the outcomes' details, and the scores. The task adds its ``rule``.
+        """
+        whole = fused(task, alone)
+        numbers = judged_numbers(whole, alone, self.truth, self.class_names, self.copied, self.seed)
+        scores = {"": whole.scores}
+        if len(alone) > 1:
+            scores |= {stream: outcome.scores for stream, outcome in alone.items()}
+        return TaskResult(numbers, scores)
+
+    def _table(self, stream: str, variant: str) -> tuple[np.ndarray, np.ndarray]:
+        """Rows whose features are known, in order, and those features."""
+        if (stream, variant) not in self._tables:
+            found = self.cache.read(*self._feature_file(stream, variant)) or {}
+            rows, values = found.get("rows"), found.get("features")
+            if rows is None or values is None or values.ndim != 2 or len(rows) != len(values):
+                width = self.encoders[stream].num_features
+                rows, values = np.zeros(0, np.int64), np.zeros((0, width), np.float32)
+            if variant:  # of changed clips there may be many: they wait in their files
+                return rows, values
+            self._tables[stream, variant] = rows, values
+        return self._tables[stream, variant]
+
+    def _feature_file(self, stream: str, variant: str) -> tuple[str, str]:
+        seed = self.seed if variant else None
+        key = digest(self.encoder_digests[stream], self.store_digest, variant, seed)
+        return "-".join(filter(None, ("features", stream, variant))), key
+
+    def _extract(self, rows: np.ndarray, variant: str, change: Change | None) -> None:
+        """Pass clips through all encoders and keep their features."""
+        changed = None if change is None else _Seeded(change, self.seed, variant)
+        found = extract_all(self.encoders, self.store, rows, self.batch_size, self.device, changed)
+        for stream, features in found.items():
+            known, values = self._table(stream, variant)
+            new = ~np.isin(rows, known)
+            together = np.concatenate([known, rows[new]])
+            order = np.argsort(together)
+            together, features = together[order], np.concatenate([values, features[new]])[order]
+            if not variant:
+                self._tables[stream, variant] = together, features
+            name, key = self._feature_file(stream, variant)
+            self.cache.write(name, key, {"rows": together, "features": features})
+
+
+@dataclass
+class _Seeded:
+    """A change whose randomness depends on the seed, the variant and the batch alone."""
+
+    change: Change
+    seed: int
+    variant: str
+
+    def __call__(self, batch: Batch) -> Batch:
+        number = int(digest(self.seed, self.variant, batch.indices)[:15], 16)
+        return self.change(batch, torch.Generator().manual_seed(number))

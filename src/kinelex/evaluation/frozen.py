@@ -1,0 +1,144 @@
+"""Tasks on frozen features: the run's own classifier, neighbours, and linear probes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from kinelex.errors import InputError, unknown_name
+from kinelex.evaluation.context import Context, TaskResult
+from kinelex.evaluation.knn import METRICS, knn
+from kinelex.evaluation.linear import linear_probe, linear_sgd_probe
+from kinelex.evaluation.material import Material, Outcome
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """The options of a task that has none."""
+
+
+class FrozenTask:
+    """A task that looks at each stream's features alone; the streams' scores are then fused."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    rule: ClassVar[str]
+    Options: ClassVar[type] = NoOptions
+
+    def judge(self, material: Material, options: Any) -> Outcome:
+        """What one stream's features say of the test clips.
+
+        Raises:
+            InputError: an option, or features, that the task cannot use.
+        """
+        raise NotImplementedError
+
+    def run(self, context: Context, options: Any) -> TaskResult:
+        """Judge the run.
+
+        Raises:
+            InputError: as :meth:`judge`.
+        """
+        alone = {stream: self.judge(m, options) for stream, m in context.materials().items()}
+        result = context.judged(self.name, alone)
+        result.numbers["rule"] = self.rule
+        return result
+
+
+class Classify(FrozenTask):
+    """The run's own classifier."""
+
+    name = "classify"
+    title = "the run's own classifier"
+    rule = "The classifier that the run learned with its encoder; top-1 over the test clips."
+
+    def judge(self, material: Material, options: Any) -> Outcome:
+        """Scores by the classifier.
+
+        Raises:
+            InputError: the run has none.
+        """
+        if material.classifier is None:
+            raise InputError(
+                "classify needs a run that learned from labels; probe this one: --tasks knn,linear"
+            )
+        weight, bias = material.classifier
+        return Outcome(material.test @ weight.T + bias)
+
+
+@dataclass(frozen=True)
+class KnnOptions:
+    """Options of ``knn``.
+
+    Args:
+        k: neighbours that vote.
+        metric: cosine or euclidean.
+    """
+
+    k: int = 1
+    metric: str = "cosine"
+
+    def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            raise unknown_name("metric", self.metric, METRICS)
+        if self.k < 1:
+            raise InputError(f"expects knn.k of at least 1, got {self.k}")
+
+
+class Knn(FrozenTask):
+    """The nearest training clips vote."""
+
+    name = "knn"
+    title = "nearest neighbour on features"
+    rule = (
+        "Nothing is trained: each test clip gets the class that its nearest training clips vote for; top-1 "
+        "over the test clips."
+    )
+    Options = KnnOptions
+
+    def judge(self, material: Material, options: KnnOptions) -> Outcome:
+        """Votes of the nearest training clips."""
+        m = material
+        found = knn(m.train, m.train_labels, m.test, m.num_classes, options.k, options.metric, m.device)
+        return Outcome(found.scores, {"k": options.k, "metric": options.metric}, found)
+
+
+class Linear(FrozenTask):
+    """Multinomial logistic regression."""
+
+    name = "linear"
+    title = "linear probe"
+    rule = (
+        "Logistic regression on frozen, standardised features of the training clips, its penalty chosen on "
+        "folds of the training part; top-1 over the test clips."
+    )
+
+    def judge(self, material: Material, options: Any) -> Outcome:
+        """Logits of the fitted probe."""
+        probe = linear_probe(material.train, material.train_labels, material.num_classes, material.groups)
+        details = {
+            "regularisation": probe.regularisation,
+            "fold_accuracy": {f"{strength:g}": rate for strength, rate in probe.fold_accuracy.items()},
+            "folds_by": "class" if material.groups is None else "subject",
+        }
+        return Outcome(probe.scores(material.test), details)
+
+
+class LinearSGD(FrozenTask):
+    """The papers' linear protocol."""
+
+    name = "linear_sgd"
+    title = "linear probe, papers' SGD"
+    rule = (
+        "One fully connected layer on frozen features of the training clips, trained by SGD for 80 epochs; "
+        "top-1 over the test clips."
+    )
+
+    def judge(self, material: Material, options: Any) -> Outcome:
+        """Logits of the trained layer."""
+        m = material
+        layer = linear_sgd_probe(m.train, m.train_labels, m.num_classes, seed=m.seed, device=m.device)
+        return Outcome(np.asarray(layer(torch.as_tensor(m.test, dtype=torch.float32))))

@@ -1,0 +1,56 @@
+"""What a task on frozen features gets, and what it finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from kinelex.evaluation.knn import Neighbours
+
+
+@dataclass
+class Material:
+    """Cached features of a training and a test part, with what the tasks need to know about the clips.
+
+    Args:
+        train: features of the training part.
+        train_labels: their classes.
+        test: features of the test part. Its labels are not here: no task may see them.
+        num_classes: number of classes.
+        groups: the subject of each training clip, or None where the set names none.
+        device: where to compute.
+        seed: of whatever is random.
+        classifier: weight and bias of the run's own classifier, where it learned from labels.
+
+    Shape:
+        - classifier: (classes, F) and (classes,)
+        - train: (n_train, F); train_labels, groups: (n_train,); test: (n_test, F)
+    """
+
+    train: np.ndarray
+    train_labels: np.ndarray
+    test: np.ndarray
+    num_classes: int
+    groups: np.ndarray | None = None
+    device: torch.device | str = "cpu"
+    seed: int = 0
+    classifier: tuple[np.ndarray, np.ndarray] | None = None
+
+
+@dataclass
+class Outcome:
+    """What a task found: scores of the test part, and what it chose or was set to.
+
+    Args:
+        scores: (n_test, classes).
+        details: settings and choices, ready for JSON.
+        neighbours: of each test clip, where the task has them.
+    """
+
+    scores: np.ndarray
+    details: dict[str, Any] = field(default_factory=dict)
+    neighbours: Neighbours | None = None
