@@ -90,7 +90,7 @@ def evaluate_on(
         if store.layout.joints == first.layout.joints
         else f"{store.layout.name} to {first.layout.name}",
         "dataset": store.meta.dataset,
-        "run_dataset": directory.config.get("dataset"),
+        "run_dataset": _learned_on(directory.config),
         "protocol": protocol,
         "counts": {
             "clips": len(judged),
@@ -107,6 +107,17 @@ def evaluate_on(
     console.print(_table(result))
     console.print(f"numbers in {path}", markup=False, soft_wrap=True)
     return result
+
+
+def _learned_on(config: dict[str, Any]) -> str | None:
+    """The data set whose classes a run knows; estimating batch norm anew on another one leaves them.
+
+    >>> adapted = {"mode": "batch_norm", "from": {"dataset": "ntu120"}}
+    >>> _learned_on({"dataset": "sysu", "adapted": adapted})
+    'ntu120'
+    """
+    adapted = config.get("adapted") or {}
+    return _learned_on(adapted["from"]) if adapted.get("mode") == "batch_norm" else config.get("dataset")
 
 
 def _scores(
