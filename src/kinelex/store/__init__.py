@@ -8,6 +8,7 @@ from kinelex.store._prompt_writer import (
     PromptBank,
     PromptMeta,
     PromptStoreWriter,
+    cost_file,
 )
 from kinelex.store._sequence import Sequence, StoreMeta, check_sequence
 from kinelex.store._skeleton_writer import SkeletonStoreWriter
@@ -27,6 +28,7 @@ __all__ = [
     "SkeletonStoreWriter",
     "StoreMeta",
     "check_sequence",
+    "cost_file",
     "open_prompts",
     "open_store",
     "read_jpeg",

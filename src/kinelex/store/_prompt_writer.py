@@ -44,6 +44,17 @@ class PromptMeta:
     kept: tuple[str, ...] = ()
     cost: dict[str, dict[str, float]] = field(default_factory=dict)
 
+    @property
+    def uses_labels(self) -> bool:
+        """Whether an engine read the labels of the clips."""
+        engines = [about.get("engine") for about in self.engines.values() if isinstance(about, dict)]
+        return any(isinstance(engine, dict) and engine.get("uses_labels", False) for engine in engines)
+
+
+def cost_file(path: Path) -> Path:
+    """Where the cost of a prompt store is kept: beside it, since two runs differ in it, not in the store."""
+    return path.with_name(path.name + ".cost.json")
+
 
 @dataclass
 class ModalityPrompts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from kinelex.store._prompt_writer import (
     ModalityPrompts,
     PromptBank,
     PromptMeta,
+    cost_file,
 )
 from kinelex.store.skeleton_store import SkeletonStore
 
@@ -52,9 +54,15 @@ class PromptStore:
             header["engines"],
             header["widths"],
             tuple(header.get("kept", ())),
-            header.get("cost", {}),
+            header.get("cost") or self._cost(),
         )
         self._table = reader.read_all()
+
+    def _cost(self) -> dict[str, dict[str, float]]:
+        try:
+            return json.loads(cost_file(self.path).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
 
     @property
     def modalities(self) -> tuple[str, ...]:
