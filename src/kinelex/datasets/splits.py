@@ -1,9 +1,9 @@
-"""Protocols: which clips of a data set train and which test, their folds and their few-label subsets.
+"""Protocols: which clips of a data set train and which test; folds, few labels and unseen classes of them.
 
 The published rules are data, one file per data set in ``protocols/``. A fold such as
 ``xview:fold1of5`` splits the *training part* of a protocol by whole subjects, so that settings can be
 chosen without ever looking at the test part. A few-label subset such as ``xview:few-balanced:0.05:0``
-leaves labels to a small share of the training part.
+leaves labels to a small share of the training part; ``xsub:seen-random:5:0`` leaves classes out of it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import numpy as np
 from kinelex.datasets import _split_files
 from kinelex.datasets._drawn import few_labels, loso_parts, random_parts, read_ratio, read_seed
 from kinelex.datasets._published import ANY_STORE, Parts, published_names, published_parts, rule_in_words
+from kinelex.datasets.seen_classes import class_split
 from kinelex.errors import InputError
 from kinelex.store import SkeletonStore
 
 _FOLD = re.compile(r"(?P<protocol>.+):fold(?P<fold>\d+)of(?P<folds>\d+)")
 _FEW = re.compile(r"(?P<protocol>.+):few-(?P<kind>random|balanced):(?P<ratio>[^:]+):(?P<seed>[^:]+)")
-_GENERATED = {"random": random_parts, "loso": loso_parts, "file": _split_files.file_parts}
+_SEEN = re.compile(r"(?P<protocol>.+?):seen-(?P<classes>.+)")
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,10 @@ def get_split(store: SkeletonStore, name: str) -> Split:
             - ``file:PATH``: the user's own split by ids, a JSON, YAML or CSV file,
             - ``PROTOCOL:foldKofN``: fold K of N of a protocol's training part: the subjects are dealt to
               N groups, and group K tests,
+            - ``classes:CLASSES``: all clips of the seen classes train, those of the unseen classes test.
+              CLASSES is what :func:`~kinelex.datasets.seen_classes.class_split` takes,
+            - ``PROTOCOL:seen-CLASSES``: a protocol whose training part is left without the unseen classes,
+              and without clips that have no label,
             - ``PROTOCOL:few-random:RATIO:SEED`` and ``PROTOCOL:few-balanced:RATIO:SEED``: of the training
               part, or of that of a fold, a share of the labelled clips over all or per class. The clips
               are drawn once and kept as a file of ids in ``<store name>.subsets`` beside the store.
@@ -100,8 +105,12 @@ def get_split(store: SkeletonStore, name: str) -> Split:
         base = get_split(store, few["protocol"])
         return Split(name, _few(store, base, name, few), base.test)
     if fold is not None:
-        base = _whole(store, fold["protocol"], name)
+        of_seen = _SEEN.fullmatch(fold["protocol"])
+        base = get_split(store, fold["protocol"]) if of_seen else _whole(store, fold["protocol"], name)
         return _fold(store, base, name, int(fold["fold"]), int(fold["folds"]))
+    if (seen := _SEEN.fullmatch(name)) is not None:
+        base = get_split(store, seen["protocol"])
+        return Split(name, _of_seen_classes(store, base, name, seen["classes"]), base.test)
     return _whole(store, name, name)
 
 
@@ -124,6 +133,29 @@ def _parts(store: SkeletonStore, name: str) -> Parts:
     return generate(store, name)
 
 
+def _class_parts(store: SkeletonStore, name: str) -> Parts:
+    """``classes:CLASSES``: clips of seen classes train, clips of unseen ones test."""
+    classes = class_split(name.removeprefix("classes").removeprefix(":"), store.class_names)
+    train, test = (np.flatnonzero(np.isin(store.labels, part)) for part in (classes.seen, classes.unseen))
+    return train, test
+
+
+_GENERATED = {
+    "random": random_parts,
+    "loso": loso_parts,
+    "file": _split_files.file_parts,
+    "classes": _class_parts,
+}
+
+
+def _of_seen_classes(store: SkeletonStore, base: Split, name: str, classes: str) -> np.ndarray:
+    seen = class_split(classes, store.class_names).seen
+    rows = base.train[np.isin(store.labels[base.train], seen)]
+    if not len(rows):
+        raise InputError(f"{name}: no clip of the training part of {base.name} is of a seen class")
+    return rows
+
+
 def _whole(store: SkeletonStore, name: str, asked: str) -> Split:
     """A protocol that is neither a fold nor a subset, both parts of it not empty."""
     named = name.partition(":")[0] in _GENERATED or name in protocol_names(store)
@@ -144,7 +176,8 @@ def _unknown_form(name: str) -> InputError:
     return InputError(
         f"unknown protocol {name!r}: a fold of a protocol's training part is written PROTOCOL:foldKofN, for "
         "example xview:fold1of5; a few-label subset is written PROTOCOL:few-balanced:RATIO:SEED or "
-        f"PROTOCOL:few-random:RATIO:SEED; every store has {ANY_STORE}"
+        "PROTOCOL:few-random:RATIO:SEED; one without some classes PROTOCOL:seen-random:UNSEEN:SEED; "
+        f"every store has {ANY_STORE}"
     )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from kinelex.batch import Batch
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError
+from kinelex.methods._space import EmbeddingSpace
 from kinelex.methods.prompts import PromptShape, PromptStatistics
 
 
@@ -88,6 +89,11 @@ class Method(nn.Module, ABC):
     def classifiers(self) -> dict[str, nn.Linear]:
         """What turns each stream's features into scores of the classes; empty without labels."""
         return {}
+
+    @property
+    def space(self) -> EmbeddingSpace | None:
+        """Where its clips and their prompts meet, if it makes such a space; kept with the run."""
+        return None
 
     @abstractmethod
     def forward(

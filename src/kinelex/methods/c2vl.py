@@ -33,6 +33,7 @@ from kinelex.losses import (
 )
 from kinelex.methods._base import Method, TrainingPart
 from kinelex.methods._projector import projector
+from kinelex.methods._space import EmbeddingSpace
 from kinelex.methods.prompts import PromptChoice, PromptShape, PromptStatistics
 
 HISTOGRAM_BINS = 80
@@ -159,6 +160,11 @@ class C2VL(Method):
     def encoders(self) -> dict[str, Encoder]:
         """The skeleton encoder under the name of the stream it reads."""
         return {self.stream: self.student.encoder}
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The projectors' common space, with what makes a clip's vectors of its prompts."""
+        return EmbeddingSpace(self.student.projectors, self.prompts)
 
     def trained_parameters(self) -> list[nn.Parameter]:
         """What the optimiser gets: the student, not the teacher."""

@@ -70,7 +70,7 @@ class PromptChoice(nn.Module):
             raise InputError(
                 f"segments={segments} goes with prompt=mean and is at least 1, got prompt={choice}"
             )
-        self.choice, self.standardise = choice, standardise
+        self.choice, self.standardise, self.shapes = choice, standardise, dict(shapes)
         self.segments = {m: max(1, min(segments, s.count)) for m, s in shapes.items()}
         self.widths = {m: self.segments[m] * s.width + s.clip_width for m, s in shapes.items()}
         for m, shape in shapes.items():
@@ -85,6 +85,21 @@ class PromptChoice(nn.Module):
             for m, found in statistics.items():
                 for name, value in vars(found).items():
                     self.get_buffer(f"{m}_{name}").copy_(value)
+
+    def scaled(self, modality: str, part: str, values: Tensor) -> Tensor:
+        """Prompts as the projector reads them: without the training part's mean, divided by its scale.
+
+        Args:
+            modality: ``language`` or ``vision``.
+            part: ``frame`` or ``clip``: whose mean and scale.
+            values: the prompts.
+
+        Shape:
+            - values: (..., width)
+            - returns: (..., width)
+        """
+        mean = self.get_buffer(f"{modality}_{part}_mean")
+        return (values.float() - mean) / self.get_buffer(f"{modality}_{part}_scale")
 
     def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """The vectors of a batch.
@@ -108,10 +123,8 @@ class PromptChoice(nn.Module):
                 pick = torch.randint(count, (n,), generator=generator).to(frames.device)
                 means = [frames[torch.arange(n, device=frames.device), pick].float()]
             if count:
-                mean, scale = self.get_buffer(f"{m}_frame_mean"), self.get_buffer(f"{m}_frame_scale")
-                parts += [(value - mean) / scale for value in means]
+                parts += [self.scaled(m, "frame", value) for value in means]
             if m in batch.clip_prompts:
-                mean, scale = self.get_buffer(f"{m}_clip_mean"), self.get_buffer(f"{m}_clip_scale")
-                parts.append((batch.clip_prompts[m].float() - mean) / scale)
+                parts.append(self.scaled(m, "clip", batch.clip_prompts[m]))
             chosen[m] = torch.cat(parts, dim=1)
         return chosen

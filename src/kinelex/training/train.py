@@ -24,6 +24,7 @@ from kinelex.training.loader import SkeletonLoader
 from kinelex.training.module import MethodModule
 from kinelex.training.recipe import Recipe, find_recipe, resolve
 from kinelex.training.run_directory import RunDirectory
+from kinelex.training.space_files import save_space
 
 
 def train(
@@ -225,3 +226,5 @@ def _fit(module: MethodModule, recipe: Recipe, run: RunDirectory, resume: bool, 
         method = module.method
         names = module.class_names if method.classifiers else ()
         save_encoders(run.path, method.encoders, recipe.encoder, module.pipeline, method.classifiers, names)
+        if method.space is not None:
+            save_space(run.path, method.space)
