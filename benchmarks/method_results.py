@@ -2,9 +2,12 @@
 
     python benchmarks/method_results.py c2vl STORE PROTOCOL --prompts PROMPTS --out runs/nw_ucla --jobs 2
     python benchmarks/method_results.py cmd STORE PROTOCOL --out runs/nw_ucla_cmd --jobs 2
+    python benchmarks/method_results.py supervised STORE PROTOCOL --out runs/utd_supervised --jobs 2
+    python benchmarks/method_results.py mmcl STORE PROTOCOL --prompts PROMPTS --out runs/utd_mmcl --jobs 2
 
 Finished runs in --out are taken as they are, so that an interrupted table goes on. Each run is what
-`kinelex train METHOD … && kinelex evaluate … --tasks knn,linear,linear_sgd` makes.
+`kinelex train METHOD … && kinelex evaluate … --tasks knn,linear,linear_sgd` makes (`--tasks classify,knn` where
+labels were learned).
 """
 
 from __future__ import annotations
@@ -37,8 +40,15 @@ VARIANTS: dict[str, dict[str, list[str]]] = {
         "streams apart (distillation 0)": ["distillation=0"],
         "nearest neighbours as positives": ["mining=top"],
     },
+    "supervised": {"supervised": []},
+    "mmcl": {
+        "MMCL": [],
+        "without alignment (FAM)": ["alignment=0"],
+        "without refinement (FRM)": ["refinement=0"],
+    },
 }
-TASKS = ("knn", "linear", "linear_sgd")
+FROZEN, LABELLED = ("knn", "linear", "linear_sgd"), ("classify", "knn")
+TASKS = {"c2vl": FROZEN, "cmd": FROZEN, "supervised": LABELLED, "mmcl": LABELLED}
 BASELINES = {
     "raw_knn": "raw coordinates, nearest neighbour",
     "raw_knn_aligned": "raw coordinates in the body's frame, nearest neighbour",
@@ -64,7 +74,15 @@ def run(name: str, seed: int, options: argparse.Namespace) -> dict[str, object]:
         train += ["--protocol", options.protocol, "--out", str(folder), *changes]
         if (folder / "config.yaml").exists():
             train = [*train[: -len(changes)], "--resume"]
-        evaluate = [*command, "evaluate", str(folder), "--tasks", ",".join(TASKS), "--json", str(result)]
+        evaluate = [
+            *command,
+            "evaluate",
+            str(folder),
+            "--tasks",
+            ",".join(TASKS[options.method]),
+            "--json",
+            str(result),
+        ]
         env = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // options.jobs))}
         start = time.perf_counter()
         with (options.out / f"{slug}_{seed}.log").open("w") as log:
@@ -103,19 +121,20 @@ def main() -> None:
     with ThreadPoolExecutor(options.jobs) as pool:
         results = dict(zip(cells, pool.map(lambda c: run(*c, options), cells), strict=True))
     rows = []
+    tasks = TASKS[options.method]
     has_copies = "top1_without_copies" in results[cells[0]]["knn"]
     for name in chosen:
         row = {"variant": name}
-        for task in TASKS:
+        for task in tasks:
             row[task] = spread([results[name, s][task]["top1"] for s in seeds])
             if has_copies:
                 row[f"{task}, no copies"] = spread(
                     [results[name, s][task]["top1_without_copies"] for s in seeds]
                 )
         rows.append(row)
-        for stream in results[name, seeds[0]]["knn"].get("streams", {}):
+        for stream in results[name, seeds[0]][tasks[0]].get("streams", {}):
             alone = {"variant": f"{name}: {stream} alone"}
-            for task in TASKS:
+            for task in tasks:
                 judged = [results[name, s][task]["streams"][stream] for s in seeds]
                 alone[task] = spread([numbers["top1"] for numbers in judged])
                 if has_copies:
