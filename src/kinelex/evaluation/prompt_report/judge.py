@@ -175,7 +175,7 @@ def judge(
         pairs,
         classes,
         _flagged(prompts, rows) if "vision" in features else None,
-        answer_numbers([prompts.texts()[r] for r in rows if r >= 0]) if "language" in features else None,
+        _answers(prompts, rows) if "language" in features else None,
         find_mismatches(features["language"], features["vision"], clips.labels, seed) if both else None,
     )
 
@@ -216,6 +216,11 @@ def _agreement(
     found = np.full(len(rows), np.nan)
     found[there] = agreement(bank.frame[rows[there]])
     return found, strangers(bank.frame[rows[there]], seed)
+
+
+def _answers(prompts: PromptStore, rows: np.ndarray) -> dict[str, Any]:
+    texts = prompts.texts()
+    return answer_numbers([texts[r] for r in rows if r >= 0])
 
 
 def _flagged(prompts: PromptStore, rows: np.ndarray) -> np.ndarray:
