@@ -93,7 +93,7 @@ def _template() -> jinja2.Template:
     environment.filters["percent"] = percent
     environment.filters["grouped"] = grouped
     environment.filters["cut"] = lambda text: cut(text, 300)
-    environment.filters["short"] = lambda value: "–" if value is None else f"{value:.2f}"
+    environment.filters["short"] = lambda value: "–" if value is None else f"{round(value, 2) + 0.0:.2f}"
     return environment.get_template("template.html.j2")
 
 
