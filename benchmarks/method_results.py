@@ -6,8 +6,8 @@
     python benchmarks/method_results.py mmcl STORE PROTOCOL --prompts PROMPTS --out runs/utd_mmcl --jobs 2
 
 Finished runs in --out are taken as they are, so that an interrupted table goes on. Each run is what
-`kinelex train METHOD … && kinelex evaluate … --tasks knn,linear,linear_sgd` makes; where labels were learned the
-tasks are classify,knn.
+`kinelex train METHOD … && kinelex evaluate … --tasks knn,linear,linear_sgd` makes; where labels were learned
+the tasks are classify,knn.
 """
 
 from __future__ import annotations
