@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import textwrap
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import PurePath
@@ -115,6 +116,24 @@ def spelled(annotation: Any) -> str:
     text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
     text = re.sub(r"(?:list|tuple|Sequence)\[(\w+)[^\]]*\]", r"list of \1", text)
     return text.replace(" | ", " or ").replace("None", "none")
+
+
+def wrapped(text: str, first: int, then: int) -> list[str]:
+    """Lines of a help text, indented by so many spaces."""
+    return textwrap.wrap(text, 110, initial_indent=" " * first, subsequent_indent=" " * then)
+
+
+def shown_default(default: Any) -> str:
+    """The end of an option's help text.
+
+    >>> shown_default((0.1, 0.2)), shown_default(None)
+    (' (default: 0.1,0.2)', '')
+    """
+    if default is None or default == ():
+        return ""
+    if isinstance(default, tuple | list):
+        default = ",".join(map(str, default))
+    return f" (default: {default})"
 
 
 def _takes_list(hint: Any) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
-from typing import Any
+
+from kinelex._options import shown_default, wrapped
 
 
 def prompts(
@@ -117,19 +117,7 @@ def parts_help() -> str:
         if names(kind):
             lines.append(f"--{section.replace('_', '-')}, with options as {section}.KEY=VALUE:")
         for name in names(kind):
-            lines += _wrapped(f"{name:20}{title_of(kind, name)}", 2, 22)
+            lines += wrapped(f"{name:20}{title_of(kind, name)}", 2, 22)
             for key, (spelled, default, text) in options_of(kind, name).items():
-                lines += _wrapped(f"{key}={spelled}  {text.rstrip('.')}{_shown(default)}", 22, 24)
+                lines += wrapped(f"{key}={spelled}  {text.rstrip('.')}{shown_default(default)}", 22, 24)
     return "\n".join(lines)
-
-
-def _wrapped(text: str, first: int, then: int) -> list[str]:
-    return textwrap.wrap(text, 110, initial_indent=" " * first, subsequent_indent=" " * then)
-
-
-def _shown(default: Any) -> str:
-    if default is None:
-        return ""
-    if isinstance(default, tuple | list):
-        default = ",".join(map(str, default))
-    return f" (default: {default})"

@@ -19,6 +19,7 @@ from kinelex._command_line import (
     write_json,
 )
 from kinelex._ensemble_verb import ensemble
+from kinelex._evaluate_verb import evaluate, tasks_help
 from kinelex._prompts_report_verb import prompts_report
 from kinelex._prompts_verb import parts_help, prompts
 from kinelex.errors import InputError, unknown_name
@@ -118,65 +119,6 @@ def train(
         write_json(json, (run.metrics() or [{}])[-1])
 
 
-def evaluate(
-    run: Path,
-    *,
-    data: Path | None = None,
-    protocol: str | None = None,
-    tasks: str | None = None,
-    prompts: Path | None = None,
-    against: Path | None = None,
-    on: Path | None = None,
-    class_map: str | None = None,
-    device: str = "cpu",
-    seed: int = 0,
-    json: Path | None = None,
-) -> None:
-    """Judge a run's encoder beside its baselines and write the report.
-
-    With --on: judge the run's classifier on another data set, on the classes that --class-map names.
-
-    Args:
-        run: the run directory.
-        data: the skeleton store; by default the one it was trained on.
-        protocol: the split; by default the one it was trained on.
-        tasks: comma-separated: classify, knn, linear, linear_sgd; by default classify for a run that learned
-            from labels, else knn,linear.
-        prompts: the prompt store; by default the run's own.
-        against: another run whose similarities the report shows beside, for example one with hard targets.
-        on: the store of another data set; with --protocol the test part of that protocol, else all clips.
-        class_map: YAML file {class of the other set, or a3 for its third: class of the run}, or the name of a
-            map that comes with the package: utd_mhad_to_ntu120.
-        device: where the encoder runs: cpu, cuda.
-        seed: seed of the untrained encoder and of linear_sgd.
-        json: also write the numbers to this file.
-    """
-    from kinelex.evaluation import evaluate as evaluate_run
-    from kinelex.evaluation import evaluate_on
-
-    if (on is None) != (class_map is None):
-        raise InputError("--on STORE and --class-map MAP belong together: see `kinelex evaluate --help`")
-    if on is not None and class_map is not None:
-        others = {"--data": data, "--tasks": tasks, "--prompts": prompts, "--against": against}
-        for option, value in others.items():
-            if value is not None:
-                raise InputError(f"--on judges the run's classifier on another store: leave out {option}")
-        evaluate_on(run, on, class_map, protocol, device=device, json_path=json)
-        return
-    chosen = None if tasks is None else [task.strip() for task in tasks.split(",") if task.strip()]
-    evaluate_run(
-        run,
-        data,
-        protocol,
-        chosen,
-        prompts=prompts,
-        against=against,
-        json_path=json,
-        device=device,
-        seed=seed,
-    )
-
-
 def convert(
     checkpoint: Path,
     *,
@@ -253,7 +195,9 @@ VERBS = (
     convert,
     export_data,
 )
-_WITH_CHANGES = {train: "recipe", prompts: "store", adapt: "run"}  # take key=value; their first argument
+# These take key=value; their first argument.
+_WITH_CHANGES = {train: "recipe", prompts: "store", evaluate: "run", adapt: "run"}
+_EPILOGS = {prompts: parts_help, evaluate: tasks_help}  # what ends their help
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -271,8 +215,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kept, changes = split_overrides(verb, given[1:]) if verb in _WITH_CHANGES else (given[1:], [])
         if verb is prepare:
             options = parse_prepare(verb, kept)
-        elif verb is prompts and {"-h", "--help"} & set(kept):
-            verb_parser(verb, parts_help()).parse_args(["--help"])
+        elif verb in _EPILOGS and {"-h", "--help"} & set(kept):
+            verb_parser(verb, _EPILOGS[verb]()).parse_args(["--help"])
         else:
             options = vars(verb_parser(verb).parse_intermixed_args(kept))
         check_writable(options["json"])

@@ -21,7 +21,7 @@ from kinelex.evaluation.context import Context
 from kinelex.evaluation.knn import knn
 from kinelex.evaluation.metrics import top_k
 from kinelex.evaluation.output import results_table, write_results
-from kinelex.evaluation.report import Evidence, write_report
+from kinelex.evaluation.report import Evidence, classifying_tasks, write_report
 from kinelex.evaluation.streams import joined, judge, without_copies
 from kinelex.evaluation.supervision import check_classes, check_unseen
 from kinelex.skeleton import has_landmarks
@@ -134,7 +134,9 @@ def evaluate(
     write_results(directory.evaluation_dir, result, tuple(chosen), json_path)
     console.print(results_table(result))
     console.print(f"numbers in {directory.evaluation_dir}", markup=False, soft_wrap=True)
-    if baselines:
+    if baselines and not classifying_tasks(result):
+        console.print("no report: none of the tasks classifies the test clips (add --tasks knn,...)")
+    elif baselines:
         report = write_report(directory, result, _evidence(context, metric or "cosine"), compared)
         console.print(f"report in {report}", markup=False, soft_wrap=True)
     return result

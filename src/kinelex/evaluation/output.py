@@ -41,14 +41,16 @@ def results_table(result: dict[str, Any]) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("what")
     table.add_column("top-1 %", justify="right")
+    table.add_column("95 %\ninterval", justify="right")
     table.add_column("top-5 %", justify="right")
     if counts["copies"]:
         table.add_column("top-1 %\nwithout copies", justify="right")
         table.caption = f"{counts['copies']} test clips are exact copies of training clips"
     for row in result_rows(result):
         style = "bold" if row.ours else None
-        values = [row.top1, row.top5] + ([row.without_copies] if counts["copies"] else [])
-        table.add_row(row.name, *(percent(value) for value in values), style=style)
+        values = [row.top5] + ([row.without_copies] if counts["copies"] else [])
+        interval = "" if row.interval is None else "–".join(map(percent, row.interval))
+        table.add_row(row.name, percent(row.top1), interval, *map(percent, values), style=style)
     return table
 
 

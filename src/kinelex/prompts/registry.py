@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import json
-import re
-import typing
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
-from pathlib import PurePath
 from typing import Any
 
 from docstring_parser import parse as parse_docstring
 
-from kinelex.errors import InputError, unknown_name
+from kinelex import _options
+from kinelex._options import Option, option_texts
+from kinelex.errors import unknown_name
 
 Factory = Callable[..., Any]
-Option = tuple[str, Any, str]  # type, default, description
 LANGUAGE, VISION, PICTURES = "language engine", "vision engine", "pictures"
 TEXT_ENCODER, IMAGE_ENCODER = "text encoder", "image encoder"
 # What options are called on the command line, ``vision.image_size=96``, and whose they are.
@@ -142,10 +139,7 @@ def options_of(kind: str, name: str) -> dict[str, Option]:
     ('int', 160, 'side of the square pictures in pixels.')
     """
     factory = factory_of(kind, name)
-    doc = parse_docstring(inspect.getdoc(factory) or "")
-    texts = {p.arg_name: " ".join((p.description or "").split()) for p in doc.params}
-    found = _parameters(kind, factory)
-    return {n: (_spelled(p.annotation), p.default, texts.get(n, "")) for n, p in found.items()}
+    return option_texts(factory, _given_by_us(kind, factory))
 
 
 def title_of(kind: str, name: str) -> str:
@@ -170,34 +164,9 @@ def read_options(kind: str, name: str, given: Mapping[str, Any]) -> dict[str, An
     >>> read_options("vision engine", "render", {"image_size": "96", "views": "front,side"})
     {'image_size': 96, 'views': ('front', 'side')}
     """
-    from jsonargparse import ArgumentError, ArgumentParser
-
     factory = factory_of(kind, name)
-    known = _parameters(kind, factory)
-    for key in given:
-        if key not in known:
-            raise unknown_name(f"option of {kind} {name}", key, known)
     section = next(s for s, k in SECTIONS.items() if k == kind)
-    types = inspect.signature(factory, eval_str=True).parameters
-    out = {}
-    for key, value in given.items():
-        text = str(value) if isinstance(value, str | PurePath) else json.dumps(value, default=str)
-        if _takes_list(types[key].annotation) and not text.startswith(("[", "null")):
-            text = f"[{text}]"
-        parser = ArgumentParser(exit_on_error=False)
-        add = parser.add_class_arguments if isinstance(factory, type) else parser.add_function_arguments
-        add(factory, None, skip={n for n in types if n != key}, fail_untyped=False)
-        try:
-            out[key] = parser.parse_args([f"--{key}={text}"]).as_dict()[key]
-        except ArgumentError as error:
-            wanted = _spelled(known[key].annotation)
-            raise InputError(f"{section}.{key} expects {wanted}, got {value!r}") from error
-    for key, parameter in known.items():
-        if parameter.default is inspect.Parameter.empty and key not in out:
-            raise InputError(
-                f"{kind} {name} cannot do without {section}.{key}={_spelled(parameter.annotation)}"
-            )
-    return out
+    return _options.read_options(factory, given, f"{kind} {name}", section, _given_by_us(kind, factory))
 
 
 def split_options(words: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -209,44 +178,12 @@ def split_options(words: Iterable[str]) -> dict[str, dict[str, str]]:
     >>> split_options(["vision.image_size=96", "language.model=llava"])
     {'vision': {'image_size': '96'}, 'language': {'model': 'llava'}}
     """
-    out: dict[str, dict[str, str]] = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        section, dot, option = key.partition(".")
-        if not (equals and dot):
-            raise InputError(
-                f"does not know what {word!r} means: expects options as SECTION.KEY=VALUE, for example "
-                "vision.image_size=96; see `kinelex prompts --help`"
-            )
-        section, option = section.replace("-", "_"), option.replace("-", "_")
-        if section not in SECTIONS:
-            raise unknown_name("section of options", section, SECTIONS)
-        out.setdefault(section, {})[option] = value
-    return out
+    return _options.split_options(words, SECTIONS, "vision.image_size=96", "prompts")
 
 
-def _parameters(kind: str, factory: Factory) -> dict[str, inspect.Parameter]:
-    """The parameters that are options: all but the context that engines and pictures get first."""
-    parameters = dict(inspect.signature(factory).parameters)
-    if kind not in (TEXT_ENCODER, IMAGE_ENCODER):
-        parameters.pop(next(iter(parameters), ""), None)
-    return parameters
-
-
-def _takes_list(hint: Any) -> bool:
-    hints = typing.get_args(hint) if type(None) in typing.get_args(hint) else (hint,)
-    return any((typing.get_origin(h) or h) in (list, tuple) for h in hints)
-
-
-def _spelled(annotation: Any) -> str:
-    """A type as a user reads it.
-
-    >>> _spelled("tuple[str, ...]"), _spelled(int), _spelled("float | None")
-    ('list of str', 'int', 'float or none')
-    """
-    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
-    text = re.sub(r"(?:list|tuple|Sequence)\[(\w+)[^\]]*\]", r"list of \1", text)
-    return text.replace(" | ", " or ").replace("None", "none")
+def _given_by_us(kind: str, factory: Factory) -> list[str]:
+    """The parameters that are no options: the context that engines and pictures get first."""
+    return [] if kind in (TEXT_ENCODER, IMAGE_ENCODER) else list(inspect.signature(factory).parameters)[:1]
 
 
 def _of_kind(kind: str) -> dict[str, str | Factory]:

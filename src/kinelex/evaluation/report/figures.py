@@ -39,6 +39,7 @@ class Bar:
     ours: bool = False
     note: str = ""
     without_copies: float | None = None
+    interval: tuple[float, float] | None = None
 
 
 @as_svg

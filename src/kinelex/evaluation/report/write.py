@@ -73,8 +73,8 @@ def result_rows(result: Mapping[str, Any]) -> list[Bar]:
     [('nearest neighbour on features', 0.7, True), ('chance', 0.1, False)]
     """
     rows = []
-    for task, name in _TASKS.items():
-        if task in result:
+    for task, name in task_titles(result).items():
+        if "top1" in result[task]:
             streams = result[task].get("streams", {})
             whole = f"{name}, all streams" if streams else name
             rows.append(_own_bar(whole, result[task]))
@@ -88,8 +88,25 @@ def result_rows(result: Mapping[str, Any]) -> list[Bar]:
     return rows
 
 
+def task_titles(result: Mapping[str, Any]) -> dict[str, str]:
+    """The tasks of a result and their titles, those on frozen features first.
+
+    >>> task_titles({"semi": {"title": "few labels"}, "knn": {"top1": 0.7}, "baselines": {}})
+    {'knn': 'nearest neighbour on features', 'semi': 'few labels'}
+    """
+    known = {task: title for task, title in _TASKS.items() if task in result}
+    others = {t: n["title"] for t, n in result.items() if isinstance(n, Mapping) and "title" in n}
+    return {**known, **others}
+
+
+def classifying_tasks(result: Mapping[str, Any]) -> list[str]:
+    """The tasks of a result that classify every test clip, in the order of the tables."""
+    return [task for task in task_titles(result) if "confusion" in result[task]]
+
+
 def _own_bar(name: str, numbers: Mapping[str, Any]) -> Bar:
-    return Bar(name, numbers["top1"], numbers["top5"], True, "", numbers.get(_DISTINCT))
+    interval = tuple(numbers["ci95"]) if "ci95" in numbers else None
+    return Bar(name, numbers["top1"], numbers.get("top5"), True, "", numbers.get(_DISTINCT), interval)
 
 
 def write_report(
@@ -107,7 +124,7 @@ def write_report(
         The file's path.
     """
     metrics = run.metrics()
-    task = next(t for t in _TASKS if t in result)
+    task = classifying_tasks(result)[0]
     confusion = np.asarray(result[task]["confusion"])
     names = evidence.store.class_names
     histograms, missing = _histograms(run, metrics, against)
@@ -127,7 +144,7 @@ def write_report(
         histograms=histograms,
         no_histograms=missing,
         map=_map(evidence),
-        task=_TASKS[task],
+        task=task_titles(result)[task],
         confusion=confusion_figure(confusion, names),
         worst=worst_confusions(confusion, names),
         per_class=_per_class(result, names),
@@ -207,7 +224,7 @@ def _training_time(metrics: list[dict[str, float]]) -> str | None:
 
 
 def _per_class(result: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    tasks = [t for t in _TASKS if t in result]
+    tasks = classifying_tasks(result)
     rows = [(name, [result[t]["per_class"][name] for t in tasks]) for name in names]
     return {"tasks": [t.replace("_", " ") for t in tasks], "rows": rows}
 
