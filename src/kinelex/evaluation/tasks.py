@@ -20,6 +20,10 @@ TASKS: dict[str, str] = {
     "knn": "kinelex.evaluation.frozen:Knn",
     "linear": "kinelex.evaluation.frozen:Linear",
     "linear_sgd": "kinelex.evaluation.frozen:LinearSGD",
+    "retrieval": "kinelex.evaluation.retrieval:RetrievalTask",
+    "zero_shot": "kinelex.evaluation.zero_shot:ZeroShot",
+    "one_shot": "kinelex.evaluation.one_shot:OneShot",
+    "calibration": "kinelex.evaluation.calibration:Calibration",
 }
 
 

@@ -1,0 +1,81 @@
+"""Classifiers on frozen features, fitted once and asked more than once: with clean clips, then changed ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from kinelex.errors import InputError, unknown_name
+from kinelex.evaluation.context import Context
+from kinelex.evaluation.knn import knn
+from kinelex.evaluation.linear import linear_probe
+from kinelex.evaluation.material import Material, Outcome
+from kinelex.evaluation.streams import fused
+from kinelex.evaluation.supervision import check_classes
+
+WAYS = ("auto", "classify", "knn", "linear")
+SAID = {
+    "classify": "the run's own classifier",
+    "knn": "the nearest clean training clip",
+    "linear": "a logistic regression fitted on clean training clips",
+}
+_Scores = Callable[[np.ndarray], np.ndarray]
+
+
+class Fitted:
+    """One classifier per stream.
+
+    Args:
+        context: the run and its clips.
+        by: ``classify``, ``knn``, ``linear``, or ``auto``: the run's own classifier where it has one of the
+            store's classes, else ``instead``.
+        instead: what ``auto`` takes where there is none.
+
+    Attributes:
+        by: what was taken, never ``auto``.
+
+    Raises:
+        InputError: no such way, or a classifier that the run does not have.
+    """
+
+    def __init__(self, context: Context, by: str = "auto", instead: str = "knn") -> None:
+        if by not in WAYS:
+            raise unknown_name("way to classify", by, WAYS)
+        materials = context.materials()
+        if by == "auto":
+            names = {e.class_names if e.classifier is not None else () for e in context.encoders.values()}
+            by = "classify" if names == {context.class_names} else instead
+        if by == "classify":
+            if any(m.classifier is None for m in materials.values()):
+                raise InputError(f"{context.run.path} learned no classifier: take by=knn or by=linear")
+            check_classes(context.encoders, context.store, context.run.path)
+        self.by = by
+        self._scores = {stream: _scoring(by, material) for stream, material in materials.items()}
+
+    def __call__(self, features: Mapping[str, np.ndarray]) -> dict[str, Outcome]:
+        """What the classifiers say of clips, by stream.
+
+        Shape:
+            - features: (N, F) by stream
+        """
+        return {stream: Outcome(score(features[stream])) for stream, score in self._scores.items()}
+
+    def fused(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The scores of all streams together.
+
+        Shape:
+            - features: (N, F) by stream
+            - returns: (N, classes)
+        """
+        return fused(self.by, self(features)).scores
+
+
+def _scoring(by: str, m: Material) -> _Scores:
+    """From features to scores; what can be fitted is fitted here."""
+    if by == "classify" and m.classifier is not None:
+        weight, bias = m.classifier
+        return lambda x: x @ weight.T + bias
+    if by == "linear":
+        return linear_probe(m.train, m.train_labels, m.num_classes, m.groups).scores
+    return lambda x: knn(m.train, m.train_labels, x, m.num_classes, device=m.device).scores
