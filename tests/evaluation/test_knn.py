@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from sklearn.model_selection import GroupKFold, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from kinelex.errors import InputError
-from kinelex.evaluation.knn import knn
+from kinelex.evaluation import Material, run_task
+from kinelex.evaluation.knn import knn, knn_scores, nearest, similarity_chunks
 
 
 @pytest.fixture
@@ -60,6 +62,53 @@ def test_class_without_training_clip_is_last_and_empty_test_is_fine(material):
     scores = knn(train, labels, test, 8).scores
     assert (scores.argmin(axis=1) == 7).all()
     assert knn(train, labels, test[:0], 8).scores.shape == (0, 8)
+
+
+def test_the_search_alone_is_that_of_scikit_learn(material, monkeypatch):
+    train, _, test = material
+    monkeypatch.setattr("kinelex.evaluation.knn._CHUNK_ELEMENTS", 7 * 300)
+    for metric in ("cosine", "euclidean"):
+        distances, expected = NearestNeighbors(n_neighbors=4, metric=metric).fit(train).kneighbors(test)
+        indices, similarities = nearest(train, test, 4, metric)
+        np.testing.assert_array_equal(indices, expected)
+        np.testing.assert_allclose(
+            similarities, 1 - distances if metric == "cosine" else -distances, atol=1e-5
+        )
+    parts = list(similarity_chunks(train, test))
+    assert [first for first, _ in parts] == list(range(0, 90, 7))
+    assert sum(len(part) for _, part in parts) == 90
+    assert nearest(train, test[:0], 4)[0].shape == (0, 4)
+
+
+def test_several_k_are_as_one_by_one(material):
+    train, labels, test = material
+    for k, scores in zip((9, 1, 4), knn_scores(train, labels, test, 7, (9, 1, 4)), strict=True):
+        np.testing.assert_array_equal(scores, knn(train, labels, test, 7, k).scores)
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_k_is_swept_on_whole_subjects_of_the_training_part(grouped):
+    """With noisy labels many neighbours are better than one; the accuracy is that of scikit-learn's loop."""
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 3, 240)
+    train = rng.normal(size=(240, 8)) + 2.5 * np.eye(3, 8)[labels]
+    labels = np.where(rng.random(240) < 0.3, rng.integers(0, 3, 240), labels)
+    groups = np.arange(240) % 6 if grouped else None
+    m = Material(train, labels, train[:5], 3, groups)
+    found = run_task("knn", m, sweep=(1, 15, 5), metric="euclidean").details
+    splitter = GroupKFold(5) if grouped else StratifiedKFold(5, shuffle=True, random_state=0)
+    right = dict.fromkeys((1, 5, 15), 0)
+    for fit, held in splitter.split(train, labels, groups):
+        for k in right:
+            scores = knn(train[fit], labels[fit], train[held], 3, k, "euclidean").scores
+            right[k] += int((scores.argmax(axis=1) == labels[held]).sum())
+    assert found["fold_accuracy"] == pytest.approx({str(k): n / 240 for k, n in right.items()})
+    assert found["k"] == max(right, key=right.get) > 1
+    assert found["folds_by"] == ("subject" if grouped else "class")
+    with pytest.raises(InputError, match="at most"):
+        run_task("knn", m, sweep=(1, 230))
+    with pytest.raises(InputError, match="at least 1"):
+        run_task("knn", m, sweep=(0, 1))
 
 
 def test_wrong_input(material):

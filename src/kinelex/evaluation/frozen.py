@@ -10,8 +10,8 @@ import torch
 
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.context import Context, TaskResult
-from kinelex.evaluation.knn import METRICS, knn
-from kinelex.evaluation.linear import linear_probe, linear_sgd_probe
+from kinelex.evaluation.knn import METRICS, knn, knn_scores
+from kinelex.evaluation.linear import linear_probe, linear_sgd_probe, training_folds
 from kinelex.evaluation.material import Material, Outcome
 
 
@@ -76,16 +76,19 @@ class KnnOptions:
     Args:
         k: neighbours that vote.
         metric: cosine or euclidean.
+        sweep: numbers of neighbours to choose from by the accuracy on five folds of the training part (whole
+            subjects where the set names them), instead of k; for example 1,5,10,20.
     """
 
     k: int = 1
     metric: str = "cosine"
+    sweep: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
             raise unknown_name("metric", self.metric, METRICS)
-        if self.k < 1:
-            raise InputError(f"expects knn.k of at least 1, got {self.k}")
+        if min((self.k, *self.sweep)) < 1:
+            raise InputError(f"expects knn.k and knn.sweep of at least 1, got {(self.k, *self.sweep)}")
 
 
 class Knn(FrozenTask):
@@ -101,9 +104,37 @@ class Knn(FrozenTask):
 
     def judge(self, material: Material, options: KnnOptions) -> Outcome:
         """Votes of the nearest training clips."""
-        m = material
-        found = knn(m.train, m.train_labels, m.test, m.num_classes, options.k, options.metric, m.device)
-        return Outcome(found.scores, {"k": options.k, "metric": options.metric}, found)
+        m, details = material, dict[str, Any]()
+        k = options.k
+        if options.sweep:
+            details = swept(m, options)
+            k = int(max(details["fold_accuracy"], key=details["fold_accuracy"].__getitem__))
+        found = knn(m.train, m.train_labels, m.test, m.num_classes, k, options.metric, m.device)
+        return Outcome(found.scores, {"k": k, "metric": options.metric, **details}, found)
+
+
+def swept(material: Material, options: KnnOptions) -> dict[str, Any]:
+    """How often each k of ``sweep`` is right on folds of the training part.
+
+    Returns:
+        ``fold_accuracy`` by k, the smallest first, over all clips held out, and ``folds_by``.
+
+    Raises:
+        InputError: more neighbours than a fold leaves.
+    """
+    m, ks = material, sorted(set(options.sweep))
+    folds = training_folds(m.train_labels, m.groups)
+    fewest = min(len(fit) for fit, _ in folds)
+    if ks[-1] > fewest:
+        raise InputError(f"expects knn.sweep of at most {fewest}, the clips that a fold leaves, got {ks[-1]}")
+    right, total = np.zeros(len(ks)), 0
+    for fit, held in folds:
+        some = (m.train[fit], m.train_labels[fit], m.train[held], m.num_classes)
+        for i, scores in enumerate(knn_scores(*some, ks, options.metric, m.device)):
+            right[i] += (scores.argmax(axis=1) == m.train_labels[held]).sum()
+        total += len(held)
+    accuracy = {str(k): float(rate) for k, rate in zip(ks, right / total, strict=True)}
+    return {"fold_accuracy": accuracy, "folds_by": "class" if m.groups is None else "subject"}
 
 
 class Linear(FrozenTask):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,29 +64,123 @@ def knn(
     >>> knn(train, labels, np.array([[2.0, 0.1]]), num_classes=2).scores.argmax(axis=1)
     array([1])
     """
-    if metric not in METRICS:
-        raise unknown_name("metric", metric, METRICS)
-    if not 1 <= k <= len(train):
-        raise InputError(f"expects 1 to {len(train)} neighbours (the training part's clips), got k = {k}")
+    (scores,), indices, similarities = _voted(train, train_labels, test, num_classes, (k,), metric, device)
+    return Neighbours(scores, indices, similarities)
+
+
+def knn_scores(
+    train: np.ndarray,
+    train_labels: np.ndarray,
+    test: np.ndarray,
+    num_classes: int,
+    ks: Sequence[int],
+    metric: str = "cosine",
+    device: torch.device | str = "cpu",
+) -> list[np.ndarray]:
+    """What :func:`knn` scores for several k, with one search.
+
+    Shape:
+        - returns: per k (n_test, classes)
+
+    Raises:
+        InputError: an unknown metric, no training rows, or k beyond their number.
+
+    >>> train, labels = np.array([[0.0], [1.0], [1.2]]), np.array([0, 1, 1])
+    >>> found = knn_scores(train, labels, np.array([[0.4]]), 2, (1, 3), metric="euclidean")
+    >>> [int(scores.argmax()) for scores in found]
+    [0, 1]
+    """
+    return _voted(train, train_labels, test, num_classes, ks, metric, device)[0]
+
+
+def nearest(
+    bank: np.ndarray,
+    query: np.ndarray,
+    k: int = 1,
+    metric: str = "cosine",
+    device: torch.device | str = "cpu",
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest rows of ``bank`` for each row of ``query``, the nearest first, in bounded memory.
+
+    Shape:
+        - bank: (n, F); query: (m, F)
+        - returns: indices (m, k) int64, similarities (m, k) float32: the cosine, or the negative distance
+
+    Raises:
+        InputError: an unknown metric, no row in the bank, or k beyond their number.
+
+    >>> nearest(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([[2.0, 0.1]]))[0]
+    array([[1]])
+    """
+    _check(bank, k, metric)
+    found = [part.topk(k, dim=1) for _, part in similarity_chunks(bank, query, metric, device)]
+    return _rows([t.indices.cpu() for t in found], k, np.int64), _rows([t.values.cpu() for t in found], k)
+
+
+def similarity_chunks(
+    bank: np.ndarray,
+    query: np.ndarray,
+    metric: str = "cosine",
+    device: torch.device | str = "cpu",
+) -> Iterator[tuple[int, Tensor]]:
+    """The similarities of all pairs, some rows of ``query`` at a time: 32 MiB whatever the sizes.
+
+    Yields:
+        The first row of the part, and its similarities to the whole bank: cosines, or negative distances.
+
+    Shape:
+        - bank: (n, F); query: (m, F)
+        - yields: (rows, n)
+
+    >>> [(first, tuple(part.shape)) for first, part in similarity_chunks(np.eye(3), np.eye(3)[:2])]
+    [(0, (2, 3))]
+    """
+    columns = _prepare(bank, metric, device)
+    step = max(1, _CHUNK_ELEMENTS // max(1, len(bank)))
+    for start in range(0, len(query), step):
+        yield start, _similarity(_prepare(query[start : start + step], metric, device), columns, metric)
+
+
+def _voted(
+    train: np.ndarray,
+    train_labels: np.ndarray,
+    test: np.ndarray,
+    num_classes: int,
+    ks: Sequence[int],
+    metric: str,
+    device: torch.device | str,
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """Scores by k; indices and similarities of the most neighbours."""
+    most = max(ks)
+    _check(train, most, metric)
     order = np.argsort(train_labels, kind="stable")  # by class, so that a class is one slice of columns
     labels = torch.as_tensor(train_labels[order], dtype=torch.int64, device=device)
-    bank = _prepare(train[order], metric, device)
-    rows_per_chunk = max(1, _CHUNK_ELEMENTS // len(train))
-    scores, indices, similarities = [], [], []
-    for start in range(0, len(test), rows_per_chunk):
-        query = _prepare(test[start : start + rows_per_chunk], metric, device)
-        similarity = _similarity(query, bank, metric)  # (rows, n_train)
-        top = similarity.topk(k, dim=1)
-        votes = torch.zeros(len(query), num_classes, device=device)
-        votes.scatter_add_(1, labels[top.indices], torch.ones_like(top.values))
-        scores.append((votes / k + _tie_break(similarity, labels, num_classes) / (2 * k)).cpu())
+    scores: list[list[Tensor]] = [[] for _ in ks]
+    indices, similarities = [], []
+    for _, similarity in similarity_chunks(train[order], test, metric, device):
+        top = similarity.topk(most, dim=1)
+        ranks = _tie_break(similarity, labels, num_classes)
+        voters = labels[top.indices]
+        for kept, k in zip(scores, ks, strict=True):
+            votes = torch.zeros(len(similarity), num_classes, device=device)
+            votes.scatter_add_(1, voters[:, :k], torch.ones_like(top.values[:, :k]))
+            kept.append((votes / k + ranks / (2 * k)).cpu())
         indices.append(top.indices.cpu())
         similarities.append(top.values.cpu())
-    if not scores:
-        empty = np.zeros((0, k), np.float32)
-        return Neighbours(np.zeros((0, num_classes), np.float32), empty.astype(np.int64), empty)
-    found = order[torch.cat(indices).numpy()]
-    return Neighbours(torch.cat(scores).numpy(), found, torch.cat(similarities).numpy())
+    found = order[_rows(indices, most, np.int64)]
+    return [_rows(kept, num_classes) for kept in scores], found, _rows(similarities, most)
+
+
+def _check(bank: np.ndarray, k: int, metric: str) -> None:
+    if metric not in METRICS:
+        raise unknown_name("metric", metric, METRICS)
+    if not 1 <= k <= len(bank):
+        raise InputError(f"expects 1 to {len(bank)} neighbours (the training part's clips), got k = {k}")
+
+
+def _rows(parts: list[Tensor], width: int, kind: type = np.float32) -> np.ndarray:
+    """Chunks of rows as one array: (rows, width)."""
+    return torch.cat(parts).numpy() if parts else np.zeros((0, width), kind)
 
 
 def _prepare(features: np.ndarray, metric: str, device: torch.device | str) -> Tensor:

@@ -91,7 +91,7 @@ def linear_probe(
     mean, scale = _standardisation(features)
     with threadpool_limits(1):  # the products are small: threads only wait for each other (7 times slower)
         if len(tried) > 1:
-            accuracy = _fold_accuracy(features, labels, _folds(labels, groups, folds), tried)
+            accuracy = _fold_accuracy(features, labels, training_folds(labels, groups, folds), tried)
         # The strongest among equals: max() keeps the first, and they are in descending order.
         chosen = max(accuracy, key=accuracy.__getitem__) if accuracy else tried[0]
         model = _model(chosen, len(labels))
@@ -106,8 +106,17 @@ def _standardisation(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.where(constant, 1.0, scale).astype(features.dtype)
 
 
-def _folds(labels: np.ndarray, groups: np.ndarray | None, folds: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of (fit, held out) rows: whole groups held out where there are two or more of them."""
+def training_folds(
+    labels: np.ndarray, groups: np.ndarray | None, folds: int = 5
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of (fit, held out) rows: whole groups held out where there are two or more of them.
+
+    Without groups they are stratified by class.
+
+    >>> held = [held.tolist() for _, held in training_folds(np.array([0, 1, 0, 1]), np.array([7, 7, 8, 8]))]
+    >>> sorted(held)
+    [[0, 1], [2, 3]]
+    """
     if groups is not None and (count := len(np.unique(groups))) > 1:
         return list(GroupKFold(min(folds, count)).split(labels, labels, groups))
     smallest = int(np.bincount(labels)[np.unique(labels)].min())
