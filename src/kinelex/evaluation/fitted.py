@@ -1,4 +1,4 @@
-"""Classifiers on frozen features, fitted once and asked more than once: with clean clips, then changed ones."""
+"""Classifiers on frozen features, fitted once and asked of clean clips, then of changed ones."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ TASKS: dict[str, str] = {
     "zero_shot": "kinelex.evaluation.zero_shot:ZeroShot",
     "one_shot": "kinelex.evaluation.one_shot:OneShot",
     "calibration": "kinelex.evaluation.calibration:Calibration",
+    "robustness": "kinelex.evaluation.robustness:Robustness",
 }
 
 

@@ -1,0 +1,150 @@
+"""What sensors do to clips: noise, missing joints, hidden parts, lost frames, other frame rates and views.
+
+Each function changes a batch of clips as loaded (:attr:`~kinelex.batch.Batch.frames`), whatever the data
+set's unit, layout and number of persons. Absent persons (all zeros) stay absent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from kinelex.batch import Batch
+
+
+def joint_noise(batch: Batch, share: float, generator: torch.Generator) -> Batch:
+    """Add Gaussian noise to every coordinate, independent in each frame.
+
+    Args:
+        batch: clips as loaded.
+        share: standard deviation as a share of the clip's body size, the root mean square distance of the
+            joints from their centre.
+        generator: source of randomness (on the CPU).
+    """
+    x, clip = _frames(batch)
+    present = _present(x)
+    apart = x - x.mean(dim=2, keepdim=True)
+    squares = (apart.square().sum(dim=1).mean(dim=1) * present).sum(dim=1)
+    ones = present.sum(dim=1).to(x.dtype)
+    n = len(batch)
+    total, count = (torch.zeros(n, device=x.device).index_add_(0, clip, v) for v in (squares, ones))
+    size = (total / count.clamp(min=1)).sqrt()
+    drawn = torch.randn(x.shape, generator=generator).to(x.device)
+    noise = share * size[clip][:, None, None, None] * drawn
+    return replace(batch, frames=torch.where(present[:, None, None], x + noise, x))
+
+
+def missing_joints(batch: Batch, share: float, root: int, generator: torch.Generator) -> Batch:
+    """Lose some joints of each clip in all frames: they lie on the root, as zeros do in centred clips.
+
+    Args:
+        batch: clips as loaded.
+        share: share of the joints that is lost, one at least; the root never is.
+        root: index of the root joint.
+        generator: source of randomness (on the CPU).
+    """
+    x, clip = _frames(batch)
+    n, joints = len(batch), x.shape[2]
+    keys = torch.rand(n, joints, generator=generator)
+    keys[:, root] = 2.0
+    lost = keys.argsort(dim=1).argsort(dim=1) < max(round(share * (joints - 1)), 1)
+    gone = lost.to(x.device)[clip][:, None, :, None]
+    return replace(batch, frames=torch.where(gone, x[:, :, root : root + 1], x))
+
+
+def hidden_joints(batch: Batch, joints: Sequence[int], root: int) -> Batch:
+    """Hide the same joints of all clips in all frames: they lie on the root, which stays itself.
+
+    Args:
+        batch: clips as loaded.
+        joints: their indices.
+        root: index of the root joint.
+    """
+    x, _ = _frames(batch)
+    changed = x.clone()
+    changed[:, :, list(joints)] = x[:, :, root : root + 1]
+    return replace(batch, frames=changed)
+
+
+def dropped_frames(batch: Batch, share: float, generator: torch.Generator) -> Batch:
+    """Lose a share of each clip's frames at random; one at least is left, and the order stays.
+
+    Args:
+        batch: clips as loaded.
+        share: share of the frames that is lost, below 1.
+        generator: source of randomness (on the CPU).
+    """
+    lengths = batch.lengths.cpu()
+    clip = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
+    keys = torch.rand(len(clip), generator=generator, dtype=torch.float64)
+    order = (clip + keys).argsort()
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(clip)) - _starts(lengths)[clip]
+    left = ((1 - share) * lengths).round().long().clamp(min=1)
+    return _keep(batch, rank < left[clip])
+
+
+def slower_rate(batch: Batch, factor: int) -> Batch:
+    """Keep every so many-th frame, from the first on.
+
+    Args:
+        batch: clips as loaded.
+        factor: 2 halves the frame rate.
+    """
+    lengths = batch.lengths.cpu()
+    clip = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
+    return _keep(batch, (torch.arange(len(clip)) - _starts(lengths)[clip]) % factor == 0)
+
+
+def turned(batch: Batch, degrees: float, generator: torch.Generator) -> Batch:
+    """Turn each clip about the y axis through the mean place of its joints, to the left or to the right.
+
+    Args:
+        batch: clips as loaded, 3-D; y is the vertical of Kinect's and MediaPipe's coordinates.
+        degrees: the angle.
+        generator: draws the side (on the CPU).
+    """
+    x, clip = _frames(batch)
+    present = _present(x)
+    n, (_, c, v, _) = len(batch), x.shape
+    here = (x * present[:, None, None]).sum(dim=(2, 3))
+    total = torch.zeros(n, c, device=x.device).index_add_(0, clip, here)
+    count = torch.zeros(n, device=x.device).index_add_(0, clip, present.sum(dim=1).to(x.dtype) * v)
+    centre = (total / count.clamp(min=1)[:, None])[clip][:, :, None, None]
+    side = (torch.rand(n, generator=generator) < 0.5).to(x.device, x.dtype) * 2 - 1
+    angle = (side * math.radians(degrees))[clip][:, None, None]
+    cos, sin = angle.cos(), angle.sin()
+    apart = x - centre
+    moved = torch.stack(
+        [cos * apart[:, 0] + sin * apart[:, 2], apart[:, 1], cos * apart[:, 2] - sin * apart[:, 0]], dim=1
+    )
+    return replace(batch, frames=torch.where(present[:, None, None], moved + centre, x))
+
+
+def _frames(batch: Batch) -> tuple[Tensor, Tensor]:
+    """The frames, and the clip of each."""
+    x = batch.frames
+    if x is None:
+        raise ValueError("clips are changed as loaded, before they are resampled")
+    clip = torch.repeat_interleave(torch.arange(len(batch), device=x.device), batch.lengths.to(x.device))
+    return x, clip
+
+
+def _present(x: Tensor) -> Tensor:
+    """Which persons are there: (sum of T, M) bool."""
+    return (x != 0).any(dim=2).any(dim=1)
+
+
+def _starts(lengths: Tensor) -> Tensor:
+    return lengths.cumsum(0) - lengths
+
+
+def _keep(batch: Batch, kept: Tensor) -> Batch:
+    """The batch with some of its frames."""
+    x, clip = _frames(batch)
+    lengths = torch.bincount(clip.cpu()[kept], minlength=len(batch)).to(batch.lengths.device)
+    return replace(batch, frames=x[kept.to(x.device)], lengths=lengths)
