@@ -187,6 +187,37 @@ def test_kept_crops_and_tiles_are_read_back(tmp_path: Path) -> None:
     assert not store.tiles([1]).any()
 
 
+@pytest.mark.parametrize("damaged", [0, 1])
+def test_damaged_pictures_are_named(tmp_path: Path, damaged: int) -> None:
+    rng = np.random.default_rng(0)
+    good = write_jpeg(np.full((32, 32, 3), 200, np.uint8))
+    files = [good, good]
+    files[damaged] = b"no picture" if damaged else good[:200]
+    clips = []
+    for name, file in zip("ab", files, strict=True):
+        vision = _vision(rng)
+        vision.tile, vision.crops = file, [file] * len(vision.frames)
+        clips.append(ClipPrompts(name, vision=vision))
+    meta = PromptMeta("tiny", None, {}, {"vision": 4}, ("crops", "tile"))
+    store = _write(tmp_path / "p.arrow", clips, meta)
+    with pytest.raises(InputError, match=rf"p\.arrow: the tile of {'ab'[damaged]} is no picture"):
+        store.tiles([0, 1])
+    with pytest.raises(InputError, match=rf"the picture of {'ab'[damaged]} is no picture"):
+        store.crops(damaged)
+
+
+def test_tiles_of_two_sizes_are_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    clips = []
+    for name, side in (("a", 32), ("b", 16)):
+        vision = _vision(rng)
+        vision.tile = write_jpeg(np.zeros((side, side, 3), np.uint8))
+        clips.append(ClipPrompts(name, vision=vision))
+    store = _write(tmp_path / "p.arrow", clips, PromptMeta("tiny", None, {}, {"vision": 4}, ("tile",)))
+    with pytest.raises(InputError, match=r"the tile of b has the shape \(16, 16, 3\), others have"):
+        store.tiles([0, 1])
+
+
 def test_pictures_that_were_not_kept(tmp_path: Path) -> None:
     meta = PromptMeta("tiny", None, {}, {"vision": 4}, ("tile",))
     empty = _write(tmp_path / "empty.arrow", [ClipPrompts("a"), ClipPrompts("b")], meta)

@@ -151,22 +151,36 @@ class PromptStore:
             - returns: (n, H, W, 3) uint8
 
         Raises:
-            InputError: the store keeps no tiles, or none of its clips has one.
+            InputError: the store keeps no tiles, none of its clips has one, or one is damaged.
         """
-        files = [self.tile(row) for row in rows]
-        images = np.zeros((len(files), *self._tile_shape), np.uint8)
+        rows = list(rows)
+        images = np.zeros((len(rows), *self._tile_shape), np.uint8)
+        there = [k for k, row in enumerate(rows) if self.tile(row) is not None]
         with ThreadPoolExecutor() as pool:  # decoding leaves Python's lock alone
-            there = [(k, file) for k, file in enumerate(files) if file is not None]
-            for (k, _), image in zip(there, pool.map(read_jpeg, [file for _, file in there]), strict=True):
+            for k, image in zip(there, pool.map(self._read_tile, [rows[k] for k in there]), strict=True):
+                if image.shape != self._tile_shape:
+                    raise InputError(
+                        f"{self.path}: the tile of {self.ids[rows[k]]} has the shape {image.shape}, others "
+                        f"have {self._tile_shape}: expects pictures of one size"
+                    )
                 images[k] = image
         return images
+
+    def _read_tile(self, row: int) -> np.ndarray:
+        return self._read(self._value("tile", row), f"tile of {self.ids[row]}")
+
+    def _read(self, file: bytes, what: str) -> np.ndarray:
+        try:
+            return read_jpeg(file)
+        except (OSError, ValueError, SyntaxError) as error:
+            raise InputError(f"{self.path}: the {what} is no picture, or a damaged one: {error}") from error
 
     @cached_property
     def _tile_shape(self) -> tuple[int, ...]:
         rows = np.flatnonzero(self.tiled())
         if len(rows) == 0:
             raise InputError(f"{self.path}: none of its {len(self)} clips has a tiled picture")
-        return read_jpeg(self._value("tile", int(rows[0]))).shape
+        return self._read_tile(int(rows[0])).shape
 
     def crops(self, row: int) -> np.ndarray | None:
         """The pictures of one clip, K views of each of P frames; None where the clip has none.
@@ -175,12 +189,12 @@ class PromptStore:
             - returns: (P, K, H, W, 3) uint8
 
         Raises:
-            InputError: the store keeps no crops.
+            InputError: the store keeps no crops, or one is damaged.
         """
         files = self._kept("crops", row)
         if files is None:
             return None
-        images = np.stack([read_jpeg(file) for file in files])
+        images = np.stack([self._read(file, f"picture of {self.ids[row]}") for file in files])
         return images.reshape(len(self._value("vision_frames", row)), -1, *images.shape[1:])
 
     def _kept(self, what: str, row: int) -> Any:
