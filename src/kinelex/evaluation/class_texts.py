@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from kinelex.errors import InputError
 from kinelex.prompts import registry
@@ -33,7 +34,7 @@ def class_texts(given: str, dataset: str, class_names: Sequence[str]) -> tuple[s
 
     Args:
         given: ``names``, a name of :func:`class_text_names`, a YAML file of class names and texts, or
-            ``auto``: the package's texts of this data set, the names where it has none.
+            ``auto``: the package's texts of this data set, the names where it does not describe all classes.
         dataset: the data set.
         class_names: its classes; one that is not in the file goes by its name.
 
@@ -47,19 +48,26 @@ def class_texts(given: str, dataset: str, class_names: Sequence[str]) -> tuple[s
     ('names', [['jump'], ['wave']])
     """
     if given == AUTO:
-        given = dataset if dataset in class_text_names() else NAMES
+        described = dataset in class_text_names() and set(class_names) <= _package_texts(dataset).keys()
+        given = dataset if described else NAMES
     if given == NAMES:
         return given, [[name] for name in class_names]
     if given in class_text_names():
-        folder = resources.files("kinelex.evaluation").joinpath("class_texts")
-        with resources.as_file(folder.joinpath(f"{given}.yaml")) as path:
-            texts = read_descriptions(path, tuple(class_names))
+        texts = _package_texts(given)
+        if not texts.keys() & set(class_names):
+            raise InputError(f"the texts of the classes of {given} describe none of the classes of {dataset}")
     elif Path(given).is_file():
         texts = read_descriptions(Path(given), tuple(class_names))
     else:
         known = ", ".join((AUTO, NAMES, *class_text_names()))
         raise InputError(f"there are no texts of classes {given!r}: expects {known}, or a YAML file")
     return given, [texts.get(name, [name]) for name in class_names]
+
+
+def _package_texts(name: str) -> dict[str, list[str]]:
+    folder = resources.files("kinelex.evaluation").joinpath("class_texts")
+    texts = yaml.safe_load(folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
+    return {of: [text] for of, text in texts.items()}
 
 
 def text_encoder(meta: PromptMeta) -> TextEncoder:

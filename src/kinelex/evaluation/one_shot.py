@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,7 +30,7 @@ class OneShotOptions:
         draws: how often the exemplars are drawn; once where the split names them.
     """
 
-    split: str = ""
+    split: Path | None = None
     draws: int = 10
 
     def __post_init__(self) -> None:
@@ -81,9 +82,9 @@ class OneShot:
 
 def _rule(count: int) -> str:
     return (
-        f"Nothing is trained: each test clip of {count} novel classes gets the class of the nearest exemplar, "
-        "one clip of each class, by the cosine of features; top-1 over all clips but the exemplars, mean over "
-        "the draws of exemplars."
+        f"Nothing is trained: each test clip of {count} novel classes gets the class of the nearest "
+        "exemplar, one clip of each class, by the cosine of features; top-1 over all clips but the "
+        "exemplars, mean over the draws of exemplars."
     )
 
 

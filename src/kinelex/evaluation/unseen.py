@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,19 @@ from kinelex.evaluation.supervision import learned_parts
 _OF_PROTOCOL = re.compile(r"(?:.+?:seen-|classes:)(?P<classes>.+?)(?::few-.*|:fold\d+of\d+)*")
 
 
-def split_of(context: Context, given: str, task: str) -> ClassSplit:
+def split_of(context: Context, given: Path | None, task: str) -> ClassSplit:
     """The split that a task is asked for: by its option, else that of the protocol, else of the run's own.
 
     Args:
         context: the run and its clips.
-        given: the option; empty where it was not given.
+        given: the option: what :func:`~kinelex.datasets.seen_classes.class_split` takes, a file or a name.
         task: name of the task, for messages.
 
     Raises:
         InputError: none of them has one, or the split is not one of the store's classes.
     """
-    if given:
-        return class_split(given, context.class_names)
+    if given is not None:
+        return class_split(str(given), context.class_names)
     for protocol in (context.protocol, str(context.run.config.get("protocol"))):
         match = _OF_PROTOCOL.fullmatch(protocol)
         if match is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -33,8 +34,8 @@ class ZeroShotOptions:
             kind.
     """
 
-    split: str = ""
-    texts: str = "auto"
+    split: Path | None = None
+    texts: Path = Path("auto")
     centre: bool = True
 
 
@@ -63,7 +64,7 @@ class ZeroShot:
         novel = check_novel(context, split)
         if not np.isin(context.truth, split.unseen).any():
             raise InputError(f"no clip of the test part of {context.protocol} is of an unseen class")
-        taken, texts = class_texts(options.texts, context.store.meta.dataset, context.class_names)
+        taken, texts = class_texts(str(options.texts), context.store.meta.dataset, context.class_names)
         pooled = space.prompts.meta.engines.get("language", {}).get("pool", "sentences") == "sentences"
         vectors = embed_classes(texts, text_encoder(space.prompts.meta), pooled)
         classes = np.array(sorted((*split.unseen, *split.seen)))
@@ -125,7 +126,8 @@ class Judged:
         candidates = np.array(self.split.unseen)
         own = np.searchsorted(candidates, self.context.truth[self.unseen])
         names = [self.context.class_names[c] for c in candidates]
-        return classification_metrics(scores[self.unseen][:, candidates], own, names)
+        found = classification_metrics(scores[self.unseen][:, candidates], own, names)
+        return {key: found[key] for key in ("mean_class", "per_class")}
 
     def rates(self, scores: np.ndarray, there: np.ndarray | None = None) -> dict[str, Any]:
         """``top1`` among the unseen classes, and ``generalised`` among all.
