@@ -22,6 +22,7 @@ from kinelex._ensemble_verb import ensemble
 from kinelex._evaluate_verb import evaluate, tasks_help
 from kinelex._prompts_report_verb import prompts_report
 from kinelex._prompts_verb import parts_help, prompts
+from kinelex._study_verb import studies_help, study
 from kinelex.errors import InputError, unknown_name
 
 
@@ -192,12 +193,13 @@ VERBS = (
     evaluate,
     ensemble,
     adapt,
+    study,
     convert,
     export_data,
 )
 # These take key=value; their first argument.
-_WITH_CHANGES = {train: "recipe", prompts: "store", evaluate: "run", adapt: "run"}
-_EPILOGS = {prompts: parts_help, evaluate: tasks_help}  # what ends their help
+_WITH_CHANGES = {train: "recipe", prompts: "store", evaluate: "run", adapt: "run", study: "name"}
+_EPILOGS = {prompts: parts_help, evaluate: tasks_help, study: studies_help}  # what ends their help
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
-from typing import ParamSpec
+from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from kinelex.evaluation.report._style import BLUE, GREY, GRID, INK, MUTED, ORANGE, SERIES, house_style, panels
+from kinelex.evaluation.report._style import (
+    BLUE,
+    INK,
+    MUTED,
+    ORANGE,
+    SERIES,
+    as_inline_svg,
+    panels,
+)
 
-_THEME = {INK: "--ink", MUTED: "--muted", GRID: "--line", BLUE: "--right", ORANGE: "--left", GREY: "--muted"}
 _MOST_NAMES = 65  # classes up to which a heat map has names
-_P = ParamSpec("_P")
-
-
-def as_inline_svg(draw: Callable[_P, Figure]) -> Callable[_P, str]:
-    """Turn a function that draws a figure into one that returns it as an ``<svg>`` element.
-
-    Colours of the house become variables of the page's style sheet, so the figure follows its theme.
-    """
-
-    @wraps(draw)
-    def drawn(*args: _P.args, **kwargs: _P.kwargs) -> str:
-        with house_style(), matplotlib.rc_context({"svg.fonttype": "none"}):
-            file = io.StringIO()
-            nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-            figure = draw(*args, **kwargs)
-            figure.savefig(file, format="svg", bbox_inches="tight", metadata=nothing, transparent=True)
-        text = file.getvalue()
-        text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-        text = re.sub(r' id="(figure|axes|patch|text|line2d|matplotlib|xtick|ytick|legend)[^"]*"', "", text)
-        for colour, variable in _THEME.items():
-            text = re.sub(colour, f"var({variable})", text, flags=re.IGNORECASE)
-        width, height = re.findall(r'(?:width|height)="([\d.]+)pt"', text)[:2]
-        size = f'style="width: {float(width) * 4 / 3:.0f}px" viewBox="0 0 {width} {height}"'
-        return re.sub(r"^<svg[^>]*>", f'<svg class="figure" role="img" {size}>', text)
-
-    return drawn
 
 
 @as_inline_svg

@@ -1,6 +1,15 @@
 """The report of a run: one self-contained HTML file that opens without a network."""
 
 from kinelex.evaluation.report.figures import Bar
-from kinelex.evaluation.report.write import Evidence, classifying_tasks, result_rows, write_report
+from kinelex.evaluation.report.rows import baseline_names, classifying_tasks, result_rows, task_titles
+from kinelex.evaluation.report.write import Evidence, write_report
 
-__all__ = ["Bar", "Evidence", "classifying_tasks", "result_rows", "write_report"]
+__all__ = [
+    "Bar",
+    "Evidence",
+    "baseline_names",
+    "classifying_tasks",
+    "result_rows",
+    "task_titles",
+    "write_report",
+]

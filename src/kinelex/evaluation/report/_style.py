@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -24,6 +25,8 @@ CLASS_COLOURS = (
 )  # fmt: skip
 CLASS_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*", "<", ">", "h", "p")
 
+# Colours that follow the page's style sheet.
+_THEME = {INK: "--ink", MUTED: "--muted", GRID: "--line", BLUE: "--right", ORANGE: "--left", GREY: "--muted"}
 _RC: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -65,6 +68,31 @@ def as_svg(draw: Callable[_P, Figure]) -> Callable[_P, str]:
             nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
             draw(*args, **kwargs).savefig(file, format="svg", bbox_inches="tight", metadata=nothing)
         return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()
+
+    return drawn
+
+
+def as_inline_svg(draw: Callable[_P, Figure]) -> Callable[_P, str]:
+    """Turn a function that draws a figure into one that returns it as an ``<svg>`` element.
+
+    Colours of the house become variables of the page's style sheet, so the figure follows its theme.
+    """
+
+    @wraps(draw)
+    def drawn(*args: _P.args, **kwargs: _P.kwargs) -> str:
+        with house_style(), matplotlib.rc_context({"svg.fonttype": "none"}):
+            file = io.StringIO()
+            nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+            figure = draw(*args, **kwargs)
+            figure.savefig(file, format="svg", bbox_inches="tight", metadata=nothing, transparent=True)
+        text = file.getvalue()
+        text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+        text = re.sub(r' id="(figure|axes|patch|text|line2d|matplotlib|xtick|ytick|legend)[^"]*"', "", text)
+        for colour, variable in _THEME.items():
+            text = re.sub(colour, f"var({variable})", text, flags=re.IGNORECASE)
+        width, height = re.findall(r'(?:width|height)="([\d.]+)pt"', text)[:2]
+        size = f'style="width: {float(width) * 4 / 3:.0f}px" viewBox="0 0 {width} {height}"'
+        return re.sub(r"^<svg[^>]*>", f'<svg class="figure" role="img" {size}>', text)
 
     return drawn
 

@@ -1,0 +1,197 @@
+"""Figures of a comparison: bars with intervals, training curves, differences by class, curves of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap, to_hex
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from kinelex.evaluation.comparison_report.numbers import Column, Comparison, Group, Number
+from kinelex.evaluation.report._style import BLUE, GREY, INK, MUTED, ORANGE, SERIES, as_inline_svg, panels
+
+_CURVES = (
+    ("Loss", ("loss",)),
+    ("Target softness α", ("alpha",)),
+    ("Entropy of the targets (nats)", ("target_entropy", "teacher_entropy")),
+    ("Entropy of the predictions (nats)", ("prediction_entropy",)),
+    ("Target mass on the diagonal", ("target_diagonal",)),
+    ("Contrastive accuracy", ("accuracy",)),
+)
+_MOST_CLASSES = 40  # of the figure of differences
+_LESS_TO_MORE = LinearSegmentedColormap.from_list(
+    "house", ["#b8541a", "#f0b98f", "#f4f4f4", "#9dbfe3", "#1f5fa8"]
+)
+
+
+@as_inline_svg
+def bars(column: Column, groups: Sequence[Group], reference: int) -> Figure:
+    """One bar per group, a dot per run, the 95 % interval over the clips as a line."""
+    shown = [(g, n, i == reference) for i, (g, n) in enumerate(zip(groups, column.numbers, strict=True)) if n]
+    figure, (axes,) = panels(1, 1, 9.0, 0.9 + 0.36 * len(shown))
+    top = max(_end(number) for _, number, _ in shown)
+    for y, (_, number, is_reference) in enumerate(shown):
+        mean = 100 * number.mean
+        axes.barh(y, mean, color=GREY if is_reference else BLUE, alpha=0.55, height=0.66)
+        if number.interval is not None:
+            low, high = (100 * end for end in number.interval)
+            axes.plot([low, high], [y, y], color=INK, linewidth=1.6)
+        if len(number.values) > 1:
+            values = [100 * value for value in number.values]
+            axes.plot(values, [y] * len(values), "o", color=INK, markersize=3.2, alpha=0.8)
+        axes.text(_end(number) + 0.015 * top, y, f"{mean:.1f}", va="center", color=INK)
+        if is_reference and len(shown) > 1:
+            axes.axvline(mean, color=MUTED, linestyle="--", linewidth=1.1)
+    axes.set_yticks(range(len(shown)), [group.name for group, _, _ in shown], color=INK)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.12 * top)
+    axes.set_xlabel(f"{column.metric}, %")
+    axes.grid(axis="y", visible=False)
+    return figure
+
+
+def _end(number: Number) -> float:
+    return 100 * max(*number.values, *(number.interval or ()), number.mean)
+
+
+def training_curves(groups: Sequence[Group]) -> str | None:
+    """Loss, α and entropies over the epochs: means over the seeds; None where nothing was logged."""
+    logged = [[run.metrics() for run in group.runs] for group in groups]
+    found = []
+    for title, names in _CURVES:
+        lines = [_curve(of, names) for of in logged]
+        if any(len(values) for _, values in lines):
+            found.append((title, lines))
+    return _drawn_curves(found, [group.name for group in groups]) if found else None
+
+
+def _curve(metrics: Sequence[Sequence[Mapping[str, float]]], names: Sequence[str]) -> tuple[Any, Any]:
+    """Epochs that all runs have, and a metric's values (runs, epochs)."""
+    for name in names:
+        rows = [{row.get("epoch", i): row[name] for i, row in enumerate(of) if name in row} for of in metrics]
+        common = sorted(set(rows[0]).intersection(*rows[1:]))
+        if common:
+            return common, np.array([[row[epoch] for epoch in common] for row in rows])
+    return [], np.zeros((0, 0))
+
+
+@as_inline_svg
+def _drawn_curves(found: Sequence[tuple[str, Any]], names: Sequence[str]) -> Figure:
+    figure, axes = panels(len(found), 2, 4.7, 3.0)
+    colours = line_colours(len(names))
+    for panel, (title, lines) in zip(axes, found, strict=True):
+        for name, colour, (epochs, values) in zip(names, colours, lines, strict=True):
+            if len(values):
+                style: dict[str, Any] = {"marker": "o"} if len(epochs) < 3 else {}
+                panel.plot(epochs, values.mean(axis=0), color=colour, label=name, **style)
+                if len(values) > 1:
+                    edges = values.min(axis=0), values.max(axis=0)
+                    panel.fill_between(epochs, *edges, color=colour, alpha=0.15, linewidth=0)
+        panel.set_title(title)
+        panel.set_xlabel("epoch")
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    _legend(figure, axes[0], len(names))
+    return figure
+
+
+@as_inline_svg
+def task_curves(curves: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Small multiples of a task's curves.
+
+    Args:
+        curves: by title of the panel ``xlabel`` and ``lines``: by name x and y, rates from 0 to 1.
+    """
+    figure, axes = panels(len(curves), 2, 4.7, 3.0)
+    count = max(len(curve["lines"]) for curve in curves.values())
+    for panel, (label, curve) in zip(axes, curves.items(), strict=True):
+        for colour, (name, (x, y)) in zip(line_colours(count), curve["lines"].items(), strict=False):
+            rates = [np.nan if value is None else 100 * value for value in y]
+            named = any(isinstance(value, str) for value in x)
+            panel.plot(x, rates, "o" if named else "o-", color=colour, label=name, markersize=4)
+            if named:
+                panel.tick_params(axis="x", labelrotation=30)
+        if curve.get("diagonal"):
+            panel.plot([0, 1], [0, 100], color=MUTED, linestyle="--", linewidth=1.1)
+        panel.set_title(label)
+        panel.set_xlabel(curve.get("xlabel", ""))
+        panel.set_ylabel("%")
+        panel.set_ylim(0, 102)
+    if count > 1:
+        _legend(figure, axes[0], count)
+    return figure
+
+
+def _legend(figure: Figure, axes: Any, count: int) -> None:
+    """One legend for all panels, below them."""
+    if count > 1:
+        handles, labels = axes.get_legend_handles_labels()
+        columns = max(1, min(4, 110 // (8 + max(map(len, labels), default=1))))
+        figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=9)
+
+
+def line_colours(count: int) -> list[str]:
+    """Colours of lines: those of the house, and steps of one scale where these are too few.
+
+    >>> len(set(line_colours(12)))
+    12
+    """
+    if count <= len(SERIES):
+        return list(SERIES[:count])
+    return [to_hex(c) for c in matplotlib.colormaps["viridis"](np.linspace(0.1, 0.9, count))]
+
+
+def class_differences(comparison: Comparison, column: Column) -> str | None:
+    """Points by class more or less than the reference; None without clips or with one group."""
+    if column.per_class is None or len(comparison.groups) < 2:
+        return None
+    lead = 100 * (column.per_class - column.per_class[comparison.reference])
+    places = [i for i in range(len(lead)) if i != comparison.reference and np.isfinite(lead[i]).any()]
+    lead = lead[places]
+    classes = np.flatnonzero(np.isfinite(lead).all(axis=0))
+    if not places or not len(classes):
+        return None
+    size = np.abs(lead[:, classes]).max(axis=0)
+    shown = classes[np.argsort(-size, kind="stable")][:_MOST_CLASSES]
+    shown = shown[np.argsort(-lead[:, shown].mean(axis=0), kind="stable")]
+    names = [comparison.class_names[c] for c in shown]
+    if len(places) == 1:
+        return _class_bars(lead[0, shown], names)
+    return _class_map(lead[:, shown].T, names, [comparison.groups[i].name for i in places])
+
+
+@as_inline_svg
+def _class_bars(lead: np.ndarray, names: Sequence[str]) -> Figure:
+    figure, (axes,) = panels(1, 1, 9.0, 0.9 + 0.24 * len(names))
+    axes.barh(range(len(names)), lead, color=[BLUE if v >= 0 else ORANGE for v in lead], height=0.7)
+    axes.axvline(0, color=MUTED, linewidth=1)
+    axes.set_yticks(range(len(names)), names, color=INK)
+    axes.invert_yaxis()
+    axes.set_xlabel("points more or less than the reference")
+    axes.grid(axis="y", visible=False)
+    return figure
+
+
+@as_inline_svg
+def _class_map(lead: np.ndarray, names: Sequence[str], groups: Sequence[str]) -> Figure:
+    figure, (axes,) = panels(1, 1, min(9.0, 3.2 + 0.75 * len(groups)), 1.4 + 0.25 * len(names))
+    most = max(5.0, float(np.abs(lead).max()))
+    axes.pcolormesh(lead, cmap=_LESS_TO_MORE, vmin=-most, vmax=most, edgecolors="none")
+    for (row, place), value in np.ndenumerate(lead):
+        ink = "#ffffff" if abs(value) > 0.65 * most else "#101010"
+        text = f"{value:+.0f}".replace("-", "−")
+        text = "0" if text[1:] == "0" else text
+        axes.text(place + 0.5, row + 0.5, text, ha="center", va="center", color=ink, fontsize=8)
+    axes.set_yticks(np.arange(len(names)) + 0.5, names, color=INK)
+    axes.set_xticks(
+        np.arange(len(groups)) + 0.5, groups, color=INK, rotation=30, ha="left", rotation_mode="anchor"
+    )
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.invert_yaxis()
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    return figure

@@ -1,0 +1,314 @@
+"""The numbers of a comparison: groups of runs that differ only in the seed, from what evaluate wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from kinelex.errors import InputError
+from kinelex.evaluation.scores import load_scores, score_path
+from kinelex.evaluation.statistics import bootstrap_interval, mcnemar, mean_sd
+from kinelex.evaluation.streams import hits_of
+from kinelex.evaluation.tasks import TASKS
+from kinelex.training.run_directory import RunDirectory
+
+# What stands for a task in the table: path in its JSON, name, whether more is better.
+_HEADS = {
+    "calibration": (("ece", "ECE", False),),
+    "retrieval": (("mAP", "mAP", True), ("R@1", "R@1", True)),
+}
+_TOP1 = (("top1", "top-1", True),)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ only in the seed, one row of the tables.
+
+    Args:
+        name: of the row.
+        runs: the runs.
+    """
+
+    name: str
+    runs: tuple[RunDirectory, ...]
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of one group.
+
+    Args:
+        values: of each run.
+        interval: 95 % bootstrap interval over the test clips of the runs' mean, where clips are known.
+        difference: mean minus that of the reference, with its paired bootstrap interval.
+        p: McNemar's exact p against the reference's run of the same seed, one per such pair.
+    """
+
+    values: tuple[float, ...]
+    interval: tuple[float, float] | None = None
+    difference: float | None = None
+    difference_interval: tuple[float, float] | None = None
+    p: tuple[float, ...] = ()
+
+    @property
+    def mean(self) -> float:
+        """Mean over the runs."""
+        return float(np.mean(self.values))
+
+    @property
+    def sd(self) -> float | None:
+        """Standard deviation over the runs (n - 1); of one run there is none."""
+        return mean_sd(self.values)["sd"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number of a task for all groups; None where a group was not judged by it.
+
+    Args:
+        task: the task.
+        title: what the task is called.
+        metric: what the number is called.
+        rule: what is trained on what and what is measured.
+        numbers: one per group.
+        more_is_better: of the number.
+        per_class: share of each class's test clips that was right, where clips are known.
+
+    Shape:
+        - per_class: (groups, classes), NaN where a group was not judged or a class has no clip
+    """
+
+    task: str
+    title: str
+    metric: str
+    rule: str
+    numbers: tuple[Number | None, ...]
+    more_is_better: bool = True
+    per_class: np.ndarray | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call it in a table.
+
+        >>> Column("knn", "nearest neighbour", "top-1", "", ()).name
+        'knn top-1'
+        """
+        return f"{self.task.replace('_', ' ')} {self.metric}"
+
+    def best(self) -> int | None:
+        """The group with the best mean."""
+        known = [(n.mean, i) for i, n in enumerate(self.numbers) if n is not None]
+        if not known:
+            return None
+        return max(known)[1] if self.more_is_better else min(known)[1]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Groups of runs and their numbers.
+
+    Args:
+        groups: one per row.
+        reference: the row that the others are compared with.
+        columns: the numbers.
+        dataset, protocol: what all were judged on.
+        counts: clips and classes.
+        class_names: the classes.
+        baselines: top-1 of what needs no training, by name, from the first run that has them.
+    """
+
+    groups: tuple[Group, ...]
+    reference: int
+    columns: tuple[Column, ...]
+    dataset: str
+    protocol: str
+    counts: dict[str, int]
+    class_names: tuple[str, ...]
+    baselines: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Hits:
+    """Which test clips a group's runs got right."""
+
+    by_seed: dict[int, np.ndarray]
+    ids: tuple[str, ...]
+    labels: np.ndarray
+    classes: tuple[str, ...]
+
+    @property
+    def mean(self) -> np.ndarray:
+        return np.mean(list(self.by_seed.values()), axis=0)
+
+
+def compare_groups(groups: Sequence[Group], protocol: str, reference: int = 0) -> Comparison:
+    """Put the results of runs together.
+
+    Args:
+        groups: what to compare.
+        protocol: the split that all runs were judged on.
+        reference: place of the group that the others are compared with.
+
+    Raises:
+        InputError: runs that were not judged on the protocol, on another data set or other clips.
+    """
+    if not groups:
+        raise InputError("expects one run or more to compare")
+    results = [[_results(run, protocol) for run in group.runs] for group in groups]
+    every = [result for of in results for result in of]
+    about = next(iter(every[0].values()))
+    for group, of in zip(groups, results, strict=True):
+        for run, result in zip(group.runs, of, strict=True):
+            own = next(iter(result.values()))
+            if any(own[key] != about[key] for key in ("dataset", "counts")):
+                raise InputError(
+                    f"{run.path} was judged on {own['dataset']} with {own['counts']}, the first run on "
+                    f"{about['dataset']} with {about['counts']}: judge all on the same data"
+                )
+    columns: list[Column] = []
+    names: tuple[str, ...] = ()
+    for task in (task for task in TASKS if any(task in result for result in every)):
+        hits = [_hits(group, protocol, task) for group in groups]
+        _check_clips(task, hits)
+        names = next((h.classes for h in hits if h is not None), names)
+        columns += _columns(task, results, hits, reference)
+    baselines: dict[str, Any] = next((r["baselines"]["baselines"] for r in every if "baselines" in r), {})
+    return Comparison(
+        tuple(groups),
+        reference,
+        tuple(columns),
+        about["dataset"],
+        protocol,
+        about["counts"],
+        names,
+        {name: rate for name, rate in baselines.items() if rate is not None},
+    )
+
+
+def _results(run: RunDirectory, protocol: str) -> dict[str, dict[str, Any]]:
+    """What evaluate wrote for a protocol, by task, with the baselines."""
+    found = {}
+    for name in (*TASKS, "baselines"):
+        try:
+            content = json.loads((run.path / "evaluation" / f"{name}.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            raise InputError(f"{run.path}: evaluation/{name}.json is damaged; evaluate it again") from error
+        if content.get("protocol") == protocol:
+            found[name] = content
+    if not set(found) - {"baselines"}:
+        raise InputError(
+            f"{run.path} was not judged on {protocol}: run `kinelex evaluate {run.path} "
+            f"--protocol {protocol}`"
+        )
+    return found
+
+
+def _hits(group: Group, protocol: str, task: str) -> _Hits | None:
+    """Which test clips were right, where every run of the group has a score file."""
+    paths = [score_path(run.path, protocol, task) for run in group.runs]
+    if not all(path.is_file() for path in paths):
+        return None
+    files = [load_scores(path) for path in paths]
+    first = files[0]
+    for path, file in zip(paths, files, strict=True):
+        if file.ids != first.ids:
+            raise InputError(f"{path} scores other clips than {paths[0]}: evaluate both on the same data")
+    by_seed = {
+        seed_of(run, place): hits_of(file.logits, file.labels)
+        for place, (run, file) in enumerate(zip(group.runs, files, strict=True))
+    }
+    return _Hits(by_seed, first.ids, first.labels, first.classes)
+
+
+def seed_of(run: RunDirectory, otherwise: int = 0) -> int:
+    """The seed that a run was trained with."""
+    return int(run.config.get("training", {}).get("seed", otherwise))
+
+
+def _check_clips(task: str, hits: Sequence[_Hits | None]) -> None:
+    known = [h for h in hits if h is not None]
+    if any(h.ids != known[0].ids or h.classes != known[0].classes for h in known):
+        raise InputError(f"the runs' scores of {task} are of different clips: evaluate all on the same data")
+
+
+def _columns(
+    task: str,
+    results: Sequence[Sequence[Mapping[str, Any]]],
+    hits: Sequence[_Hits | None],
+    reference: int,
+) -> list[Column]:
+    """The columns of a task."""
+    first = next(result[task] for of in results for result in of if task in result)
+    columns = []
+    for path, metric, more in _HEADS.get(task, _TOP1):
+        found = [[_at(result[task], path) for result in of if task in result] for of in results]
+        values = [[value for value in of if value is not None] for of in found]
+        if values != found or not any(values):
+            continue
+        clips = [h if h is not None and _same(of, h) else None for of, h in zip(values, hits, strict=True)]
+        numbers = [_number(of, h) for of, h in zip(values, clips, strict=True)]
+        known = numbers[reference], clips[reference]
+        numbers = [
+            n if place == reference else _against(n, h, *known)
+            for place, (n, h) in enumerate(zip(numbers, clips, strict=True))
+        ]
+        title, rule = first.get("title", task), first.get("rule", "")
+        columns.append(Column(task, title, metric, rule, tuple(numbers), more, _per_class(clips)))
+    return columns
+
+
+def _same(values: Sequence[float], hits: _Hits) -> bool:
+    """Whether a number is the share of clips that were right, over all clips that have scores."""
+    return np.allclose(values, [h.mean() for h in hits.by_seed.values()], atol=1e-6)
+
+
+def _number(values: Sequence[float], hits: _Hits | None) -> Number | None:
+    if not values:
+        return None
+    return Number(tuple(values), None if hits is None else bootstrap_interval(hits.mean))
+
+
+def _against(
+    number: Number | None, hits: _Hits | None, reference: Number | None, others: _Hits | None
+) -> Number | None:
+    """The number with its difference to the reference."""
+    if number is None or reference is None:
+        return number
+    interval, p = None, ()
+    if hits is not None and others is not None:
+        interval = bootstrap_interval(hits.mean - others.mean)
+        pairs = [(hits.by_seed[s], others.by_seed[s]) for s in hits.by_seed if s in others.by_seed]
+        if not pairs and len(hits.by_seed) == len(others.by_seed) == 1:
+            pairs = list(zip(hits.by_seed.values(), others.by_seed.values(), strict=True))
+        p = tuple(mcnemar(a.astype(bool), b.astype(bool))["p"] for a, b in pairs)
+    return Number(number.values, number.interval, number.mean - reference.mean, interval, p)
+
+
+def _per_class(hits: Sequence[_Hits | None]) -> np.ndarray | None:
+    known = next((h for h in hits if h is not None), None)
+    if known is None:
+        return None
+    counts = np.bincount(known.labels, minlength=len(known.classes))
+    rows = []
+    for h in hits:
+        sums = np.zeros(len(counts)) if h is None else np.bincount(h.labels, h.mean, len(counts))
+        rows.append(np.where((counts > 0) & (h is not None), sums / np.maximum(counts, 1), np.nan))
+    return np.array(rows)
+
+
+def _at(tree: Mapping[str, Any], path: str) -> float | None:
+    """A number in nested results.
+
+    >>> _at({"a": {"b": 0.5}}, "a.b"), _at({}, "a.b") is None
+    (0.5, True)
+    """
+    found: Any = tree
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return None if found is None else float(found)

@@ -1,0 +1,140 @@
+"""Write the page of a comparison and its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from kinelex import __version__
+from kinelex._files import write_whole
+from kinelex.errors import InputError
+from kinelex.evaluation.comparison_report import figures, tables
+from kinelex.evaluation.comparison_report.numbers import Column, Comparison
+from kinelex.evaluation.comparison_report.settings import differing_settings
+from kinelex.evaluation.comparison_report.task_curves import curves_of
+from kinelex.evaluation.report import baseline_names
+
+_FILES = {"csv": tables.csv_table, "md": tables.markdown, "tex": tables.latex}
+
+
+def write_comparison(
+    comparison: Comparison,
+    folder: str | Path,
+    title: str = "Comparison",
+    question: str = "",
+    notes: Sequence[str] = (),
+    name: str = "comparison",
+) -> Path:
+    """Write ``comparison.html`` and the table as ``.csv``, ``.md`` and ``.tex``.
+
+    Args:
+        comparison: the numbers.
+        folder: where to; made when missing.
+        title, question: head of the page.
+        notes: sentences below the head.
+        name: of the files, without what comes after the dot.
+
+    Returns:
+        The page's path: one file that opens without a network.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for ending, make in _FILES.items():
+            write_whole(folder / f"{name}.{ending}", make(comparison))
+        path = folder / f"{name}.html"
+        write_whole(path, _page(comparison, title, question, notes, path.parent))
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}") from error
+    return path
+
+
+def _page(comparison: Comparison, title: str, question: str, notes: Sequence[str], folder: Path) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("kinelex.evaluation.comparison_report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    groups, reference = comparison.groups, comparison.reference
+    columns = [c for c in comparison.columns if any(n is not None for n in c.numbers)]
+    return environment.get_template("template.html.j2").render(
+        css=resources.files("kinelex._page").joinpath("house.css").read_text(encoding="utf-8"),
+        title=title,
+        question=question,
+        notes=notes,
+        version=__version__,
+        written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        comparison=comparison,
+        legend=tables.legend(comparison),
+        verdict=[_sentence(comparison, column) for column in columns] if len(groups) > 1 else [],
+        entries=[[tables.Entry.of(column, place) for column in columns] for place in range(len(groups))],
+        columns=columns,
+        differences=[
+            (groups[i].name, [_against(column, i) for column in columns]) for i in tables.others(comparison)
+        ],
+        reference=groups[reference].name,
+        bars=[(column.name, figures.bars(column, groups, reference)) for column in columns],
+        curves=figures.training_curves(groups),
+        task_curves=[(task, figures.task_curves(curves)) for task, curves in curves_of(comparison).items()],
+        classes=_classes(comparison, columns),
+        rules=tables.rules(comparison),
+        baselines=baseline_names(comparison.baselines),
+        settings=differing_settings(groups),
+        runs=[(group.name, [_link(run.path, folder) for run in group.runs]) for group in groups],
+        files=[f"comparison.{ending}" for ending in _FILES],
+    )
+
+
+def _sentence(comparison: Comparison, column: Column) -> str:
+    """Which group is best, and whether that is more than the clips' and the seeds' chance."""
+    best = column.best()
+    assert best is not None
+    number, name = column.numbers[best], comparison.groups[best].name
+    assert number is not None
+    text = f"{column.name}: {name} is best, {tables.spread(number)} %"
+    if best == comparison.reference or number.difference is None:
+        return f"{text}." if best != comparison.reference else f"{text}; it is the reference."
+    gain = f"{text}, {100 * abs(number.difference):.1f} points before {tables.reference_name(comparison)}"
+    if number.difference_interval is None:
+        return f"{gain}."
+    low, high = number.difference_interval
+    sure = "does not hold zero" if low > 0 or high < 0 else "holds zero"
+    return f"{gain}; the 95 % interval of this difference over the test clips {sure}."
+
+
+def _against(column: Column, place: int) -> dict[str, Any]:
+    number = column.numbers[place]
+    sure = False
+    if number is not None and number.difference_interval is not None:
+        low, high = number.difference_interval
+        sure = low > 0 or high < 0
+    return {"text": tables.difference(number), "p": tables.probabilities(number), "sure": sure}
+
+
+def _classes(comparison: Comparison, columns: Sequence[Column]) -> list[tuple[str, str]]:
+    """The figure of differences by class, of the first task that has clips."""
+    for column in columns:
+        drawn = figures.class_differences(comparison, column)
+        if drawn is not None:
+            return [(column.name, drawn)]
+    return []
+
+
+def _link(run: Path, folder: Path) -> dict[str, str | None]:
+    """A run, and its own report where that lies below the page."""
+    report, name = run / "report.html", run.name
+    try:
+        below = report.resolve().relative_to(folder.resolve())
+    except ValueError:
+        return {"name": str(name), "href": None}
+    return {"name": str(name), "href": below.as_posix() if report.is_file() else None}

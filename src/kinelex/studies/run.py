@@ -1,0 +1,238 @@
+"""Run a study: train and judge its cells, then compare them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from kinelex._files import write_whole
+from kinelex.datasets import get_split
+from kinelex.errors import InputError
+from kinelex.evaluation.cache import run_digest
+from kinelex.evaluation.evaluate import check_device, evaluate
+from kinelex.evaluation.tasks import check_tasks
+from kinelex.store import SkeletonStore, open_store
+from kinelex.studies.cells import Cell, cells_of
+from kinelex.studies.compare import compare_cells
+from kinelex.studies.definition import Study, find_study
+from kinelex.training.recipe import Recipe
+from kinelex.training.train import reopen, train_resolved
+
+
+def run_study(
+    name: str,
+    data: str | Path,
+    protocol: str,
+    out: str | Path,
+    prompts: Sequence[str | Path] = (),
+    changes: Iterable[str] = (),
+    seeds: Sequence[int] | None = None,
+    tasks: Sequence[str] | None = None,
+    share: tuple[int, int] | None = None,
+    device: str = "cpu",
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Train and judge every recipe of a study and compare them.
+
+    Each run has a directory of its own in ``out``; one that was killed is resumed, a finished one is left as
+    it is, so that a study can be started again at any time, also with more seeds or values. The comparison
+    (``comparison.html``, ``.csv``, ``.md``, ``.tex``) is written when all runs are finished.
+
+    Args:
+        name: a study of :func:`kinelex.studies.study_names`, or a YAML file.
+        data: the skeleton store.
+        protocol: the split.
+        out: the folder of the study.
+        prompts: the prompt store; several are an axis of the grid.
+        changes: ``key=value`` for all recipes; a key that is an axis gives it other values.
+        seeds, tasks: instead of the study's.
+        share: do share i of n only (an array job); the last one to finish compares.
+        device: where the runs are judged.
+        console: where to print.
+
+    Returns:
+        ``study``, ``runs`` (how many), ``finished``, ``failed`` (message by run), ``left_out`` and, when all
+        runs are finished, ``comparison`` (the page) and ``table``.
+
+    Raises:
+        InputError: no such study, something that does not fit together, a run in ``out`` that was made with
+            other settings, or a run that failed (after all others were done).
+    """
+    console = console or Console()
+    study = find_study(name)
+    study = replace(study, seeds=tuple(seeds or study.seeds), tasks=tuple(tasks or study.tasks))
+    check_tasks(study.tasks)
+    check_device(device)
+    store = open_store(data)
+    get_split(store, protocol)
+    cells, left_out = cells_of(study, store.meta.dataset, [Path(p) for p in prompts], changes)
+    work = _Work(study, store, protocol, _folder(out), device, console)
+    for cell in cells:
+        work.check(cell)
+    for text in left_out:
+        console.print(f"left out: {text}", markup=False, soft_wrap=True)
+    mine = cells if share is None else cells[share[0] - 1 :: share[1]]
+    console.print(f"study {study.name}: {len(cells)} runs, {len(mine)} of them here", markup=False)
+    failed = _do(work, mine)
+    finished = [cell for cell in cells if work.is_finished(cell)]
+    result: dict[str, Any] = {
+        "study": study.name,
+        "runs": len(cells),
+        "finished": len(finished),
+        "failed": failed,
+        "left_out": left_out,
+    }
+    if failed:
+        lines = "; ".join(f"{run}: {message}" for run, message in failed.items())
+        raise InputError(f"{len(failed)} of {len(mine)} runs failed, the others are done: {lines}")
+    if len(finished) == len(cells):
+        result |= compare_cells(study, store, protocol, work.folder, cells, left_out)
+        console.print(f"comparison in {result['comparison']}", markup=False, soft_wrap=True)
+    else:
+        console.print(
+            f"{len(finished)} of {len(cells)} runs are finished; the comparison is written when all are "
+            "(by the last share, or without --shard)"
+        )
+    return result
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What all runs of a study have in common."""
+
+    study: Study
+    store: SkeletonStore
+    protocol: str
+    folder: Path
+    device: str
+    console: Console
+
+    def path(self, cell: Cell) -> Path:
+        return self.folder / "runs" / cell.name
+
+    def check(self, cell: Cell) -> None:
+        """Refuse a run that was made with other settings."""
+        path = self.path(cell)
+        if not (path / "config.yaml").is_file():
+            return
+        recipe, config = reopen(path, self.store, self.protocol)
+        prompts = None if cell.prompts is None else str(cell.prompts.resolve())
+        different = _differences(cell.recipe, recipe)
+        if config["prompts"] != prompts:
+            different.append(f"prompts ({config['prompts']} there, {prompts} asked for)")
+        if different:
+            raise InputError(
+                f"{path} was trained with other settings: {', '.join(different)}; pass another --out"
+            )
+
+    def is_finished(self, cell: Cell) -> bool:
+        """Whether a run was trained and judged by all tasks, and is the same since."""
+        try:
+            mark = json.loads(self._mark(cell).read_text(encoding="utf-8"))
+            same = mark["run"] == run_digest(self.path(cell))
+            return same and set(self.study.tasks) <= set(mark["tasks"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def finish(self, cell: Cell) -> None:
+        """Train what is not trained yet and judge it."""
+        path = self.path(cell)
+        _clear_unborn(path)
+        begun = (path / "config.yaml").is_file()
+        recipe = reopen(path, self.store, self.protocol)[0] if begun else cell.recipe
+        train_resolved(recipe, self.store, self.protocol, path, cell.prompts, begun, self.console)
+        evaluate(
+            path,
+            self.store.path,
+            self.protocol,
+            self.study.tasks,
+            cell.prompts,
+            device=self.device,
+            seed=cell.seed,
+            console=self.console,
+        )
+        mark = {"run": run_digest(path), "tasks": list(self.study.tasks)}
+        write_whole(self._mark(cell), json.dumps(mark))
+
+    def _mark(self, cell: Cell) -> Path:
+        return self.path(cell) / "evaluation" / "study.json"
+
+
+def _do(work: _Work, cells: Sequence[Cell]) -> dict[str, str]:
+    """Do runs one after the other; returns what failed by name, after all others were tried."""
+    failed = {}
+    for number, cell in enumerate(cells, 1):
+        head = f"[{number}/{len(cells)}] {cell.name}"
+        if work.is_finished(cell):
+            work.console.print(f"{head}: finished before", markup=False, soft_wrap=True)
+            continue
+        work.console.print(head, markup=False, soft_wrap=True)
+        with _locked(work.path(cell)) as free:
+            if not free:
+                work.console.print("  another process works on it", markup=False)
+                continue
+            if work.is_finished(cell):  # by that process, meanwhile
+                continue
+            try:
+                work.finish(cell)
+            except InputError as error:
+                failed[cell.name] = str(error)
+                work.console.print(f"  failed: {error}", markup=False, soft_wrap=True)
+    return failed
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Whether no other process works on a run; the system lets go of the lock when this one dies."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system: whoever starts a study twice is not stopped
+        yield True
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:  # a file system without locks
+            pass
+        yield True
+
+
+def _folder(out: str | Path) -> Path:
+    folder = Path(out)
+    try:
+        (folder / "runs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"the folder {folder} cannot be made: {error.strerror}") from error
+    return folder
+
+
+def _clear_unborn(path: Path) -> None:
+    """Remove what a process left that was killed before its run had a config: one file, by name."""
+    if path.is_dir() and not (path / "config.yaml").is_file():
+        for file in (path / "environment.json", *path.glob(".*.tmp")):
+            file.unlink(missing_ok=True)
+
+
+def _differences(wanted: Recipe, there: Recipe) -> list[str]:
+    """The keys of a recipe in which a run differs from what is wanted."""
+    first, second = wanted.to_dict(), there.to_dict()
+    if first["training"]["precision"] == "auto":  # a run says what it became on its machine
+        first["training"]["precision"] = second["training"]["precision"]
+    found = []
+    for section, keys in first.items():
+        if isinstance(keys, dict):
+            for key in keys.keys() | second[section].keys():
+                a, b = keys.get(key), second[section].get(key)
+                if a != b:
+                    found.append(f"{section}.{key} ({b} there, {a} asked for)")
+    return sorted(found)
