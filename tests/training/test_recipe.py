@@ -78,6 +78,9 @@ def test_overrides_by_full_and_short_key():
         ({}, ["epochs=0"], "at least 1"),
         ({}, ["align=bodi"], "did you mean 'body'"),
         ({}, ["optimizer.name=adam"], "did you mean 'adamw'"),
+        ({}, ["lr=nan"], "optimizer.lr expects finite numbers, got nan"),
+        ({}, ["method.alpha=inf"], "method.alpha expects finite numbers"),
+        ({}, ["scaling=0.9,.nan"], "input.scaling expects finite numbers"),
         ({"method": 3}, [], "to be a mapping"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -153,6 +154,8 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
         section, _, own = key.partition(".")
         if parsed[section][own] is None and defaults[section][own] is not None:
             raise InputError(f"recipe {name}: {key} expects a value, got none")
+        if not _finite(parsed[section][own]):
+            raise InputError(f"recipe {name}: {key} expects finite numbers, got {parsed[section][own]}")
     return Recipe(
         name,
         parsed["method"],
@@ -161,6 +164,11 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
         OptimizerConfig(**parsed["optimizer"]),
         TrainingConfig(**parsed["training"]),
     )
+
+
+def _finite(value: Any) -> bool:
+    values = value if isinstance(value, (list, tuple)) else (value,)
+    return all(math.isfinite(v) for v in values if isinstance(v, float))
 
 
 def _worded(complaint: str) -> str:
