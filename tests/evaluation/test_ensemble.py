@@ -70,6 +70,23 @@ def test_softmax_scores_are_added_by_a_loop(files, store, tmp_path):
     assert result["how"] == "given weights"
 
 
+def test_an_ensemble_of_votes_and_softmax_scores_is_read_back_as_it_was_made(files, store, tmp_path):
+    votes = load_scores(files[0])
+    write(tmp_path / "votes.npz", store, get_split(store, "xsub").test, votes.probabilities(), task="knn")
+    ensemble([tmp_path / "votes.npz", files[1]], store.path, "xsub", out=tmp_path / "e.npz", console=quiet())
+    made, second = load_scores(tmp_path / "e.npz"), load_scores(files[1])
+    order = [second.ids.index(clip) for clip in made.ids]
+    assert made.task == ""
+    expected = (votes.probabilities() + second.probabilities()[order]) / 2
+    assert np.abs(made.probabilities() - expected).max() < 1e-6
+
+
+def test_the_name_of_what_is_written_says_what_it_is(files, store, tmp_path):
+    with pytest.raises(InputError, match=r"to end in \.npz, got --out .*e\.pkl"):
+        ensemble(files, store.path, "xsub", out=tmp_path / "e.pkl", console=quiet())
+    assert not (tmp_path / "e.pkl").exists()
+
+
 def test_logits_are_added_when_asked(store, tmp_path):
     test = get_split(store, "xsub").test
     one = np.tile([10.0, 0.0, 0.0], (len(test), 1))

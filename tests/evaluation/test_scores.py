@@ -149,6 +149,22 @@ def test_impossible_scores_are_refused():
         ScoreFile(("a",), np.zeros(1, int), np.zeros((1, 3)), ("x", "y"))
 
 
+def test_a_damaged_compressed_file_is_one_message(tmp_path):
+    scores = ScoreFile(("a", "b"), np.array([0, 1]), np.eye(2), ("sit", "walk"), task="classify")
+    scores.save(tmp_path / "good.npz")
+    with np.load(tmp_path / "good.npz") as file:
+        np.savez_compressed(tmp_path / "packed.npz", **file)
+    load_scores(tmp_path / "packed.npz")
+    whole = (tmp_path / "packed.npz").read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        damaged = np.frombuffer(whole, np.uint8).copy()
+        damaged[rng.integers(0, len(whole), 8)] ^= 255
+        (tmp_path / "packed.npz").write_bytes(damaged.tobytes())
+        with pytest.raises(InputError, match="damaged"):
+            load_scores(tmp_path / "packed.npz")
+
+
 def test_damaged_files_are_one_message(tmp_path, store):
     good = tmp_path / "good.npz"
     scores_of([[0.0, 1.0]]).save(good)

@@ -38,7 +38,8 @@ def read_published(path: Path, store: SkeletonStore, test: np.ndarray, protocol:
     """
     content = read_pickle(path)
     if not isinstance(content, dict) or not content:
-        raise InputError(f"{path} expects a dict of sample names and scores, got {type(content).__name__}")
+        got = "an empty one" if content == {} else type(content).__name__
+        raise InputError(f"{path} expects a dict of sample names and scores, got {got}")
     names, values = list(content), list(content.values())
     classes = store.class_names
     for name, value in content.items():

@@ -86,6 +86,8 @@ def ensemble(
             or a search on clips of the test part, or on clips that a model learned.
     """
     _check_options(weights, search, holdout, combine, objective)
+    if out is not None and Path(out).suffix != ".npz":
+        raise InputError(f"expects the name of a score file to end in .npz, got --out {out}")
     store = open_store(data)
     split = get_split(store, protocol)
     test = split.test[store.labels[split.test] >= 0]
@@ -202,7 +204,9 @@ def _together(
     combine: str,
 ) -> ScoreFile:
     """The ensemble as a score file."""
-    votes = all(f.task == "knn" for f in files)
+    tasks = {f.task for f in files}
+    task = tasks.pop() if len(tasks) == 1 else ""
+    votes = task == "knn"
     if combine == "softmax" and not votes:
         with np.errstate(divide="ignore"):
             scores = np.log(scores)
@@ -215,7 +219,7 @@ def _together(
         dataset=store.meta.dataset,
         protocol=protocol,
         store_fingerprint=store.fingerprint,
-        task="knn" if votes else files[0].task,
+        task=task,
         run=f"ensemble of {len(files)}",
         learned=None if None in known else tuple(sorted({part for parts in known for part in parts or ()})),
     )

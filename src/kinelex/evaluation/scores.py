@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,12 @@ from kinelex.training.run_directory import RunDirectory
 
 _ABOUT = ("dataset", "protocol", "store_fingerprint", "task", "stream", "run")
 _FORMS = "a score file (.npz) that `kinelex evaluate` wrote, or a pickle of CTR-GCN's or MMCL's code"
+
+
+_UNREADABLE = (  # what numpy and zipfile raise over a damaged file
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclass(frozen=True)
@@ -142,7 +149,7 @@ def load_scores(path: str | Path) -> ScoreFile:
         raise InputError(f"{path} does not exist: expects {_FORMS}") from None
     except InputError as error:
         raise InputError(f"{path} is damaged: {error}") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise InputError(f"{path} is no score file, or a damaged one: expects {_FORMS}") from error
 
 
