@@ -113,8 +113,12 @@ def nearest(
     array([[1]])
     """
     _check(bank, k, metric)
-    found = [part.topk(k, dim=1) for _, part in similarity_chunks(bank, query, metric, device)]
-    return _rows([t.indices.cpu() for t in found], k, np.int64), _rows([t.values.cpu() for t in found], k)
+    indices, similarities = np.empty((len(query), k), np.int64), np.empty((len(query), k), np.float32)
+    for first, part in similarity_chunks(bank, query, metric, device):
+        top = part.topk(k, dim=1)
+        rows = slice(first, first + len(part))
+        indices[rows], similarities[rows] = top.indices.cpu().numpy(), top.values.cpu().numpy()
+    return indices, similarities
 
 
 def similarity_chunks(
@@ -155,20 +159,22 @@ def _voted(
     _check(train, most, metric)
     order = np.argsort(train_labels, kind="stable")  # by class, so that a class is one slice of columns
     labels = torch.as_tensor(train_labels[order], dtype=torch.int64, device=device)
-    scores: list[list[Tensor]] = [[] for _ in ks]
-    indices, similarities = [], []
-    for _, similarity in similarity_chunks(train[order], test, metric, device):
+    # Results are copied into arrays that are there already: small tensors kept between the large ones of the
+    # chunks would leave holes in the memory, 2 GB of them for 20 000 queries.
+    scores = [np.empty((len(test), num_classes), np.float32) for _ in ks]
+    indices, similarities = np.empty((len(test), most), np.int64), np.empty((len(test), most), np.float32)
+    for first, similarity in similarity_chunks(train[order], test, metric, device):
+        rows = slice(first, first + len(similarity))
         top = similarity.topk(most, dim=1)
         ranks = _tie_break(similarity, labels, num_classes)
         voters = labels[top.indices]
         for kept, k in zip(scores, ks, strict=True):
             votes = torch.zeros(len(similarity), num_classes, device=device)
             votes.scatter_add_(1, voters[:, :k], torch.ones_like(top.values[:, :k]))
-            kept.append((votes / k + ranks / (2 * k)).cpu())
-        indices.append(top.indices.cpu())
-        similarities.append(top.values.cpu())
-    found = order[_rows(indices, most, np.int64)]
-    return [_rows(kept, num_classes) for kept in scores], found, _rows(similarities, most)
+            kept[rows] = (votes / k + ranks / (2 * k)).cpu().numpy()
+        indices[rows] = order[top.indices.cpu().numpy()]
+        similarities[rows] = top.values.cpu().numpy()
+    return scores, indices, similarities
 
 
 def _check(bank: np.ndarray, k: int, metric: str) -> None:
@@ -176,11 +182,6 @@ def _check(bank: np.ndarray, k: int, metric: str) -> None:
         raise unknown_name("metric", metric, METRICS)
     if not 1 <= k <= len(bank):
         raise InputError(f"expects 1 to {len(bank)} neighbours (the training part's clips), got k = {k}")
-
-
-def _rows(parts: list[Tensor], width: int, kind: type = np.float32) -> np.ndarray:
-    """Chunks of rows as one array: (rows, width)."""
-    return torch.cat(parts).numpy() if parts else np.zeros((0, width), kind)
 
 
 def _prepare(features: np.ndarray, metric: str, device: torch.device | str) -> Tensor:
