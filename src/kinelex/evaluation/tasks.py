@@ -25,6 +25,9 @@ TASKS: dict[str, str] = {
     "one_shot": "kinelex.evaluation.one_shot:OneShot",
     "calibration": "kinelex.evaluation.calibration:Calibration",
     "robustness": "kinelex.evaluation.robustness:Robustness",
+    "finetune": "kinelex.evaluation.finetune:Finetune",
+    "semi": "kinelex.evaluation.semi:Semi",
+    "transfer": "kinelex.evaluation.transfer:Transfer",
 }
 
 

@@ -1,0 +1,270 @@
+"""Tasks that train: against `adapt` by hand, stopped in the middle, and with nothing left behind."""
+
+import io
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from kinelex.datasets import get_split
+from kinelex.datasets.sysu import CLASSES
+from kinelex.errors import InputError
+from kinelex.evaluation import _adapted, evaluate
+from kinelex.evaluation.baselines import subject_groups
+from kinelex.evaluation.context import Context
+from kinelex.evaluation.finetune import Finetune, FinetuneOptions
+from kinelex.evaluation.knn import knn
+from kinelex.evaluation.linear import linear_probe
+from kinelex.evaluation.semi import Semi, SemiOptions
+from kinelex.evaluation.transfer import Transfer, TransferOptions
+from kinelex.skeleton import get_layout, retarget_matrix
+from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
+from kinelex.training import train as training
+from kinelex.training.adapt import adapt
+from kinelex.training.encoder_files import load_encoders
+from kinelex.training.inference import extract_features
+from kinelex.training.run_directory import RunDirectory
+from kinelex.training.train import train
+
+SHORT = ("epochs=2", "precision=32-true")
+NTU, KINECT = get_layout("ntu25"), get_layout("kinect20")
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO(), width=120)
+
+
+def context_of(run, store_path) -> Context:
+    store, run = open_store(store_path), RunDirectory(run)
+    split = get_split(store, "xsub")
+    trained = load_encoders(run.path)
+    return Context(run, trained, store, "xsub", split.train, split.test, console=quiet())
+
+
+@pytest.fixture
+def actors(acted, tmp_path) -> Context:
+    """The first training without labels, in a folder of its own."""
+    shutil.copytree(acted.run, tmp_path / "run", ignore=shutil.ignore_patterns("evaluation"))
+    return context_of(tmp_path / "run", acted.store)
+
+
+@pytest.fixture(scope="module")
+def kinect(acted, tmp_path_factory):
+    """48 of the acted clips as Kinect v1 would see them, named as SYSU; and the same in NTU's layout."""
+    actors = open_store(acted.store)
+    there, back = retarget_matrix(NTU, KINECT), retarget_matrix(KINECT, NTU)
+    folder = tmp_path_factory.mktemp("kinect")
+    paths = folder / "kinect.arrow", folder / "again.arrow"
+    for path, layout in zip(paths, (KINECT, NTU), strict=True):
+        with SkeletonStoreWriter(path, StoreMeta("sysu", layout, CLASSES)) as writer:
+            for i in range(48):
+                row = int(np.flatnonzero(actors.labels == i % 12)[i // 12])
+                clip = np.einsum("uv,tmvc->tmuc", there, actors.sequence(row)[:, :1])
+                if layout is NTU:
+                    clip = np.einsum("uv,tmvc->tmuc", back, clip)
+                writer.add(Sequence(f"clip{i}", clip, i % 12, subject=1 + i // 12))
+    return paths
+
+
+def unfinished(context: Context) -> list[str]:
+    return sorted(p.name for p in (context.run.path / "evaluation").glob("unfinished/*"))
+
+
+def by_hand(context: Context, store, protocol: str, out, *changes: str, **more) -> np.ndarray:
+    """Logits after `kinelex adapt --mode full`."""
+    overrides = [*SHORT, "accelerator=cpu", *changes]
+    adapt(context.run.path, store.path, protocol, out, "full", overrides=overrides, console=quiet(), **more)
+    encoder = load_encoders(out)["joint"]
+    weight, bias = encoder.last_layer()
+    test = get_split(store, protocol).test
+    return extract_features(encoder, store, test) @ weight.T + bias
+
+
+def counting(monkeypatch) -> list[str]:
+    """The protocols that were trained on."""
+    protocols: list[str] = []
+
+    def counted(run, data, protocol, *args, **more):
+        protocols.append(protocol)
+        return adapt(run, data, protocol, *args, **more)
+
+    monkeypatch.setattr(_adapted, "adapt", counted)
+    return protocols
+
+
+def test_finetune_is_adapt_and_leaves_nothing(actors, tmp_path):
+    result = Finetune().run(actors, FinetuneOptions(SHORT))
+    expected = by_hand(actors, actors.store, "xsub", tmp_path / "by_hand")
+    np.testing.assert_allclose(result.scores[""], expected, rtol=1e-4, atol=1e-4)
+    assert result.numbers["top1"] == (expected.argmax(axis=1) == actors.truth).mean()
+    assert "a new classifier" in result.numbers["rule"]
+    assert not (actors.run.path / "evaluation" / "unfinished").exists()
+
+
+def test_finetune_goes_on_where_it_was_stopped(actors, monkeypatch):
+    whole = _adapted.adapted_scores(actors, actors.store, "xsub", SHORT)["joint"]
+    shutil.rmtree(actors.run.path / "evaluation")
+    saved = training.EpochCheckpoint.on_train_epoch_end
+
+    def stopping(self, trainer, module):
+        saved(self, trainer, module)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.EpochCheckpoint, "on_train_epoch_end", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            _adapted.adapted_scores(actors, actors.store, "xsub", SHORT)
+    (left,) = unfinished(actors)
+    left = actors.run.path / "evaluation" / "unfinished" / left
+    with pytest.raises(InputError, match="has not finished"):
+        load_encoders(left)
+    first = (left / "metrics.csv").read_text().splitlines()[1]
+    seen = []
+    finished = _adapted._finished
+
+    def looked_at(out):
+        seen.append((out / "metrics.csv").read_text().splitlines()[1])
+        return finished(out)
+
+    monkeypatch.setattr(_adapted, "_finished", looked_at)
+    again = _adapted.adapted_scores(actors, actors.store, "xsub", SHORT)["joint"]
+    np.testing.assert_array_equal(again, whole)
+    assert seen == [first]  # not begun anew
+    assert unfinished(actors) == []
+
+
+def test_a_finished_training_is_read_and_a_useless_one_made_anew(actors, monkeypatch):
+    trained = counting(monkeypatch)
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_adapted, "extract_all", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _adapted.adapted_scores(actors, actors.store, "xsub", SHORT)
+    (left,) = unfinished(actors)
+    found = _adapted.adapted_scores(actors, actors.store, "xsub", SHORT)
+    assert trained == ["xsub"]
+    shutil.rmtree(actors.run.path / "evaluation")
+    useless = actors.run.path / "evaluation" / "unfinished" / left
+    useless.mkdir(parents=True)
+    (useless / "config.yaml").write_text("method: {na")
+    again = _adapted.adapted_scores(actors, actors.store, "xsub", SHORT)
+    np.testing.assert_array_equal(again["joint"], found["joint"])
+    assert trained == ["xsub", "xsub"]
+    assert unfinished(actors) == []
+
+
+def test_two_processes_do_not_train_the_same(actors):
+    out = actors.run.path / "evaluation" / "unfinished" / "x"
+    with (
+        _adapted._alone(out),
+        pytest.raises(InputError, match="another process is fine-tuning"),
+        _adapted._alone(out),
+    ):
+        pass
+    assert unfinished(actors) == []
+
+
+def test_from_scratch_begins_with_the_untrained_weights(actors, monkeypatch):
+    begun = []
+
+    def looked_at(run, *args, **more):
+        begun.append(load_encoders(run)["joint"])
+        return adapt(run, *args, **more)
+
+    monkeypatch.setattr(_adapted, "adapt", looked_at)
+    result = Finetune().run(actors, FinetuneOptions(SHORT, scratch=True))
+    for encoder, seed in zip(begun, (None, 0), strict=True):
+        expected = load_encoders(actors.run.path, untrained_seed=seed)["joint"].encoder.state_dict()
+        assert all(torch.equal(v, expected[k]) for k, v in encoder.encoder.state_dict().items())
+    assert set(result.numbers["scratch"]) >= {"top1", "ci95"}
+    assert unfinished(actors) == []
+
+
+def test_a_change_that_the_recipe_does_not_take_leaves_nothing(actors):
+    with pytest.raises(InputError, match="epochz"):
+        Finetune().run(actors, FinetuneOptions(("epochz=2",)))
+    assert unfinished(actors) == []
+
+
+def test_few_labels_fine_tuned_are_those_of_adapt_and_a_draw_is_trained_once(actors, tmp_path, monkeypatch):
+    trained = counting(monkeypatch)
+    Semi().run(actors, SemiOptions((0.4,), ("balanced",), draws=1, changes=SHORT))
+    options = SemiOptions((0.4,), ("balanced",), draws=2, changes=SHORT)
+    result = Semi().run(actors, options)
+    assert trained == ["xsub:few-balanced:0.4:0", "xsub:few-balanced:0.4:1"]
+    for seed in range(2):
+        out = tmp_path / f"by_hand{seed}"
+        adapted = (actors, actors.store, "xsub", out, f"training.seed={seed}")
+        scores = by_hand(*adapted, labels=0.4)
+        rate = (scores.argmax(axis=1) == actors.truth).mean()
+        assert result.numbers["balanced"]["40%"]["draws"][seed] == rate
+    assert unfinished(actors) == []
+
+
+def test_labels_that_the_run_has_learned_are_not_few(acted, tmp_path, quick):
+    changes = [c for c in quick if not c.startswith(("dim=", "hidden="))]
+    run = train("supervised", acted.store, "xsub", tmp_path / "learned", overrides=changes, console=quiet())
+    with pytest.raises(InputError, match="semi asks what few labels are worth"):
+        Semi().run(context_of(run.path, acted.store), SemiOptions(by="linear"))
+    judged = Finetune().run(context_of(run.path, acted.store), FinetuneOptions(("epochs=1",)))
+    assert "and its classifier" in judged.numbers["rule"]
+
+
+def test_transfer_to_another_layout_and_other_classes(actors, kinect, tmp_path):
+    protocol = "random:0.5:0"
+    options = TransferOptions(kinect[0], protocol, ("knn", "linear", "full"), SHORT)
+    numbers = Transfer().run(actors, options).numbers
+    again = open_store(kinect[1])  # retargeted before it was stored
+    split, encoder = get_split(again, protocol), actors.encoders["joint"]
+    train, test = (extract_features(encoder, again, rows) for rows in (split.train, split.test))
+    truth, labels = again.labels[split.test], again.labels[split.train]
+    votes = knn(train, labels, test, 12).scores
+    probe = linear_probe(train, labels, 12, subject_groups(again, split.train)).scores(test)
+    tuned = by_hand(actors, open_store(kinect[0]), protocol, tmp_path / "by_hand")
+    for way, scores in (("knn", votes), ("linear", probe), ("full", tuned)):
+        assert numbers["by"][way]["top1"] == (scores.argmax(axis=1) == truth).mean(), way
+    assert numbers["top1"] == numbers["by"]["full"]["top1"]
+    assert (numbers["to"], numbers["retargeted"]) == ("sysu", "kinect20 to ntu25")
+    assert numbers["chance"] == 1 / 12
+    assert set(numbers["by"]["knn"]["scratch"]) == {"top1", "ci95", "top5", "mean_class"}
+    assert "scratch" not in numbers["by"]["full"]
+
+
+def test_transfer_by_evaluate_is_cached_by_the_other_stores_content(actors, kinect, tmp_path):
+    moved = tmp_path / "moved.arrow"
+    shutil.copy(kinect[0], moved)
+    given = {"transfer": {"data": str(kinect[0]), "protocol": "random:0.5:0", "by": "knn"}}
+
+    def judged(**more):
+        console = quiet()
+        options = {"transfer": {**given["transfer"], **more}}
+        found = evaluate(
+            actors.run.path, tasks=("transfer",), options=options, baselines=False, console=console
+        )
+        return found["transfer"], "transfer: cached" in console.file.getvalue()
+
+    first, cached = judged()
+    assert not cached
+    assert judged(data=str(moved)) == (first, True)
+    assert not judged(protocol="random:0.5:1")[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (lambda own, other: TransferOptions(), r"transfer\.data=STORE"),
+        (lambda own, other: TransferOptions(other), r"transfer\.protocol=P"),
+        (lambda own, other: TransferOptions(own, "xsub"), "expects another data set's"),
+        (lambda own, other: TransferOptions(other, "xsub"), "xsub"),
+        (lambda own, other: TransferOptions(other, "random:0.5:0", ("svm",)), "way to transfer"),
+        (lambda own, other: TransferOptions(other, "x", ("knn",), SHORT), "are of full"),
+    ],
+)
+def test_what_cannot_be_transferred_is_refused(actors, kinect, options, said):
+    with pytest.raises(InputError, match=said):
+        Transfer().run(actors, options(actors.store.path, kinect[0]))
