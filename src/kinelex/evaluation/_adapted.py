@@ -1,9 +1,9 @@
 """Private machinery of the tasks that train: a run adapted in a folder that does not outlive it.
 
-The training is :func:`kinelex.training.adapt.adapt`, into ``<run>/evaluation/unfinished/<key>``. What is
-found on the test clips goes to the cache, then the folder is deleted. Of a process that was killed a run is left
-that has no ``encoder.json``, which nothing takes for a finished one; the next call with the same settings
-goes on with it.
+The training is :func:`kinelex.training.adapt.adapt`, into ``<run>/evaluation/unfinished/<key>``. What it
+gives on the test clips goes to the cache, then the folder is deleted. Of a process that was killed a run is
+left that has no ``encoder.json``, which nothing takes for a finished one; the next call with the same
+settings goes on with it.
 """
 
 from __future__ import annotations
