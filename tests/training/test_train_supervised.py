@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -74,6 +76,13 @@ def test_labels_that_were_learned_are_not_judged(finished):
         evaluate(finished.path, protocol="xview", console=quiet())
 
 
+def test_a_damaged_classifier_is_named(finished, tmp_path):
+    shutil.copytree(finished.path, tmp_path / "run")
+    (tmp_path / "run" / "classifier.safetensors").write_bytes(b"junk")
+    with pytest.raises(InputError, match=r"classifier\.safetensors in .*run is damaged, or they do not"):
+        load_encoders(tmp_path / "run")
+
+
 def test_a_classifier_is_not_read_as_one_of_other_classes(finished, small, tmp_path):
     store = open_store(small[0])
     meta = StoreMeta("mine", store.layout, ("jump", "run"))
@@ -81,8 +90,11 @@ def test_a_classifier_is_not_read_as_one_of_other_classes(finished, small, tmp_p
         for i in range(6):
             clip = np.random.default_rng(i).normal(size=(8, 1, store.layout.num_joints, 3))
             writer.add(Sequence(f"c{i}", clip, label=i % 2, subject=i // 2))
+    first = load_encoders(finished.path)["joint"].class_names[0]
     with pytest.raises(
-        InputError, match=r"learned 24 classes .* has 2 classes \(jump, run\): judge its features"
+        InputError,
+        match=rf"learned 24 classes .* has 2 classes \(jump, run\), '{re.escape(first)}' in the place of "
+        "'jump': judge its features",
     ):
         evaluate(finished.path, tmp_path / "other.arrow", "loso:0", ("classify",), console=quiet())
     result = evaluate(finished.path, tmp_path / "other.arrow", "loso:0", ("knn",), console=quiet())

@@ -65,9 +65,21 @@ def _content(given: str) -> object:
             raise InputError(f"the class map {given} does not exist: expects {_FORM}")
         raise unknown_name("class map", given, class_map_names())
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        _check_keys(yaml.compose(text), given)
+        return yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"the class map {given} cannot be read as YAML: expects {_FORM}") from error
+
+
+def _check_keys(node: yaml.Node | None, given: str) -> None:
+    """Refuse a key that stands there twice: YAML would keep the last and say nothing."""
+    if not isinstance(node, yaml.MappingNode):
+        return
+    keys = [str(key.value) for key, _ in node.value]
+    twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None)
+    if twice is not None:
+        raise InputError(f"the class map {given} has {twice!r} twice")
 
 
 def _index(key: str, theirs: tuple[str, ...], given: str | Path) -> int:

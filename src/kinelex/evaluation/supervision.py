@@ -25,8 +25,11 @@ def check_classes(trained: Mapping[str, SkeletonEncoder], store: SkeletonStore, 
     for encoder in trained.values():
         if encoder.classifier is not None and encoder.class_names != store.class_names:
             learned, there = _listed(encoder.class_names), _listed(store.class_names)
+            pairs = zip(encoder.class_names, store.class_names, strict=False)
+            other = next(((a, b) for a, b in pairs if a != b), None)
+            differ = "" if other is None else f", {other[0]!r} in the place of {other[1]!r}"
             raise InputError(
-                f"{run} learned {learned}, {store.path} has {there}: "
+                f"{run} learned {learned}, {store.path} has {there}{differ}: "
                 "judge its features with --tasks knn,linear"
             )
 

@@ -194,8 +194,8 @@ def load_encoders(run: str | Path, untrained_seed: int | None = None) -> dict[st
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"encoder.json and encoder.safetensors in {path} are damaged or do not belong together: "
-            f"{_one_line(error)[:200]}"
+            f"encoder.json, encoder.safetensors or classifier.safetensors in {path} is damaged, or they do "
+            f"not belong together: {_one_line(error)[:200]}"
         ) from error
 
 
