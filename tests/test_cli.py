@@ -28,6 +28,7 @@ OPTIONS = {
     "prompts-report": ["prompts", "--data", "--protocol", "--out", "--seed", "--json"],
     "train": ["recipe", "--data", "--protocol", "--prompts", "--out", "--resume", "key=value"],
     "evaluate": ["run", "--data", "--protocol", "--tasks", "--prompts", "--against", "--on", "--class-map"],
+    "compare": ["runs", "--protocol", "--out", "--json"],
     "adapt": ["run", "--data", "--protocol", "--out", "--mode", "--labels", "--resume", "key=value"],
     "ensemble": ["scores", "--data", "--weights", "--search", "--holdout", "--combine", "--out", "--json"],
 }

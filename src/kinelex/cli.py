@@ -18,6 +18,7 @@ from kinelex._command_line import (
     verb_parser,
     write_json,
 )
+from kinelex._compare_verb import compare
 from kinelex._ensemble_verb import ensemble
 from kinelex._evaluate_verb import evaluate, tasks_help
 from kinelex._prompts_report_verb import prompts_report
@@ -191,6 +192,7 @@ VERBS = (
     prompts_report,
     train,
     evaluate,
+    compare,
     ensemble,
     adapt,
     study,

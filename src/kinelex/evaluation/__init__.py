@@ -5,6 +5,8 @@ from kinelex.evaluation.knn import knn``.
 """
 
 from kinelex.evaluation.baselines import Baseline, chance, copies, prompt_probe, raw_knn
+from kinelex.evaluation.compare import compare
+from kinelex.evaluation.context import Context, Task, TaskResult
 from kinelex.evaluation.cross_dataset import evaluate_on
 from kinelex.evaluation.ensemble import ensemble
 from kinelex.evaluation.evaluate import evaluate
@@ -12,18 +14,24 @@ from kinelex.evaluation.knn import Neighbours
 from kinelex.evaluation.linear import LinearProbe, linear_probe, linear_sgd_probe
 from kinelex.evaluation.metrics import classification_metrics, confusion_matrix, top_k
 from kinelex.evaluation.scores import ScoreFile, load_scores
+from kinelex.evaluation.statistics import bootstrap_interval, mcnemar, mean_sd
 from kinelex.evaluation.tasks import TASKS, Material, Outcome, run_task
 
 __all__ = [
     "TASKS",
     "Baseline",
+    "Context",
     "LinearProbe",
     "Material",
     "Neighbours",
     "Outcome",
     "ScoreFile",
+    "Task",
+    "TaskResult",
+    "bootstrap_interval",
     "chance",
     "classification_metrics",
+    "compare",
     "confusion_matrix",
     "copies",
     "ensemble",
@@ -32,6 +40,8 @@ __all__ = [
     "linear_probe",
     "linear_sgd_probe",
     "load_scores",
+    "mcnemar",
+    "mean_sd",
     "prompt_probe",
     "raw_knn",
     "run_task",

@@ -103,3 +103,19 @@ def mean_sd(values: Sequence[float]) -> dict[str, Any]:
         raise InputError("expects one value or more, got none")
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return {"mean": float(np.mean(values)), "sd": sd, "n": len(values)}
+
+
+def holm(probabilities: Sequence[float]) -> list[float]:
+    """P values corrected for their number by Holm's step-down method.
+
+    Source: Holm: A simple sequentially rejective multiple test procedure, 1979.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(probabilities, kind="stable")
+    corrected, highest = [0.0] * len(probabilities), 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(probabilities) - rank) * probabilities[place]))
+        corrected[place] = highest
+    return corrected

@@ -1,0 +1,231 @@
+"""Compare runs: those that differ only in the seed are one row; each two are tested on shared clips."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from kinelex.errors import InputError
+from kinelex.evaluation.cache import digest
+from kinelex.evaluation.comparison_report import Comparison, Group, compare_groups, write_comparison
+from kinelex.evaluation.comparison_report.model import Number
+from kinelex.evaluation.output import percent, write_json_file
+from kinelex.evaluation.scores import ScoreFile, load_scores, score_path
+from kinelex.evaluation.statistics import bootstrap_interval, holm, mcnemar, mean_sd
+from kinelex.evaluation.streams import hits_of
+from kinelex.evaluation.tasks import TASKS
+from kinelex.training.run_directory import RunDirectory
+
+# Of a run's config: where files lay, and how the machine went through the work.
+_NOT_SETTINGS = ("data", "prompts", "recipe", "out")
+_NOT_TRAINING = ("seed", "threads", "devices", "accelerator", "placement", "checkpoint_every")
+
+
+def compare(
+    runs: Sequence[str | Path],
+    protocol: str | None = None,
+    out: str | Path | None = None,
+    json_path: str | Path | None = None,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Compare what ``kinelex evaluate`` found for several runs on the same clips.
+
+    Args:
+        runs: the run directories; the others are compared with the first one's row.
+        protocol: what they were judged on; by default the one that all were trained on.
+        out: a folder for ``comparison.html`` and the table as CSV, Markdown and LaTeX.
+        json_path: also write the returned dict to this file.
+        console: where the tables go; the terminal by default.
+
+    Returns:
+        ``groups``: runs that differ only in the seed, with ``mean``, ``sd`` and ``n`` of each number by name,
+        its ``ci95``, its ``difference`` to the first group and the interval of that. ``pairs``: by task every
+        two runs with score files: ``top1`` of both, ``difference`` with ``ci95``, and McNemar's exact ``p``
+        with ``only_first`` and ``only_second``; ``p_holm`` is corrected for the number of pairs.
+        ``dataset``, ``protocol``, ``counts``.
+
+    Raises:
+        InputError: fewer than two runs, one twice, or runs that were not judged on the same clips.
+    """
+    directories = [RunDirectory(run) for run in runs]
+    places = [directory.path.resolve() for directory in directories]
+    if len(places) < 2:
+        raise InputError("expects two runs or more: kinelex compare RUN_A RUN_B")
+    twice = next((place for place in places if places.count(place) > 1), None)
+    if twice is not None:
+        raise InputError(f"{twice} is given twice")
+    protocol = protocol or _common_protocol(directories)
+    groups = group_runs(directories)
+    comparison = compare_groups(groups, protocol)
+    result = {
+        "groups": [_group_numbers(comparison, place) for place in range(len(groups))],
+        "pairs": _pairs(directories, protocol),
+        **{key: getattr(comparison, key) for key in ("dataset", "protocol", "counts")},
+    }
+    console = console or Console()
+    console.print(_means_table(comparison))
+    for task, pairs in result["pairs"].items():
+        console.print(_pairs_table(task, pairs))
+    if out is not None:
+        page = write_comparison(comparison, out)
+        console.print(f"comparison in {page}", markup=False, soft_wrap=True)
+    if json_path is not None:
+        write_json_file(Path(json_path), result)
+    return result
+
+
+def group_runs(runs: Sequence[RunDirectory]) -> list[Group]:
+    """Put runs together whose configs differ in nothing but the seed, in the order of their first ones.
+
+    Where files lay and how a machine went through the work (threads, placement) does not tell runs apart.
+
+    Raises:
+        InputError: a damaged config.
+    """
+    found: dict[str, list[RunDirectory]] = {}
+    for run in runs:
+        found.setdefault(digest(settings(run.config)), []).append(run)
+    names = [_name([run.path.resolve().name for run in together]) for together in found.values()]
+    for place, (name, together) in enumerate(zip(names, found.values(), strict=True)):
+        if names.count(name) > 1:
+            names[place] = str(together[0].path)
+    return [Group(name, tuple(together)) for name, together in zip(names, found.values(), strict=True)]
+
+
+def settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a run's config tells it from others: all but the seed, paths and the machine.
+
+    >>> settings({"data": "a.arrow", "method": {"name": "cmd"}, "training": {"seed": 1, "epochs": 9}})
+    {'method': {'name': 'cmd'}, 'training': {'epochs': 9}}
+    """
+    kept = {key: value for key, value in config.items() if key not in _NOT_SETTINGS}
+    if isinstance(kept.get("training"), Mapping):
+        kept["training"] = {k: v for k, v in kept["training"].items() if k not in _NOT_TRAINING}
+    if isinstance(kept.get("adapted"), Mapping):  # what the run was adapted from has a seed, too
+        adapted = {k: v for k, v in kept["adapted"].items() if k not in ("run", "from")}
+        kept["adapted"] = {**adapted, "from": settings(config["adapted"].get("from") or {})}
+    return kept
+
+
+def _name(names: Sequence[str]) -> str:
+    """What runs of several seeds are called.
+
+    >>> _name(["c2vl_s0", "c2vl_s1"]), _name(["cmd"]), _name(["a", "b"])
+    ('c2vl', 'cmd', 'a and 1 more')
+    """
+    if len(names) == 1:
+        return names[0]
+    common = re.sub(r"[-_. ]*(seed|s)?[-_. ]*$", "", os.path.commonprefix(list(names)))
+    return common or f"{names[0]} and {len(names) - 1} more"
+
+
+def _common_protocol(runs: Sequence[RunDirectory]) -> str:
+    found = {run.config.get("protocol") for run in runs}
+    if len(found) > 1 or None in found:
+        named = ", ".join(sorted(map(str, found)))
+        raise InputError(f"the runs were trained on several protocols ({named}): pass --protocol P")
+    return str(found.pop())
+
+
+def _group_numbers(comparison: Comparison, place: int) -> dict[str, Any]:
+    group = comparison.groups[place]
+    numbers = {}
+    for column in comparison.columns:
+        number = column.numbers[place]
+        if number is not None:
+            numbers[column.name] = {**mean_sd(number.values), "values": list(number.values), **_more(number)}
+    return {"name": group.name, "runs": [str(run.path) for run in group.runs], "numbers": numbers}
+
+
+def _more(number: Number) -> dict[str, Any]:
+    interval, difference = number.interval, number.difference_interval
+    return {
+        "ci95": None if interval is None else list(interval),
+        "difference": number.difference,
+        "difference_ci95": None if difference is None else list(difference),
+    }
+
+
+def _pairs(runs: Sequence[RunDirectory], protocol: str) -> dict[str, list[dict[str, Any]]]:
+    """Every two runs on their shared clips, by task."""
+    found = {}
+    for task in TASKS:
+        paths = [(run, score_path(run.path, protocol, task)) for run in runs]
+        files = [(run, load_scores(path)) for run, path in paths if path.is_file()]
+        pairs = [_pair(first, second, task) for first, second in combinations(files, 2)]
+        for pair, p in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
+            pair["p_holm"] = p
+        if pairs:
+            found[task] = pairs
+    return found
+
+
+def _pair(
+    first: tuple[RunDirectory, ScoreFile], second: tuple[RunDirectory, ScoreFile], task: str
+) -> dict[str, Any]:
+    (a, ours), (b, theirs) = first, second
+    same = ours.store_fingerprint == theirs.store_fingerprint and ours.ids == theirs.ids
+    if not same or not np.array_equal(ours.labels, theirs.labels):
+        raise InputError(f"{a.path} and {b.path} have scores of {task} for other clips: evaluate both anew")
+    hits, others = hits_of(ours.logits, ours.labels), hits_of(theirs.logits, theirs.labels)
+    return {
+        "first": str(a.path),
+        "second": str(b.path),
+        "top1": [float(hits.mean()), float(others.mean())],
+        "difference": float(hits.mean() - others.mean()),
+        "ci95": list(bootstrap_interval(hits - others)),
+        **mcnemar(hits.astype(bool), others.astype(bool)),
+    }
+
+
+def _means_table(comparison: Comparison) -> Table:
+    """One row per group: mean ± standard deviation over its runs, and the difference to the first."""
+    clips = comparison.counts.get("test")
+    title = f"{comparison.dataset} {comparison.protocol}: {clips} test clips"
+    table = Table(title=escape(title), title_justify="left", caption_justify="left")
+    table.add_column("run")
+    table.add_column("seeds", justify="right")
+    for column in comparison.columns:
+        table.add_column(escape(column.name) + " %", justify="right")
+    for place, group in enumerate(comparison.groups):
+        cells = []
+        for column in comparison.columns:
+            number = column.numbers[place]
+            cells.append("–" if number is None else _cell(number))
+        table.add_row(escape(group.name), str(len(group.runs)), *cells)
+    return table
+
+
+def _cell(number: Number) -> str:
+    spread = "" if number.sd is None else f" ± {percent(number.sd)}"
+    lead = "" if number.difference is None else f" ({100 * number.difference:+.1f})"
+    return f"{percent(number.mean)}{spread}{lead}"
+
+
+def _pairs_table(task: str, pairs: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(title=f"{task}: each two runs on the same clips", title_justify="left")
+    names = ("first", "second", "top-1 %", "difference", "95 % interval", "only one right", "McNemar p")
+    for place, name in enumerate(names + ("p, Holm",) * (len(pairs) > 1)):
+        table.add_column(name, justify="left" if place < 2 else "right")
+    for pair in pairs:
+        low, high = pair["ci95"]
+        table.add_row(
+            escape(Path(pair["first"]).name),
+            escape(Path(pair["second"]).name),
+            " : ".join(map(percent, pair["top1"])),
+            f"{100 * pair['difference']:+.1f}",
+            f"{100 * low:+.1f} to {100 * high:+.1f}",
+            f"{pair['only_first']} : {pair['only_second']}",
+            f"{pair['p']:.2g}",
+            *([f"{pair['p_holm']:.2g}"] if len(pairs) > 1 else []),
+        )
+    return table
