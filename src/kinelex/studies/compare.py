@@ -43,7 +43,7 @@ def compare_cells(
     own = next((cell.variant for cell in cells if cell.is_recipe), variants[0])
     comparison = compare_groups(groups, protocol, variants.index(own))
     seeds = ", ".join(map(str, study.seeds))
-    notes = [f"Recipe {cells[0].recipe.name}, seeds {seeds}, {cells[0].recipe.training.epochs} epochs."]
+    notes = [f"Recipe {cells[0].recipe.name}; {cells[0].recipe.training.epochs} epochs; seeds {seeds}."]
     notes += [f"Left out: {text}." for text in left_out]
     page = write_comparison(comparison, folder, study.title, study.question, notes)
     table: dict[str, dict[str, Any]] = {variant: {} for variant in variants}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap, to_hex
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kinelex.evaluation.comparison_report.numbers import Column, Comparison, Group, Number
-from kinelex.evaluation.report._style import BLUE, GREY, INK, MUTED, ORANGE, SERIES, as_inline_svg, panels
+from kinelex.evaluation.comparison_report.model import Column, Comparison, Group, Number
+from kinelex.evaluation.report._style import BLUE, GREY, INK, MUTED, ORANGE, as_inline_svg, panels
+from kinelex.evaluation.report.task_curves import legend_below, line_colours
 
 _CURVES = (
     ("Loss", ("loss",)),
@@ -94,54 +94,8 @@ def _drawn_curves(found: Sequence[tuple[str, Any]], names: Sequence[str]) -> Fig
         panel.set_title(title)
         panel.set_xlabel("epoch")
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    _legend(figure, axes[0], len(names))
+    legend_below(figure, axes[0], len(names))
     return figure
-
-
-@as_inline_svg
-def task_curves(curves: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Small multiples of a task's curves.
-
-    Args:
-        curves: by title of the panel ``xlabel`` and ``lines``: by name x and y, rates from 0 to 1.
-    """
-    figure, axes = panels(len(curves), 2, 4.7, 3.0)
-    count = max(len(curve["lines"]) for curve in curves.values())
-    for panel, (label, curve) in zip(axes, curves.items(), strict=True):
-        for colour, (name, (x, y)) in zip(line_colours(count), curve["lines"].items(), strict=False):
-            rates = [np.nan if value is None else 100 * value for value in y]
-            named = any(isinstance(value, str) for value in x)
-            panel.plot(x, rates, "o" if named else "o-", color=colour, label=name, markersize=4)
-            if named:
-                panel.tick_params(axis="x", labelrotation=30)
-        if curve.get("diagonal"):
-            panel.plot([0, 1], [0, 100], color=MUTED, linestyle="--", linewidth=1.1)
-        panel.set_title(label)
-        panel.set_xlabel(curve.get("xlabel", ""))
-        panel.set_ylabel("%")
-        panel.set_ylim(0, 102)
-    if count > 1:
-        _legend(figure, axes[0], count)
-    return figure
-
-
-def _legend(figure: Figure, axes: Any, count: int) -> None:
-    """One legend for all panels, below them."""
-    if count > 1:
-        handles, labels = axes.get_legend_handles_labels()
-        columns = max(1, min(4, 110 // (8 + max(map(len, labels), default=1))))
-        figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=9)
-
-
-def line_colours(count: int) -> list[str]:
-    """Colours of lines: those of the house, and steps of one scale where these are too few.
-
-    >>> len(set(line_colours(12)))
-    12
-    """
-    if count <= len(SERIES):
-        return list(SERIES[:count])
-    return [to_hex(c) for c in matplotlib.colormaps["viridis"](np.linspace(0.1, 0.9, count))]
 
 
 def class_differences(comparison: Comparison, column: Column) -> str | None:

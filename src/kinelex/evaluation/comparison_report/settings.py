@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kinelex.evaluation.comparison_report.numbers import Group
+from kinelex.evaluation.comparison_report.model import Group
 
 _SECTIONS = ("method", "encoder", "input", "optimizer", "training")
 _PLAIN = ("recipe", "dataset", "protocol", "prompts")

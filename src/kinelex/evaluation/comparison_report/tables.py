@@ -6,7 +6,7 @@ import csv
 import io
 from dataclasses import dataclass
 
-from kinelex.evaluation.comparison_report.numbers import Column, Comparison, Number
+from kinelex.evaluation.comparison_report.model import Column, Comparison, Number
 
 _LATEX = {
     "\\": r"\textbackslash{}",

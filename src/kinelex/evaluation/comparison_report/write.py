@@ -14,10 +14,11 @@ from kinelex import __version__
 from kinelex._files import write_whole
 from kinelex.errors import InputError
 from kinelex.evaluation.comparison_report import figures, tables
-from kinelex.evaluation.comparison_report.numbers import Column, Comparison
+from kinelex.evaluation.comparison_report.model import Column, Comparison
 from kinelex.evaluation.comparison_report.settings import differing_settings
 from kinelex.evaluation.comparison_report.task_curves import curves_of
 from kinelex.evaluation.report import baseline_names
+from kinelex.evaluation.report.task_curves import task_curves
 
 _FILES = {"csv": tables.csv_table, "md": tables.markdown, "tex": tables.latex}
 
@@ -85,7 +86,7 @@ def _page(comparison: Comparison, title: str, question: str, notes: Sequence[str
         reference=groups[reference].name,
         bars=[(column.name, figures.bars(column, groups, reference)) for column in columns],
         curves=figures.training_curves(groups),
-        task_curves=[(task, figures.task_curves(curves)) for task, curves in curves_of(comparison).items()],
+        task_curves=[(task, task_curves(curves)) for task, curves in curves_of(comparison).items()],
         classes=_classes(comparison, columns),
         rules=tables.rules(comparison),
         baselines=baseline_names(comparison.baselines),

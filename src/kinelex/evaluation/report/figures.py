@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kinelex.evaluation.report._style import BLUE, GREY, INK, MUTED, ORANGE, SERIES, as_svg, panels
+from kinelex.evaluation.report._style import BLUE, GREY, INK, MUTED, ORANGE, SERIES, as_inline_svg, panels
 
 _ENTROPIES = ("target_entropy", "prediction_entropy", "uniform_entropy")
 # Panels of the training curves: title, what to look for, and the metric's name before a slash.
@@ -42,7 +42,7 @@ class Bar:
     interval: tuple[float, float] | None = None
 
 
-@as_svg
+@as_inline_svg
 def bar_chart(rows: Sequence[Bar]) -> Figure:
     """Top-1 of the run beside its baselines, the run's bars in colour."""
     shown = [r for r in rows if r.top1 is not None]
@@ -77,7 +77,7 @@ def curve_groups(metrics: Sequence[Mapping[str, float]]) -> list[tuple[str, str,
     return groups + [(root, "", found) for root, found in others.items()]
 
 
-@as_svg
+@as_inline_svg
 def curves(metrics: Sequence[Mapping[str, float]]) -> Figure:
     """Small multiples of everything that was logged per epoch."""
     groups = curve_groups(metrics)
@@ -102,7 +102,7 @@ def curves(metrics: Sequence[Mapping[str, float]]) -> Figure:
     return figure
 
 
-@as_svg
+@as_inline_svg
 def similarity_histograms(bins: np.ndarray, counts: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
     """Densities of off-diagonal similarities: one panel per pair, one outline per named state.
 

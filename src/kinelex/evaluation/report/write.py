@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from kinelex.evaluation.report.examples import make_examples
 from kinelex.evaluation.report.figures import bar_chart, curves, similarity_histograms
 from kinelex.evaluation.report.maps import confusion_figure, feature_maps, project, worst_confusions
 from kinelex.evaluation.report.rows import classifying_tasks, result_rows, task_titles
+from kinelex.evaluation.report.task_sections import task_sections
 from kinelex.store import PromptStore, SkeletonStore
 from kinelex.training.run_directory import RunDirectory
 
@@ -68,6 +70,7 @@ def write_report(
     names = evidence.store.class_names
     histograms, missing = _histograms(run, metrics, against)
     page = _template().render(
+        css=resources.files("kinelex._page").joinpath("house.css").read_text(encoding="utf-8"),
         title=f"{run.config['method']['name']} on {evidence.store.meta.dataset}",
         protocol=result["protocol"],
         version=__version__,
@@ -75,6 +78,7 @@ def write_report(
         verdict=_verdict(result),
         rows=result_rows(result),
         bars=bar_chart(result_rows(result)),
+        tasks=task_sections(result),
         counts=result["counts"],
         settings=_settings(run),
         time=_training_time(metrics),

@@ -1,0 +1,117 @@
+"""What a comparison consists of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kinelex.evaluation.statistics import mean_sd
+from kinelex.training.run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ only in the seed, one row of the tables.
+
+    Args:
+        name: of the row.
+        runs: the runs.
+    """
+
+    name: str
+    runs: tuple[RunDirectory, ...]
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of one group.
+
+    Args:
+        values: of each run.
+        interval: 95 % bootstrap interval over the test clips of the runs' mean, where clips are known.
+        difference: mean minus that of the reference, with its paired bootstrap interval.
+        p: McNemar's exact p against the reference's run of the same seed, one per such pair.
+    """
+
+    values: tuple[float, ...]
+    interval: tuple[float, float] | None = None
+    difference: float | None = None
+    difference_interval: tuple[float, float] | None = None
+    p: tuple[float, ...] = ()
+
+    @property
+    def mean(self) -> float:
+        """Mean over the runs."""
+        return float(np.mean(self.values))
+
+    @property
+    def sd(self) -> float | None:
+        """Standard deviation over the runs (n - 1); of one run there is none."""
+        return mean_sd(self.values)["sd"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number of a task for all groups; None where a group was not judged by it.
+
+    Args:
+        task: the task.
+        title: what the task is called.
+        metric: what the number is called.
+        rule: what is trained on what and what is measured.
+        numbers: one per group.
+        more_is_better: of the number.
+        per_class: share of each class's test clips that was right, where clips are known.
+
+    Shape:
+        - per_class: (groups, classes), NaN where a group was not judged or a class has no clip
+    """
+
+    task: str
+    title: str
+    metric: str
+    rule: str
+    numbers: tuple[Number | None, ...]
+    more_is_better: bool = True
+    per_class: np.ndarray | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call it in a table.
+
+        >>> Column("knn", "nearest neighbour", "top-1", "", ()).name
+        'knn top-1'
+        """
+        return f"{self.task.replace('_', ' ')} {self.metric}"
+
+    def best(self) -> int | None:
+        """The group with the best mean."""
+        known = [(n.mean, i) for i, n in enumerate(self.numbers) if n is not None]
+        if not known:
+            return None
+        return max(known)[1] if self.more_is_better else min(known)[1]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Groups of runs and their numbers.
+
+    Args:
+        groups: one per row.
+        reference: the row that the others are compared with.
+        columns: the numbers.
+        dataset, protocol: what all were judged on.
+        counts: clips and classes.
+        class_names: the classes.
+        baselines: top-1 of what needs no training, by name, from the first run that has them.
+    """
+
+    groups: tuple[Group, ...]
+    reference: int
+    columns: tuple[Column, ...]
+    dataset: str
+    protocol: str
+    counts: dict[str, int]
+    class_names: tuple[str, ...]
+    baselines: dict[str, float] = field(default_factory=dict)
