@@ -206,6 +206,8 @@ def test_no_clip_with_a_picture_is_an_error(small_store: Path, tmp_path: Path) -
         ({"image_encoder": "clpi"}, "unknown image encoder 'clpi'"),
         ({"frames": 0}, "at least 1 frame per clip, got frames 0"),
         ({"vision_frames": -1}, "vision frames -1"),
+        ({"language": None, "vision": "render", "frames": 3}, "--frames 3 is given, but no engine"),
+        ({"vision": None, "vision_frames": 3}, "--vision-frames 3 is given, .* name one with --vision"),
         ({"pool": "sentence"}, "unknown pool 'sentence': did you mean 'sentences'"),
     ],
 )

@@ -115,6 +115,8 @@ def test_a_name_may_carry_the_model() -> None:
         create("image encoder", "shelf", size=4)
     with pytest.raises(InputError, match="unknown image encoder 'shlf:x'"):
         create("image encoder", "shlf:x")
+    with pytest.raises(InputError, match="unknown image encoder 'timm': did you mean 'timm:NAME'"):
+        create("image encoder", "timm")
 
 
 def test_sections_of_words() -> None:

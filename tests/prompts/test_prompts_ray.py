@@ -7,14 +7,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from prompt_fakes import FakeText
+from prompt_fakes import FakeText, ShyLanguage
 
 from kinelex.errors import InputError
-from kinelex.prompts import make_prompts, register, registry
+from kinelex.prompts import ClipTexts, make_prompts, register, registry
+from kinelex.skeleton import get_layout
+from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta
 
 pytestmark = pytest.mark.skipif(
     find_spec("ray") is None or find_spec("pandas") is None, reason="the extra 'ray' is not installed"
@@ -23,50 +28,86 @@ pytestmark = pytest.mark.skipif(
 RUN = """
 import sys
 sys.path.insert(0, sys.argv[3])
-from prompt_fakes import FakeText
-from kinelex.errors import InputError
-from kinelex.prompts import make_prompts, register
-register("text encoder", "fake_text", FakeText)
-try:
-    about = make_prompts(sys.argv[1], sys.argv[2], frames=int(sys.argv[4]), text_encoder="fake_text",
-                         ray="local", workers=2, progress=False)
-    print("resumed", about.resumed)
-except InputError as error:
-    print("refused:", error)
+from pathlib import Path
+from test_prompts_ray import register_fakes, work
+register_fakes()
+work(Path(sys.argv[1]), Path(sys.argv[2]), ray=sys.argv[4])
 """
 
 
-def start(store: Path, out: Path, frames: int = 2) -> subprocess.Popen[str]:
-    here = str(Path(__file__).parent)
-    command = [sys.executable, "-c", RUN, str(store), str(out), here, str(frames)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+class Slow(ShyLanguage):
+    """Takes its time while the file ``slow`` lies beside the store, so that it can be killed meanwhile."""
+
+    name = "slow"
+
+    def __init__(self, context: Any) -> None:
+        super().__init__(context)
+        self._sign = context.store.path.with_name("slow")
+
+    def texts(self, row: int, indices: np.ndarray) -> ClipTexts | None:
+        time.sleep(0.2 if self._sign.exists() else 0)
+        return super().texts(row, indices)
+
+
+def register_fakes() -> None:
+    register("text encoder", "fake_text", FakeText)
+    register("language engine", "slow", Slow)
+
+
+def work(store: Path, out: Path, **options: Any) -> Any:
+    settings = {"language": "slow", "frames": 2, "text_encoder": "fake_text", "progress": False}
+    return make_prompts(store, out, **{**settings, **options})
+
+
+@pytest.fixture
+def two_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store of one clip more than a shard holds; the engines that describe it are known."""
+    for kind in ("text encoder", "language engine"):
+        monkeypatch.setitem(registry._KNOWN, kind, dict(registry._KNOWN[kind]))
+    register_fakes()
+    FakeText.calls_left = -1
+    path = tmp_path / "store.arrow"
+    with SkeletonStoreWriter(path, StoreMeta("tiny", get_layout("kinect20"), ("a",))) as writer:
+        for i in range(33):
+            writer.add(Sequence(f"clip{i}", np.ones((2 + i, 1, 20, 3), np.float32), label=0))
+    return path
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """A Ray cluster with two cores and nothing that is not needed; gives its address."""
+    import ray
+
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    context = ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=80 << 20)
+    yield context.address_info["gcs_address"]
+    ray.shutdown()
 
 
 def test_two_workers_killed_and_started_again_make_the_same_store(
-    small_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    two_shards: Path, tmp_path: Path, cluster: str
 ) -> None:
-    known = dict(registry._KNOWN["text encoder"])
-    monkeypatch.setitem(registry._KNOWN, "text encoder", known)
-    register("text encoder", "fake_text", FakeText)
-    FakeText.calls_left = -1
-    whole, out = tmp_path / "whole.arrow", tmp_path / "p.arrow"
-    make_prompts(small_store, whole, frames=2, text_encoder="fake_text", progress=False)
-    first = start(small_store, out)
+    whole, out, here = tmp_path / "whole.arrow", tmp_path / "p.arrow", str(Path(__file__).parent)
+    work(two_shards, whole)
+    (tmp_path / "slow").touch()
+    run = [sys.executable, "-c", RUN, str(two_shards), str(out), here, cluster]
+    first = subprocess.Popen(run, env={**os.environ, "OMP_NUM_THREADS": "1"})
     while first.poll() is None and not list(tmp_path.glob("p.arrow.parts/texts-*")):
         time.sleep(0.05)
     first.send_signal(signal.SIGKILL)
-    first.wait()
+    assert first.wait() == -signal.SIGKILL
     assert not out.exists()
-    other = start(small_store, out, frames=3)
-    assert "refused:" in (said := other.communicate()[0])
-    assert "language.frames was 2, now 3" in said
-    assert start(small_store, out).communicate()[0].splitlines()[-1] == "resumed True"
+    with pytest.raises(InputError, match="language.frames was 2, now 3"):
+        work(two_shards, out, frames=3, ray=cluster)
+    (tmp_path / "slow").unlink()
+    assert work(two_shards, out, ray=cluster).resumed
     assert out.read_bytes() == whole.read_bytes()
     assert not list(tmp_path.glob("*.parts"))
 
 
-def test_no_cluster_at_an_address(small_store: Path, tmp_path: Path) -> None:
+def test_no_cluster_at_an_address(two_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)  # whatever the other test has started
     with pytest.raises(InputError, match=r"there is no Ray cluster at 127.0.0.1:1 .*ray start --head"):
-        make_prompts(small_store, tmp_path / "p.arrow", ray="127.0.0.1:1", progress=False)
+        work(two_shards, tmp_path / "p.arrow", ray="127.0.0.1:1")

@@ -16,6 +16,7 @@ from kinelex.prompts import (
     ClipTexts,
     Crops,
     EngineContext,
+    _journal,
     make_prompts,
     merge_prompts,
     register,
@@ -117,7 +118,7 @@ def test_shares_in_any_order_make_the_same_store(small_store: Path, tmp_path: Pa
     assert Asked.rows == list(range(32, 64))
     with pytest.raises(
         InputError,
-        match=r"is not complete, 4 shards are missing: texts 1 to 32, texts 65 to 70, pictures 1 to 32, "
+        match=r"is not complete, shards are missing: texts 1 to 32, texts 65 to 70, pictures 1 to 32, "
         r"pictures 65 to 70; run --shard 1/2 again",
     ):
         merge_prompts(out)
@@ -125,7 +126,7 @@ def test_shares_in_any_order_make_the_same_store(small_store: Path, tmp_path: Pa
     FakeText.calls_left = 0  # the share that comes last dies before it can embed
     with pytest.raises(Killed):
         make(small_store, out, share=(1, 2))
-    with pytest.raises(InputError, match=r"1 shards are missing: sentences 1 to \d+; run --shard 1/2 again"):
+    with pytest.raises(InputError, match=r"shards are missing: sentences 1 to \d+; run --shard 1/2 again"):
         merge_prompts(out)
     FakeText.calls_left = -1
     assert not make(small_store, out, share=(1, 2)).waits
@@ -167,7 +168,8 @@ def test_an_engine_that_leaves_out_a_text_is_named(small_store: Path, tmp_path: 
         make(small_store, tmp_path / "p.arrow", language="short")
 
 
-def test_journal_forgets_a_torn_line_only(tmp_path: Path) -> None:
+def test_journal_forgets_a_torn_line_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_journal, "_PATIENCE", 0.2)
     path = tmp_path / "j.jsonl"
     journal = Journal(path)
     journal.add(3, ["a", "ü"])
@@ -189,7 +191,7 @@ def test_journal_forgets_a_torn_line_only(tmp_path: Path) -> None:
 
 def test_crops_and_tile_are_kept(small_store: Path, tmp_path: Path) -> None:
     out = tmp_path / "p.arrow"
-    make(small_store, out, keep=("crops", "tile"), tile_size=64, share=(1, 1))
+    make(small_store, out, keep=("tile", "crops", "tile"), tile_size=64, share=(1, 1))
     merge_prompts(out)
     store = open_prompts(out)
     assert store.meta.kept == ("crops", "tile")
@@ -206,6 +208,49 @@ def test_crops_and_tile_are_kept(small_store: Path, tmp_path: Path) -> None:
     plain = tmp_path / "plain.arrow"
     make(small_store, plain)
     assert np.array_equal(open_prompts(plain).bank("vision").frame, store.bank("vision").frame)
+
+
+def test_damaged_parts_are_named(small_store: Path, tmp_path: Path) -> None:
+    out = tmp_path / "p.arrow"
+    folder = tmp_path / "p.arrow.parts"
+    make(small_store, out, share=(1, 1))
+    for name in ("pictures-00000032.npz", "texts-00000000.json"):
+        whole = (folder / name).read_bytes()
+        for torn in (whole[: len(whole) // 2], b""):
+            (folder / name).write_bytes(torn)
+            with pytest.raises(InputError, match=f"{name} is damaged: delete it and start again"):
+                merge_prompts(out)
+        (folder / name).unlink()
+        make(small_store, out, share=(1, 1))
+        assert (folder / name).stat().st_size == len(whole)
+    begun = (folder / "begun.json").read_text()
+    (folder / "begun.json").write_text("[]")
+    with pytest.raises(InputError, match="there is nothing to merge"):
+        merge_prompts(out)
+    (folder / "begun.json").write_text(begun)
+    settings = (folder / "settings.json").read_text()
+    (folder / "settings.json").write_text('{"language')
+    for again in (lambda: merge_prompts(out), lambda: make(small_store, out)):
+        with pytest.raises(InputError, match=r"p\.arrow\.parts is damaged: delete it"):
+            again()
+    (folder / "settings.json").write_text(settings)
+    assert merge_prompts(out).clips == 70
+
+
+class Silent(Asked):
+    """Has nothing to say about anybody."""
+
+    def texts(self, row: int, indices: np.ndarray) -> ClipTexts | None:
+        return None
+
+
+def test_a_modality_that_no_clip_has_is_an_error_beside_another_too(
+    small_store: Path, tmp_path: Path
+) -> None:
+    register("language engine", "silent", Silent)
+    with pytest.raises(InputError, match=r"no clip of tiny has language prompts.* Delete .*p\.arrow\.parts"):
+        make(small_store, tmp_path / "p.arrow", language="silent")
+    assert not (tmp_path / "p.arrow").exists()
 
 
 def test_no_vision_at_all_can_be_kept_apart(small_store: Path, tmp_path: Path) -> None:

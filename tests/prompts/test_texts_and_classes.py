@@ -130,6 +130,9 @@ def test_zips_of_another_form(tmp_path: Path) -> None:
     damaged.write_bytes(bytearray(twice.read_bytes()).replace(b'"1"', b'"7"'))
     with pytest.raises(InputError, match="cannot be unpacked"):
         make(None, tmp_path / "p.arrow", damaged)
+    damaged.write_bytes(twice.read_bytes()[:-30])
+    with pytest.raises(InputError, match="cannot be unpacked: its end is missing"):
+        make(None, tmp_path / "p.arrow", damaged)
     with pytest.raises(InputError, match="name it with --source FILE"):
         create("language engine", "texts", EngineContext())
 
@@ -157,8 +160,9 @@ def test_classes_by_name_and_description(small_store: Path, tmp_path: Path) -> N
         (
             "a: He sits.",
             "{label}",
-            r"language.template expects \{text\} and \{name\} in braces, got '\{label\}'",
+            r"language.template expects \{text\} or \{name\} in braces, got '\{label\}'",
         ),
+        ("a: He sits.", "A person.", "got 'A person.': all classes would get the same text"),
     ],
 )
 def test_wrong_classes(small_store: Path, tmp_path: Path, content: str, template: str, message: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from kinelex.errors import InputError
 
 _SYNC = 1.0  # seconds between two flushes to the disk: what a failing power supply may cost
+_PATIENCE = 10.0  # seconds that a cluster takes to end the workers of a run that was killed
 
 
 class Journal:
@@ -36,16 +37,23 @@ class Journal:
     def _lock(self) -> None:
         try:
             import fcntl
-
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._file.close()
-            raise InputError(
-                f"{self.path} is being written by another process: wait for it, or give each its own "
-                "--shard i/n"
-            ) from error
-        except (ImportError, OSError):
-            pass  # a system or a file system without locks
+        except ImportError:
+            return  # a system without locks
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError as error:
+                if time.monotonic() > until:
+                    self._file.close()
+                    raise InputError(
+                        f"{self.path} is being written by another process: wait for it, or give each its own "
+                        "--shard i/n"
+                    ) from error
+                time.sleep(0.05)
+            except OSError:
+                return  # a file system without locks
 
     def _read(self) -> None:
         self._file.seek(0)
@@ -53,7 +61,7 @@ class Journal:
         for line in self._file:
             try:
                 row, entry = json.loads(line)
-            except ValueError:
+            except (ValueError, TypeError):
                 break
             if not line.endswith(b"\n"):
                 break

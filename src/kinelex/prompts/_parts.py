@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,7 @@ class Parts:
         note = self.folder / "settings.json"
         settings = identity(meta)
         if note.is_file():
-            check_same(json.loads(note.read_text(encoding="utf-8")), settings, f"{self.folder} was begun")
+            check_same(self._settings(), settings, f"{self.folder} was begun")
         elif self.folder.exists() and any(
             p.suffix != ".tmp" and not p.name.startswith(NOTES) for p in self.folder.iterdir()
         ):
@@ -53,6 +55,12 @@ class Parts:
                 write_whole(self.folder / name, json.dumps(content, indent=1).encode())
         self.resumed = any(self.folder.glob("*-*.*"))
 
+    def _settings(self) -> dict[str, Any]:
+        try:
+            return dict(self.read_json("settings.json"))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{self.folder} is damaged: delete it and start again") from error
+
     @classmethod
     def begun(cls, out: Path) -> Parts:
         """The folder of a run that was begun before, by what stands in it.
@@ -62,13 +70,14 @@ class Parts:
         """
         try:
             content = json.loads((parts_folder(out) / "begun.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            meta = PromptMeta(**content["meta"] | {"kept": tuple(content["meta"]["kept"])})
+            clips = Clips(**content["clips"])
+        except (OSError, ValueError, TypeError, LookupError) as error:
             raise InputError(
                 f"there is nothing to merge: {parts_folder(out)} is not there or was not begun by "
                 "`kinelex prompts`; make its shards first, with --shard i/n"
             ) from error
-        meta = content["meta"] | {"kept": tuple(content["meta"]["kept"])}
-        return cls(out, PromptMeta(**meta), Clips(**content["clips"]))
+        return cls(out, meta, clips)
 
     def has(self, name: str) -> bool:
         """Whether a shard is there."""
@@ -79,8 +88,15 @@ class Parts:
         write_whole(self.folder / name, json.dumps(content, ensure_ascii=False).encode())
 
     def read_json(self, name: str) -> Any:
-        """The values of a shard."""
-        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        """The values of a shard.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        try:
+            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise self._damaged(name) from error
 
     def write_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
         """Write a shard of arrays."""
@@ -88,9 +104,19 @@ class Parts:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
     def read_arrays(self, name: str) -> dict[str, np.ndarray]:
-        """The arrays of a shard."""
-        with np.load(self.folder / name, allow_pickle=False) as content:
-            return dict(content)
+        """The arrays of a shard.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        try:
+            with np.load(self.folder / name, allow_pickle=False) as content:
+                return dict(content)
+        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise self._damaged(name) from error
+
+    def _damaged(self, name: str) -> InputError:
+        return InputError(f"{self.folder / name} is damaged: delete it and start again, the rest is kept")
 
     def cost(self, what: str) -> dict[str, float]:
         """What the engine that makes ``what`` took for all shards together."""

@@ -63,6 +63,13 @@ class Plan:
                 f"expects at least 1 frame per clip, got frames {self.frames}, "
                 f"vision frames {self.vision_frames}"
             )
+        for name, engine, given in (
+            ("frames", "language", self.language is None and self.frames),
+            ("pool", "language", self.language is None and self.pool),
+            ("vision-frames", "vision", self.vision is None and self.vision_frames),
+        ):
+            if given:
+                raise InputError(f"--{name} {given} is given, but no engine: name one with --{engine}")
         if self.pool is not None and self.pool not in POOLS:
             raise unknown_name("pool", self.pool, POOLS)
         for section in self.options:
@@ -145,7 +152,11 @@ class Made:
 
     def notes(self) -> list[str]:
         """What the engines say about their work, for example what it cost, and the sources of pictures."""
-        said = [getattr(engine, "summary", None) for engine in (self.language, self.vision)]
+        engines = (self.language, self.vision)
+        worked = [
+            e for e in engines if getattr(e, "cost", {}).get("clips", 1)
+        ]  # not where all was done before
+        said = [getattr(engine, "summary", None) for engine in worked]
         sources = [note for source in self._sources.values() for note in getattr(source, "notes", list)()]
         return [*(say() for say in said if say is not None), *sources]
 
@@ -189,6 +200,16 @@ class Made:
             if used is None and self.plan.options.get(section):
                 role = "language" if SECTIONS[section] in (LANGUAGE, TEXT_ENCODER) else "vision"
                 raise InputError(f"options of {section} are given, but no engine: name one with --{role}")
+
+
+def last_jobs(plan: Plan, parts: Parts) -> list[Language | Vision]:
+    """What is left of a plan when all texts are there: their embeddings, for which no engine is loaded.
+
+    Raises:
+        InputError: what the text encoder objects to.
+    """
+    encoder = create(TEXT_ENCODER, plan.text_encoder, **plan.options.get("text_encoder", {}))
+    return [Language(parts, encoder=encoder)]
 
 
 def jobs_of(parts: Parts) -> list[Language | Vision]:

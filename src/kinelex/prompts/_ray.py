@@ -17,7 +17,7 @@ from typing import Any
 
 from kinelex.errors import InputError
 from kinelex.prompts._parts import NOTES, Parts
-from kinelex.prompts._plan import Made, Plan, jobs_of
+from kinelex.prompts._plan import Made, Plan, jobs_of, last_jobs
 from kinelex.prompts._stages import Stage
 from kinelex.prompts._work import Begin, Work, bars
 from kinelex.prompts.registry import own_parts, register
@@ -67,10 +67,15 @@ class Worker:
     """
 
     def __init__(self, plan: Plan, around: Surroundings, last: bool) -> None:
-        made = _made(plan, around)
-        parts = Parts(plan.out, made.meta, made.clips)
-        work = Work(parts, made.jobs(parts))
-        self._stages = {s.what: s for s in (work.last() if last else work.first)}
+        if last:
+            around.enter()
+            parts = Parts.begun(plan.out)
+            stages = Work(parts, last_jobs(plan, parts)).last()
+        else:
+            made = _made(plan, around)
+            parts = Parts(plan.out, made.meta, made.clips)
+            stages = Work(parts, made.jobs(parts)).first
+        self._stages = {stage.what: stage for stage in stages}
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Make the shards of the named stages that begin at some numbers."""

@@ -78,33 +78,31 @@ class Work:
         count = self.parts.read_json(_SHARES) if self.parts.has(_SHARES) else 1
         shares = sorted({start // stage.size % count + 1 for stage, start in missing})
         named = [stage.names(start) for stage, start in missing]
-        again = "the command without --merge" if count == 1 else f"--shard {shares[0]}/{count}"
-        if count > 1 and len(shares) > 1:
-            again += " and " + ", ".join(f"{s}/{count}" for s in shares[1:])
+        again = "--shard " + ", ".join(f"{s}/{count}" for s in shares)
+        again = "the command without --merge" if count == 1 else again
         shown = ", ".join(named[:4]) + (f" and {len(named) - 4} more" if len(named) > 4 else "")
         raise InputError(
-            f"{self.parts.folder} is not complete, {len(named)} shards are missing: {shown}; "
-            f"run {again} again"
+            f"{self.parts.folder} is not complete, shards are missing: {shown}; run {again} again"
         )
 
     def merge(self, out: Path) -> None:
         """Put all shards together and delete them.
 
         Raises:
-            InputError: shards are missing, or no clip has prompts.
+            InputError: shards are missing or damaged, or no clip has prompts in a modality.
         """
         self.check_whole()
         with PromptStoreWriter(out, self.parts.meta) as writer:
             made = zip(self.parts.clips.ids, *(job.prompts() for job in self.jobs), strict=True)
-            present = 0
+            lacking = {job.modality for job in self.jobs}
             for clip, *prompts in made:
-                present += prompts[-1] is not None
                 mine = {job.modality: p for job, p in zip(self.jobs, prompts, strict=True)}
+                lacking -= {modality for modality, p in mine.items() if p is not None}
                 writer.add(ClipPrompts(clip, **mine))
-            if not present:
+            for modality in lacking:
                 raise InputError(
-                    f"no clip of {self.parts.clips.dataset} has {self.jobs[-1].modality} prompts: "
-                    "is --source the right folder?"
+                    f"no clip of {self.parts.clips.dataset} has {modality} prompts: is --source the right "
+                    f"folder? Delete {self.parts.folder} and start again with the right one"
                 )
             cost = {job.modality: self.parts.cost(job.first.what) for job in self.jobs}
             write_whole(cost_file(out), json.dumps(cost, indent=1) + "\n")

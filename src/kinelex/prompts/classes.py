@@ -57,7 +57,8 @@ class ClassesLanguage:
         template: what is written, around {text}, the description or name, and {name}.
 
     Raises:
-        InputError: a store without labels, a template with other words in braces, or a file of another form.
+        InputError: a store without labels, a template without the name or with other words in braces, or a
+            file of another form.
     """
 
     name = "classes"
@@ -72,14 +73,15 @@ class ClassesLanguage:
             raise InputError(f"{self._store.path} has no labels, which language engine classes writes about")
         names = self._store.class_names
         texts = {} if descriptions is None else read_descriptions(Path(descriptions), names)
+        expected = f"language.template expects {{text}} or {{name}} in braces, got {template!r}"
         try:
             self._texts = [
                 [template.format(text=text, name=name) for text in texts.get(name, [name])] for name in names
             ]
         except (KeyError, IndexError, ValueError) as error:
-            raise InputError(
-                f"language.template expects {{text}} and {{name}} in braces, got {template!r}"
-            ) from error
+            raise InputError(expected) from error
+        if template.format(text="", name="") == template.format(text="x", name="x"):
+            raise InputError(f"{expected}: all classes would get the same text")
         self.default_frames = max(map(len, self._texts))
         self.settings: dict[str, Any] = {"uses_labels": True, "template": template, "descriptions": texts}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kinelex.errors import InputError
 from kinelex.store import WHOLE_CLIP, PromptStore, open_prompts
 
 
@@ -35,6 +36,8 @@ def describe_prompts(path: str | Path) -> dict[str, Any]:
 
 def _describe(store: PromptStore, modality: str) -> dict[str, Any]:
     present = store.present(modality)
+    if not present.any():
+        raise InputError(f"{store.path} has no {modality} prompts for any clip: make it again")
     first = int(np.flatnonzero(present)[0])
     prompts = getattr(store.clip(store.ids[first]), modality)
     engines = store.meta.engines.get(modality, {})

@@ -125,11 +125,12 @@ def make_prompts(
         text_encoder,
         image_encoder,
         pool,
-        tuple(keep),
+        tuple(sorted(set(keep))),
         tile_size,
         options or {},
     )
     _check_share(share, ray, workers)
+    _meta_of(out)  # something else in its place is said now, not when models are loaded
     try:
         if ray is not None:
             from kinelex.prompts._ray import work_on_cluster
@@ -178,16 +179,27 @@ def made_before(out: Path, meta: PromptMeta, clips: Clips) -> bool:
     Raises:
         InputError: something else is there.
     """
-    if not out.exists():
+    there = _meta_of(out)
+    if there is None:
         return False
-    try:
-        there = open_prompts(out).meta
-    except InputError as error:
-        raise InputError(f"{out} is there already and is no prompt store: name another file") from error
     check_same(identity(there), identity(meta), f"{out} was made")
     if parts_folder(out).exists():  # left over if the last run died while it cleaned up
         Parts(out, meta, clips).remove()
     return True
+
+
+def _meta_of(out: Path) -> PromptMeta | None:
+    """What the prompt store in the place of the output says about itself; None if nothing is there.
+
+    Raises:
+        InputError: something else is there.
+    """
+    if not out.exists():
+        return None
+    try:
+        return open_prompts(out).meta
+    except InputError as error:
+        raise InputError(f"{out} is there already and is no prompt store: name another file") from error
 
 
 def _check_share(share: tuple[int, int] | None, ray: str | None, workers: int | None) -> None:

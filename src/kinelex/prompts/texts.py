@@ -57,7 +57,10 @@ def read_texts(path: Path) -> dict[str, list[str]]:
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
     """The JSON files: this one, or those in it."""
     if not zipfile.is_zipfile(path):
-        yield str(path), path.read_bytes()
+        content = path.read_bytes()
+        if content.startswith(b"PK\x03\x04"):
+            raise InputError(f"{path} cannot be unpacked: its end is missing, was it copied completely?")
+        yield str(path), content
         return
     try:
         with zipfile.ZipFile(path) as archive:
