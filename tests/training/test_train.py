@@ -1,5 +1,6 @@
 """A whole training: the run directory, the encoder that comes out, resume after a kill, errors."""
 
+import io
 import os
 import signal
 import subprocess
@@ -9,10 +10,14 @@ import time
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file
 
 from kinelex import load_encoder, open_store
 from kinelex.errors import InputError
+from kinelex.prompts import EngineContext, create
+from kinelex.prompts._stages import describe
+from kinelex.store import ClipPrompts, ModalityPrompts, PromptMeta, PromptStoreWriter
 from kinelex.training.inference import extract_features
 from kinelex.training.run_directory import RunDirectory
 from kinelex.training.train import train
@@ -156,3 +161,27 @@ def test_ctrl_c_keeps_the_run_resumable(small, tmp_path):
 def test_auto_precision_is_resolved_into_the_config(small, tmp_path):
     run = train("c2vl", small[0], "xsub", tmp_path / "run", small[1], [*SMALL, "epochs=1", "precision=auto"])
     assert run.config["training"]["precision"] in ("bf16-mixed", "32-true")
+
+
+def test_a_label_free_method_warns_of_prompts_made_from_labels(small, tmp_path):
+    store = open_store(small[0])
+    about = describe(create("language engine", "classes", EngineContext(store)))
+    for name, engine in (("labels", about), ("none", {"name": "kinematic"})):
+        meta = PromptMeta(
+            "actors", None, {"language": {"engine": engine}}, {"language": 2}
+        )  # as without a store
+        with PromptStoreWriter(tmp_path / f"{name}.arrow", meta) as writer:
+            for clip in store.ids:
+                writer.add(ClipPrompts(clip, ModalityPrompts(np.arange(2), np.eye(2), ["a", "b"])))
+        said = Console(file=io.StringIO(), width=200)
+        train(
+            "c2vl",
+            small[0],
+            "xsub",
+            tmp_path / name,
+            tmp_path / f"{name}.arrow",
+            [*SMALL, "epochs=1"],
+            console=said,
+        )
+        warned = "was made from labels, so this training is not self-supervised" in said.file.getvalue()
+        assert warned == (name == "labels")

@@ -110,7 +110,9 @@ class PromptTable:
         missing = [clip for clip in store.ids if clip not in row_of]
         if missing:
             raise InputError(
-                f"{prompts.path} lacks {len(missing)} clips of {store.path}, the first is {missing[0]}"
+                f"{prompts.path} lacks {len(missing)} clips of {store.path}, the first is {missing[0]}: make "
+                f"them with the store, `kinelex prompts {store.path} --out PROMPTS ...`; then clips may lack "
+                "prompts"
             )
         order = np.array([row_of[clip] for clip in store.ids])
         self.frame: dict[str, Tensor] = {}

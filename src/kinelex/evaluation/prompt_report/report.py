@@ -123,10 +123,15 @@ def print_summary(result: dict[str, Any]) -> None:
             table.add_row(escape(store["name"]), WORDS[m], *rates, row["note"])
     for name, rate in result["baselines"].items():
         table.add_row(name, "", _percent(rate), "", "")
-    Console().print(table)
+    if table.row_count:
+        Console().print(table)
+    else:
+        Console().print(_title(result), markup=False, soft_wrap=True)
 
 
 def _title(result: dict[str, Any]) -> str:
+    if not result["classes"]:
+        return f"the classes of these {result['clips']} clips are not known: pass --data STORE"
     if result["protocol"] is None:
         return f"{result['clips']} clips of {result['classes']} known classes: too few for probes"
     sizes = f"{result['train']} training and {result['test']} test clips"
