@@ -61,6 +61,17 @@ def run(method, x, batch, seed=0):
     return method(x, batch, torch.Generator().manual_seed(seed))
 
 
+def test_bf16_does_not_round_the_refinement():
+    refinement, text = Refinement(5, 3), torch.randn(4, 5)
+    with torch.no_grad():
+        refinement.positive += torch.tensor([1e-3, -1e-3, 2e-3])  # lost where they are rounded to 1/256
+        refinement.negative += torch.tensor([-1e-3, 1e-3, 2e-3])
+        with torch.autocast("cpu", torch.bfloat16):
+            weights = refinement.weigh(text).float().softmax(dim=1)
+            found = refinement(torch.ones(4, 3), text)
+        assert (found - weights @ torch.stack([refinement.positive, refinement.negative])).abs().max() < 1e-6
+
+
 def test_the_published_alignment_and_refinement(shared):
     frm = {k: torch.from_numpy(v) for k, v in np.load(shared / "reference" / "mmcl_frm.npz").items()}
     refinement = Refinement(3, 10)

@@ -54,7 +54,8 @@ class Refinement(nn.Module):
 
     def forward(self, scores: Tensor, text: Tensor) -> Tensor:
         weights = self.weigh(text).float().softmax(dim=1)  # (N, 2)
-        return weights @ torch.stack([self.positive, self.negative]) * scores
+        # no matrix product: with bf16-mixed it would round the vectors, which stay near 1, to steps of 1/256
+        return (weights[:, :1] * self.positive + weights[:, 1:] * self.negative) * scores
 
 
 class MMCL(Supervised):
