@@ -75,7 +75,7 @@ def option_texts(factory: Callable[..., Any], skip: Collection[str] = ()) -> dic
     {'image_size': ('int', 160, '')}
     """
     doc = parse_docstring(inspect.getdoc(factory) or "")
-    texts = {p.arg_name: " ".join((p.description or "").split()) for p in doc.params}
+    texts = {p.arg_name: " ".join((p.description or "").replace("``", "").split()) for p in doc.params}
     parameters = inspect.signature(factory).parameters.items()
     return {n: (spelled(p.annotation), p.default, texts.get(n, "")) for n, p in parameters if n not in skip}
 
@@ -126,10 +126,10 @@ def wrapped(text: str, first: int, then: int) -> list[str]:
 def shown_default(default: Any) -> str:
     """The end of an option's help text.
 
-    >>> shown_default((0.1, 0.2)), shown_default(None)
-    (' (default: 0.1,0.2)', '')
+    >>> shown_default((0.1, 0.2)), shown_default(None), shown_default("")
+    (' (default: 0.1,0.2)', '', '')
     """
-    if default is None or default == ():
+    if default is None or default in ((), ""):
         return ""
     if isinstance(default, tuple | list):
         default = ",".join(map(str, default))
