@@ -1,7 +1,9 @@
 """What tasks get: features computed once, changed clips, and results that are read the second time."""
 
 import io
+import sys
 from dataclasses import dataclass, replace
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -147,6 +149,14 @@ def test_a_task_is_read_from_the_cache_until_something_changes(run, monkeypatch)
         judged(options={"count": {"add": "two"}})
     with pytest.raises(InputError, match="options of knn are given"):
         judged(options={"knn": {"k": 2}})
+
+
+def test_a_task_typed_into_a_console_can_be_judged(run, monkeypatch):
+    console = ModuleType("typed")  # has no file
+    exec("class Typed(Base): name = 'typed'", {"__name__": "typed", "Base": CountTask}, vars(console))
+    monkeypatch.setitem(sys.modules, "typed", console)
+    monkeypatch.setitem(TASKS, "typed", "typed:Typed")
+    assert evaluate(run.path, tasks=("typed",), baselines=False, console=quiet())["typed"]["clips"] == 24
 
 
 def test_a_second_evaluation_passes_no_clip_through_an_encoder(run, extracted):

@@ -91,9 +91,10 @@ def _by_stream(arrays: Mapping[str, Any]) -> dict[str, Any]:
 def _key(context: Context, task: Task, options: Any) -> str:
     """Stands for all that a task's result depends on."""
     own = inspect.getmodule(type(task))
+    modules = [own.__name__] if own and getattr(own, "__file__", None) else []
     prompts = context.prompts if getattr(task, "reads_prompts", False) else None
     return digest(
-        code_digest("kinelex.evaluation", "" if own is None else own.__name__),
+        code_digest("kinelex.evaluation", *modules),
         run_digest(context.run.path),
         context.encoder_digests,
         (context.store_digest, context.protocol, context.train, context.test),
