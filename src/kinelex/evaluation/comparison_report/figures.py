@@ -32,7 +32,7 @@ _LESS_TO_MORE = LinearSegmentedColormap.from_list(
 def bars(column: Column, groups: Sequence[Group], reference: int) -> Figure:
     """One bar per group, a dot per run, the 95 % interval over the clips as a line."""
     shown = [(g, n, i == reference) for i, (g, n) in enumerate(zip(groups, column.numbers, strict=True)) if n]
-    figure, (axes,) = panels(1, 1, 9.0, 0.9 + 0.36 * len(shown))
+    figure, (axes,) = panels(1, 1, 7.0, 0.9 + 0.36 * len(shown))
     top = max(_end(number) for _, number, _ in shown)
     for y, (_, number, is_reference) in enumerate(shown):
         mean = 100 * number.mean

@@ -77,7 +77,7 @@ def _page(comparison: Comparison, title: str, question: str, notes: Sequence[str
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         comparison=comparison,
         legend=tables.legend(comparison),
-        verdict=[_sentence(comparison, column) for column in columns] if len(groups) > 1 else [],
+        verdict=[_sentence(comparison, c) for c in columns if sum(n is not None for n in c.numbers) > 1],
         entries=[[tables.Entry.of(column, place) for column in columns] for place in range(len(groups))],
         columns=columns,
         differences=[

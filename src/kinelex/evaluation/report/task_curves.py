@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from kinelex.evaluation.report._style import MUTED, SERIES, as_inline_svg, panels
 
@@ -47,12 +48,19 @@ def task_curves(curves: Mapping[str, Mapping[str, Any]]) -> Figure:
     figure, axes = panels(len(curves), 2, 4.7, 3.0)
     count = max(len(curve["lines"]) for curve in curves.values())
     for panel, (label, curve) in zip(axes, curves.items(), strict=True):
-        for colour, (name, (x, y)) in zip(line_colours(count), curve["lines"].items(), strict=False):
-            rates = [np.nan if value is None else 100 * value for value in y]
-            named = any(isinstance(value, str) for value in x)
-            panel.plot(x, rates, "o" if named else "o-", color=colour, label=name, markersize=4)
+        lines = list(curve["lines"].items())
+        named = any(isinstance(value, str) for _, (x, _) in lines for value in x)
+        for place, (colour, (name, (x, y))) in enumerate(zip(line_colours(count), lines, strict=False)):
+            rates = np.array([np.nan if value is None else 100 * value for value in y])
             if named:
+                width = 0.7 / len(lines)
+                left = np.arange(len(x)) - 0.35 + width * (place + 0.5)
+                panel.bar(left, rates, width, color=colour, label=name)
+                panel.set_xticks(np.arange(len(x)), [str(value).replace("_", " ") for value in x])
                 panel.tick_params(axis="x", labelrotation=30)
+            else:
+                panel.plot(x, rates, "o-", color=colour, label=name, markersize=4)
+                panel.xaxis.set_major_locator(MaxNLocator(5))
         if curve.get("diagonal"):
             panel.plot([0, 1], [0, 100], color=MUTED, linestyle="--", linewidth=1.1)
         panel.set_title(label)

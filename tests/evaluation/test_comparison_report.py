@@ -1,0 +1,189 @@
+"""A comparison of runs: its numbers by hand, its tables, its page; nothing is trained here."""
+
+import csv
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+
+from kinelex.errors import InputError
+from kinelex.evaluation.comparison_report import Group, compare_groups, write_comparison
+from kinelex.evaluation.comparison_report.settings import differing_settings
+from kinelex.evaluation.comparison_report.tables import latex, markdown
+from kinelex.evaluation.report.task_sections import number_rows, task_sections
+from kinelex.evaluation.scores import ScoreFile, score_path
+from kinelex.evaluation.statistics import mcnemar
+from kinelex.training.run_directory import RunDirectory
+
+CLASSES = ("sit_down", "walk & turn", "50 %")
+LABELS = np.repeat([0, 1, 2], 20)
+NOISE = {"noise": {"x": [0, 0.1], "y": [0.9, 0.4], "label": "joint noise", "xlabel": "metres"}}
+PARTS = {"parts": {"x": ["none", "left_arm"], "y": [0.9, None], "label": "hidden part"}}
+
+
+def judged(folder, name, seed, wrong, *, protocol="xsub", ids=60, dim=8, curves=None):
+    """A run whose nearest neighbours take the clips in ``wrong`` for another class."""
+    config = {"recipe": "c2vl", "protocol": protocol, "prompts": "/far/away/p.arrow"}
+    config |= {
+        "method": {"name": "c2vl", "dim": dim},
+        "encoder": {"name": "stgcn"},
+        "training": {"seed": seed},
+    }
+    run = RunDirectory.create(folder / name, config)
+    scores = np.eye(3)[LABELS]
+    scores[wrong] = np.roll(scores[wrong], 1, axis=1)
+    top1 = 1 - len(wrong) / 60
+    counts = {"train": 90, "test": ids, "classes": 3}
+    about = {"protocol": protocol, "dataset": "actors", "counts": counts}
+    numbers = {"title": "nearest neighbour", "rule": "Nothing is trained.", "top1": top1, **about}
+    write(run, "knn", numbers)
+    if curves:
+        write(
+            run,
+            "robustness",
+            {"title": "robustness", "rule": "Changed.", "top1": 0.5, "curves": curves} | about,
+        )
+    write(run, "baselines", {"baselines": {"chance": 1 / 3, "raw_knn": None}, **about})
+    names = tuple(f"clip{i}" for i in range(60))
+    file = ScoreFile(names, LABELS, scores, CLASSES, "actors", protocol, "0", "knn", "", name)
+    file.save(score_path(run.path, protocol, "knn"))
+    lines = ["epoch,loss,alpha,target_entropy", "0,3.0,0.0,0.1", "1,2.0,0.8,0.4", "2,1.5,0.8,0.5"]
+    (run.path / "metrics.csv").write_text("\n".join(lines) + "\n")
+    return run
+
+
+def write(run, task, content):
+    (run.evaluation_dir / f"{task}.json").write_text(json.dumps(content))
+
+
+@pytest.fixture
+def groups(tmp_path):
+    first = [judged(tmp_path, f"a{s}", s, np.arange(20 + s)) for s in range(2)]
+    second = [judged(tmp_path, f"b{s}", s, np.arange(12) + 3 * s, dim=16) for s in range(2)]
+    third = [judged(tmp_path, "c", 5, np.arange(59), curves=NOISE | PARTS)]
+    return [Group("first_one", tuple(first)), Group("b & c", tuple(second)), Group("third", tuple(third))]
+
+
+def test_numbers_by_hand(groups):
+    comparison = compare_groups(groups, "xsub")
+    column = next(c for c in comparison.columns if c.task == "knn")
+    a, b, c = column.numbers
+    assert a.values == pytest.approx((40 / 60, 39 / 60))
+    assert a.mean == pytest.approx(39.5 / 60)
+    assert a.sd == pytest.approx(np.std([40 / 60, 39 / 60], ddof=1))
+    assert c.sd is None
+    assert a.difference is None  # the reference
+    assert b.difference == pytest.approx(48 / 60 - 39.5 / 60)
+    assert b.difference_interval[0] > 0
+    assert b.interval[0] < b.mean < b.interval[1]
+    hits = (
+        [np.arange(60) >= 20 + s for s in range(2)],
+        [~np.isin(np.arange(60), np.arange(12) + 3 * s) for s in range(2)],
+    )
+    assert b.p == pytest.approx([mcnemar(y, x)["p"] for x, y in zip(*hits, strict=True)])
+    assert c.p == ()  # no run of the same seed
+    assert column.best() == 1
+    # sit_down: 20 clips, of which seed 0 gets none and seed 1 none; of walk & turn seed 1 loses one
+    assert column.per_class[0] == pytest.approx([0, 1 - 0.5 / 20, 1])
+    assert comparison.baselines == {"chance": pytest.approx(1 / 3)}
+    robustness = next(c for c in comparison.columns if c.task == "robustness")
+    assert robustness.numbers[:2] == (None, None)
+
+
+def test_tables(groups):
+    comparison = compare_groups(groups, "xsub")
+    text = markdown(comparison)
+    assert "| b & c | **80.0 ± 0.0** | – |" in text
+    assert "| against first_one |" in text
+    assert "+14.2 [" in text
+    tex = latex(comparison)
+    assert r"b \& c & \textbf{80.0 $\pm$ 0.0} & -- \\" in tex
+    assert r"first\_one & 65.8 $\pm$ 1.2" in tex
+    assert tex.count("{") == tex.count("}")
+
+
+def test_page_and_files(groups, tmp_path):
+    page = write_comparison(
+        compare_groups(groups, "xsub", 1), tmp_path / "out", "A < B", "Which?", ["Noted."]
+    )
+    html = page.read_text()
+    assert "A &lt; B" in html
+    assert "Which?" in html
+    assert "Noted." in html
+    assert html.count('<svg class="figure"') == 5  # two bars, training, robustness, classes
+    assert "joint noise" in html
+    assert "walk &amp; turn" in html
+    assert len(html) < 5e6
+    for outside in ("<link", "<script", "@import", "<iframe", "http:", "https:"):
+        assert outside not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", html)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "comparison.csv").read_text())))
+    assert [row["group"] for row in rows if row["task"] == "knn"] == ["first_one", "b & c", "third"]
+    assert float(rows[0]["mean"]) == pytest.approx(39.5 / 60, abs=1e-6)
+    assert (tmp_path / "out" / "comparison.tex").is_file()
+
+
+def test_one_group_has_no_differences(groups, tmp_path):
+    html = write_comparison(compare_groups(groups[:1], "xsub"), tmp_path / "one").read_text()
+    assert "Differences" not in html
+
+
+def test_settings_in_which_groups_differ(groups):
+    rows = dict(differing_settings(groups))
+    assert rows["method.dim"] == ["8", "16", "8"]
+    assert rows["training.seed"] == ["0, 1", "0, 1", "5"]
+    assert "prompts" not in rows
+
+
+def test_runs_that_cannot_be_compared(groups, tmp_path):
+    with pytest.raises(InputError, match="was not judged on xview: run `kinelex evaluate"):
+        compare_groups(groups, "xview")
+    with pytest.raises(InputError, match="one run or more"):
+        compare_groups([], "xsub")
+    other = judged(tmp_path, "other", 0, np.arange(3), ids=61)
+    with pytest.raises(InputError, match="judge all on the same data"):
+        compare_groups([*groups, Group("other", (other,))], "xsub")
+    (other.path / "evaluation" / "knn.json").write_text("{")
+    with pytest.raises(InputError, match="damaged; evaluate it again"):
+        compare_groups([Group("other", (other,))], "xsub")
+
+
+def test_scores_of_other_clips_are_refused(groups, tmp_path):
+    run = groups[0].runs[1]
+    file = ScoreFile(tuple("xyz"), np.arange(3), np.eye(3), CLASSES, "actors", "xsub", "0", "knn", "", "a1")
+    file.save(score_path(run.path, "xsub", "knn"))
+    with pytest.raises(InputError, match="scores other clips"):
+        compare_groups(groups, "xsub")
+
+
+def test_a_rate_that_is_not_over_all_clips_gets_no_interval_from_them(groups):
+    run = groups[2].runs[0]
+    content = json.loads((run.path / "evaluation" / "knn.json").read_text())
+    write(run, "knn", content | {"top1": 0.9})  # of unseen classes alone, say
+    number = compare_groups(groups, "xsub").columns[0].numbers[2]
+    assert number.mean == 0.9
+    assert number.interval is None
+
+
+def test_sections_of_tasks_in_the_report_of_one_run():
+    result = {
+        "knn": {"title": "nearest", "rule": "Nothing is trained.", "top1": 0.5, "k": 1},
+        "robustness": {
+            "title": "robust",
+            "rule": "R.",
+            "clean": {"top1": 0.9, "ci95": [0.8, 1.0]},
+            "curves": NOISE | PARTS,
+        },
+        "baselines": {"chance": 0.1},
+    }
+    knn, robust = task_sections(result)
+    assert (knn.title, knn.rows, knn.figure) == ("nearest", [], None)
+    assert robust.rows == [("clean: top1", "0.900 [0.800–1.000]")]
+    assert "joint noise" in robust.figure
+    assert "left arm" in robust.figure
+
+
+def test_long_lists_and_repeated_numbers_are_cut():
+    numbers = {"mAP": 0.5, "same": {"mAP": 0.5}, "unseen": list("abcdefghij"), "per_class": {"a": 1}}
+    assert number_rows(numbers) == [("mAP", "0.500"), ("unseen", "a, b, c, d, e, f, g, h and 2 more")]
