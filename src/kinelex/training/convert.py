@@ -142,7 +142,14 @@ def _state_dict(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not any(isinstance(v, Tensor) for v in state.values()):
         keys = ", ".join(map(str, list(content)[:5])) or "nothing"
         raise InputError(f"{path} has no state_dict with weights, it has the keys {keys}")
-    return {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    weights = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    lost = next((n for n, w in weights.items() if w.is_floating_point() and not w.isfinite().all()), None)
+    if lost is not None:
+        raise InputError(
+            f"{path}: {lost} has values that are no finite numbers: its training diverged, or the file "
+            "is damaged"
+        )
+    return weights
 
 
 def _cmd(state: dict[str, Tensor], layout: SkeletonLayout, path: Path) -> Converted:
@@ -170,10 +177,11 @@ def _ctrgcn(
         )
     options = _ctrgcn_checkpoint.encoder_options(own, layout.num_joints, str(path))
     encoder = _encoder(partial(encoders.create, "ctrgcn", layout=layout, **options), own, path, stream)
-    outputs, width = last["weight"].shape
-    if width != encoder.num_features or last["bias"].shape != (outputs,):
+    outputs, width = last["bias"].numel(), encoder.num_features
+    if last["weight"].shape != (outputs, width) or last["bias"].ndim != 1:
         raise InputError(
-            f"{path}: the classifier reads {width} features, the encoder makes {encoder.num_features}"
+            f"{path}: expects a classifier of {outputs} classes on the encoder's {width} features, fc.weight "
+            f"has the shape {tuple(last['weight'].shape)}"
         )
     linear = nn.Linear(width, outputs)
     linear.load_state_dict(last)
