@@ -50,6 +50,8 @@ def test_efficientnet_features() -> None:
     assert (features <= 6).all()  # after ReLU6
     assert features[2] == pytest.approx(encoder.encode(images[2:])[0], abs=1e-4)
     assert encoder.encode(images[:0]).shape == (0, 1280)
+    with pytest.raises(InputError, match=r"image_encoder.batch_size: expects at least 1, got -2"):
+        create("image encoder", "efficientnet_lite0", batch_size=-2)
 
 
 @needs_text

@@ -95,6 +95,8 @@ def test_checkpoints_of_another_kind_are_refused(tmp_path: Path) -> None:
         create(IMAGE_ENCODER, "image", model=str(two))
     with pytest.raises(InputError, match="no image tower beside a text tower: take --image-encoder image"):
         create(IMAGE_ENCODER, "clip", model=str(one))
+    with pytest.raises(InputError, match="no image tower beside a text tower"):
+        create(IMAGE_ENCODER, "clip", model=str(words))  # lacks its pooler, which is not what matters
     with pytest.raises(InputError, match="does not turn a picture into an embedding"):
         create(IMAGE_ENCODER, "image", model=str(words))
     with pytest.raises(InputError, match=r"no tokens, take image_encoder.pooling=mean"):

@@ -187,6 +187,9 @@ def test_a_template_of_ones_own(folders: dict[str, Path], tmp_path: Path) -> Non
     ).texts(0, INDICES)
     with pytest.raises(InputError, match="expects {question} somewhere"):
         engine("vlm", tmp_path, template="USER: <image>")
+    for wrong in ({"template": "{question}"}, {"question": "What is in <image>?", "template": own}):
+        with pytest.raises(InputError, match=r"refuses the prompt .*expects its image token in it once"):
+            engine("vlm", tmp_path, **wrong)
 
 
 def test_what_is_wrong_with_a_checkpoint_is_said(folders: dict[str, Path], tmp_path: Path) -> None:

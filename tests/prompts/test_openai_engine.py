@@ -80,13 +80,13 @@ def test_every_clip_is_answered_many_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_server_that_fails_in_every_way(tmp_path: Path) -> None:
-    ways = ["500", "drop", "429 0.05", "page", "slow 0.6", "503", "429"]
+    ways = ["500", "drop", "429 0.05", "page", "slow 2", "503", "429"]
 
     def fault(number: int, body: dict[str, Any]) -> str:
         return ways[number // 2 % len(ways)] if number % 2 else ""
 
     with answering_server(fault, delay=0.01) as server:
-        made = engine(server, tmp_path, concurrency=4, timeout=0.3)
+        made = engine(server, tmp_path, concurrency=4, timeout=1.0)
         assert ask(made) == WANTED
     assert set(server.answered.values()) == {1}
     assert len(server.answered) == len(ROWS) * DIFFERENT
@@ -129,7 +129,7 @@ def test_a_server_that_is_down_is_named_and_the_rest_is_asked_later(tmp_path: Pa
         assert ask(engine(server, tmp_path)) == WANTED
     assert not before & server.answered
     assert set((before + server.answered).values()) == {1}
-    with pytest.raises(InputError, match="failed 2 times in a row"):  # nobody listens any more
+    with pytest.raises(InputError, match=r"failed 2 times in a row \(last: Connection error: .* failed"):
         ask(engine(server, None, retries=1))
 
 
@@ -290,6 +290,29 @@ def test_wrong_options_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     server.url = ""
     with pytest.raises(InputError, match="OPENAI_API_KEY, or the address"):
         engine(server, None)  # type: ignore[arg-type]
+    server.url = "localhost:8000/v1"
+    with pytest.raises(
+        InputError, match="expects an address such as http://localhost:8000/v1, got 'localhost"
+    ):
+        engine(server, None)  # type: ignore[arg-type]
+    monkeypatch.setenv("OPENAI_API_KEY", "schlüssel")
+    with pytest.raises(InputError, match="OPENAI_API_KEY holds signs that no key has"):
+        engine(server, None)  # type: ignore[arg-type]
+
+
+def completion(content: Any, usage: Any = None) -> Any:
+    """An answer as the package ``openai`` gives it, whatever the server has put into it."""
+    message = SimpleNamespace(content=content)
+    return SimpleNamespace(choices=[SimpleNamespace(message=message, finish_reason="length")], usage=usage)
+
+
+def test_answers_of_another_form() -> None:
+    assert _server._read(completion("He waves \ud83d"), 1).text == "He waves ?"  # half of a sign
+    sparse = SimpleNamespace(prompt_tokens=None, completion_tokens=7)
+    assert _server._read(completion(None, sparse), 2) == Answer("", 0, 7, 2)
+    for content in (["He waves"], 5):
+        with pytest.raises(ValueError, match="an answer that is no text"):
+            _server._read(completion(content), 1)
 
 
 def test_large_pictures_are_made_smaller() -> None:

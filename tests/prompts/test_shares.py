@@ -17,6 +17,7 @@ from kinelex.prompts import (
     Crops,
     EngineContext,
     _journal,
+    _parts,
     make_prompts,
     merge_prompts,
     register,
@@ -208,6 +209,22 @@ def test_crops_and_tile_are_kept(small_store: Path, tmp_path: Path) -> None:
     plain = tmp_path / "plain.arrow"
     make(small_store, plain)
     assert np.array_equal(open_prompts(plain).bank("vision").frame, store.bank("vision").frame)
+
+
+def test_shares_may_begin_at_the_same_moment(
+    small_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, out = _parts.write_whole, tmp_path / "p.arrow"
+
+    def write_while_another_begins(path: Path, content: bytes) -> None:
+        write(path, content)
+        monkeypatch.setattr(_parts, "write_whole", write)
+        make(small_store, out, share=(2, 3))
+
+    monkeypatch.setattr(_parts, "write_whole", write_while_another_begins)
+    make(small_store, out, share=(1, 3))
+    make(small_store, out, share=(3, 3))
+    assert merge_prompts(out).clips == 70
 
 
 def test_damaged_parts_are_named(small_store: Path, tmp_path: Path) -> None:

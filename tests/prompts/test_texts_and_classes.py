@@ -87,6 +87,13 @@ def test_fewer_or_more_texts_are_spread(tmp_path: Path) -> None:
     assert engine.texts(2, np.arange(2)).frames == ["one", "one"]
 
 
+def test_half_a_sign_is_no_reason_to_stop(tmp_path: Path) -> None:
+    source, out = tmp_path / "said.json", tmp_path / "p.arrow"
+    source.write_text('{"clip0": ["He waves \\ud83d", "He nods."]}')
+    make(None, out, source)
+    assert open_prompts(out).texts() == [["He waves ?", "He nods."]]
+
+
 def test_other_texts_are_another_run(tmp_path: Path) -> None:
     source, out = tmp_path / "said.json", tmp_path / "p.arrow"
     source.write_text(json.dumps(SAID))

@@ -103,7 +103,8 @@ class Language:
                 f"{self.parts.clips.ids[row]}: expects a text for each of {self._frames} frames, language "
                 f"engine {self.parts.meta.engines['language']['engine']['name']} gave {len(made.frames)}"
             )
-        return [*made.frames, *([] if made.clip is None else [made.clip])]
+        texts = [*made.frames, *([] if made.clip is None else [made.clip])]
+        return [text.encode("utf-8", "replace").decode() for text in texts]  # some models write half a sign
 
     def _make_vectors(self, starts: list[int], advance: Advance) -> None:
         assert self.encoder is not None

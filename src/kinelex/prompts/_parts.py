@@ -50,9 +50,11 @@ class Parts:
             raise InputError(f"{self.folder} is in the way: it was not begun by `kinelex prompts`; move it")
         self.folder.mkdir(parents=True, exist_ok=True)
         begun = {"meta": asdict(meta), "clips": asdict(clips)}
-        for name, content in (("begun.json", begun), ("settings.json", settings)):
+        # The settings first: another share that begins at this moment recognises the folder by them.
+        for name, content in (("settings.json", settings), ("begun.json", begun)):
             if not (self.folder / name).is_file():
                 write_whole(self.folder / name, json.dumps(content, indent=1).encode())
+        check_same(self._settings(), settings, f"{self.folder} was begun")
         self.resumed = any(self.folder.glob("*-*.*"))
 
     def _settings(self) -> dict[str, Any]:

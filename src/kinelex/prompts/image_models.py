@@ -95,7 +95,7 @@ class ClipImages(_ImageNetwork):
         dtype: str = "auto",
     ) -> None:
         checkpoint = find_checkpoint(model, "image_encoder.model")
-        network = checkpoint.network("AutoModel", device, dtype)
+        network = checkpoint.network("AutoModel", device, dtype, may_lack=("pooler",))
         if not hasattr(network, "get_image_features"):
             raise InputError(
                 f"image_encoder.model: {model} ({type(network).__name__}) has no image tower beside a text "

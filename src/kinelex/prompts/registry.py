@@ -101,8 +101,8 @@ def factory_of(kind: str, name: str) -> Factory:
         InputError: an unknown kind or name.
     """
     known = _of_kind(kind)
-    beginning, colon, rest = name.partition(":")
-    key = f"{beginning}:{_FREE}" if colon and rest and name not in known else name
+    beginning, colon, _ = name.partition(":")
+    key = f"{beginning}:{_FREE}" if colon and name not in known else name
     if key not in known:
         raise unknown_name(kind, name, known)
     factory = known[key]

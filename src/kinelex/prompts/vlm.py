@@ -79,6 +79,7 @@ class VisionLanguageModel:
         self._tokenizer.padding_side = "left"  # what is written goes on at the right
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
+        self._inputs([np.zeros((64, 64, 3), np.uint8)])  # says now what is wrong with the prompt
         self.settings: dict[str, Any] = {
             **checkpoint.settings,
             "question": asked,
@@ -111,16 +112,26 @@ class VisionLanguageModel:
                 "what is done is kept"
             ) from error
 
-    def _answer(self, images: list[np.ndarray]) -> tuple[list[str], int, int]:
+    def _inputs(self, images: list[np.ndarray]) -> Any:
+        """What the processor makes of the prompt and pictures."""
         from PIL import Image
 
-        inputs = self._processor(
-            text=[self._prompt] * len(images),
-            images=[[Image.fromarray(image)] for image in images],
-            padding=True,
-            add_special_tokens=not self._prompt.startswith(self._tokenizer.bos_token or "\0"),
-            return_tensors="pt",
-        ).to(self._model.device, dtype=self._model.dtype)
+        try:
+            return self._processor(
+                text=[self._prompt] * len(images),
+                images=[[Image.fromarray(image)] for image in images],
+                padding=True,
+                add_special_tokens=not self._prompt.startswith(self._tokenizer.bos_token or "\0"),
+                return_tensors="pt",
+            )
+        except (ValueError, TypeError, LookupError) as error:
+            raise InputError(
+                f"the checkpoint's processor refuses the prompt {self._prompt!r} ({error}): expects its "
+                "image token in it once, see language.template and language.question"
+            ) from error
+
+    def _answer(self, images: list[np.ndarray]) -> tuple[list[str], int, int]:
+        inputs = self._inputs(images).to(self._model.device, dtype=self._model.dtype)
         with torch.inference_mode():
             out = self._model.generate(
                 **inputs,
