@@ -104,6 +104,12 @@ def test_one_stream_has_one_file_and_knn_keeps_votes(run, store):
         scores_of_run(run.path, "xsub", "linear")
 
 
+def test_a_run_in_training_has_no_scores(tmp_path):
+    RunDirectory.create(tmp_path / "run", {"method": {"name": "supervised"}})
+    with pytest.raises(InputError, match="its training has not finished: go on with --resume"):
+        scores_of_run(tmp_path / "run", "xsub", "classify")
+
+
 def test_what_was_learned_goes_back_to_the_runs_adapted_from():
     base = {"method": {"name": "supervised"}, "store_fingerprint": "one", "protocol": "xsub"}
     middle = {"method": {"name": "supervised"}, "store_fingerprint": "two", "protocol": "xview"}

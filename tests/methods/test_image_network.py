@@ -168,7 +168,10 @@ def test_what_is_no_image_network(tmp_path):
         ("inception_v3", "expects image_network to be efficientnet_lite0, transformers:FOLDER_OR_ID or timm"),
         ("timm:", "timm:NAME, got 'timm:'"),
         (text, "cannot read pictures of 224 pixels"),
-        (f"transformers:{tmp_path}/nowhere", "image_network=transformers:"),
+        (
+            f"transformers:{tmp_path}/nowhere",
+            "image_network=transformers: expects the folder of a checkpoint",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             ImageNetwork(name)

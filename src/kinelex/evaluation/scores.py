@@ -170,9 +170,11 @@ def scores_of_run(run: Path, protocol: str, task: str) -> list[Path]:
         InputError: no run, or one that was not judged by that task and protocol.
     """
     streams = streams_of(RunDirectory(run).path)
+    if not streams:
+        raise InputError(f"{run} has no scores, its training has not finished: go on with --resume")
     paths = [score_path(run, protocol, task, s if len(streams) > 1 else "") for s in streams]
     missing = next((path for path in paths if not path.is_file()), None)
-    if missing is not None or not paths:
+    if missing is not None:
         raise InputError(
             f"{run} has no scores of {task} for {protocol}: make them with `kinelex evaluate {run} "
             f"--data STORE --protocol {protocol} --tasks {task}`"

@@ -143,8 +143,14 @@ def _efficientnet(weights: str | None) -> Made:
 def _transformers(which: str) -> Made:
     from kinelex.prompts._transformers import find_checkpoint
 
-    checkpoint = find_checkpoint(which, "image_network=transformers:")
-    network = checkpoint.network("AutoModel", "cpu", "float32", may_lack=("pooler", "vision_model.pooler"))
+    option = "image_network=transformers:"
+    try:
+        checkpoint = find_checkpoint(which, option)
+        network = checkpoint.network(
+            "AutoModel", "cpu", "float32", may_lack=("pooler", "vision_model.pooler")
+        )
+    except InputError as error:  # there options are written OPTION: and OPTION=FOLDER
+        raise InputError(str(error).replace(f"{option}:", option).replace(f"{option}=", option)) from error
     network = getattr(network, "vision_model", network)  # CLIP and its like: the tower for pictures
     size = getattr(network.config, "image_size", None) or 224
     try:
