@@ -261,6 +261,27 @@ class Silent(Asked):
         return None
 
 
+class Telling(Asked):
+    """Says how many clips it has seen."""
+
+    def __init__(self, context: EngineContext) -> None:
+        self.cost = {"clips": 0}
+
+    def texts(self, row: int, indices: np.ndarray) -> ClipTexts | None:
+        self.cost["clips"] += 1
+        return ClipTexts(["He sits."] * len(indices))
+
+    def summary(self) -> str:
+        return f"telling: {self.cost['clips']} clips"
+
+
+def test_an_engine_that_had_nothing_to_do_says_nothing(small_store: Path, tmp_path: Path) -> None:
+    register("language engine", "telling", Telling)
+    options = {"language": "telling", "vision": None, "share": (1, 1)}
+    assert make(small_store, tmp_path / "p.arrow", **options).notes == ("telling: 70 clips",)
+    assert make(small_store, tmp_path / "p.arrow", **options).notes == ()
+
+
 def test_a_modality_that_no_clip_has_is_an_error_beside_another_too(
     small_store: Path, tmp_path: Path
 ) -> None:
