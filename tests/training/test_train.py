@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,6 +47,26 @@ def test_run_directory_is_complete(finished):
     assert diagnostics["off_diagonal/skeleton_language"].shape == (3, len(diagnostics["bins"]) - 1)
     assert finished.config["training"]["epochs"] == 3
     assert finished.environment["packages"]["torch"]
+
+
+def test_a_damaged_checkpoint_is_not_resumed(finished, small, tmp_path):
+    shutil.copytree(finished.path, tmp_path / "run")
+    checkpoint = RunDirectory(tmp_path / "run").checkpoint
+    whole = checkpoint.read_bytes()
+    content = torch.load(checkpoint, weights_only=True)
+    first = next(iter(content["state_dict"]))
+    content["state_dict"]["other"] = content["state_dict"].pop(first)
+    packed = io.BytesIO()
+    torch.save(content, packed)
+    for damaged, said in (
+        (whole[: len(whole) // 2], r"last\.ckpt is damaged"),
+        (b"junk", r"last\.ckpt is damaged"),
+        (b"", r"last\.ckpt is damaged"),
+        (packed.getvalue(), r"last\.ckpt is of another training"),
+    ):
+        checkpoint.write_bytes(damaged)
+        with pytest.raises(InputError, match=said):
+            train("c2vl", small[0], "xsub", tmp_path / "run", resume=True)
 
 
 def test_encoder_alone_gives_features(finished, small):

@@ -192,9 +192,28 @@ class _Data(L.LightningDataModule):
         return self.loader
 
 
+def _check_checkpoint(path: Path, module: MethodModule) -> None:
+    """Refuse a checkpoint that cannot be read, or is of another training.
+
+    Raises:
+        InputError: it is damaged, or of another method or encoder.
+    """
+    anew = "restore it from a copy, or train anew with another --out"
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        found = {name: value.shape for name, value in content["state_dict"].items()}
+        complete = {"kinelex", "pytorch-lightning_version", "optimizer_states", "loops"} <= content.keys()
+    except Exception as error:  # a damaged pickle can raise anything; weights_only keeps it from running
+        raise InputError(f"the checkpoint {path} is damaged: {anew}") from error
+    if not complete or found != {name: value.shape for name, value in module.state_dict().items()}:
+        raise InputError(f"the checkpoint {path} is of another training than its config.yaml says: {anew}")
+
+
 def _fit(module: MethodModule, recipe: Recipe, run: RunDirectory, resume: bool, console: Console) -> None:
     training = recipe.training
     checkpoint = run.checkpoint if resume and run.checkpoint.is_file() else None
+    if checkpoint is not None:
+        _check_checkpoint(checkpoint, module)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         trainer = L.Trainer(
