@@ -249,6 +249,7 @@ def test_transfer_by_evaluate_is_cached_by_the_other_stores_content(actors, kine
         return found["transfer"], "transfer: cached" in console.file.getvalue()
 
     first, cached = judged()
+    assert first["title"] == "transfer to sysu random:0.5:0"  # not a row of the run's own set
     assert not cached
     assert judged(data=str(moved)) == (first, True)
     assert not judged(protocol="random:0.5:1")[1]

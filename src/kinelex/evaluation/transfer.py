@@ -18,6 +18,7 @@ from kinelex.store import SkeletonStore, open_store
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
 
 WAYS = ("knn", "linear", "full")
+_RATES = ("top1", "ci95", "top5", "mean_class", "top1_without_copies")
 _WORDS = {
     "knn": "the nearest training clip on frozen features votes",
     "linear": "logistic regression is fitted on frozen features",
@@ -78,13 +79,14 @@ class Transfer:
             numbers = _judged(there, way, options, scratch=False)
             if way != "full" or options.scratch:
                 rates = _judged(bare if way != "full" else there, way, options, scratch=True)
-                numbers["scratch"] = {key: rates[key] for key in ("top1", "ci95", "top5", "mean_class")}
+                numbers["scratch"] = {key: rates[key] for key in _RATES if key in rates}
             found[way] = numbers
         row = found[options.by[-1]]
         layout = next(iter(there.encoders.values())).layout
         labels = store.labels
         rows = chance(labels[there.train], labels[there.test], len(store.class_names))
         numbers = {
+            "title": f"transfer to {store.meta.dataset} {options.protocol}",
             "rule": f"The run's encoder goes to {store.meta.dataset}; there, on the training part of "
             f"{options.protocol}, {_WORDS[options.by[-1]]}; top-1 over its test clips.",
             "to": store.meta.dataset,
@@ -95,7 +97,7 @@ class Transfer:
             "clips": {"train": len(there.train), "test": len(there.test)},
             "chance": rows["chance"].top1,
             "majority": rows["majority"].top1,
-            **{key: row[key] for key in ("top1", "ci95", "top5", "mean_class")},
+            **{key: row[key] for key in _RATES if key in row},
             "by": found,
         }
         return TaskResult(numbers)
