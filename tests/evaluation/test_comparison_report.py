@@ -92,6 +92,13 @@ def test_numbers_by_hand(groups):
     assert robustness.numbers[:2] == (None, None)
 
 
+def test_differences_are_over_the_seeds_that_both_have(groups):
+    alone = [groups[0], Group("one seed", groups[1].runs[:1])]
+    number = compare_groups(alone, "xsub").columns[0].numbers[1]
+    assert number.difference == pytest.approx(48 / 60 - 40 / 60)  # seed 0 against seed 0
+    assert len(number.p) == 1
+
+
 def test_tables(groups):
     comparison = compare_groups(groups, "xsub")
     text = markdown(comparison)

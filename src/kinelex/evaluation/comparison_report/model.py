@@ -30,7 +30,8 @@ class Number:
     Args:
         values: of each run.
         interval: 95 % bootstrap interval over the test clips of the runs' mean, where clips are known.
-        difference: mean minus that of the reference, with its paired bootstrap interval.
+        difference: mean minus that of the reference over the seeds that both have (over all where they share
+            none), with its paired bootstrap interval.
         p: McNemar's exact p against the reference's run of the same seed, one per such pair.
     """
 

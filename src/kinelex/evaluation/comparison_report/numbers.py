@@ -171,17 +171,18 @@ def _number(values: Sequence[float], hits: _Hits | None) -> Number | None:
 def _against(
     number: Number | None, hits: _Hits | None, reference: Number | None, others: _Hits | None
 ) -> Number | None:
-    """The number with its difference to the reference."""
+    """The number with its difference to the reference: over the seeds that both have, if they share any."""
     if number is None or reference is None:
         return number
-    interval, p = None, ()
+    lead, interval, p = number.mean - reference.mean, None, ()
     if hits is not None and others is not None:
-        interval = bootstrap_interval(hits.mean - others.mean)
         pairs = [(hits.by_seed[s], others.by_seed[s]) for s in hits.by_seed if s in others.by_seed]
         if not pairs and len(hits.by_seed) == len(others.by_seed) == 1:
             pairs = list(zip(hits.by_seed.values(), others.by_seed.values(), strict=True))
+        by_clip = np.mean([a - b for a, b in pairs], axis=0) if pairs else hits.mean - others.mean
+        lead, interval = float(by_clip.mean()), bootstrap_interval(by_clip)
         p = tuple(mcnemar(a.astype(bool), b.astype(bool))["p"] for a, b in pairs)
-    return Number(number.values, number.interval, number.mean - reference.mean, interval, p)
+    return Number(number.values, number.interval, lead, interval, p)
 
 
 def _per_class(hits: Sequence[_Hits | None]) -> np.ndarray | None:
