@@ -268,6 +268,8 @@ def test_what_does_not_fit_is_refused(store, write, pku, acted, tmp_path):
     mine, out = write("mine"), tmp_path / "r.html"
     with pytest.raises(InputError, match="was made for another store"):
         prompts_report([acted.prompts], store.path, out=out)
+    with pytest.raises(InputError, match=r"made without a store, \d+ clips of .* are lacking, the first is"):
+        prompts_report([pku], store.path, out=out)
     with pytest.raises(InputError, match="differ in 84 clips"):
         prompts_report([mine, pku], out=out)
     with pytest.raises(InputError, match=r"--protocol xsub needs the skeleton store too"):

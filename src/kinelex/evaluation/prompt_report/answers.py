@@ -9,17 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from kinelex.prompts._language import split_sentences
+
 LONG = 60  # words: about what CLIP's text tower reads, 77 tokens
 _TIMES, _PHRASE = 3, 8  # a phrase of up to so many words, so many times on end, is a loop
-
-
-def sentences_of(text: str) -> list[str]:
-    """The sentences of a text.
-
-    >>> sentences_of("He sits. Does he smile?")
-    ['He sits.', 'Does he smile?']
-    """
-    return [s for s in re.split(r"(?<=[.!?])\s+", text.strip()) if s]
 
 
 def words_of(text: str) -> list[str]:
@@ -37,7 +30,7 @@ def is_loop(text: str) -> bool:
     >>> is_loop("He sits. He sits."), is_loop("a cup and a cup and a cup and"), is_loop("He sits.")
     (True, True, False)
     """
-    sentences = [" ".join(words_of(s)) for s in sentences_of(text)]
+    sentences = [" ".join(words_of(s)) for s in split_sentences(text)]
     if len(set(sentences)) < len(sentences):
         return True
     words = words_of(text)
@@ -85,7 +78,7 @@ def answer_numbers(texts: Iterable[Sequence[str] | None]) -> dict[str, Any]:
         "loops": sum(count for text, count in counts.items() if is_loop(text)) / total,
         "long": float(lengths[LONG + 1 :].sum() / total),
         "distinct_texts": len(counts),
-        "distinct_sentences": len({s for text in counts for s in sentences_of(text)}),
+        "distinct_sentences": len({s for text in counts for s in split_sentences(text)}),
         "distinct_words": len({word for text in counts for word in words_of(text)}),
         "distinct_per_clip": float(np.mean([len(set(clip)) / len(clip) for clip in clips])),
         "words": {

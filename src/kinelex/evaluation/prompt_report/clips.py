@@ -63,6 +63,12 @@ def clips_of(prompts: Sequence[PromptStore], store: SkeletonStore | None = None)
     if store is not None:
         for one in prompts:
             if not one.belongs_to(store):
+                lacking = sorted(set(store.ids) - set(one.ids))
+                if one.meta.store_fingerprint is None:
+                    raise InputError(
+                        f"{one.path} was made without a store, {len(lacking)} clips of {store.path} are "
+                        f"lacking, the first is {lacking[0]}: make it with `kinelex prompts {store.path} ...`"
+                    )
                 raise InputError(
                     f"{one.path} was made for another store (data set {one.meta.dataset}) than {store.path}: "
                     "pass the one that it was made for"

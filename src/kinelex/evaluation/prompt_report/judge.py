@@ -71,8 +71,7 @@ class Judged:
     @property
     def uses_labels(self) -> bool:
         """Whether prompts were written from the classes themselves."""
-        engines = [self.engine(m).get("engine") for m in self.features]
-        return any(isinstance(e, dict) and bool(e.get("uses_labels")) for e in engines)
+        return self.prompts.meta.uses_labels
 
     def cost(self, modality: str) -> dict[str, float]:
         """What the engine counted, per clip; empty where it counted nothing."""
