@@ -12,8 +12,8 @@ import kinelex
 from kinelex.datasets import get_split
 from kinelex.datasets.actors import write_actors
 from kinelex.evaluation.knn import knn
-from kinelex.training.inference import extract_features
 from kinelex.training.encoder_files import SkeletonEncoder
+from kinelex.training.inference import extract_features
 from kinelex.transforms import InputConfig, InputPipeline
 
 
