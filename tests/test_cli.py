@@ -30,6 +30,7 @@ OPTIONS = {
     "evaluate": ["run", "--data", "--protocol", "--tasks", "--prompts", "--against", "--on", "--class-map"],
     "compare": ["runs", "--protocol", "--out", "--json"],
     "adapt": ["run", "--data", "--protocol", "--out", "--mode", "--labels", "--resume", "key=value"],
+    "study": ["name", "--data", "--protocol", "--out", "--prompts", "--seeds", "--shard", "--json", "beta"],
     "ensemble": ["scores", "--data", "--weights", "--search", "--holdout", "--combine", "--out", "--json"],
 }
 

@@ -32,7 +32,8 @@ def test_quickstart_makes_everything(tmp_path, quick):
     out = tmp_path / "quick start"
     result = run_quickstart(out, console, clips=(72, 24), overrides=quick)
 
-    assert {p.name for p in out.iterdir()} == {"actors.arrow", "prompts.arrow", "run", "run_hard"}
+    made = {"actors.arrow", "prompts.arrow", "prompts.arrow.cost.json", "run", "run_hard"}
+    assert {p.name for p in out.iterdir()} == made
     assert len(open_store(out / "actors.arrow")) == 96
     assert open_prompts(out / "prompts.arrow").modalities == ("language", "vision")
     for run in ("run", "run_hard"):

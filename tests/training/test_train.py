@@ -35,7 +35,7 @@ def finished(small, tmp_path_factory):
 def test_run_directory_is_complete(finished):
     names = {p.name for p in finished.path.iterdir()}
     expected = {"config.yaml", "environment.json", "checkpoints", "encoder.safetensors", "encoder.json"}
-    assert expected | {"metrics.csv", "diagnostics.npz", "tensorboard"} == names
+    assert expected | {"metrics.csv", "diagnostics.npz", "tensorboard", "projectors.safetensors"} == names
     assert not list(finished.path.rglob("*.tmp"))
     rows = finished.metrics()
     assert [r["epoch"] for r in rows] == [0, 1, 2]
