@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kinelex._options import option_texts, shown_default, split_options, wrapped
+from kinelex._options import listed, option_texts, shown_default, split_options, wrapped
 from kinelex.errors import InputError
 
 
@@ -66,7 +66,7 @@ def evaluate(
                 raise InputError(f"--on judges the run's classifier on another store: leave out {option}")
         evaluate_on(run, on, class_map, protocol, device=device, json_path=json)
         return
-    chosen = None if tasks is None else [task.strip() for task in tasks.split(",") if task.strip()]
+    chosen = None if tasks is None else listed(tasks)
     evaluate_run(
         run,
         data,

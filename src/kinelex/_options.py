@@ -139,3 +139,12 @@ def shown_default(default: Any) -> str:
 def _takes_list(hint: Any) -> bool:
     hints = typing.get_args(hint) if type(None) in typing.get_args(hint) else (hint,)
     return any((typing.get_origin(h) or h) in (list, tuple) for h in hints)
+
+
+def listed(text: str) -> list[str]:
+    """The names of a comma-separated list.
+
+    >>> listed("knn, linear,")
+    ['knn', 'linear']
+    """
+    return [part.strip() for part in text.split(",") if part.strip()]

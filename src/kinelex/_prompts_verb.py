@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kinelex._options import shown_default, wrapped
+from kinelex._options import listed, shown_default, wrapped
 
 
 def prompts(
@@ -80,7 +80,7 @@ def prompts(
             text_encoder=text_encoder,
             image_encoder=image_encoder,
             pool=pool,
-            keep=[what.strip() for what in keep.split(",") if what.strip() not in ("", "none")],
+            keep=[what for what in listed(keep) if what != "none"],
             tile_size=tile_size,
             options=split_options(options),
             share=None if shard is None else read_share(shard),

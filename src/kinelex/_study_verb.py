@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kinelex._options import wrapped
+from kinelex._options import listed, wrapped
 from kinelex.errors import InputError
 
 
@@ -54,7 +54,7 @@ def study(
         prompts or (),
         changes,
         None if seeds is None else _read_seeds(seeds),
-        None if tasks is None else [task.strip() for task in tasks.split(",") if task.strip()],
+        None if tasks is None else listed(tasks),
         None if shard is None else read_share(shard),
         device,
     )

@@ -11,6 +11,15 @@ class InputError(ValueError):
     """
 
 
+def one_line(error: BaseException) -> str:
+    """What an error says, without line breaks: for use inside a message.
+
+    >>> one_line(ValueError(chr(10).join(["first", "  second"])))
+    'first second'
+    """
+    return " ".join(str(error).split())
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Word the error for a name that is not among the known ones, with the closest match.
 

@@ -211,18 +211,9 @@ def _together(
         with np.errstate(divide="ignore"):
             scores = np.log(scores)
     known = [f.learned for f in files]
-    return ScoreFile(
-        tuple(store.ids[row] for row in rows),
-        store.labels[rows],
-        scores,
-        store.class_names,
-        dataset=store.meta.dataset,
-        protocol=protocol,
-        store_fingerprint=store.fingerprint,
-        task=task,
-        run=f"ensemble of {len(files)}",
-        learned=None if None in known else tuple(sorted({part for parts in known for part in parts or ()})),
-    )
+    learned = None if None in known else tuple(sorted({part for parts in known for part in parts or ()}))
+    name = f"ensemble of {len(files)}"
+    return ScoreFile.of(store, protocol, rows, scores, task, run=name, learned=learned)
 
 
 def _rates(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:

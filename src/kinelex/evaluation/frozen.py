@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,7 +21,7 @@ class NoOptions:
     """The options of a task that has none."""
 
 
-class FrozenTask:
+class FrozenTask(ABC):
     """A task that looks at each stream's features alone; the streams' scores are then fused."""
 
     name: ClassVar[str]
@@ -28,13 +29,13 @@ class FrozenTask:
     rule: ClassVar[str]
     Options: ClassVar[type] = NoOptions
 
+    @abstractmethod
     def judge(self, material: Material, options: Any) -> Outcome:
         """What one stream's features say of the test clips.
 
         Raises:
             InputError: an option, or features, that the task cannot use.
         """
-        raise NotImplementedError
 
     def run(self, context: Context, options: Any) -> TaskResult:
         """Judge the run.

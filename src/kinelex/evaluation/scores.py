@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -88,6 +89,44 @@ class ScoreFile:
             raise InputError(f"expects labels from 0 to {len(self.classes) - 1}")
         if np.isnan(self.logits).any() or not np.isfinite(self.logits.max(axis=1)).all():
             raise InputError("scores are no numbers, or a clip has no finite one")
+
+    @classmethod
+    def of(
+        cls,
+        store: SkeletonStore,
+        protocol: str,
+        rows: np.ndarray,
+        scores: np.ndarray,
+        task: str,
+        stream: str = "",
+        **about: Any,
+    ) -> ScoreFile:
+        """Scores of a store's clips.
+
+        Args:
+            store, protocol, rows: the clips that were judged.
+            scores: their scores.
+            task, stream: what they are.
+            **about: ``run`` and ``learned``.
+
+        Shape:
+            - rows: (n,); scores: (n, classes)
+
+        Raises:
+            InputError: as the class.
+        """
+        return cls(
+            tuple(store.ids[row] for row in rows),
+            store.labels[rows],
+            scores,
+            store.class_names,
+            store.meta.dataset,
+            protocol,
+            store.fingerprint,
+            task,
+            stream,
+            **about,
+        )
 
     @property
     def name(self) -> str:
@@ -212,17 +251,6 @@ def write_scores(
             with np.errstate(divide="ignore"):
                 scores = np.log(scores)
         path = score_path(run.path, protocol, task, stream if len(alone) > 1 else "")
-        ScoreFile(
-            tuple(store.ids[row] for row in rows),
-            store.labels[rows],
-            scores,
-            store.class_names,
-            dataset=store.meta.dataset,
-            protocol=protocol,
-            store_fingerprint=store.fingerprint,
-            task=task,
-            stream=stream,
-            run=run.path.resolve().name,
-            learned=learned,
-        ).save(path)
+        name = run.path.resolve().name
+        ScoreFile.of(store, protocol, rows, scores, task, stream, run=name, learned=learned).save(path)
     return path.parent

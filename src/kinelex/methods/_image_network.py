@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kinelex.errors import InputError
+from kinelex.errors import InputError, one_line
 
 KINDS = "efficientnet_lite0, transformers:FOLDER_OR_ID or timm:NAME"
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -215,4 +215,4 @@ def _load(network: nn.Module, path: Path) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return one_line(error)[:200] or type(error).__name__

@@ -10,7 +10,7 @@ import re
 import time
 from typing import Any
 
-from kinelex.errors import InputError
+from kinelex.errors import InputError, one_line
 from kinelex.prompts._answers import Answer
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0  # seconds between a failure and the next try, doubled each time
@@ -206,7 +206,7 @@ def _asked_wait(headers: Any) -> float | None:
 
 
 def _short(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = one_line(error) or type(error).__name__
     cause = " ".join(str(error.__cause__ or "").split())  # of "Connection error." it alone says more
     if cause and cause not in text:
         text = f"{text.rstrip('.')}: {cause}"

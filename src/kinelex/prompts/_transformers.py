@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import torch
 
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, one_line, unknown_name
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 _PROBE_SECONDS = 10.0
@@ -107,7 +107,7 @@ class Checkpoint:
         return {} if self.is_folder else {"revision": self.revision, "local_files_only": self.offline}
 
     def _wrong(self, auto: str, error: Exception) -> InputError:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         reason = reason if len(reason) < 300 else f"{reason[:300]} …"
         return InputError(
             f"{self.where} cannot be loaded as {auto} ({type(error).__name__}: {reason}): expects the files "

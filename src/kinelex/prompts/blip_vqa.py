@@ -17,6 +17,7 @@ from kinelex.prompts._asking import (
     new_cost,
     read_question,
 )
+from kinelex.prompts._pixels import fitting
 from kinelex.prompts._transformers import find_checkpoint
 from kinelex.prompts.protocols import ClipTexts, EngineContext
 
@@ -81,9 +82,16 @@ class BlipVQA:
         return cost_in_words(self.settings["model"], self.cost)
 
     def texts(self, row: int, indices: np.ndarray) -> ClipTexts | None:
-        """An answer per frame; None where the clip has no pictures."""
+        """An answer per frame; None where the clip has no pictures.
+
+        Raises:
+            InputError: the batch does not fit into the memory of the device.
+        """
         images = self._look(row, indices)
-        return None if images is None else ask_about(images, self._answer, self._batch_size, self.cost)
+        if images is None:
+            return None
+        with fitting("language", self._batch_size, self._model.device):
+            return ask_about(images, self._answer, self._batch_size, self.cost)
 
     def _answer(self, images: list[np.ndarray]) -> tuple[list[str], int, int]:
         from PIL import Image

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from importlib import metadata
 from typing import Any
 
@@ -14,7 +15,7 @@ from kinelex.prompts._transformers import Checkpoint, find_checkpoint
 POOLINGS = ("auto", "pooled", "cls", "mean")
 
 
-class _ImageNetwork:
+class _ImageNetwork(ABC):
     """What the two encoders have in common: pictures in, batch by batch, embeddings out.
 
     Args:
@@ -65,8 +66,9 @@ class _ImageNetwork:
             vectors = self._embed(to_pixels(self._processor, images, device, self._network.dtype))
         return vectors.float().cpu().numpy()
 
+    @abstractmethod
     def _embed(self, pixels: Any) -> Any:
-        raise NotImplementedError
+        """Embeddings (n, width) of prepared pictures."""
 
 
 class ClipImages(_ImageNetwork):

@@ -19,6 +19,7 @@ from kinelex.prompts._asking import (
     new_cost,
     read_question,
 )
+from kinelex.prompts._pixels import fitting
 from kinelex.prompts._transformers import find_checkpoint
 from kinelex.prompts.protocols import ClipTexts, EngineContext
 
@@ -103,14 +104,8 @@ class VisionLanguageModel:
         images = self._look(row, indices)
         if images is None:
             return None
-        try:
+        with fitting("language", self._batch_size, self._model.device):
             return ask_about(images, self._answer, self._batch_size, self.cost)
-        except torch.OutOfMemoryError as error:
-            raise InputError(
-                f"{self._batch_size} pictures at a time do not fit into the memory of {self._model.device}: "
-                f"try language.batch_size={max(1, self._batch_size // 2)} or language.dtype=bfloat16; "
-                "what is done is kept"
-            ) from error
 
     def _inputs(self, images: list[np.ndarray]) -> Any:
         """What the processor makes of the prompt and pictures."""

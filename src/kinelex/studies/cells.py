@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from kinelex._options import listed
 from kinelex.datasets._split_files import as_file_name
 from kinelex.errors import InputError
 from kinelex.store import open_prompts
@@ -109,7 +110,7 @@ def _changed(study: Study, changes: list[str]) -> tuple[Study, list[str]]:
             continue
         known = grid[label]
         keys = {key for value in known.values() for key in value}
-        chosen = [part.strip() for part in text.strip("[]").split(",") if part.strip()]
+        chosen = listed(text.strip("[]"))
         if set(chosen) <= set(known):  # some of the axis' own
             grid[label] = {name: known[name] for name in chosen}
         elif len(keys) == 1 and all(len(value) == 1 for value in known.values()):

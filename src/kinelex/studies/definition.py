@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, one_line, unknown_name
 
 Axis = dict[str, dict[str, Any]]  # name of a value -> the keys of the recipe that it sets
 _KEYS = ("title", "question", "recipe", "grid", "skip", "seeds", "tasks")
@@ -70,7 +70,7 @@ def find_study(name: str) -> Study:
     except FileNotFoundError as error:
         raise InputError(f"study file {path} does not exist") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"study file {path} cannot be read: {' '.join(str(error).split())}") from error
+        raise InputError(f"study file {path} cannot be read: {one_line(error)}") from error
     return _study(path.stem, content)
 
 

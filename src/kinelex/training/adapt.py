@@ -27,7 +27,7 @@ from kinelex.store import SkeletonStore, open_store
 from kinelex.training._build import Start
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders, save_encoders
 from kinelex.training.loader import SkeletonLoader
-from kinelex.training.recipe import Recipe, find_recipe, resolve
+from kinelex.training.recipe import Recipe, find_recipe, plain, resolve
 from kinelex.training.run_directory import RunDirectory
 from kinelex.training.train import reopen, train_resolved
 
@@ -159,7 +159,7 @@ def _with_new_statistics(
         "prompts": None,
         "method": own["method"],
         "encoder": own["encoder"],
-        "input": _plain(asdict(first.pipeline.config)),
+        "input": plain(asdict(first.pipeline.config)),
     }
     made = RunDirectory.create(out, config)
     classifiers = {s: e.classifier for s, e in encoders.items() if e.classifier is not None}
@@ -210,7 +210,3 @@ def estimate_batch_norm(
 
 def _batch_norms(encoder: SkeletonEncoder) -> list[Any]:
     return [m for m in encoder.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from kinelex import encoders
 from kinelex.encoders import Encoder, _ctrgcn_checkpoint
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, one_line, unknown_name
 from kinelex.methods._cmd_checkpoint import encoder_options, published_to_encoders
 from kinelex.skeleton import STREAMS, SkeletonLayout, get_layout
 from kinelex.store import open_store
@@ -196,7 +196,7 @@ def _encoder(make: Callable[[], Encoder], state: dict[str, Tensor], path: Path, 
     try:
         encoder.load_state_dict(state)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise InputError(f"{path}: the {stream} encoder's weights do not fit together: {reason}") from error
     return encoder
 

@@ -17,13 +17,9 @@ from torch import Tensor, nn
 from kinelex import encoders
 from kinelex._files import write_whole
 from kinelex.encoders import Encoder
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, one_line, unknown_name
 from kinelex.skeleton import SkeletonLayout
 from kinelex.transforms import InputConfig, InputPipeline
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 class SkeletonEncoder(nn.Module):
@@ -145,7 +141,7 @@ def streams_of(run: Path) -> list[str]:
     try:
         return _streams(json.loads(path.read_text(encoding="utf-8")))
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is damaged: {_one_line(error)[:200]}") from error
+        raise InputError(f"{path} is damaged: {one_line(error)[:200]}") from error
 
 
 def _streams(description: dict[str, Any]) -> list[str]:
@@ -195,7 +191,7 @@ def load_encoders(run: str | Path, untrained_seed: int | None = None) -> dict[st
             raise
         raise InputError(
             f"encoder.json, encoder.safetensors or classifier.safetensors in {path} is damaged, or they do "
-            f"not belong together: {_one_line(error)[:200]}"
+            f"not belong together: {one_line(error)[:200]}"
         ) from error
 
 

@@ -44,13 +44,14 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as written into ``config.yaml``."""
-        return _plain(asdict(self))
+        return plain(asdict(self))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as YAML writes it: tuples become lists."""
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+        return {k: plain(v) for k, v in value.items()}
+    return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 def recipe_names() -> tuple[str, ...]:

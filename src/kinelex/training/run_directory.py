@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from kinelex._files import write_whole
-from kinelex.errors import InputError
+from kinelex.errors import InputError, one_line
 
 _PACKAGES = ("torch", "lightning", "numpy", "pyarrow", "scikit-learn", "scipy", "transformers")
 
@@ -71,7 +71,7 @@ class RunDirectory:
         try:
             found = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"{self.path / 'config.yaml'} is damaged: {_one_line(error)}") from error
+            raise InputError(f"{self.path / 'config.yaml'} is damaged: {one_line(error)}") from error
         if not isinstance(found, dict) or "method" not in found:
             raise InputError(f"{self.path / 'config.yaml'} is not the config.yaml of a run")
         return found
@@ -100,10 +100,6 @@ class RunDirectory:
             return []
         with path.open(newline="", encoding="utf-8") as file:
             return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def environment() -> dict[str, Any]:

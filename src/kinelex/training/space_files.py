@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from kinelex._files import write_whole
-from kinelex.errors import InputError
+from kinelex.errors import InputError, one_line
 from kinelex.methods._space import EmbeddingSpace
 
 _FILE, _KEY = "projectors.safetensors", "space"
@@ -51,6 +51,6 @@ def load_space(run: Path) -> EmbeddingSpace | None:
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         if isinstance(error, InputError):
             raise
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise InputError(f"{path} is damaged: {reason}") from error
     return space.eval()
