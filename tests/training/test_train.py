@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from kinelex import load_encoder, open_store
 from kinelex.errors import InputError
+from kinelex.evaluation import evaluate
 from kinelex.prompts import EngineContext, create
 from kinelex.prompts._stages import describe
 from kinelex.store import ClipPrompts, ModalityPrompts, PromptMeta, PromptStoreWriter
@@ -47,6 +48,22 @@ def test_run_directory_is_complete(finished):
     assert diagnostics["off_diagonal/skeleton_language"].shape == (3, len(diagnostics["bins"]) - 1)
     assert finished.config["training"]["epochs"] == 3
     assert finished.environment["packages"]["torch"]
+
+
+def test_no_epochs_give_the_untrained_run(small, tmp_path):
+    store, prompts = small
+    run = train("c2vl", store, "xsub", tmp_path / "run", prompts, [*SMALL, "epochs=0", "seed=3"])
+    names = {p.name for p in run.path.iterdir()}
+    files = {"config.yaml", "environment.json", "encoder.safetensors", "encoder.json"}
+    assert names == files | {"projectors.safetensors"}
+    assert run.metrics() == []
+    kept = load_encoder(run.path).encoder.state_dict()
+    drawn = load_encoder(run.path, untrained_seed=3).encoder.state_dict()
+    assert kept.keys() == drawn.keys()
+    assert all(torch.equal(kept[k], drawn[k]) for k in kept)
+    options = {"finetune": {"changes": ("epochs=1",)}}
+    numbers = evaluate(run.path, tasks=("knn", "finetune"), options=options, seed=3)
+    assert numbers["knn"]["top1"] == numbers["baselines"]["untrained_knn"]
 
 
 def test_a_damaged_checkpoint_is_not_resumed(finished, small, tmp_path):

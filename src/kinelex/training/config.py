@@ -52,7 +52,8 @@ class TrainingConfig:
     """How long and on what.
 
     Args:
-        epochs: passes over the training part.
+        epochs: passes over the training part; 0 keeps the weights as they begin: an untrained run, which
+            every task judges like a trained one.
         batch_size: clips per step, over all processes together.
         repeat: how often an epoch visits each clip, each time augmented anew.
         seed: the one seed.
@@ -82,9 +83,9 @@ class TrainingConfig:
         for m in self.modalities:
             if m not in ("language", "vision"):
                 raise unknown_name("modality", m, ("language", "vision"))
-        if min(self.epochs, self.repeat, self.devices) < 1:
+        if self.epochs < 0 or min(self.repeat, self.devices) < 1:
             raise InputError(
-                "expects epochs, repeat and devices of at least 1, "
+                "expects epochs of at least 0 and repeat and devices of at least 1, "
                 f"got {self.epochs}, {self.repeat} and {self.devices}"
             )
         if not 0 <= self.seed < 2**32 or min(self.threads, self.checkpoint_every) < 0:

@@ -108,7 +108,10 @@ def train_resolved(
             f"[yellow]warning[/]: {prompts} was made from labels, so this training is not self-supervised",
             soft_wrap=True,
         )
-    _fit(module, resolved, run, resume, console)
+    if resolved.training.epochs:
+        _fit(module, resolved, run, resume, console)
+    if is_first_process():
+        _save(module, resolved, run)
     return run
 
 
@@ -241,9 +244,11 @@ def _fit(module: MethodModule, recipe: Recipe, run: RunDirectory, resume: bool, 
             if trainer.interrupted:
                 raise KeyboardInterrupt from ended
             raise
-    if trainer.is_global_zero:
-        method = module.method
-        names = module.class_names if method.classifiers else ()
-        save_encoders(run.path, method.encoders, recipe.encoder, module.pipeline, method.classifiers, names)
-        if method.space is not None:
-            save_space(run.path, method.space)
+
+
+def _save(module: MethodModule, recipe: Recipe, run: RunDirectory) -> None:
+    method = module.method
+    names = module.class_names if method.classifiers else ()
+    save_encoders(run.path, method.encoders, recipe.encoder, module.pipeline, method.classifiers, names)
+    if method.space is not None:
+        save_space(run.path, method.space)
