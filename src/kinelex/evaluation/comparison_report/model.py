@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from kinelex.evaluation.published import Published
 from kinelex.evaluation.statistics import mean_sd
 from kinelex.training.run_directory import RunDirectory
+
+TOP1 = "top-1"  # what the metric is called
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ class Comparison:
         counts: clips and classes.
         class_names: the classes.
         baselines: top-1 of what needs no training, by name, from the first run that has them.
+        published: numbers of papers on the same data set, protocol and tasks.
     """
 
     groups: tuple[Group, ...]
@@ -116,3 +120,4 @@ class Comparison:
     counts: dict[str, int]
     class_names: tuple[str, ...]
     baselines: dict[str, float] = field(default_factory=dict)
+    published: tuple[Published, ...] = ()

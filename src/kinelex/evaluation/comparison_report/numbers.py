@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from kinelex.errors import InputError
-from kinelex.evaluation.comparison_report.model import Column, Comparison, Group, Number
+from kinelex.evaluation.comparison_report.model import TOP1, Column, Comparison, Group, Number
+from kinelex.evaluation.published import published_numbers
 from kinelex.evaluation.scores import load_scores, score_path
+from kinelex.evaluation.semi import KINDS
 from kinelex.evaluation.statistics import bootstrap_interval, mcnemar
 from kinelex.evaluation.streams import hits_of
 from kinelex.evaluation.tasks import TASKS
@@ -22,7 +24,8 @@ _HEADS = {
     "calibration": (("ece", "ECE", False),),
     "retrieval": (("mAP", "mAP", True), ("R@1", "R@1", True)),
 }
-_TOP1 = (("top1", "top-1", True),)
+_TOP1 = (("top1", TOP1, True),)
+_DRAWN = "semi"  # a number per kind and share of labels, each a mean over draws
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def compare_groups(groups: Sequence[Group], protocol: str, reference: int = 0) -
     columns: list[Column] = []
     names: tuple[str, ...] = ()
     for task in (task for task in TASKS if any(task in result for result in every)):
-        hits = [_hits(group, protocol, task) for group in groups]
+        hits = [_hits(group, of, protocol, task) for group, of in zip(groups, results, strict=True)]
         _check_clips(task, hits)
         names = next((h.classes for h in hits if h is not None), names)
         columns += _columns(task, results, hits, reference)
@@ -80,6 +83,7 @@ def compare_groups(groups: Sequence[Group], protocol: str, reference: int = 0) -
         about["counts"],
         names,
         {name: rate for name, rate in baselines.items() if rate is not None},
+        published_numbers(about["dataset"], protocol, (c.task for c in columns if c.metric == TOP1)),
     )
 
 
@@ -103,10 +107,11 @@ def _results(run: RunDirectory, protocol: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _hits(group: Group, protocol: str, task: str) -> _Hits | None:
-    """Which test clips were right, where every run of the group has a score file."""
-    paths = [score_path(run.path, protocol, task) for run in group.runs]
-    if not all(path.is_file() for path in paths):
+def _hits(group: Group, results: Sequence[Mapping[str, Any]], protocol: str, task: str) -> _Hits | None:
+    """Which test clips were right, where every run of the group that was judged so has a score file."""
+    runs = [run for run, result in zip(group.runs, results, strict=True) if task in result]
+    paths = [score_path(run.path, protocol, task) for run in runs]
+    if not paths or not all(path.is_file() for path in paths):
         return None
     files = [load_scores(path) for path in paths]
     first = files[0]
@@ -115,7 +120,7 @@ def _hits(group: Group, protocol: str, task: str) -> _Hits | None:
             raise InputError(f"{path} scores other clips than {paths[0]}: evaluate both on the same data")
     by_seed = {
         seed_of(run, place): hits_of(file.logits, file.labels)
-        for place, (run, file) in enumerate(zip(group.runs, files, strict=True))
+        for place, (run, file) in enumerate(zip(runs, files, strict=True))
     }
     return _Hits(by_seed, first.ids, first.labels, first.classes)
 
@@ -140,7 +145,7 @@ def _columns(
     """The columns of a task."""
     first = next(result[task] for of in results for result in of if task in result)
     columns = []
-    for path, metric, more in _HEADS.get(task, _TOP1):
+    for path, metric, more in _heads(task, first):
         found = [[_at(result[task], path) for result in of if task in result] for of in results]
         values = [[value for value in of if value is not None] for of in found]
         if values != found or not any(values):
@@ -155,6 +160,18 @@ def _columns(
         title, rule = first.get("title", task), first.get("rule", "")
         columns.append(Column(task, title, metric, rule, tuple(numbers), more, _per_class(clips)))
     return columns
+
+
+def _heads(task: str, result: Mapping[str, Any]) -> tuple[tuple[str, str, bool], ...]:
+    """What stands for a task in the table.
+
+    >>> [path for path, *_ in _heads("semi", {"rule": "…", "random": {"5%": {}}, "balanced": {"5%": {}}})]
+    ['random/5%/mean', 'balanced/5%/mean']
+    """
+    if task != _DRAWN:
+        return _HEADS.get(task, _TOP1)
+    kinds = [kind for kind in KINDS if isinstance(result.get(kind), Mapping)]
+    return tuple((f"{k}/{share}/mean", f"{share} {k}", True) for k in kinds for share in result[k])
 
 
 def _same(values: Sequence[float], hits: _Hits) -> bool:
@@ -200,10 +217,10 @@ def _per_class(hits: Sequence[_Hits | None]) -> np.ndarray | None:
 def _at(tree: Mapping[str, Any], path: str) -> float | None:
     """A number in nested results.
 
-    >>> _at({"a": {"b": 0.5}}, "a.b"), _at({}, "a.b") is None
+    >>> _at({"a": {"b": 0.5}}, "a/b"), _at({}, "a/b") is None
     (0.5, True)
     """
     found: Any = tree
-    for key in path.split("."):
+    for key in path.split("/"):
         found = found.get(key) if isinstance(found, Mapping) else None
     return None if found is None else float(found)

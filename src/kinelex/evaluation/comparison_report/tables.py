@@ -6,7 +6,8 @@ import csv
 import io
 from dataclasses import dataclass
 
-from kinelex.evaluation.comparison_report.model import Column, Comparison, Number
+from kinelex.evaluation.comparison_report.model import TOP1, Column, Comparison, Number
+from kinelex.evaluation.published import Published
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -100,6 +101,11 @@ def markdown(comparison: Comparison) -> str:
         for column in comparison.columns:
             head += [f"{column.name}, points [95 %]", "p"] if _has_p(column) else [f"{column.name}, points"]
         lines += ["", *_markdown(head, [_difference_row(comparison, i) for i in others(comparison)])]
+    if comparison.published:
+        names = {column.task: column.name for column in comparison.columns}
+        rows = [[n.name, names[n.task], f"{n.top1:.1f}", _read_in(n)] for n in comparison.published]
+        lines += ["", "Published, not measured here:", ""]
+        lines += _markdown(["method", "task", "top-1", "read in"], rows)
     lines += ["", *(f"- `{task}`: {rule}" for task, rule in rules(comparison).items())]
     return "\n".join(lines) + "\n"
 
@@ -110,6 +116,8 @@ def latex(comparison: Comparison) -> str:
     caption = f"{comparison.dataset}, {comparison.protocol}; {legend(comparison)}"
     rows = [_row(comparison, i, r"<b>{}</b>".format) for i in range(len(comparison.groups))]
     body = [" & ".join(map(_escaped, row)) + r" \\" for row in rows]
+    papers = [" & ".join(map(_escaped, row)) + r" \\" for row in _published_rows(comparison)]
+    sources = dict.fromkeys(f"% {n.name} (published): {_read_in(n)}" for n in comparison.published)
     return "\n".join(
         [
             r"% needs \usepackage{booktabs}",
@@ -121,9 +129,11 @@ def latex(comparison: Comparison) -> str:
             " & ".join(map(_escaped, head)) + r" \\",
             r"\midrule",
             *body,
+            *([r"\midrule", *papers] if papers else []),
             r"\bottomrule",
             r"\end{tabular}",
             r"\end{table}",
+            *sources,
             "",
         ]
     )
@@ -135,7 +145,7 @@ def csv_table(comparison: Comparison) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(
         ["group", "task", "metric", "mean", "sd", "runs", "low", "high", "difference", "difference_low"]
-        + ["difference_high", "p", "values"]
+        + ["difference_high", "p", "values", "source"]
     )
     for column in comparison.columns:
         for group, number in zip(comparison.groups, column.numbers, strict=True):
@@ -144,7 +154,11 @@ def csv_table(comparison: Comparison) -> str:
                 below, above = number.difference_interval or (None, None)
                 cells = [number.mean, number.sd, len(number.values), low, high, number.difference]
                 ends = [below, above, " ".join(map(_plain, number.p)), " ".join(map(_plain, number.values))]
-                writer.writerow([group.name, column.task, column.metric, *(_plain(c) for c in cells + ends)])
+                row = [group.name, column.task, column.metric, *(_plain(c) for c in cells + ends)]
+                writer.writerow([*row, ""])
+    for n in comparison.published:
+        empty = [""] * 9
+        writer.writerow([f"{n.name} (published)", n.task, TOP1, _plain(n.top1 / 100), *empty, _read_in(n)])
     return file.getvalue()
 
 
@@ -192,6 +206,23 @@ def _difference_row(comparison: Comparison, place: int) -> list[str]:
         number = column.numbers[place]
         row += [difference(number), probabilities(number)] if _has_p(column) else [difference(number)]
     return row
+
+
+def _published_rows(comparison: Comparison) -> list[list[str]]:
+    """One row per method and variant, its top-1 below ours."""
+    rows: dict[str, dict[str, str]] = {}
+    for number in comparison.published:
+        rows.setdefault(number.name, {})[number.task] = f"{number.top1:.1f}"
+    columns = comparison.columns
+    return [
+        [f"{name} (published)", *(top1.get(c.task, "–") if c.metric == TOP1 else "–" for c in columns)]
+        for name, top1 in rows.items()
+    ]
+
+
+def _read_in(number: Published) -> str:
+    """The source with its address, and what it leaves open."""
+    return f"{number.source}, {number.source.url}" + (f". {number.note}" if number.note else "")
 
 
 def _has_p(column: Column) -> bool:

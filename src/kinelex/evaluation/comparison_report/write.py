@@ -17,6 +17,7 @@ from kinelex.evaluation.comparison_report import figures, tables
 from kinelex.evaluation.comparison_report.model import Column, Comparison
 from kinelex.evaluation.comparison_report.settings import differing_settings
 from kinelex.evaluation.comparison_report.task_curves import curves_of
+from kinelex.evaluation.published import published_section
 from kinelex.evaluation.report import baseline_names
 from kinelex.evaluation.report.task_curves import task_curves
 
@@ -90,6 +91,7 @@ def _page(comparison: Comparison, title: str, question: str, notes: Sequence[str
         classes=_classes(comparison, columns),
         rules=tables.rules(comparison),
         baselines=baseline_names(comparison.baselines),
+        published=published_section(comparison.published, {c.task: c.name for c in columns}),
         settings=differing_settings(groups),
         runs=[(group.name, [_link(run.path, folder) for run in group.runs]) for group in groups],
         files=[f"comparison.{ending}" for ending in _FILES],

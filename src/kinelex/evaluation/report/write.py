@@ -15,6 +15,7 @@ import numpy as np
 from kinelex import __version__
 from kinelex._files import write_whole
 from kinelex.evaluation.knn import Neighbours
+from kinelex.evaluation.published import published_numbers, published_section
 from kinelex.evaluation.raw import raw_features
 from kinelex.evaluation.report.examples import make_examples
 from kinelex.evaluation.report.figures import bar_chart, curves, similarity_histograms
@@ -78,6 +79,7 @@ def write_report(
         verdict=_verdict(result),
         rows=result_rows(result),
         bars=bar_chart(result_rows(result)),
+        published=_published(result),
         tasks=task_sections(result),
         counts=result["counts"],
         settings=_settings(run),
@@ -157,6 +159,12 @@ def _verdict(result: Mapping[str, Any]) -> list[str]:
                     parts.append(f"{abs(lead):.1f} points {'above' if lead >= 0 else 'below'} {name}")
             sentences.append(parts[0] + (", " + ", ".join(parts[1:]) if parts[1:] else "") + ".")
     return sentences
+
+
+def _published(result: Mapping[str, Any]) -> str:
+    titles = task_titles(result)
+    tasks = [task for task in titles if "top1" in result[task]]
+    return published_section(published_numbers(result["dataset"], result["protocol"], tasks), titles)
 
 
 def _training_time(metrics: list[dict[str, float]]) -> str | None:
