@@ -99,6 +99,31 @@ def test_differences_are_over_the_seeds_that_both_have(groups):
     assert len(number.p) == 1
 
 
+def test_a_task_that_only_some_seeds_were_judged_by(groups):
+    run = groups[0].runs[1]
+    run.evaluation_dir.joinpath("knn.json").unlink()
+    numbers = {"title": "fine-tuned", "rule": "Trained.", "top1": 0.5, "protocol": "xsub"}
+    write(run, "finetune", numbers | {"dataset": "actors", "counts": {"train": 90, "test": 60, "classes": 3}})
+    number = compare_groups(groups[:2], "xsub").columns[0].numbers[0]
+    assert number.values == pytest.approx([40 / 60])
+    assert number.interval[0] < 40 / 60 < number.interval[1]
+
+
+def test_few_labels_have_a_column_per_kind_and_share(groups):
+    about = json.loads((groups[0].runs[0].evaluation_dir / "knn.json").read_text())
+    for i, run in enumerate(groups[0].runs):
+        rates = {
+            "random": {"0.5%": {"mean": 0.2 + i / 10, "sd": 0.1}, "10%": {"mean": 0.6, "sd": 0}},
+            "balanced": {"10%": {"mean": 0.7, "sd": 0}},
+        }
+        write(run, "semi", about | {"title": "few labels", "rule": "Drawn.", **rates})
+    comparison = compare_groups(groups, "xsub")
+    columns = {c.name: c.numbers[0] for c in comparison.columns if c.task == "semi"}
+    assert list(columns) == ["semi 0.5% random", "semi 10% random", "semi 10% balanced"]
+    assert columns["semi 0.5% random"].values == pytest.approx((0.2, 0.3))
+    assert columns["semi 10% balanced"].mean == pytest.approx(0.7)
+
+
 def test_tables(groups):
     comparison = compare_groups(groups, "xsub")
     text = markdown(comparison)
