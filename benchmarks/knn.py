@@ -1,11 +1,13 @@
-"""How long a neighbour search takes and how much memory, against scikit-learn's brute force in the same run.
+"""How long neighbour search and retrieval take and how much memory, against scikit-learn in the same run.
 
     python benchmarks/knn.py [--bank 50000] [--queries 20000] [--width 256] [--k 1 20] [--threads 2]
-                             [--part 1] [--out benchmarks/knn.csv]
+                             [--part 1] [--part-retrieval 20] [--out benchmarks/knn.csv]
 
-Both find the k nearest of all pairs by cosine similarity, on as many threads, each in a process of its own;
-memory is what that process held at most beyond the libraries and the features. Ours ranks the classes too.
-scikit-learn runs on one query in ``--part``, and its time is scaled up.
+``knn``: both find the k nearest of all pairs by cosine similarity, on as many threads, each in a process of
+its own; memory is what that process held at most beyond the libraries and the features. Ours ranks the
+classes too. ``retrieval``: both rank the whole bank for every query; ours gives average precision and recall at
+1, 5, 10, scikit-learn the similarities in chunks and ``average_precision_score`` of each query.
+scikit-learn runs on one query in ``--part`` (``--part-retrieval``), and its time is scaled up.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ def ours(sizes: dict[str, int]) -> dict[str, object]:
     before = memory()
     start, cpu = time.perf_counter(), time.process_time()
     found = knn(bank, labels, query, CLASSES, sizes["k"])
-    return measured(start, cpu, before, found.indices)
+    return measured(start, cpu, before, found.indices, found.indices[0])
 
 
 def brute_force(sizes: dict[str, int]) -> dict[str, object]:
@@ -45,7 +47,40 @@ def brute_force(sizes: dict[str, int]) -> dict[str, object]:
     before = memory()
     start, cpu = time.perf_counter(), time.process_time()
     model = NearestNeighbors(n_neighbors=sizes["k"], metric="cosine", algorithm="brute").fit(bank)
-    return measured(start, cpu, before, model.kneighbors(query)[1])
+    indices = model.kneighbors(query)[1]
+    return measured(start, cpu, before, indices, indices[0])
+
+
+def ours_retrieval(sizes: dict[str, int]) -> dict[str, object]:
+    """kinelex's retrieval."""
+    import numpy as np
+
+    from kinelex.evaluation.retrieval_metrics import retrieve
+
+    bank, query, labels = features(sizes)
+    asked = np.random.default_rng(1).integers(0, CLASSES, len(query))
+    before = memory()
+    start, cpu = time.perf_counter(), time.process_time()
+    found = retrieve(query, asked, bank, labels)
+    some = found.average_precision[:: sizes["part"]][:5].round(6)
+    return measured(start, cpu, before, found.average_precision, some)
+
+
+def brute_force_retrieval(sizes: dict[str, int]) -> dict[str, object]:
+    """scikit-learn's similarities and average precision."""
+    import numpy as np
+    from sklearn.metrics import average_precision_score, pairwise_distances_chunked
+
+    bank, query, labels = features(sizes)
+    asked = np.random.default_rng(1).integers(0, CLASSES, len(query))[:: sizes["part"]]
+    query = query[:: sizes["part"]]
+    before = memory()
+    start, cpu = time.perf_counter(), time.process_time()
+    found: list[float] = []
+    for distances in pairwise_distances_chunked(query, bank, metric="cosine"):
+        for row in distances:
+            found.append(average_precision_score(labels == asked[len(found)], -row))
+    return measured(start, cpu, before, found, np.array(found[:5]).round(6))
 
 
 def features(sizes: dict[str, int]):  # noqa: ANN201
@@ -63,15 +98,15 @@ def memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def measured(start: float, cpu: float, before: int, indices) -> dict[str, object]:  # noqa: ANN001
-    """Seconds, bytes, and the neighbours of some queries to compare."""
+def measured(start: float, cpu: float, before: int, found, some) -> dict[str, object]:  # noqa: ANN001
+    """Seconds, bytes, and some of what was found to compare."""
     return {
         "seconds": time.perf_counter() - start,
         "cpu_seconds": time.process_time() - cpu,
         "bytes": memory() - before,
         "peak": memory(),
-        "rows": len(indices),
-        "first": indices[0].tolist(),
+        "rows": len(found),
+        "first": some.tolist(),
     }
 
 
@@ -87,6 +122,14 @@ def in_a_process(which: str, sizes: dict[str, int], threads: int) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+MEASURED = {
+    "ours_knn": ours,
+    "sklearn_knn": brute_force,
+    "ours_retrieval": ours_retrieval,
+    "sklearn_retrieval": brute_force_retrieval,
+}
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(
@@ -98,32 +141,33 @@ def main() -> None:
     parser.add_argument("--k", type=int, nargs="+", default=[1, 20])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--part", type=int, default=1)
+    parser.add_argument("--part-retrieval", type=int, default=20)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/knn.csv"))
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
         which, sizes = json.loads(given.measure)
-        print(json.dumps({"ours": ours, "brute_force": brute_force}[which](sizes)))
+        print(json.dumps(MEASURED[which](sizes)))
         return
     command = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    shape = {"bank": given.bank, "queries": given.queries, "width": given.width}
+    jobs: list[tuple[str, int | str, dict[str, int]]]
+    jobs = [("knn", k, {**shape, "k": k, "part": given.part}) for k in given.k]
+    jobs += [("retrieval", "all", {**shape, "part": given.part_retrieval})]
     rows = []
-    for k in given.k:
-        sizes = {
-            "bank": given.bank,
-            "queries": given.queries,
-            "width": given.width,
-            "k": k,
-            "part": given.part,
-        }
-        mine, theirs = (in_a_process(which, sizes, given.threads) for which in ("ours", "brute_force"))
+    for task, k, sizes in jobs:
+        names = f"ours_{task}", f"sklearn_{task}"
+        mine, theirs = (in_a_process(which, sizes, given.threads) for which in names)
         scale = given.queries / theirs["rows"]
         rows.append(
             {
                 "date": datetime.date.today().isoformat(),
                 "commit": commit,
                 "hardware": f"{platform.machine()}, {given.threads} threads, load {os.getloadavg()[0]:.0f}",
-                **{name: sizes[name] for name in ("bank", "queries", "width", "k")},
+                "task": task,
+                **shape,
+                "k": k,
                 "ours_s": round(mine["seconds"], 1),
                 "ours_cpu_s": round(mine["cpu_seconds"], 1),
                 "ours_mb": round(mine["bytes"] / 1e6),
@@ -132,7 +176,7 @@ def main() -> None:
                 "sklearn_cpu_s": round(theirs["cpu_seconds"] * scale, 1),
                 "sklearn_mb": round(theirs["bytes"] / 1e6),
                 "ratio_cpu": round(theirs["cpu_seconds"] * scale / mine["cpu_seconds"], 2),
-                "same_neighbours": mine["first"] == theirs["first"],
+                "same_found": mine["first"] == theirs["first"],
             }
         )
         print(", ".join(f"{name} {value}" for name, value in rows[-1].items()))

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from kinelex.errors import InputError
+from kinelex.evaluation.knn import similarity_chunks
 from kinelex.evaluation.statistics import bootstrap_interval
 
 RECALL_AT = (1, 5, 10)
-_CHUNK_ELEMENTS = 1 << 23  # similarities held at once: 32 MiB of float32
 
 
 @dataclass
@@ -91,12 +91,10 @@ def retrieve(
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     left_out = np.full(len(query), -1) if own is None else np.where(own >= 0, place[own], -1)
-    bank = _unit(gallery[order], device)
     precision = np.full(len(query), np.nan)
     hits = {k: np.full(len(query), np.nan) for k in recall_at}
-    step = max(1, _CHUNK_ELEMENTS // len(gallery))
-    for start in range(0, len(query), step):
-        similarity = (_unit(query[start : start + step], device) @ bank.T).cpu().numpy()
+    for start, part in similarity_chunks(gallery[order], query, device=device):
+        similarity = part.cpu().numpy()
         rows = np.arange(start, start + len(similarity))
         out = left_out[rows] >= 0
         similarity[out.nonzero()[0], left_out[rows][out]] = -np.inf
@@ -121,8 +119,3 @@ def _found(wanted: np.ndarray, everything: np.ndarray) -> tuple[float, int]:
     of_wanted = len(wanted) - np.searchsorted(wanted, wanted)  # wanted ones that are at least as similar
     of_all = len(everything) - np.searchsorted(everything, wanted)
     return float((of_wanted / of_all).mean()), int(of_all[-1] - of_wanted[-1])
-
-
-def _unit(vectors: np.ndarray, device: torch.device | str) -> torch.Tensor:
-    x = torch.as_tensor(np.ascontiguousarray(vectors, dtype=np.float32), device=device)
-    return torch.nn.functional.normalize(x, dim=1)
