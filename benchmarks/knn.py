@@ -5,8 +5,8 @@
 
 ``knn``: both find the k nearest of all pairs by cosine similarity, on as many threads, each in a process of
 its own; memory is what that process held at most beyond the libraries and the features. Ours ranks the
-classes too. ``retrieval``: both rank the whole bank for every query; ours gives average precision and recall at
-1, 5, 10, scikit-learn the similarities in chunks and ``average_precision_score`` of each query.
+classes too. ``retrieval``: both rank the whole bank for every query; ours gives average precision and recall
+at 1, 5, 10, scikit-learn the similarities in chunks and ``average_precision_score`` of each query.
 scikit-learn runs on one query in ``--part`` (``--part-retrieval``), and its time is scaled up.
 """
 
