@@ -75,13 +75,17 @@ def test_clips_without_a_modality_are_left_out_and_counted(store, make_prompts):
     assert "12 of 24" in rows["prompt_probe_vision"].note
     assert rows["prompt_probe_both"].details["test"] == 24
     assert rows["prompt_probe_both"].details["imputed_test"] == {"language": 0, "vision": 12}
+    assert "12 test clips lack vision prompts" in rows["prompt_probe_both"].note
 
 
-def test_a_modality_that_no_test_clip_has_gives_no_rate(store, make_prompts):
-    prompts = make_prompts(without_vision=set(TEST.tolist()))
-    row = prompt_probe(store, prompts, TRAIN, TEST)["prompt_probe_vision"]
-    assert row.top1 is None
-    assert "no clip of the test part" in row.note
+@pytest.mark.parametrize(("part", "name"), [(TEST, "test"), (TRAIN, "training")])
+def test_a_modality_that_a_whole_part_lacks_gives_no_rate_alone_or_in_both(store, make_prompts, part, name):
+    prompts = make_prompts(without_vision=set(part.tolist()))
+    rows = prompt_probe(store, prompts, TRAIN, TEST)
+    for row in (rows["prompt_probe_vision"], rows["prompt_probe_both"]):
+        assert row.top1 is None
+        assert f"no clip of the {name} part has" in row.note
+    assert rows["prompt_probe_language"].top1 > 0.5
 
 
 def test_prompts_of_another_store_are_refused(store, make_prompts):

@@ -197,6 +197,11 @@ def test_the_nearest_clip_names_the_class():
     nothing = neighbour_probes(clips, {"language": np.full((40, 2), np.nan)}, train, test)["language"]
     assert isinstance(nothing, Baseline)
     assert nothing.top1 is None
+    picture[test] = np.nan
+    lacking = neighbour_probes(clips, {"language": text, "vision": picture}, train, test)
+    assert lacking["both"].top1 is None
+    assert lacking["both"].note == "no clip of the test part has vision prompts"
+    assert lacking["language"].top1 == found["language"].top1
 
 
 def test_mismatches_are_the_planted_ones():

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from kinelex.errors import InputError
+from kinelex.evaluation._clips import LabelledClips, subject_groups
 from kinelex.evaluation.knn import METRICS, knn
 from kinelex.evaluation.linear import linear_probe
 from kinelex.evaluation.metrics import top_k
 from kinelex.evaluation.raw import raw_features
 from kinelex.store import PromptStore, SkeletonStore
-
-
-class LabelledClips(Protocol):
-    """Clips whose classes and subjects are known; a skeleton store is one."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """One name per label."""
-
-    labels: np.ndarray
-    subjects: np.ndarray
 
 
 @dataclass
@@ -145,7 +135,8 @@ def prompt_probe(
 
     How much of the action the knowledge prompts tell without a skeleton encoder. A single modality is
     fitted and tested on the clips that have it. For both, a clip needs at least one of them, and the
-    missing one is replaced by the training part's mean. The clips left are counted in the details.
+    missing one is replaced by the training part's mean; a modality that a whole part lacks leaves no rate.
+    The clips left are counted in the details.
 
     Args:
         store: the skeleton store.
@@ -174,21 +165,43 @@ def probe_features(
     """
     rows = {m: _probe(clips, f, train, test) for m, f in features.items()}
     if len(features) > 1:
-        blocks = list(features.values())
-        some = ~np.all([np.isnan(f[:, 0]) for f in blocks], axis=0)
-        filled = np.concatenate([_fill(f, train) for f in blocks], axis=1)
-        rows["both"] = _probe(clips, np.where(some[:, None], filled, np.nan), train, test)
-        rows["both"].details["imputed_test"] = {
-            m: int(np.isnan(f[test, 0])[some[test]].sum()) for m, f in features.items()
-        }
+        why = lacking(features, train, test)
+        rows["both"] = Baseline(None, note=why) if why else _probe_both(clips, features, train, test)
     return rows
+
+
+def _probe_both(
+    clips: LabelledClips, features: dict[str, np.ndarray], train: np.ndarray, test: np.ndarray
+) -> Baseline:
+    """A probe on all modalities side by side, with the mean where a clip lacks one."""
+    some = ~np.all([np.isnan(f[:, 0]) for f in features.values()], axis=0)
+    filled = np.concatenate([_fill(f, train) for f in features.values()], axis=1)
+    row = _probe(clips, np.where(some[:, None], filled, np.nan), train, test)
+    missing = {m: int(np.isnan(f[test, 0])[some[test]].sum()) for m, f in features.items()}
+    row.details["imputed_test"] = missing
+    said = [f"{n} test clips lack {m} prompts, the mean stands for them" for m, n in missing.items() if n]
+    row.note = "; ".join(filter(None, [row.note, *said]))
+    return row
+
+
+def lacking(features: Mapping[str, np.ndarray], train: np.ndarray, test: np.ndarray) -> str:
+    """Why there is no rate of all modalities together: one that a whole part lacks. Empty where there is one.
+
+    The mean in place of every clip's prompts would measure the other modality and the gap between the parts.
+
+    >>> lacking({"vision": np.array([[0.1], [np.nan]])}, np.array([0]), np.array([1]))
+    'no clip of the test part has vision prompts'
+    """
+    for name, part in (("training", train), ("test", test)):
+        for modality, found in features.items():
+            if len(part) and np.isnan(found[part, 0]).all():
+                return f"no clip of the {name} part has {modality} prompts"
+    return ""
 
 
 def _fill(features: np.ndarray, train: np.ndarray) -> np.ndarray:
     """Standardise by the training clips that have the modality; the others become 0, the mean."""
     known = features[train][~np.isnan(features[train, 0])]
-    if len(known) == 0:
-        return np.zeros_like(features)
     scale = known.std(axis=0)
     scale[scale <= 1e-6 * max(float(scale.max()), 1e-12)] = 1.0
     return np.nan_to_num((features - known.mean(axis=0)) / scale)
@@ -213,28 +226,3 @@ def _probe(clips: LabelledClips, features: np.ndarray, train: np.ndarray, test: 
     hits = np.full(len(test), np.nan)
     hits[present[test]] = row.hits
     return replace(row, hits=hits)
-
-
-def subject_groups(clips: LabelledClips, rows: np.ndarray) -> np.ndarray | None:
-    """The subject of each row, or None where some are not known or there is only one."""
-    subjects = clips.subjects[rows]
-    known = bool((subjects >= 0).all()) and len(np.unique(subjects)) > 1
-    return subjects if known else None
-
-
-def copies(store: SkeletonStore, train: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Which test clips are copies of a training clip: the same coordinates to the last bit.
-
-    Published releases have them: in the common one of Northwestern-UCLA, 95 clips of the third view repeat
-    the second. A neighbour search finds its own clip there, so rates without copies are given too.
-
-    Shape:
-        - returns: (n_test,) bool
-    """
-
-    def digest(row: int) -> bytes:
-        clip = store.sequence(int(row))
-        return hashlib.sha256(repr(clip.shape).encode() + clip.tobytes()).digest()
-
-    known = {digest(row) for row in train}
-    return np.array([digest(row) in known for row in test], dtype=bool)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kinelex.evaluation.baselines import Baseline, probe_features
+from kinelex.evaluation.baselines import Baseline, lacking, probe_features
 from kinelex.evaluation.knn import knn
 from kinelex.evaluation.prompt_report.answers import answer_numbers
 from kinelex.evaluation.prompt_report.clips import Clips, features_of
@@ -184,14 +184,15 @@ def neighbour_probes(
 ) -> dict[str, Baseline]:
     """The class of the nearest training clip by cosine similarity, per modality and on ``both``.
 
-    For both, each modality is brought to length 1, and one that a clip lacks says nothing.
+    For both, each modality is brought to length 1, and one that a clip lacks says nothing; one that a whole
+    part lacks leaves no rate.
     """
-    blocks = dict(features)
-    if len(features) > 1:
+    blocks, rows = dict(features), {}
+    why = lacking(features, train, test)
+    if len(features) > 1 and not why:
         joined = np.concatenate([np.nan_to_num(unit(f)) for f in features.values()], axis=1)
         joined[~joined.any(axis=1)] = np.nan
         blocks["both"] = joined
-    rows = {}
     for modality, found in blocks.items():
         bank, judged = (part[~np.isnan(found[part, 0])] for part in (train, test))
         if not len(bank) or not len(judged):
@@ -203,6 +204,8 @@ def neighbour_probes(
         hits[~np.isnan(found[test, 0])] = row.hits
         row.hits = hits
         rows[modality] = row
+    if len(features) > 1 and why:
+        rows["both"] = Baseline(None, note=why)
     return rows
 
 

@@ -71,7 +71,7 @@ def probe_rows(stores: list[Judged]) -> list[dict[str, Any]]:
                     "encoder": "" if m == "both" else _named(engine.get("encoder")),
                     "linear": linear.top1,
                     "neighbour": store.neighbour[m].top1,
-                    "note": linear.note or _imputed(linear.details.get("imputed_test", {})),
+                    "note": linear.note,
                 }
             )
     return rows
@@ -83,11 +83,6 @@ _COSTS = {
     "tokens": ("%.0f", "tokens written a clip"),
     "price": ("%.3g", "price a clip"),
 }
-
-
-def _imputed(counts: dict[str, int]) -> str:
-    """Which modality test clips lack, of the probe of both."""
-    return ", ".join(f"{count} test clips lack {WORDS[m]}" for m, count in counts.items() if count)
 
 
 def cost_columns(stores: Sequence[Judged]) -> dict[str, tuple[str, str]]:
