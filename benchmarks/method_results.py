@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
-import os
-import statistics
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+from _runs import spread, trained_and_judged
 
 VARIANTS: dict[str, dict[str, list[str]]] = {
     "c2vl": {
@@ -61,41 +60,21 @@ BASELINES = {
 }
 
 
-def run(name: str, seed: int, options: argparse.Namespace) -> dict[str, object]:
+def run(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """Train and evaluate one variant with one seed, unless it is done."""
     slug = "".join(c if c.isalnum() else "_" for c in name.split(" (")[0]).strip("_")
-    folder = options.out / f"{slug}_{seed}"
-    result = folder / "result.json"
-    if not result.exists():
-        command = [sys.executable, "-m", "kinelex.cli"]
-        changes = [*VARIANTS[options.method][name], f"seed={seed}", *options.changes]
-        train = [*command, "train", options.recipe or options.method, "--data", options.store]
-        train += ["--prompts", options.prompts] if options.prompts else []
-        train += ["--protocol", options.protocol, "--out", str(folder), *changes]
-        if (folder / "config.yaml").exists():
-            train = [*train[: -len(changes)], "--resume"]
-        evaluate = [
-            *command,
-            "evaluate",
-            str(folder),
-            "--tasks",
-            ",".join(TASKS[options.method]),
-            "--json",
-            str(result),
-        ]
-        env = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // options.jobs))}
-        start = time.perf_counter()
-        with (options.out / f"{slug}_{seed}.log").open("w") as log:
-            for step in (train, evaluate):
-                subprocess.run(step, env=env, stdout=log, stderr=log, check=True)
-        print(f"{name}, seed {seed}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
-    return json.loads(result.read_text())
-
-
-def spread(values: list[float]) -> str:
-    """Mean ± standard deviation in per cent."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{100 * statistics.mean(values):.1f} ± {100 * deviation:.1f}"
+    prompts = ["--prompts", options.prompts] if options.prompts else []
+    start = time.perf_counter()
+    numbers = trained_and_judged(
+        options.out / f"{slug}_{seed}",
+        options.recipe or options.method,
+        ["--data", options.store, "--protocol", options.protocol, *prompts],
+        [*VARIANTS[options.method][name], f"seed={seed}", *options.changes],
+        ["--tasks", ",".join(TASKS[options.method])],
+        options.jobs,
+    )
+    print(f"{name}, seed {seed}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    return numbers
 
 
 def main() -> None:
