@@ -12,7 +12,7 @@ from kinelex.datasets import get_split
 from kinelex.datasets.sysu import CLASSES
 from kinelex.errors import InputError
 from kinelex.evaluation import _adapted, evaluate
-from kinelex.evaluation.baselines import subject_groups
+from kinelex.evaluation._clips import subject_groups
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.finetune import Finetune, FinetuneOptions
 from kinelex.evaluation.knn import knn
@@ -90,7 +90,7 @@ def counting(monkeypatch) -> list[str]:
         protocols.append(protocol)
         return adapt(run, data, protocol, *args, **more)
 
-    monkeypatch.setattr(_adapted, "adapt", counted)
+    monkeypatch.setattr("kinelex.training.adapt.adapt", counted)
     return protocols
 
 
@@ -176,7 +176,7 @@ def test_from_scratch_begins_with_the_untrained_weights(actors, monkeypatch):
         begun.append(load_encoders(run)["joint"])
         return adapt(run, *args, **more)
 
-    monkeypatch.setattr(_adapted, "adapt", looked_at)
+    monkeypatch.setattr("kinelex.training.adapt.adapt", looked_at)
     result = Finetune().run(actors, FinetuneOptions(SHORT, scratch=True))
     for encoder, seed in zip(begun, (None, 0), strict=True):
         expected = load_encoders(actors.run.path, untrained_seed=seed)["joint"].encoder.state_dict()

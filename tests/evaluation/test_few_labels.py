@@ -9,7 +9,7 @@ from rich.console import Console
 
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
-from kinelex.evaluation.baselines import subject_groups
+from kinelex.evaluation._clips import subject_groups
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.linear import linear_probe
 from kinelex.evaluation.semi import Semi, SemiOptions

@@ -4,7 +4,8 @@ The function ``knn`` stays in its module of the same name: ``from kinelex.evalua
 from kinelex.evaluation.knn import knn``.
 """
 
-from kinelex.evaluation.baselines import Baseline, chance, copies, prompt_probe, raw_knn
+from kinelex.evaluation._clips import copies
+from kinelex.evaluation.baselines import Baseline, chance, prompt_probe, raw_knn
 from kinelex.evaluation.compare import compare
 from kinelex.evaluation.context import Context, Task, TaskResult
 from kinelex.evaluation.cross_dataset import evaluate_on

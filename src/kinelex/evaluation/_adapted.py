@@ -23,12 +23,11 @@ from kinelex.evaluation.cache import code_digest, digest, run_digest
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.supervision import learned_parts
 from kinelex.store import SkeletonStore
-from kinelex.training.adapt import adapt
 from kinelex.training.encoder_files import load_encoders, save_encoders
 from kinelex.training.inference import extract_all
 from kinelex.training.run_directory import RunDirectory
 
-_CODE = ("kinelex.evaluation._adapted", "kinelex.training", "kinelex.methods", "kinelex.losses")
+_CODE = (__name__, "kinelex.methods.supervised")  # the method of the recipe adapt/full
 
 
 def adapted_scores(
@@ -53,12 +52,14 @@ def adapted_scores(
     Raises:
         InputError: what :func:`~kinelex.training.adapt.adapt` refuses, or another process at the same work.
     """
+    from kinelex.training.adapt import adapt  # brings the trainer, which other tasks do not wait for
+
     split = get_split(store, protocol)
     test = split.test[store.labels[split.test] >= 0]
     accelerator = "cpu" if context.device.startswith("cpu") else "gpu"
     given = [f"training.seed={context.seed}", f"training.accelerator={accelerator}", *changes]
     rows = (split.train, test)
-    parts = (digest(store.path), protocol, rows, given, scratch)
+    parts = (context.file_digest(store.path), protocol, rows, given, scratch)
     key = digest(code_digest(*_CODE), run_digest(context.run.path), context.encoder_digests, *parts)
     found = context.cache.read("adapted", key)
     if found is not None:

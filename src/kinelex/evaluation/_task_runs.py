@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from kinelex._options import read_options
 from kinelex.errors import InputError
-from kinelex.evaluation.cache import code_digest, digest, run_digest
+from kinelex.evaluation.cache import code_of, digest, run_digest
 from kinelex.evaluation.context import Context, Task, TaskResult
 from kinelex.evaluation.material import Outcome
 from kinelex.evaluation.scores import write_scores
@@ -90,15 +90,17 @@ def _by_stream(arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 def _key(context: Context, task: Task, options: Any) -> str:
     """Stands for all that a task's result depends on."""
-    own = inspect.getmodule(type(task))
-    modules = [own.__name__] if own and getattr(own, "__file__", None) else []
     prompts = context.prompts if getattr(task, "reads_prompts", False) else None
+    given = {
+        key: context.file_digest(value) if isinstance(value, Path) and value.is_file() else value
+        for key, value in vars(options).items()
+    }
     return digest(
-        code_digest("kinelex.evaluation", *modules),
+        code_of(type(task)),
         run_digest(context.run.path),
         context.encoder_digests,
-        (context.store_digest, context.protocol, context.train, context.test),
-        (task.name, options, context.seed, None if prompts is None else prompts.path),
+        context.clips_digest,
+        (task.name, given, context.seed, None if prompts is None else context.file_digest(prompts.path)),
     )
 
 

@@ -8,25 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
-from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from kinelex import __version__
 from kinelex._files import whole_file
 from kinelex.datasets._split_files import as_file_name
 from kinelex.errors import InputError
+from kinelex.evaluation._sources import Sources
 from kinelex.training.encoder_files import SkeletonEncoder
 
-_FORMAT = 1
-_FEATURE_CODE = ("kinelex.skeleton", "kinelex.transforms", "kinelex.encoders")
+_FORMAT = 2
+_ENTRIES = "entries"  # names of all arrays in a file
+_LARGE = 1 << 26  # bytes; to read a larger file once more takes longer than a look into the cache
+_SETTLED = 2 * 10**9  # nanoseconds after which a change of a file shows in its time for certain
+_SOURCES = Sources()
+_FILES: dict[tuple[Path, int, int, int], str] = {}
 
 
 class Cache:
@@ -56,8 +59,9 @@ class Cache:
             return None
         try:
             with np.load(path, allow_pickle=False) as file:
-                return {entry: file[entry] for entry in file.files}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                found = {entry: file[entry] for entry in file.files}
+            return found if found.pop(_ENTRIES).tolist() == sorted(found) else None
+        except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile):
             return None
 
     def write(self, name: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
@@ -70,7 +74,7 @@ class Cache:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(path) as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
+                np.savez(file, **arrays, **{_ENTRIES: np.array(sorted(arrays))})  # type: ignore[arg-type]
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror}") from error
         self._written.add(path)
@@ -92,6 +96,20 @@ class Cache:
             InputError: it cannot be written.
         """
         self.write(name, key, {"json": np.array(json.dumps(content)), **(arrays or {})})
+
+    def file_digest(self, path: Path) -> str:
+        """The SHA-256 of a file; that of a large one is kept, as long as its place, size and time stay."""
+        state = path.stat()
+        if state.st_size < _LARGE:
+            return file_digest(path)
+        where = _identity(path)
+        key = digest(*map(str, where))
+        found = self.read_json("file", key)
+        if found is not None:
+            return str(_FILES.setdefault(where, found[0]))
+        if time.time_ns() - state.st_mtime_ns > _SETTLED:
+            self.write_json("file", key, file_digest(path))
+        return file_digest(path)
 
     def _path(self, name: str, key: str) -> Path:
         return self.folder / f"{as_file_name(name)}-{key}.npz"
@@ -138,30 +156,37 @@ def _update(total: Any, part: Any) -> None:
 
 def file_digest(path: Path) -> str:
     """The SHA-256 of a file; read once per process as long as its size and time stay."""
+    where = _identity(path)
+    if where not in _FILES:
+        with path.open("rb") as file:
+            _FILES[where] = hashlib.file_digest(file, "sha256").hexdigest()
+    return _FILES[where]
+
+
+def _identity(path: Path) -> tuple[Path, int, int, int]:
+    """What changes when a file does: path, inode, size, time of the last change."""
     state = path.stat()
-    return _file_digest(path.resolve(), state.st_size, state.st_mtime_ns)
+    return path.resolve(), state.st_ino, state.st_size, state.st_mtime_ns
 
 
-@cache
-def _file_digest(path: Path, size: int, changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@cache
 def code_digest(*modules: str) -> str:
-    """The SHA-256 of the source of modules and packages (without sub-packages) and of the version."""
-    files: list[Path] = []
-    for name in modules:
-        file = Path(str(import_module(name).__file__))
-        files += sorted(file.parent.glob("*.py")) if file.name == "__init__.py" else [file]
-    return digest(__version__, *files)
+    """The SHA-256 of the source of modules and of all that they depend on, see :class:`Sources`."""
+    return _SOURCES.digest(*modules)
+
+
+def code_of(thing: Any) -> str:
+    """The :func:`code_digest` of a class, with its bases of the same package, or of a function."""
+    own = thing.__module__
+    roots = {"kinelex", own.partition(".")[0]}
+    kinds = [kind.__module__ for kind in getattr(thing, "__mro__", (thing,))]
+    return code_digest(*dict.fromkeys(name for name in kinds if name.partition(".")[0] in roots))
 
 
 def encoder_digest(encoder: SkeletonEncoder) -> str:
     """The SHA-256 of all that features depend on but the clips: weights, structure, preparation and code."""
     return digest(
-        code_digest(*_FEATURE_CODE),
+        code_digest("kinelex.training.inference"),
+        code_of(type(encoder.encoder)),
         repr(encoder.encoder),
         dict(encoder.encoder.state_dict()),
         encoder.pipeline.config,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -17,8 +18,8 @@ from rich.console import Console
 
 from kinelex.batch import Batch
 from kinelex.errors import unknown_name
-from kinelex.evaluation.baselines import copies, subject_groups
-from kinelex.evaluation.cache import Cache, digest, encoder_digest
+from kinelex.evaluation._clips import copies, subject_groups
+from kinelex.evaluation.cache import Cache, code_digest, code_of, digest, encoder_digest
 from kinelex.evaluation.material import Material, Outcome
 from kinelex.evaluation.streams import fused, judged_numbers
 from kinelex.store import PromptStore, SkeletonStore
@@ -118,7 +119,16 @@ class Context:
     @cached_property
     def store_digest(self) -> str:
         """Stands for everything in the store."""
-        return digest(self.store.path)
+        return self.file_digest(self.store.path)
+
+    @cached_property
+    def clips_digest(self) -> str:
+        """Stands for the clips that the run is judged on."""
+        return digest(self.store_digest, self.protocol, self.train, self.test)
+
+    def file_digest(self, path: Path) -> str:
+        """The SHA-256 of a file; that of a large one is kept in the cache."""
+        return self.cache.file_digest(path)
 
     @cached_property
     def encoder_digests(self) -> dict[str, str]:
@@ -128,7 +138,7 @@ class Context:
     @cached_property
     def copied(self) -> np.ndarray:
         """Which test clips are copies of training clips: (n_test,) bool."""
-        key = digest(self.store_digest, self.train, self.test)
+        key = digest(code_digest("kinelex.evaluation._clips"), self.store_digest, self.train, self.test)
         found = self.cache.read("copies", key)
         if found is None or "copied" not in found:
             found = {"copied": copies(self.store, self.train, self.test)}
@@ -166,11 +176,11 @@ class Context:
         if (change is None) != (variant == ""):
             raise ValueError("a change of the clips needs the name of a variant, and a variant its change")
         rows = np.asarray(rows, dtype=np.int64)
-        known, values = self._table(stream, variant)
+        known, values = self._table(stream, variant, change)
         missing = np.setdiff1d(rows, known)
         if len(missing):
             self._extract(missing, variant, change)
-            known, values = self._table(stream, variant)
+            known, values = self._table(stream, variant, change)
         return values[np.searchsorted(known, rows)]
 
     def materials(self) -> dict[str, Material]:
@@ -209,10 +219,10 @@ class Context:
             scores |= {stream: outcome.scores for stream, outcome in alone.items()}
         return TaskResult(numbers, scores)
 
-    def _table(self, stream: str, variant: str) -> tuple[np.ndarray, np.ndarray]:
+    def _table(self, stream: str, variant: str, change: Change | None) -> tuple[np.ndarray, np.ndarray]:
         """Rows whose features are known, in order, and those features."""
         if (stream, variant) not in self._tables:
-            found = self.cache.read(*self._feature_file(stream, variant)) or {}
+            found = self.cache.read(*self._feature_file(stream, variant, change)) or {}
             rows, values = found.get("rows"), found.get("features")
             if rows is None or values is None or values.ndim != 2 or len(rows) != len(values):
                 width = self.encoders[stream].num_features
@@ -222,9 +232,9 @@ class Context:
             self._tables[stream, variant] = rows, values
         return self._tables[stream, variant]
 
-    def _feature_file(self, stream: str, variant: str) -> tuple[str, str]:
-        seed = self.seed if variant else None
-        key = digest(self.encoder_digests[stream], self.store_digest, variant, seed)
+    def _feature_file(self, stream: str, variant: str, change: Change | None) -> tuple[str, str]:
+        changed = None if change is None else (self.seed, code_of(change))
+        key = digest(self.encoder_digests[stream], self.store_digest, variant, changed)
         return "-".join(filter(None, ("features", stream, variant))), key
 
     def _extract(self, rows: np.ndarray, variant: str, change: Change | None) -> None:
@@ -232,14 +242,14 @@ class Context:
         changed = None if change is None else _Seeded(change, self.seed, variant)
         found = extract_all(self.encoders, self.store, rows, self.batch_size, self.device, changed)
         for stream, features in found.items():
-            known, values = self._table(stream, variant)
+            known, values = self._table(stream, variant, change)
             new = ~np.isin(rows, known)
             together = np.concatenate([known, rows[new]])
             order = np.argsort(together)
             together, features = together[order], np.concatenate([values, features[new]])[order]
             if not variant:
                 self._tables[stream, variant] = together, features
-            name, key = self._feature_file(stream, variant)
+            name, key = self._feature_file(stream, variant, change)
             self.cache.write(name, key, {"rows": together, "features": features})
 
 

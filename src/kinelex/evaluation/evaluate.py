@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,17 @@ from rich.console import Console
 
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
+from kinelex.evaluation._baseline_rows import baseline_rows
 from kinelex.evaluation._task_runs import run_tasks, task_options
-from kinelex.evaluation.baselines import Baseline, chance, prompt_probe, raw_knn
-from kinelex.evaluation.cache import code_digest, digest
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.knn import knn
-from kinelex.evaluation.metrics import top_k
 from kinelex.evaluation.output import results_table, write_results
 from kinelex.evaluation.report import Evidence, classifying_tasks, write_report
-from kinelex.evaluation.streams import joined, judge, without_copies
+from kinelex.evaluation.streams import joined
 from kinelex.evaluation.supervision import check_classes, check_unseen
-from kinelex.skeleton import has_landmarks
 from kinelex.store import PromptStore, SkeletonStore, open_prompts, open_store
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
 from kinelex.training.run_directory import RunDirectory
-from kinelex.transforms.normalise import TORSO
 
 _SHOWN_NEIGHBOURS = 3  # of each example in the report
 
@@ -121,7 +116,7 @@ def evaluate(
     result: dict[str, Any] = run_tasks(context, chosen)
     if baselines:
         neighbours = chosen.get("knn") or _options(("knn",), None, k, metric)["knn"]
-        result |= _baseline_rows(context, neighbours)
+        result |= baseline_rows(context, neighbours)
     result["protocol"] = split.name
     result["dataset"] = store.meta.dataset
     result["counts"] = {
@@ -224,62 +219,3 @@ def labelled(store: SkeletonStore, train: np.ndarray, test: np.ndarray) -> tuple
         if len(rows) == 0:
             raise InputError(f"{store.path}: no clip of the {name} part has a label, nothing to evaluate")
     return parts[0], parts[1], len(train) + len(test) - len(parts[0]) - len(parts[1])
-
-
-def _baseline_rows(context: Context, neighbours: Any) -> dict[str, Any]:
-    """``baselines`` and ``baseline_details`` of the result, from the cache where they are there.
-
-    Args:
-        context: the run and its clips.
-        neighbours: options of ``knn``, which the untrained encoder is judged by too.
-    """
-    prompts = None if context.prompts is None else context.prompts.path
-    untrained = load_encoders(context.run.path, untrained_seed=context.seed)
-    judged = replace(context, encoders=untrained)
-    key = digest(
-        code_digest("kinelex.evaluation"),
-        judged.encoder_digests,
-        (context.store_digest, context.protocol, context.train, context.test),
-        (neighbours, context.seed, prompts),
-    )
-    found = context.cache.read_json("baselines", key)
-    if found is not None:
-        context.console.print("baselines: cached")
-        return found[0]
-    rows = _baselines(context, judged, neighbours)
-    result = {
-        "baselines": {name: row.top1 for name, row in rows.items()},
-        "baseline_details": {
-            name: {
-                "top5": row.top5,
-                "note": row.note,
-                **without_copies(row.hits, context.copied),
-                **row.details,
-            }
-            for name, row in rows.items()
-        },
-    }
-    context.cache.write_json("baselines", key, result)
-    return result
-
-
-def _baselines(context: Context, untrained: Context, neighbours: Any) -> dict[str, Baseline]:
-    store, train, test, truth = context.store, context.train, context.test, context.truth
-    rows = chance(store.labels[train], truth, len(store.class_names))
-    rows["raw_knn"] = raw_knn(store, train, test, aligned=False)
-    if store.channels != 3:
-        rows["raw_knn_aligned"] = Baseline(None, note="needs 3-D coordinates")
-    elif not has_landmarks(store.layout, *TORSO):
-        rows["raw_knn_aligned"] = Baseline(None, note=f"needs a torso, which {store.layout.name} lacks")
-    else:
-        rows["raw_knn_aligned"] = raw_knn(store, train, test, aligned=True)
-    for task, options in (("knn", asdict(neighbours)), ("linear", {})):
-        outcome, alone = judge(task, untrained.materials(), **options)
-        details, note = dict(outcome.details), ""
-        if len(alone) > 1:
-            details["streams"] = {s: {"top1": top_k(o.scores, truth, 1)} for s, o in alone.items()}
-            note = "all streams"
-        rows[f"untrained_{task}"] = Baseline.of(outcome.scores, truth, details, note)
-    if context.prompts is not None:
-        rows |= prompt_probe(store, context.prompts, train, test)
-    return rows

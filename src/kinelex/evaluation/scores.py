@@ -20,9 +20,9 @@ import numpy as np
 from kinelex._files import check_target, spare_stores, write_whole
 from kinelex.datasets._split_files import as_file_name
 from kinelex.errors import InputError
+from kinelex.evaluation.material import Outcome
 from kinelex.evaluation.streams import softmax
 from kinelex.evaluation.supervision import learned_parts
-from kinelex.evaluation.tasks import Outcome
 from kinelex.store import SkeletonStore
 from kinelex.training.encoder_files import streams_of
 from kinelex.training.run_directory import RunDirectory

@@ -11,7 +11,7 @@ import numpy as np
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation._adapted import adapted_scores, refuse_learned
-from kinelex.evaluation.baselines import subject_groups
+from kinelex.evaluation._clips import subject_groups
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.linear import linear_probe
 from kinelex.evaluation.material import Outcome

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from kinelex.evaluation.material import Material, Outcome
+from kinelex.evaluation.material import Outcome
 from kinelex.evaluation.metrics import classification_metrics
 from kinelex.evaluation.statistics import bootstrap_interval
-from kinelex.evaluation.tasks import run_task
 
 _WHOLE_ONLY = ("per_class", "confusion")  # too long to keep of every single stream
 
@@ -49,24 +48,6 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     return raised / raised.sum(axis=1, keepdims=True)
 
 
-def judge(task: str, materials: Mapping[str, Material], **options: Any) -> tuple[Outcome, dict[str, Outcome]]:
-    """Run a task on every stream.
-
-    Args:
-        task: name of the task.
-        materials: cached features by stream, of the same clips.
-        options: the task's options.
-
-    Returns:
-        What all streams found together (with one stream, what it found), and each stream's own.
-
-    Raises:
-        InputError: no such task.
-    """
-    alone = {stream: run_task(task, material, **options) for stream, material in materials.items()}
-    return fused(task, alone), alone
-
-
 def fused(task: str, alone: Mapping[str, Outcome]) -> Outcome:
     """What all streams found together; with one stream, what it found."""
     if len(alone) == 1:
@@ -87,7 +68,7 @@ def judged_numbers(
     """The numbers of a task, ready for JSON; with several streams the fused ones, and each stream's beside.
 
     Args:
-        whole, alone: what :func:`judge` found.
+        whole, alone: what all streams found together, and each one.
         truth: the clips' classes.
         class_names: one name per class.
         copied: which test clips are copies of training clips.

@@ -1,0 +1,94 @@
+"""Private machinery of ``evaluate``: the rows of baselines, each kind kept in the cache on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from kinelex.evaluation.baselines import Baseline, chance, prompt_probe, raw_knn
+from kinelex.evaluation.cache import code_digest, digest
+from kinelex.evaluation.context import Context
+from kinelex.evaluation.frozen import FrozenTask, Knn, KnnOptions, Linear
+from kinelex.evaluation.metrics import top_k
+from kinelex.evaluation.streams import fused, without_copies
+from kinelex.skeleton import has_landmarks
+from kinelex.training.encoder_files import load_encoders
+from kinelex.transforms.normalise import TORSO
+
+Rows = dict[str, Baseline]
+
+
+def baseline_rows(context: Context, neighbours: KnnOptions) -> dict[str, Any]:
+    """``baselines`` and ``baseline_details`` of the result.
+
+    Args:
+        context: the run and its clips.
+        neighbours: options of ``knn``, which the untrained encoder is judged by too.
+    """
+    encoders = load_encoders(context.run.path, untrained_seed=context.seed)
+    untrained = replace(context, encoders=encoders)
+    prompts = context.prompts
+    kinds: dict[str, tuple[tuple[Any, ...], Callable[[], Rows]]] = {
+        "raw": ((), lambda: _raw(context)),
+        "untrained": (
+            (untrained.encoder_digests, neighbours, context.seed),
+            lambda: _untrained(untrained, neighbours),
+        ),
+    }
+    if prompts is not None:
+        store, train, test = context.store, context.train, context.test
+        parts = (context.file_digest(prompts.path),)
+        kinds["prompts"] = (parts, lambda: prompt_probe(store, prompts, train, test))
+    rows, computed = {}, False
+    for kind, (parts, make) in kinds.items():
+        key = digest(code_digest(__name__), context.clips_digest, *parts)
+        found = context.cache.read_json(f"baselines-{kind}", key)
+        if found is None:
+            computed = True
+            content = {name: _written(row, context) for name, row in make().items()}
+            context.cache.write_json(f"baselines-{kind}", key, content)
+        else:
+            content = found[0]
+        rows.update(content)
+    if not computed:
+        context.console.print("baselines: cached")
+    return {
+        "baselines": {name: row["top1"] for name, row in rows.items()},
+        "baseline_details": {name: row["details"] for name, row in rows.items()},
+    }
+
+
+def _written(row: Baseline, context: Context) -> dict[str, Any]:
+    """A baseline as it stands in the cache."""
+    copied = without_copies(row.hits, context.copied)
+    return {"top1": row.top1, "details": {"top5": row.top5, "note": row.note, **copied, **row.details}}
+
+
+def _raw(context: Context) -> Rows:
+    """What needs no encoder: guessing, and neighbours of raw coordinates."""
+    store, train, test = context.store, context.train, context.test
+    rows = chance(store.labels[train], context.truth, len(store.class_names))
+    rows["raw_knn"] = raw_knn(store, train, test, aligned=False)
+    if store.channels != 3:
+        rows["raw_knn_aligned"] = Baseline(None, note="needs 3-D coordinates")
+    elif not has_landmarks(store.layout, *TORSO):
+        rows["raw_knn_aligned"] = Baseline(None, note=f"needs a torso, which {store.layout.name} lacks")
+    else:
+        rows["raw_knn_aligned"] = raw_knn(store, train, test, aligned=True)
+    return rows
+
+
+def _untrained(untrained: Context, neighbours: KnnOptions) -> Rows:
+    """The run's architecture with random weights, all streams together."""
+    truth, rows = untrained.truth, {}
+    judges: tuple[tuple[FrozenTask, Any], ...] = ((Knn(), neighbours), (Linear(), Linear.Options()))
+    for task, options in judges:
+        alone = {stream: task.judge(m, options) for stream, m in untrained.materials().items()}
+        whole = fused(task.name, alone)
+        details, note = dict(whole.details), ""
+        if len(alone) > 1:
+            details["streams"] = {s: {"top1": top_k(o.scores, truth, 1)} for s, o in alone.items()}
+            note = "all streams"
+        rows[f"untrained_{task.name}"] = Baseline.of(whole.scores, truth, details, note)
+    return rows
