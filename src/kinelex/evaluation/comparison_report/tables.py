@@ -105,7 +105,7 @@ def markdown(comparison: Comparison) -> str:
         names = {column.task: column.name for column in comparison.columns}
         rows = [[n.name, names[n.task], f"{n.top1:.1f}", _read_in(n)] for n in comparison.published]
         lines += ["", "Published, not measured here:", ""]
-        lines += _markdown(["method", "task", "top-1", "read in"], rows)
+        lines += _markdown(["method", "task", "top-1", "read in"], rows, "---")
     lines += ["", *(f"- `{task}`: {rule}" for task, rule in rules(comparison).items())]
     return "\n".join(lines) + "\n"
 
@@ -229,8 +229,8 @@ def _has_p(column: Column) -> bool:
     return any(number is not None and number.p for number in column.numbers)
 
 
-def _markdown(head: list[str], rows: list[list[str]]) -> list[str]:
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+def _markdown(head: list[str], rows: list[list[str]], align: str = "---:") -> list[str]:
+    lines = [head, ["---"] + [align] * (len(head) - 1), *rows]
     return [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines]
 
 
