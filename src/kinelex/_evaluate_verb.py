@@ -20,6 +20,7 @@ def evaluate(
     class_map: str | None = None,
     device: str = "cpu",
     seed: int = 0,
+    map: str = "tsne",
     fresh: bool = False,
     json: Path | None = None,
 ) -> None:
@@ -44,6 +45,7 @@ def evaluate(
             map that comes with the package: utd_mhad_to_ntu120.
         device: where the encoder runs: cpu, cuda.
         seed: seed of the untrained encoder, of bootstrap intervals and of tasks that draw at random.
+        map: what the report's map of the features is made by: tsne, or umap (pip install 'kinelex[umap]').
         fresh: compute everything anew.
         json: also write the numbers to this file.
     """
@@ -60,7 +62,11 @@ def evaluate(
             "--prompts": prompts,
             "--against": against,
         }
-        others |= {"--fresh": fresh or None, "TASK.KEY=VALUE": options or None}
+        others |= {
+            "--fresh": fresh or None,
+            "--map": None if map == "tsne" else map,
+            "TASK.KEY=VALUE": options or None,
+        }
         for option, value in others.items():
             if value is not None:
                 raise InputError(f"--on judges the run's classifier on another store: leave out {option}")
@@ -79,6 +85,7 @@ def evaluate(
         json_path=json,
         device=device,
         seed=seed,
+        map_by=map,
     )
 
 

@@ -12,7 +12,7 @@ from kinelex.errors import InputError
 from kinelex.evaluation.comparison_report import Group, compare_groups, write_comparison
 from kinelex.evaluation.comparison_report.settings import differing_settings
 from kinelex.evaluation.comparison_report.tables import latex, markdown
-from kinelex.evaluation.report.task_sections import number_rows, task_sections
+from kinelex.evaluation.report.task_sections import Block, task_sections
 from kinelex.evaluation.scores import ScoreFile, score_path
 from kinelex.evaluation.statistics import mcnemar
 from kinelex.training.run_directory import RunDirectory
@@ -144,7 +144,7 @@ def test_page_and_files(groups, tmp_path):
     assert "A &lt; B" in html
     assert "Which?" in html
     assert "Noted." in html
-    assert html.count('<svg class="figure"') == 5  # two bars, training, robustness, classes
+    assert html.count('<svg class="figure"') == 8  # two bars, four of the training, robustness, classes
     assert "joint noise" in html
     assert "walk &amp; turn" in html
     assert len(html) < 5e6
@@ -210,12 +210,20 @@ def test_sections_of_tasks_in_the_report_of_one_run():
         "baselines": {"chance": 0.1},
     }
     knn, robust = task_sections(result)
-    assert (knn.title, knn.rows, knn.figure) == ("nearest", [], None)
-    assert robust.rows == [("clean: top1", "0.900 [0.800–1.000]")]
+    assert (knn.title, knn.blocks, knn.figure) == ("nearest", [], None)
+    assert robust.blocks == [Block(["top-1"], [("unchanged", ["90.0 [80.0–100.0]"])])]
     assert "joint noise" in robust.figure
     assert "left arm" in robust.figure
 
 
-def test_long_lists_and_repeated_numbers_are_cut():
-    numbers = {"mAP": 0.5, "same": {"mAP": 0.5}, "unseen": list("abcdefghij"), "per_class": {"a": 1}}
-    assert number_rows(numbers) == [("mAP", "0.500"), ("unseen", "a, b, c, d, e, f, g, h and 2 more")]
+def test_what_a_task_left_out_is_said_below_its_numbers():
+    numbers = {"mAP": 0.5, "R@1": 0.25, "text_to_skeleton": {"mAP": 0.4, "R@1": 0.5, "pair": {"R@1": 0.1}}}
+    numbers |= {"title": "retrieval", "note": "as it is", "picture_to_skeleton": None}
+    (section,) = task_sections({"retrieval": numbers})
+    assert section.blocks == [
+        Block(
+            ["mAP", "R@1"], [("skeleton → skeleton", ["50.0", "25.0"]), ("text → skeleton", ["40.0", "50.0"])]
+        ),
+        Block(["R@1"], [("text → skeleton, own one", ["10.0"])]),
+    ]
+    assert section.notes == ["as it is", "picture → skeleton: no test clip has these prompts"]

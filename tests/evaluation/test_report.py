@@ -3,21 +3,26 @@
 import io
 import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from kinelex._page.strips import skeleton_strip
+from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
 from kinelex.evaluation.knn import Neighbours
-from kinelex.evaluation.report.examples import choose_examples
+from kinelex.evaluation.report.examples import Gallery, clearest
 from kinelex.evaluation.report.figures import curve_groups
-from kinelex.evaluation.report.maps import worst_confusions
+from kinelex.evaluation.report.maps import project, worst_confusions
+from kinelex.evaluation.report.rows import result_rows
 from kinelex.skeleton import get_layout
 from kinelex.training.run_directory import RunDirectory
 
-SECTIONS = ("numbers", "tasks", "run", "training", "similarities", "map", "confusion", "examples")
+SECTIONS = (
+    "numbers", "tasks", "training", "similarities", "map", "confusion", "hardest", "examples", "run",
+)  # fmt: skip
 
 
 def make_report(run: RunDirectory, **options) -> str:
@@ -29,15 +34,15 @@ def test_report_is_self_contained_and_whole(run, make_prompts):
     page = make_report(run, prompts=make_prompts().path)
     references = re.findall(r"""(?:src|href|xlink:href|action|data)\s*=\s*["']([^"']*)""", page)
     assert references
-    assert all(r.startswith(("data:image/svg+xml;base64,", "#")) for r in references)
+    assert all(r.startswith("#") for r in references)
     for outside in ("<link", "<script", "@import", "<iframe"):
         assert outside not in page
     assert not re.findall(r"url\((?!#)", page)
     assert len(page) < 5e6
     for section in SECTIONS:
         assert f'id="{section}"' in page
-    assert page.count("data:image/svg+xml") == 2
-    assert page.count('<svg class="figure"') == 3
+    panels = 5 + 1 + 2  # training, similarities, maps
+    assert page.count('<svg class="figure"') == panels + 1  # and the confusion matrix
     assert page.count('<div class="example">') >= 3
     assert "He moves." in page
     assert "Left out" not in page
@@ -68,15 +73,86 @@ def test_names_are_escaped(run, store):
     assert "<script" not in make_report(run)
 
 
-def test_examples_show_hits_and_mistakes_of_different_classes():
+def test_of_each_class_the_clip_with_the_most_similar_neighbour_is_shown():
     labels = np.array([0, 0, 1, 1, 2, 2])
     train_labels = np.array([0, 1, 2])
     nearest = np.array([[0], [1], [1], [0], [0], [1]])
     similarity = np.array([[0.9], [0.8], [0.7], [0.6], [0.95], [0.5]])
     neighbours = Neighbours(np.zeros((6, 3)), nearest, similarity)
-    assert choose_examples(neighbours, labels, train_labels, each=2).tolist() == [0, 2, 1, 4]
-    perfect = Neighbours(np.zeros((6, 3)), labels[:, None], similarity)
-    assert choose_examples(perfect, labels, train_labels).tolist() == [0, 2, 4]
+    assert clearest(neighbours, labels, train_labels, right=True) == {0: 0, 1: 2}
+    assert clearest(neighbours, labels, train_labels, right=False) == {0: 1, 1: 3, 2: 4}
+
+
+def test_hardest_classes_come_first_with_what_they_are_taken_for(store):
+    train, test = np.arange(0, 24), np.arange(24, 48)
+    places = np.arange(24) % 3  # training clips 0, 1, 2 are of the classes a, b, c
+    places[[1, 4, 2]] = 2, 2, 0  # two clips of b are taken for c, one of c for a
+    similarity = np.full((24, 1), 0.5)
+    similarity[4] = 0.9
+    gallery = Gallery(store, train, test, Neighbours(np.zeros((24, 3)), places[:, None], similarity))
+    confusion = np.array([[8, 0, 0], [0, 6, 2], [1, 0, 7]])
+    hardest = gallery.hardest(confusion)
+    assert [(h.name, h.rate, h.taken_for, h.count) for h in hardest] == [
+        ("b", 0.75, [("c", 2)], 8),
+        ("c", 0.875, [("a", 1)], 8),
+    ]
+    assert hardest[0].example.clip.id == "clip28"
+    assert hardest[0].example.neighbours[0].label == "c"
+    assert [example.clip.label for example in gallery.hits()] == ["a", "b", "c"]
+
+
+def test_figures_follow_the_theme_of_the_page(run):
+    page = make_report(run)
+    for figure in re.findall(r'<svg class="figure".*?</svg>', page, re.DOTALL):
+        assert "var(--" in figure
+        assert not re.search(r"(?i)#(1d2733|66727f|1f5fa8|fefefe|ffffff)", figure)
+    for variable in set(re.findall(r"var\((--[a-z]+)\)", page)):
+        assert page.count(f"{variable}:") >= 2, variable  # said for a light page and for a dark one
+
+
+def test_rates_of_other_clips_have_no_bar_beside_the_baselines():
+    chance = 0.2
+    result = {
+        "knn": {"top1": 0.7, "top5": 0.9},
+        "one_shot": {"title": "one-shot", "top1": 0.9, "chance": chance},
+        "robustness": {"title": "robustness", "top1": 0.4},
+        "baselines": {"chance": 0.1},
+    }
+    rows = {row.name: row for row in result_rows(result)}
+    assert [name for name, row in rows.items() if row.comparable] == [
+        "nearest neighbour on features",
+        "chance",
+    ]
+    assert rows["one-shot"].note == "5 novel classes, chance 20.0 %"
+
+
+def test_the_map_says_how_it_was_made_and_is_the_same_again(run):
+    assert "t-SNE (perplexity 7.7, after PCA" in make_report(run)
+    features = np.random.default_rng(0).normal(size=(30, 12))
+    np.testing.assert_array_equal(project(features), project(features))
+
+
+def test_umap_keeps_groups_apart_and_is_the_same_again(run):
+    pytest.importorskip("umap")
+    rng = np.random.default_rng(0)
+    groups = np.repeat([0, 1], 20)
+    features = rng.normal(size=(40, 12)) + 9 * np.eye(12)[groups]
+    found = project(features, method="umap")
+    middles = [found[groups == g].mean(axis=0) for g in (0, 1)]
+    nearest = [np.linalg.norm(found - m, axis=1) for m in middles]
+    assert ((nearest[1] < nearest[0]) == groups).all()
+    np.testing.assert_array_equal(found, project(features, method="umap"))
+    assert project(features[:4], method="umap").shape == (4, 2)
+    assert "UMAP (15 neighbours, least distance 0.1, after PCA" in make_report(run, map_by="umap")
+
+
+def test_a_map_that_cannot_be_made_is_refused_before_anything_is_computed(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)  # as if it were not installed
+    with pytest.raises(InputError, match=r"needs umap-learn: pip install 'kinelex\[umap\]'"):
+        make_report(run, map_by="umap")
+    with pytest.raises(InputError, match="did you mean 'tsne'"):
+        make_report(run, map_by="tnse")
+    assert not (run.path / "evaluation" / "knn.json").exists()
 
 
 def test_strip_leaves_absent_joints_and_persons_out():

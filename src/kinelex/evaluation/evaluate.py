@@ -18,7 +18,7 @@ from kinelex.evaluation._task_runs import run_tasks, task_options
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.knn import knn
 from kinelex.evaluation.output import results_table, write_results
-from kinelex.evaluation.report import Evidence, classifying_tasks, write_report
+from kinelex.evaluation.report import Evidence, check_map, classifying_tasks, write_report
 from kinelex.evaluation.streams import joined
 from kinelex.evaluation.supervision import check_classes, check_unseen
 from kinelex.store import PromptStore, SkeletonStore, open_prompts, open_store
@@ -45,6 +45,7 @@ def evaluate(
     seed: int = 0,
     baselines: bool = True,
     console: Console | None = None,
+    map_by: str = "tsne",
 ) -> dict[str, Any]:
     """Judge a run's encoder on a protocol, beside chance, raw coordinates, prompts and no training.
 
@@ -73,6 +74,7 @@ def evaluate(
         seed: of the untrained encoder, of bootstrap intervals and of tasks that draw at random.
         baselines: with them and the report; without, the tasks' numbers alone are made and written.
         console: where the table goes; the terminal by default.
+        map_by: how the report's map makes two dimensions of features: ``tsne``, or ``umap`` (extra ``umap``).
 
     Returns:
         Per task its numbers: ``rule``, ``title``, and where it classifies ``top1`` with its bootstrap
@@ -82,9 +84,10 @@ def evaluate(
         are copies of training clips, ``top1_without_copies`` too.
 
     Raises:
-        InputError: no such task or option, a run of another layout or other classes than the store, test
-            clips whose labels the run learned, a protocol the set does not have, prompts made for another
-            store, no labels, no such device, or a run directory that cannot be written.
+        InputError: no such task, option or map, UMAP without umap-learn, a run of another layout or other
+            classes than the store, test clips whose labels the run learned, a protocol the set does not have,
+            prompts made for another store, no labels, no such device, or a run directory that cannot be
+            written.
     """
     if tasks is not None and not tasks:
         raise InputError("expects at least one task, for example --tasks knn,linear")
@@ -100,6 +103,7 @@ def evaluate(
             f"for this one with `kinelex prompts {store.path} --out PROMPTS ...`"
         )
     check_device(device)
+    check_map(map_by)
     check_report_place(directory)
     trained = load_encoders(directory.path)
     _check_layout(next(iter(trained.values())).source, store, directory.path)
@@ -132,7 +136,7 @@ def evaluate(
     if baselines and not classifying_tasks(result):
         console.print("no report: none of the tasks classifies the test clips (add --tasks knn,...)")
     elif baselines:
-        report = write_report(directory, result, _evidence(context, metric or "cosine"), compared)
+        report = write_report(directory, result, _evidence(context, metric or "cosine"), compared, map_by)
         console.print(f"report in {report}", markup=False, soft_wrap=True)
     return result
 

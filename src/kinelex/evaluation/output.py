@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from kinelex._files import write_whole
-from kinelex.evaluation.report import result_rows
+from kinelex.evaluation.report import result_rows, task_lines, task_titles
+
+_WIDTH = 80  # columns of the table of further numbers
 
 
 def write_results(
@@ -34,24 +40,57 @@ def write_json_file(path: Path, content: dict[str, Any]) -> None:
     write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
-def results_table(result: dict[str, Any]) -> Table:
-    """The table that ``kinelex evaluate`` prints: the run's rows first, baselines below."""
+def results_table(result: dict[str, Any]) -> RenderableType:
+    """What ``kinelex evaluate`` prints: top-1 of the run and its baselines, then the tasks' other numbers."""
     counts = result["counts"]
     title = f"{result['dataset']} {result['protocol']}: {counts['train']} train, {counts['test']} test clips"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(title), title_justify="left", caption_justify="left")
     table.add_column("what")
     table.add_column("top-1 %", justify="right")
     table.add_column("95 %\ninterval", justify="right")
     table.add_column("top-5 %", justify="right")
+    said = []
     if counts["copies"]:
-        table.add_column("top-1 %\nwithout copies", justify="right")
-        table.caption = f"{counts['copies']} test clips are exact copies of training clips"
-    for row in result_rows(result):
+        table.add_column("top-1 %\nno copies", justify="right")
+        said.append(f"{counts['copies']} test clips are exact copies of training clips")
+    rows = result_rows(result)
+    for row in rows:
         style = "bold" if row.ours else None
         values = [row.top5] + ([row.without_copies] if counts["copies"] else [])
         interval = "" if row.interval is None else "–".join(map(percent, row.interval))
-        table.add_row(row.name, percent(row.top1), interval, *map(percent, values), style=style)
-    return table
+        table.add_row(escape(row.name), percent(row.top1), interval, *map(percent, values), style=style)
+        if row.note and row.top1 is None:
+            said.append(f"{row.name}: {row.note}")
+    parts: list[RenderableType] = [table] if rows else [Text(title)]
+    parts += [Text(line, style="dim") for line in said]
+    lines = further_numbers(result)
+    if lines:
+        parts += [Text("\nmore of the tasks, rates in %", style="bold"), *map(Text, lines)]
+    return Group(*parts)
+
+
+def further_numbers(result: Mapping[str, Any], width: int = _WIDTH) -> list[str]:
+    """The main numbers of all tasks that the table of top-1 does not have, as lines of text.
+
+    A line that is too long goes on below; numbers are not torn from their names.
+
+    >>> further_numbers({"finetune": {"title": "fine-tuned", "top1": 0.7, "scratch": {"top1": 0.5}}})
+    ['finetune  from random weights  top-1: 50.0']
+    """
+    found = [(task, line) for task in task_titles(result) for line in task_lines(task, result[task])]
+    if not found:
+        return []
+    first, lines, last = max(len(task) for task, _ in found), list[str](), ""
+    for task, line in found:
+        second = max(len(other.of) for name, other in found if name == task)
+        head = f"{'' if task == last else task:{first}}  {line.of:{second}}"
+        numbers = [line.without] if line.without else [f"{name}: {text}" for name, text in line.numbers]
+        whole = "  ".join(number.replace(" ", "\xa0") for number in numbers)  # stays on one line
+        for text in textwrap.wrap(whole, max(width - len(head) - 2, 20), break_long_words=False):
+            lines.append(f"{head}  {text}".replace("\xa0", " ").rstrip())
+            head = " " * len(head)
+        last = task
+    return lines
 
 
 def percent(rate: float | None) -> str:

@@ -20,7 +20,7 @@ from kinelex.skeleton import SkeletonLayout
 from kinelex.skeleton.layout import PARTS
 
 _AXES = {
-    "noise": ("joint noise", "standard deviation, share of the body's size"),
+    "noise": ("joint noise", "share of the body's size"),
     "joints": ("missing joints", "share of the joints"),
     "parts": ("hidden part", "part"),
     "frames": ("dropped frames", "share of the frames"),

@@ -6,13 +6,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from kinelex.evaluation.comparison_report.model import Column, Comparison, Group, Number
-from kinelex.evaluation.report._style import BLUE, GREY, INK, MUTED, ORANGE, as_inline_svg, panels
-from kinelex.evaluation.report.task_curves import legend_below, line_colours
+from kinelex.evaluation.report._style import (
+    BLUE,
+    GREY,
+    INK,
+    MUTED,
+    ORANGE,
+    PAPER,
+    Panel,
+    as_inline_svg,
+    as_panels,
+    legend,
+    panel,
+    panels,
+    plain,
+)
+from kinelex.evaluation.report.task_curves import line_colours
 
 _CURVES = (
     ("Loss", ("loss",)),
@@ -23,33 +37,34 @@ _CURVES = (
     ("Contrastive accuracy", ("accuracy",)),
 )
 _MOST_CLASSES = 40  # of the figure of differences
-_LESS_TO_MORE = LinearSegmentedColormap.from_list(
-    "house", ["#b8541a", "#f0b98f", "#f4f4f4", "#9dbfe3", "#1f5fa8"]
-)
 
 
-@as_inline_svg
-def bars(column: Column, groups: Sequence[Group], reference: int) -> Figure:
-    """One bar per group, a dot per run, the 95 % interval over the clips as a line."""
+@as_panels
+def bars(columns: Sequence[Column], groups: Sequence[Group], reference: int) -> list[Panel]:
+    """A panel per number: a bar per group, a dot per run, the 95 % interval over the clips as a line."""
+    return [Panel(f"{column.name}, %", _bars(column, groups, reference)) for column in columns]
+
+
+def _bars(column: Column, groups: Sequence[Group], reference: int) -> Figure:
     shown = [(g, n, i == reference) for i, (g, n) in enumerate(zip(groups, column.numbers, strict=True)) if n]
-    figure, (axes,) = panels(1, 1, 7.0, 0.9 + 0.36 * len(shown))
+    figure, axes = panel(height=0.6 + 0.42 * len(groups))
     top = max(_end(number) for _, number, _ in shown)
-    for y, (_, number, is_reference) in enumerate(shown):
+    for y, (group, number, is_reference) in enumerate(shown):
         mean = 100 * number.mean
-        axes.barh(y, mean, color=GREY if is_reference else BLUE, alpha=0.55, height=0.66)
+        axes.barh(y, mean, color=GREY if is_reference else BLUE, alpha=0.55, height=0.42)
         if number.interval is not None:
             low, high = (100 * end for end in number.interval)
-            axes.plot([low, high], [y, y], color=INK, linewidth=1.6)
+            axes.plot([low, high], [y, y], color=INK, linewidth=1.4)
         if len(number.values) > 1:
             values = [100 * value for value in number.values]
-            axes.plot(values, [y] * len(values), "o", color=INK, markersize=3.2, alpha=0.8)
-        axes.text(_end(number) + 0.015 * top, y, f"{mean:.1f}", va="center", color=INK)
+            axes.plot(values, [y] * len(values), "o", color=INK, markersize=3, alpha=0.8)
+        axes.text(_end(number) + 0.015 * top, y, f"{mean:.1f}", va="center", color=INK, size=9)
+        axes.text(0, y - 0.26, plain(group.name), va="bottom", color=INK, size=9)
         if is_reference and len(shown) > 1:
-            axes.axvline(mean, color=MUTED, linestyle="--", linewidth=1.1)
-    axes.set_yticks(range(len(shown)), [group.name for group, _, _ in shown], color=INK)
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1.12 * top)
-    axes.set_xlabel(f"{column.metric}, %")
+            axes.axvline(mean, color=MUTED, linestyle="--", linewidth=1)
+    axes.set_yticks([])
+    axes.set_ylim(len(shown) - 0.7, -0.85)
+    axes.set_xlim(0, 1.14 * top)
     axes.grid(axis="y", visible=False)
     return figure
 
@@ -62,11 +77,15 @@ def training_curves(groups: Sequence[Group]) -> str | None:
     """Loss, α and entropies over the epochs: means over the seeds; None where nothing was logged."""
     logged = [[run.metrics() for run in group.runs] for group in groups]
     found = []
-    for title, names in _CURVES:
-        lines = [_curve(of, names) for of in logged]
+    for title, metrics in _CURVES:
+        lines = [_curve(of, metrics) for of in logged]
         if any(len(values) for _, values in lines):
             found.append((title, lines))
-    return _drawn_curves(found, [group.name for group in groups]) if found else None
+    names = [group.name for group in groups]
+    colours = line_colours(len(names))
+    drawn = _drawn_curves(found, names, colours) if found else None
+    several = list(zip(names, colours, strict=True)) if len(names) > 1 else []
+    return None if drawn is None else drawn + legend(several)
 
 
 def _curve(metrics: Sequence[Sequence[Mapping[str, float]]], names: Sequence[str]) -> tuple[Any, Any]:
@@ -79,23 +98,24 @@ def _curve(metrics: Sequence[Sequence[Mapping[str, float]]], names: Sequence[str
     return [], np.zeros((0, 0))
 
 
-@as_inline_svg
-def _drawn_curves(found: Sequence[tuple[str, Any]], names: Sequence[str]) -> Figure:
-    figure, axes = panels(len(found), 2, 4.7, 3.0)
-    colours = line_colours(len(names))
-    for panel, (title, lines) in zip(axes, found, strict=True):
-        for name, colour, (epochs, values) in zip(names, colours, lines, strict=True):
+@as_panels
+def _drawn_curves(
+    found: Sequence[tuple[str, Any]], names: Sequence[str], colours: Sequence[str]
+) -> list[Panel]:
+    drawn = []
+    for title, lines in found:
+        figure, axes = panel()
+        for colour, (epochs, values) in zip(colours, lines, strict=True):
             if len(values):
                 style: dict[str, Any] = {"marker": "o"} if len(epochs) < 3 else {}
-                panel.plot(epochs, values.mean(axis=0), color=colour, label=name, **style)
+                axes.plot(epochs, values.mean(axis=0), color=colour, **style)
                 if len(values) > 1:
                     edges = values.min(axis=0), values.max(axis=0)
-                    panel.fill_between(epochs, *edges, color=colour, alpha=0.15, linewidth=0)
-        panel.set_title(title)
-        panel.set_xlabel("epoch")
-        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    legend_below(figure, axes[0], len(names))
-    return figure
+                    axes.fill_between(epochs, *edges, color=colour, alpha=0.15, linewidth=0)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        drawn.append(Panel(title, figure))
+    return drawn
 
 
 def class_differences(comparison: Comparison, column: Column) -> str | None:
@@ -119,10 +139,10 @@ def class_differences(comparison: Comparison, column: Column) -> str | None:
 
 @as_inline_svg
 def _class_bars(lead: np.ndarray, names: Sequence[str]) -> Figure:
-    figure, (axes,) = panels(1, 1, 9.0, 0.9 + 0.24 * len(names))
+    figure, (axes,) = panels(1, 1, 7.0, 0.9 + 0.24 * len(names))
     axes.barh(range(len(names)), lead, color=[BLUE if v >= 0 else ORANGE for v in lead], height=0.7)
     axes.axvline(0, color=MUTED, linewidth=1)
-    axes.set_yticks(range(len(names)), names, color=INK)
+    axes.set_yticks(range(len(names)), [plain(name) for name in names], color=INK)
     axes.invert_yaxis()
     axes.set_xlabel("points more or less than the reference")
     axes.grid(axis="y", visible=False)
@@ -133,16 +153,19 @@ def _class_bars(lead: np.ndarray, names: Sequence[str]) -> Figure:
 def _class_map(lead: np.ndarray, names: Sequence[str], groups: Sequence[str]) -> Figure:
     figure, (axes,) = panels(1, 1, min(9.0, 3.2 + 0.75 * len(groups)), 1.4 + 0.25 * len(names))
     most = max(5.0, float(np.abs(lead).max()))
-    axes.pcolormesh(lead, cmap=_LESS_TO_MORE, vmin=-most, vmax=most, edgecolors="none")
+    axes.set_xlim(0, len(groups))
+    axes.set_ylim(0, len(names))
     for (row, place), value in np.ndenumerate(lead):
-        ink = "#ffffff" if abs(value) > 0.65 * most else "#101010"
+        share, colour = abs(value) / most, BLUE if value > 0 else ORANGE
+        axes.add_patch(Rectangle((place, row), 1, 1, color=colour, alpha=0.06 + 0.9 * share, linewidth=0))
+        ink = PAPER if share > 0.6 else INK
         text = f"{value:+.0f}".replace("-", "−")
         text = "0" if text[1:] == "0" else text
         axes.text(place + 0.5, row + 0.5, text, ha="center", va="center", color=ink, fontsize=8)
-    axes.set_yticks(np.arange(len(names)) + 0.5, names, color=INK)
-    axes.set_xticks(
-        np.arange(len(groups)) + 0.5, groups, color=INK, rotation=30, ha="left", rotation_mode="anchor"
-    )
+    axes.set_yticks(np.arange(len(names)) + 0.5, [plain(name) for name in names], color=INK)
+    shown = [plain(name) for name in groups]
+    turned: dict[str, Any] = {"rotation": 30, "ha": "left", "rotation_mode": "anchor"}
+    axes.set_xticks(np.arange(len(groups)) + 0.5, shown, color=INK, **turned)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.invert_yaxis()

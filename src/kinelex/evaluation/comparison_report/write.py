@@ -85,7 +85,7 @@ def _page(comparison: Comparison, title: str, question: str, notes: Sequence[str
             (groups[i].name, [_against(column, i) for column in columns]) for i in tables.others(comparison)
         ],
         reference=groups[reference].name,
-        bars=[(column.name, figures.bars(column, groups, reference)) for column in columns],
+        bars=figures.bars(columns, groups, reference),
         curves=figures.training_curves(groups),
         task_curves=[(task, task_curves(curves)) for task, curves in curves_of(comparison).items()],
         classes=_classes(comparison, columns),

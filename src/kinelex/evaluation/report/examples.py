@@ -1,4 +1,4 @@
-"""Test clips with their texts and nearest neighbours, some taken rightly and some wrongly."""
+"""Test clips with their texts and nearest neighbours: clear hits, and mistakes of the hardest classes."""
 
 from __future__ import annotations
 
@@ -32,62 +32,109 @@ class Example:
     texts: list[str] = field(default_factory=list)
 
 
-def choose_examples(
-    neighbours: Neighbours, labels: np.ndarray, train_labels: np.ndarray, each: int = 3
-) -> np.ndarray:
-    """Test clips to show: ``each`` whose nearest neighbour is of their class, and as many wrong ones.
+@dataclass
+class HardClass:
+    """A class that is often mistaken: its rate, what it is taken for, and a clip.
 
-    Classes are spread over the ones shown; of a class the clip with the most similar neighbour is taken:
-    the clearest of the right ones, and the mistake made with the most confidence.
+    Args:
+        name: the class.
+        rate: share of its test clips that were right.
+        taken_for: classes and how many clips were taken for them, the most frequent first.
+        count: its test clips.
+        example: one that the nearest neighbours get wrong; None where they get all right.
+    """
+
+    name: str
+    rate: float
+    taken_for: list[tuple[str, int]]
+    count: int
+    example: Example | None
+
+
+def clearest(
+    neighbours: Neighbours, labels: np.ndarray, train_labels: np.ndarray, right: bool
+) -> dict[int, int]:
+    """By class the test clip with the most similar neighbour, of those that it takes rightly or wrongly.
+
+    The clearest hit of each class, or the mistake that is made with the most confidence.
 
     Shape:
         - labels: (n_test,); train_labels: (n_train,)
-        - returns: (up to 2 * each,) places in the test part, right ones first
+
+    Returns:
+        Class to place in the test part.
     """
-    right = train_labels[neighbours.indices[:, 0]] == labels
-    chosen: list[int] = []
-    for wanted in (True, False):
-        best: dict[int, int] = {}
-        for place in np.argsort(-neighbours.similarities[:, 0], kind="stable"):
-            if right[place] == wanted:
-                best.setdefault(int(labels[place]), int(place))
-        places = [best[label] for label in sorted(best)]
-        chosen += (
-            [places[i] for i in np.unique(np.linspace(0, len(places) - 1, each).round().astype(int))]
-            if places
-            else []
-        )
-    return np.array(chosen, dtype=np.int64)
+    found = (train_labels[neighbours.indices[:, 0]] == labels) == right
+    best: dict[int, int] = {}
+    for place in np.argsort(-neighbours.similarities[:, 0], kind="stable"):
+        if found[place]:
+            best.setdefault(int(labels[place]), int(place))
+    return best
 
 
-def make_examples(
-    store: SkeletonStore,
-    train: np.ndarray,
-    test: np.ndarray,
-    neighbours: Neighbours,
-    prompts: PromptStore | None = None,
-    shown: int = 3,
-) -> list[Example]:
-    """Draw the examples of a report.
+@dataclass
+class Gallery:
+    """Clips of a report, drawn.
 
     Args:
         store: the skeleton store.
         train, test: its rows.
         neighbours: of each test clip among the training clips.
         prompts: where the texts come from, if there are any.
-        shown: neighbours per clip.
     """
-    truth, known = store.labels[test], store.labels[train]
-    examples = []
-    for place in choose_examples(neighbours, truth, known):
-        clip, label = int(test[place]), int(truth[place])
+
+    store: SkeletonStore
+    train: np.ndarray
+    test: np.ndarray
+    neighbours: Neighbours
+    prompts: PromptStore | None = None
+
+    def hits(self, most: int = 3) -> list[Example]:
+        """Test clips whose nearest neighbour is of their class, spread over the classes."""
+        best = self._clearest(True)
+        places = [best[label] for label in sorted(best)]
+        if not places:
+            return []
+        chosen = np.unique(np.linspace(0, len(places) - 1, most).round().astype(int))
+        return [self._example(places[i]) for i in chosen]
+
+    def hardest(self, confusion: np.ndarray, most: int = 4) -> list[HardClass]:
+        """The classes with the lowest rates, each with a clip that is mistaken.
+
+        Shape:
+            - confusion: (classes, classes) counts, rows are true classes
+        """
+        counts, mistakes = confusion.sum(axis=1), self._clearest(False)
+        rates = np.where(counts > 0, confusion.diagonal() / np.maximum(counts, 1), 1.0)
+        names, found = self.store.class_names, []
+        for label in np.argsort(rates, kind="stable")[:most]:
+            if rates[label] == 1:
+                break
+            wrong = confusion[label] * (np.arange(len(counts)) != label)
+            order = [c for c in np.argsort(-wrong, kind="stable")[:3] if wrong[c]]
+            taken = [(names[c], int(wrong[c])) for c in order]
+            place = mistakes.get(int(label))
+            example = None if place is None else self._example(place)
+            found.append(HardClass(names[label], float(rates[label]), taken, int(counts[label]), example))
+        return found
+
+    def _clearest(self, right: bool) -> dict[int, int]:
+        labels = self.store.labels
+        return clearest(self.neighbours, labels[self.test], labels[self.train], right)
+
+    def _example(self, place: int, shown: int = 3) -> Example:
+        """A test clip and its nearest training clips."""
+        clip, labels = int(self.test[place]), self.store.labels
         nearest = [
-            _draw(store, int(train[n]), bool(known[n] == label), float(s))
-            for n, s in zip(neighbours.indices[place, :shown], neighbours.similarities[place], strict=False)
+            _draw(self.store, int(row), bool(labels[row] == labels[clip]), float(s))
+            for row, s in zip(
+                self.train[self.neighbours.indices[place, :shown]],
+                self.neighbours.similarities[place],
+                strict=False,
+            )
         ]
-        texts = [] if prompts is None else clip_texts(prompts, store.ids[clip])
-        examples.append(Example(_draw(store, clip), nearest, nearest[0].right, texts))
-    return examples
+        texts = [] if self.prompts is None else clip_texts(self.prompts, self.store.ids[clip])
+        return Example(_draw(self.store, clip), nearest, nearest[0].right, texts)
 
 
 def _draw(store: SkeletonStore, row: int, right: bool = True, similarity: float | None = None) -> Drawn:

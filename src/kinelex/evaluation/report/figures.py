@@ -1,4 +1,4 @@
-"""Bars of the numbers, curves of the training, histograms of the similarities."""
+"""Curves of the training, histograms of the similarities."""
 
 from __future__ import annotations
 
@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kinelex.evaluation.report._style import BLUE, GREY, INK, MUTED, ORANGE, SERIES, as_inline_svg, panels
+from kinelex.evaluation.report._style import (
+    BLUE,
+    GREY,
+    INK,
+    MUTED,
+    ORANGE,
+    SERIES,
+    Panel,
+    as_panels,
+    legend,
+    panel,
+)
 
 _ENTROPIES = ("target_entropy", "prediction_entropy", "uniform_entropy")
 # Panels of the training curves: title, what to look for, and the metric's name before a slash.
@@ -31,7 +41,10 @@ _NO_CURVE = ("epoch", "step", "clips_per_second", "seconds")
 
 @dataclass(frozen=True)
 class Bar:
-    """One row of the results: a rate from 0 to 1, or None where it cannot be had."""
+    """One row of the results: a rate from 0 to 1, or None where it cannot be had.
+
+    ``comparable``: whether it is of the same clips and classes as the other rows.
+    """
 
     name: str
     top1: float | None
@@ -40,25 +53,7 @@ class Bar:
     note: str = ""
     without_copies: float | None = None
     interval: tuple[float, float] | None = None
-
-
-@as_inline_svg
-def bar_chart(rows: Sequence[Bar]) -> Figure:
-    """Top-1 of the run beside its baselines, the run's bars in colour."""
-    shown = [r for r in rows if r.top1 is not None]
-    figure, (axes,) = panels(1, 1, 9.0, 0.6 + 0.36 * len(shown))
-    rates = [100 * (r.top1 or 0.0) for r in shown]
-    axes.barh(range(len(shown)), rates, color=[BLUE if r.ours else GREY for r in shown], height=0.68)
-    for y, (row, rate) in enumerate(zip(shown, rates, strict=True)):
-        weight = "bold" if row.ours else "normal"
-        axes.text(rate + 0.8, y, f"{rate:.1f}", va="center", color=INK, fontweight=weight)
-    axes.set_yticks(range(len(shown)), [r.name for r in shown], color=INK)
-    axes.invert_yaxis()
-    axes.set_xlim(0, 106)
-    axes.set_xticks(range(0, 101, 20))
-    axes.set_xlabel("top-1, % of the test clips")
-    axes.grid(axis="y", visible=False)
-    return figure
+    comparable: bool = True
 
 
 def curve_groups(metrics: Sequence[Mapping[str, float]]) -> list[tuple[str, str, list[str]]]:
@@ -77,12 +72,13 @@ def curve_groups(metrics: Sequence[Mapping[str, float]]) -> list[tuple[str, str,
     return groups + [(root, "", found) for root, found in others.items()]
 
 
-@as_inline_svg
-def curves(metrics: Sequence[Mapping[str, float]]) -> Figure:
+@as_panels
+def curves(metrics: Sequence[Mapping[str, float]]) -> list[Panel]:
     """Small multiples of everything that was logged per epoch."""
-    groups = curve_groups(metrics)
-    figure, axes = panels(len(groups), 3, 3.9, 2.9)
-    for panel, (title, hint, names) in zip(axes, groups, strict=True):
+    drawn = []
+    for title, hint, names in curve_groups(metrics):
+        figure, axes = panel()
+        lines = []
         for colour, name in zip(SERIES * len(names), names, strict=False):
             points = [(row.get("epoch", i), row[name]) for i, row in enumerate(metrics) if name in row]
             whole = any(other.startswith(name + "/") for other in names)  # the sum, among its parts
@@ -90,20 +86,16 @@ def curves(metrics: Sequence[Mapping[str, float]]) -> Figure:
             if name == "uniform_entropy":  # a constant to compare with
                 style = {"color": MUTED, "linestyle": "--", "linewidth": 1.2}
             marker = "o" if len(points) < 3 else None
+            axes.plot(*zip(*points, strict=True), marker=marker, **style)
             label = name.split("/", 1)[-1].replace("_", " → " if "/" in name else " ")
-            panel.plot(*zip(*points, strict=True), label=label, marker=marker, **style)
-        panel.set_title(title, pad=20)
-        above: dict[str, Any] = {"xytext": (0, 6), "textcoords": "offset points", "xycoords": "axes fraction"}
-        panel.annotate(hint, (0, 1), **above, color=MUTED, fontsize=9)
-        panel.set_xlabel("epoch")
-        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        if len(names) > 1:
-            panel.legend(fontsize=8, ncols=2 if len(names) > 3 else 1)
-    return figure
+            lines.append((label, style["color"]))
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        drawn.append(Panel(title, figure, hint, lines if len(lines) > 1 else ()))
+    return drawn
 
 
-@as_inline_svg
-def similarity_histograms(bins: np.ndarray, counts: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+def similarity_histograms(bins: np.ndarray, counts: Mapping[str, Mapping[str, np.ndarray]]) -> str:
     """Densities of off-diagonal similarities: one panel per pair, one outline per named state.
 
     Args:
@@ -113,21 +105,30 @@ def similarity_histograms(bins: np.ndarray, counts: Mapping[str, Mapping[str, np
     Shape:
         - bins: (B + 1,); each count: (B,)
     """
-    figure, axes = panels(len(counts), 2, 5.8, 3.2)
-    fills = (GREY, BLUE, ORANGE)
-    for panel, (pair, states) in zip(axes, counts.items(), strict=True):
-        for colour, (state, count) in zip(fills, states.items(), strict=False):
-            density = count / max(float((count * np.diff(bins)).sum()), 1e-12)
-            panel.stairs(density, bins, fill=True, color=colour, alpha=0.25)
-            panel.stairs(density, bins, color=MUTED if colour == GREY else colour, linewidth=1.6, label=state)
+    states = dict.fromkeys(state for of in counts.values() for state in of)
+    colours = dict(zip(states, (MUTED, BLUE, ORANGE), strict=False))
+    return _histograms(bins, counts, colours) + legend(list(colours.items()))
+
+
+@as_panels
+def _histograms(
+    bins: np.ndarray, counts: Mapping[str, Mapping[str, np.ndarray]], colours: Mapping[str, str]
+) -> list[Panel]:
+    drawn = []
+    for pair, states in counts.items():
+        figure, axes = panel(3.9)
+        for state, count in states.items():
+            density, colour = count / max(float((count * np.diff(bins)).sum()), 1e-12), colours[state]
+            fill = GREY if colour == MUTED else colour
+            axes.stairs(density, bins, fill=True, color=fill, alpha=0.25)
+            axes.stairs(density, bins, color=colour, linewidth=1.6)
         used = np.nonzero(np.sum(list(states.values()), axis=0))[0]
         if len(used):
-            panel.set_xlim(bins[max(used[0] - 1, 0)], bins[min(used[-1] + 2, len(bins) - 1)])
-        panel.set_title(pair_name(pair))
-        panel.set_xlabel("cosine similarity of a clip and another clip's prompt")
-        panel.set_yticks([])
-        panel.legend(fontsize=8.5, loc="upper left", bbox_to_anchor=(0, -0.24), borderaxespad=0)
-    return figure
+            axes.set_xlim(bins[max(used[0] - 1, 0)], bins[min(used[-1] + 2, len(bins) - 1)])
+        axes.set_xlabel("cosine of a clip and another's prompt")
+        axes.set_yticks([])
+        drawn.append(Panel(pair_name(pair), figure))
+    return drawn
 
 
 def pair_name(pair: str) -> str:

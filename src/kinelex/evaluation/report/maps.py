@@ -1,39 +1,119 @@
-"""The map of the features (t-SNE) and the confusion matrix."""
+"""The maps of the features (t-SNE, UMAP) and the confusion matrix."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from html import escape
+from typing import Any
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from kinelex.evaluation.report._style import BLUE, GRID, INK, as_svg, class_style, panels
+from kinelex.errors import InputError, unknown_name
+from kinelex.evaluation.report._style import (
+    BLUE,
+    GRID,
+    INK,
+    PAPER,
+    Panel,
+    as_inline_svg,
+    as_panels,
+    class_style,
+    panel,
+    panels,
+    plain,
+    themed,
+)
 
-_WHITE_TO_BLUE = LinearSegmentedColormap.from_list("house", ["#ffffff", "#cfe0f2", BLUE, "#0e3057"])
+MAPS = {"tsne": "t-SNE", "umap": "UMAP"}
 _MOST_NUMBERS, _MOST_NAMES = 30, 65  # classes up to which the matrix shows counts, and names
+_PERPLEXITY, _NEIGHBOURS, _DISTANCE = 30.0, 15, 0.1
+_SIGNS = dict(zip("o^sDvPX*<>hp", "●▲■◆▼✚✖★◀▶⬢⬟", strict=True))  # markers as letters
 
 
-def project(features: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Two dimensions by t-SNE on unit vectors (after PCA to 50), the same for the same seed.
+def check_map(method: str) -> None:
+    """Refuse a map that there is not, or whose package is not installed.
+
+    Raises:
+        InputError: no such map, or UMAP without umap-learn.
+
+    >>> check_map("tsne")
+    """
+    if method not in MAPS:
+        raise unknown_name("map", method, MAPS)
+    if method == "umap":
+        _umap()
+
+
+def project(features: np.ndarray, seed: int = 0, method: str = "tsne") -> np.ndarray:
+    """Two dimensions by t-SNE or UMAP on unit vectors (after PCA to 50), the same for the same seed.
 
     Shape:
         - features: (N, F), N of 4 or more
         - returns: (N, 2)
+
+    Raises:
+        InputError: no such map, or UMAP without umap-learn.
     """
+    check_map(method)
     unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     size = min(50, *unit.shape)
     reduced = PCA(size, random_state=seed).fit_transform(unit)
-    perplexity = min(30.0, (len(unit) - 1) / 3)
-    return TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
+    if method == "tsne":
+        how = TSNE(2, perplexity=_perplexity(len(unit)), init="pca", random_state=seed)
+        return how.fit_transform(reduced)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a seed leaves one thread
+        start = "spectral" if len(unit) > 10 else "random"
+        how = _umap().UMAP(
+            n_components=2,
+            n_neighbors=_neighbours(len(unit)),
+            min_dist=_DISTANCE,
+            init=start,
+            random_state=seed,
+            n_jobs=1,
+        )
+        return np.asarray(how.fit_transform(reduced))
 
 
-@as_svg
-def feature_maps(maps: dict[str, np.ndarray], labels: np.ndarray, class_names: Sequence[str]) -> Figure:
+def map_caption(method: str, count: int) -> str:
+    """Which map it is, and its parameters.
+
+    >>> map_caption("tsne", 400)
+    't-SNE (perplexity 30, after PCA to 50 at most)'
+    """
+    own = (
+        f"perplexity {_perplexity(count):g}"
+        if method == "tsne"
+        else f"{_neighbours(count)} neighbours, least distance {_DISTANCE}"
+    )
+    return f"{MAPS[method]} ({own}, after PCA to 50 at most)"
+
+
+def _perplexity(count: int) -> float:
+    return min(_PERPLEXITY, round((count - 1) / 3, 1))
+
+
+def _neighbours(count: int) -> int:
+    return min(_NEIGHBOURS, count - 1)
+
+
+def _umap() -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it says that TensorFlow is not there
+            import umap
+    except ImportError as error:
+        raise InputError("the map umap needs umap-learn: pip install 'kinelex[umap]'") from error
+    return umap
+
+
+def feature_maps(maps: dict[str, np.ndarray], labels: np.ndarray, class_names: Sequence[str]) -> str:
     """Projections side by side, coloured by class, with each class's number at its middle.
 
     Args:
@@ -44,34 +124,35 @@ def feature_maps(maps: dict[str, np.ndarray], labels: np.ndarray, class_names: S
     Shape:
         - each map: (N, 2); labels: (N,)
     """
-    present = np.unique(labels)
-    columns = 4 if max(len(class_names[c]) for c in present) < 22 else 3
-    legend_rows = -(-len(present) // columns)
-    figure, axes = panels(len(maps), 2, 6.0, 5.4 + 0.22 * legend_rows)
-    for panel, (title, points) in zip(axes, maps.items(), strict=True):
-        for c in present:
+    names = []
+    for c in np.unique(labels):
+        colour, marker = class_style(int(c))
+        sign = f'<b style="color: {themed(colour)}">{_SIGNS[marker]}</b>'
+        names.append(f"<span>{sign}{c}&ensp;{escape(class_names[c])}</span>")
+    return f'{_maps(maps, labels)}<p class="classes">{"".join(names)}</p>'
+
+
+@as_panels
+def _maps(maps: dict[str, np.ndarray], labels: np.ndarray) -> list[Panel]:
+    drawn = []
+    for title, points in maps.items():
+        figure, axes = panel(4.6, 4.6)
+        for c in np.unique(labels):
             colour, marker = class_style(int(c))
             mine = points[labels == c]
-            panel.scatter(
-                mine[:, 0], mine[:, 1], s=26, c=colour, marker=marker, linewidths=0.4, edgecolors="white"
-            )
-        for c in present:
-            halo = [withStroke(linewidth=3, foreground="white")]
+            style: dict[str, Any] = {"linewidths": 0.4, "edgecolors": PAPER}
+            axes.scatter(mine[:, 0], mine[:, 1], s=18, c=colour, marker=marker, **style)
+        for c in np.unique(labels):
+            halo = [withStroke(linewidth=3, foreground=PAPER)]
             x, y = _middle(points[labels == c])
-            panel.text(x, y, str(c), ha="center", va="center", weight="bold", path_effects=halo)
-        panel.set_title(title)
-        panel.set_xticks([])
-        panel.set_yticks([])
-        panel.set_box_aspect(1)
-        panel.spines[:].set_color(GRID)
-        panel.spines[:].set_visible(True)
-    handles = []
-    for c in present:
-        colour, marker = class_style(int(c))
-        name = f"{c}  {class_names[c]}"
-        handles.append(Line2D([], [], color=colour, marker=marker, linestyle="", markersize=7, label=name))
-    figure.legend(handles=handles, loc="outside lower left", ncols=columns, fontsize=10, handletextpad=0.3)
-    return figure
+            axes.text(x, y, str(c), size=9, ha="center", va="center", weight="bold", path_effects=halo)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_box_aspect(1)
+        axes.spines[:].set_color(GRID)
+        axes.spines[:].set_visible(True)
+        drawn.append(Panel(title, figure))
+    return drawn
 
 
 def _middle(points: np.ndarray) -> tuple[float, float]:
@@ -81,7 +162,7 @@ def _middle(points: np.ndarray) -> tuple[float, float]:
     return float(x), float(y)
 
 
-@as_svg
+@as_inline_svg
 def confusion_figure(confusion: np.ndarray, class_names: Sequence[str]) -> Figure:
     """Rows are true classes; the colour is the share of the row, the number the count of clips.
 
@@ -89,23 +170,29 @@ def confusion_figure(confusion: np.ndarray, class_names: Sequence[str]) -> Figur
         - confusion: (classes, classes) counts
     """
     count = len(class_names)
-    side = min(max(4.2, 0.38 * count), 13.0)
+    side = min(max(4.2, 0.36 * count), 13.0)
     figure, (axes,) = panels(1, 1, side + 2.2, side + 1.6)
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    axes.imshow(share, cmap=_WHITE_TO_BLUE, vmin=0, vmax=1)
+    for i, j in np.argwhere(confusion > 0):
+        axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, color=BLUE, alpha=0.08 + 0.92 * share[i, j], lw=0))
+        if count <= _MOST_NUMBERS:
+            colour = PAPER if share[i, j] > 0.65 else INK
+            axes.text(j, i, str(confusion[i, j]), ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xlim(-0.5, count - 0.5)
+    axes.set_ylim(count - 0.5, -0.5)
+    axes.set_box_aspect(1)
     axes.grid(visible=False)
     axes.spines[:].set_visible(True)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
+    axes.set_xticks([])
+    axes.set_yticks([])
     if count <= _MOST_NAMES:
         size = 10 if count <= _MOST_NUMBERS else 7
-        axes.set_xticks(range(count), class_names, rotation=50, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(count), class_names)
+        names = [plain(name) for name in class_names]
+        axes.set_xticks(range(count), names, rotation=50, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(count), names)
         axes.tick_params(labelsize=size, labelcolor=INK, length=0)
-    if count <= _MOST_NUMBERS:
-        for i, j in np.argwhere(confusion > 0):
-            colour = "white" if share[i, j] > 0.5 else INK
-            axes.text(j, i, str(confusion[i, j]), ha="center", va="center", color=colour, fontsize=9)
     return figure
 
 

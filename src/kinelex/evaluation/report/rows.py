@@ -39,7 +39,7 @@ def result_rows(result: Mapping[str, Any]) -> list[Bar]:
         if "top1" in result[task]:
             streams = result[task].get("streams", {})
             whole = f"{name}, all streams" if streams else name
-            rows.append(_own_bar(whole, result[task]))
+            rows.append(_own_bar(whole, result[task], _elsewhere(task, result[task])))
             rows += [_own_bar(f"{name}, {stream}", numbers) for stream, numbers in streams.items()]
     details = result.get("baseline_details", {})
     for key, name in _BASELINES.items():
@@ -66,9 +66,24 @@ def classifying_tasks(result: Mapping[str, Any]) -> list[str]:
     return [task for task in task_titles(result) if "confusion" in result[task]]
 
 
-def _own_bar(name: str, numbers: Mapping[str, Any]) -> Bar:
+def _own_bar(name: str, numbers: Mapping[str, Any], elsewhere: str = "") -> Bar:
     interval = tuple(numbers["ci95"]) if "ci95" in numbers else None
-    return Bar(name, numbers["top1"], numbers.get("top5"), True, "", numbers.get(_DISTINCT), interval)
+    rates = (numbers["top1"], numbers.get("top5"))
+    return Bar(name, *rates, True, elsewhere, numbers.get(_DISTINCT), interval, not elsewhere)
+
+
+def _elsewhere(task: str, numbers: Mapping[str, Any]) -> str:
+    """What a task was judged on, where that is not every test clip as it is among all classes.
+
+    >>> _elsewhere("one_shot", {"chance": 0.2}), _elsewhere("knn", {})
+    ('5 novel classes, chance 20.0 %', '')
+    """
+    if task in ("one_shot", "zero_shot"):
+        novel = "novel" if task == "one_shot" else "unseen"
+        return f"{round(1 / numbers['chance'])} {novel} classes, chance {100 * numbers['chance']:.1f} %"
+    if task == "transfer":
+        return f"another data set, chance {100 * numbers['chance']:.1f} %"
+    return "changed clips" if task == "robustness" else ""
 
 
 def baseline_names(baselines: Mapping[str, float]) -> list[tuple[str, float]]:

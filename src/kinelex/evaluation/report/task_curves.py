@@ -8,10 +8,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kinelex.evaluation.report._style import MUTED, SERIES, as_inline_svg, panels
+from kinelex.evaluation.report._style import MUTED, SERIES, Panel, as_panels, legend, panel
 
 Panels = dict[str, dict[str, Any]]
 
@@ -38,46 +37,42 @@ def panels_of(by_group: Mapping[str, Sequence[Mapping[str, Any]]]) -> Panels:
     return panels
 
 
-@as_inline_svg
-def task_curves(curves: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Small multiples of a task's curves.
+def task_curves(curves: Mapping[str, Mapping[str, Any]]) -> str:
+    """Small multiples of a task's curves, and one legend where they have several lines.
 
     Args:
         curves: by title of the panel ``xlabel`` and ``lines``: by name x and y, rates from 0 to 1.
     """
-    figure, axes = panels(len(curves), 2, 4.7, 3.0)
-    count = max(len(curve["lines"]) for curve in curves.values())
-    for panel, (label, curve) in zip(axes, curves.items(), strict=True):
-        lines = list(curve["lines"].items())
-        named = any(isinstance(value, str) for _, (x, _) in lines for value in x)
-        for place, (colour, (name, (x, y))) in enumerate(zip(line_colours(count), lines, strict=False)):
+    names = list(dict.fromkeys(name for curve in curves.values() for name in curve["lines"]))
+    colours = dict(zip(names, line_colours(len(names)), strict=True))
+    return _panels(curves, colours) + legend(list(colours.items()) if len(names) > 1 else ())
+
+
+@as_panels
+def _panels(curves: Mapping[str, Mapping[str, Any]], colours: Mapping[str, str]) -> list[Panel]:
+    drawn = []
+    for title, curve in curves.items():
+        figure, axes = panel()
+        lines, unit = curve["lines"], 100 if curve["diagonal"] else 1
+        named = any(isinstance(value, str) for x, _ in lines.values() for value in x)
+        for place, (name, (x, y)) in enumerate(lines.items()):
             rates = np.array([np.nan if value is None else 100 * value for value in y])
             if named:
                 width = 0.7 / len(lines)
-                left = np.arange(len(x)) - 0.35 + width * (place + 0.5)
-                panel.bar(left, rates, width, color=colour, label=name)
-                panel.set_xticks(np.arange(len(x)), [str(value).replace("_", " ") for value in x])
-                panel.tick_params(axis="x", labelrotation=30)
+                axes.bar(np.arange(len(x)) - 0.35 + width * (place + 0.5), rates, width, color=colours[name])
+                axes.set_xticks(np.arange(len(x)), [str(value).replace("_", " ") for value in x])
+                axes.tick_params(axis="x", labelrotation=30)
             else:
-                panel.plot(x, rates, "o-", color=colour, label=name, markersize=4)
-                panel.xaxis.set_major_locator(MaxNLocator(5))
-        if curve.get("diagonal"):
-            panel.plot([0, 1], [0, 100], color=MUTED, linestyle="--", linewidth=1.1)
-        panel.set_title(label)
-        panel.set_xlabel(curve.get("xlabel", ""))
-        panel.set_ylabel("%")
-        panel.set_ylim(0, 102)
-    if count > 1:
-        legend_below(figure, axes[0], count)
-    return figure
-
-
-def legend_below(figure: Figure, axes: Any, count: int) -> None:
-    """One legend for all panels, below them."""
-    if count > 1:
-        handles, labels = axes.get_legend_handles_labels()
-        columns = max(1, min(4, 110 // (8 + max(map(len, labels), default=1))))
-        figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=9)
+                axes.plot([unit * value for value in x], rates, "o-", color=colours[name], markersize=4)
+                axes.xaxis.set_major_locator(MaxNLocator(5))
+        if curve["diagonal"]:
+            axes.plot([0, 100], [0, 100], color=MUTED, linestyle="--", linewidth=1.1)
+        axes.set_xlabel(curve["xlabel"] + (", %" if curve["diagonal"] else ""))
+        axes.set_ylabel("%")
+        axes.set_ylim(0, 103)
+        hint = "above the line: too cautious, below it: too sure" if curve["diagonal"] else ""
+        drawn.append(Panel(title, figure, hint))
+    return drawn
 
 
 def line_colours(count: int) -> list[str]:

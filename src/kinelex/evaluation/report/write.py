@@ -17,9 +17,15 @@ from kinelex._files import write_whole
 from kinelex.evaluation.knn import Neighbours
 from kinelex.evaluation.published import published_numbers, published_section
 from kinelex.evaluation.raw import raw_features
-from kinelex.evaluation.report.examples import make_examples
-from kinelex.evaluation.report.figures import bar_chart, curves, similarity_histograms
-from kinelex.evaluation.report.maps import confusion_figure, feature_maps, project, worst_confusions
+from kinelex.evaluation.report.examples import Gallery
+from kinelex.evaluation.report.figures import curves, similarity_histograms
+from kinelex.evaluation.report.maps import (
+    confusion_figure,
+    feature_maps,
+    map_caption,
+    project,
+    worst_confusions,
+)
 from kinelex.evaluation.report.rows import classifying_tasks, result_rows, task_titles
 from kinelex.evaluation.report.task_sections import task_sections
 from kinelex.store import PromptStore, SkeletonStore
@@ -52,7 +58,11 @@ class Evidence:
 
 
 def write_report(
-    run: RunDirectory, result: Mapping[str, Any], evidence: Evidence, against: RunDirectory | None = None
+    run: RunDirectory,
+    result: Mapping[str, Any],
+    evidence: Evidence,
+    against: RunDirectory | None = None,
+    map_by: str = "tsne",
 ) -> Path:
     """Write ``report.html`` into a run directory: one file, no reference to anything outside.
 
@@ -61,15 +71,20 @@ def write_report(
         result: what :func:`kinelex.evaluation.evaluate` returns.
         evidence: what the numbers were made of.
         against: another run to compare similarity histograms with, for example of hard targets.
+        map_by: how the features are brought to two dimensions, ``tsne`` or ``umap``.
 
     Returns:
         The file's path.
+
+    Raises:
+        InputError: no such map, or UMAP without umap-learn.
     """
     metrics = run.metrics()
     task = classifying_tasks(result)[0]
     confusion = np.asarray(result[task]["confusion"])
     names = evidence.store.class_names
     histograms, missing = _histograms(run, metrics, against)
+    gallery = Gallery(evidence.store, evidence.train, evidence.test, evidence.neighbours, evidence.prompts)
     page = _template().render(
         css=resources.files("kinelex._page").joinpath("house.css").read_text(encoding="utf-8"),
         title=f"{run.config['method']['name']} on {evidence.store.meta.dataset}",
@@ -78,7 +93,6 @@ def write_report(
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         verdict=_verdict(result),
         rows=result_rows(result),
-        bars=bar_chart(result_rows(result)),
         published=_published(result),
         tasks=task_sections(result),
         counts=result["counts"],
@@ -88,14 +102,14 @@ def write_report(
         curves=curves(metrics) if metrics else None,
         histograms=histograms,
         no_histograms=missing,
-        map=_map(evidence),
+        map=_map(evidence, map_by),
+        map_caption=map_caption(map_by, min(len(evidence.test), _MOST_POINTS)),
         task=task_titles(result)[task],
         confusion=confusion_figure(confusion, names),
         worst=worst_confusions(confusion, names),
-        per_class=_per_class(result, names),
-        examples=make_examples(
-            evidence.store, evidence.train, evidence.test, evidence.neighbours, evidence.prompts
-        ),
+        per_class=_per_class(result, names, confusion),
+        hardest=gallery.hardest(confusion),
+        examples=gallery.hits(),
         has_prompts=evidence.prompts is not None,
     )
     path = run.path / "report.html"
@@ -112,6 +126,7 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["percent"] = lambda rate: "–" if rate is None else f"{100 * rate:.1f}"
+    environment.filters["capfirst"] = lambda text: text[:1].upper() + text[1:]
     return environment.get_template("template.html.j2")
 
 
@@ -156,7 +171,8 @@ def _verdict(result: Mapping[str, Any]) -> list[str]:
             ):
                 if baselines.get(key) is not None:
                     lead = 100 * (result[task]["top1"] - baselines[key])
-                    parts.append(f"{abs(lead):.1f} points {'above' if lead >= 0 else 'below'} {name}")
+                    points = f"{abs(lead):.1f} points {'above' if lead >= 0 else 'below'}"
+                    parts.append(f"{'level with' if abs(lead) < 0.05 else points} {name}")
             sentences.append(parts[0] + (", " + ", ".join(parts[1:]) if parts[1:] else "") + ".")
     return sentences
 
@@ -174,14 +190,17 @@ def _training_time(metrics: list[dict[str, float]]) -> str | None:
     return f"{seconds / 60:.1f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
 
 
-def _per_class(result: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+def _per_class(result: Mapping[str, Any], names: tuple[str, ...], confusion: np.ndarray) -> dict[str, Any]:
+    """Rates of the classes by task; the hardest of the first task come first."""
     tasks = classifying_tasks(result)
-    rows = [(name, [result[t]["per_class"][name] for t in tasks]) for name in names]
+    rates = confusion.diagonal() / np.maximum(confusion.sum(axis=1), 1)
+    order = np.argsort(np.where(confusion.sum(axis=1) > 0, rates, np.inf), kind="stable")
+    rows = [(names[c], [result[t]["per_class"][names[c]] for t in tasks]) for c in order]
     return {"tasks": [t.replace("_", " ") for t in tasks], "rows": rows}
 
 
-def _map(evidence: Evidence) -> str | None:
-    """t-SNE of features and raw coordinates, or None with too few clips."""
+def _map(evidence: Evidence, method: str) -> str | None:
+    """Maps of features and raw coordinates, or None with too few clips."""
     test = evidence.test
     if len(test) < 4:
         return None
@@ -190,8 +209,8 @@ def _map(evidence: Evidence) -> str | None:
         places = np.sort(np.random.default_rng(0).choice(len(test), _MOST_POINTS, replace=False))
     raw = raw_features(evidence.store, test[places], frames=32)
     maps = {
-        "features of the encoder": project(evidence.features_test[places]),
-        "raw coordinates": project(raw),
+        "features of the encoder": project(evidence.features_test[places], method=method),
+        "raw coordinates": project(raw, method=method),
     }
     return feature_maps(maps, evidence.store.labels[test[places]], evidence.store.class_names)
 

@@ -1,0 +1,192 @@
+"""Each task's main numbers in a few lines, for the terminal and for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_TOP = ("top1", "top5", "mean_class")  # of tasks that the main table has
+_FROZEN = ("classify", "knn", "linear", "linear_sgd")
+_BY = {"classify": "the run's classifier", "knn": "nearest neighbours", "linear": "linear probe"}
+_SKIPPED = ("rule", "title", "note", "curves", "confusion", "per_class", "streams")
+
+
+@dataclass(frozen=True)
+class TaskLine:
+    """Some numbers of a task that stand together.
+
+    Args:
+        of: what they are of: a direction, a stream, a kind of change.
+        numbers: name and text of each; rates are in per cent.
+        without: why there are no numbers.
+    """
+
+    of: str
+    numbers: tuple[tuple[str, str], ...]
+    without: str = ""
+
+
+def task_lines(task: str, numbers: Mapping[str, Any]) -> list[TaskLine]:
+    """The main numbers of a task that the table of top-1 does not have.
+
+    >>> task_lines("finetune", {"top1": 0.7, "scratch": {"top1": 0.5, "ci95": [0.4, 0.6]}})
+    [TaskLine(of='from random weights', numbers=(('top-1', '50.0 [40.0–60.0]'),), without='')]
+    """
+    if task in _FROZEN:
+        return []
+    lines = _LINES.get(task, _others)(numbers)
+    return [
+        TaskLine(of, (), found) if isinstance(found, str) else TaskLine(of, tuple(found))
+        for of, found in lines
+        if found
+    ]
+
+
+_Lines = Iterator[tuple[str, list[tuple[str, str]] | str]]  # numbers, or why there are none
+
+
+def _others(numbers: Mapping[str, Any]) -> _Lines:
+    """A task of one's own: its plain numbers as they are."""
+    named = {k: v for k, v in numbers.items() if k not in (*_SKIPPED, *_TOP) and isinstance(v, int | float)}
+    yield "", [(k.replace("_", " "), f"{v:.4g}") for k, v in named.items() if not isinstance(v, bool)]
+
+
+def _retrieval(numbers: Mapping[str, Any]) -> _Lines:
+    def rates(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+        interval = _interval(found.get("ci95"))
+        names = [name for name in found if name == "mAP" or name.startswith("R@")]
+        return [(name, _percent(found[name]) + (interval if name == "mAP" else "")) for name in names]
+
+    streams = numbers.get("streams", {})
+    yield "all streams" if streams else "skeleton → skeleton", rates(numbers)
+    for stream, found in streams.items():
+        yield f"{stream} alone", rates(found)
+    for key, found in numbers.items():
+        if "_to_" in key and key != "skeleton_to_skeleton":
+            of = key.replace("_to_", " → ")
+            if found is None:
+                yield of, "no test clip has these prompts"
+                continue
+            yield of, rates(found)
+            yield f"{of}, own one", rates(found.get("pair", {}))
+
+
+def _calibration(numbers: Mapping[str, Any]) -> _Lines:
+    def of(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+        return [
+            ("ECE", _percent(found["ece"])),
+            ("MCE", _percent(found["mce"])),
+            ("NLL", f"{found['nll']:.3f}"),
+            ("Brier", f"{found['brier']:.3f}"),
+        ]
+
+    streams = numbers.get("streams", {})
+    yield "all streams" if streams else _BY.get(numbers["by"], numbers["by"]), of(numbers)
+    for stream, found in streams.items():
+        yield f"{stream} alone", of(found)
+
+
+def _semi(numbers: Mapping[str, Any]) -> _Lines:
+    for start, place in (("", numbers), (", random weights", numbers.get("scratch", {}))):
+        for kind, found in place.items():
+            if isinstance(found, Mapping) and all("mean" in of for of in found.values()):
+                rates = [(share.replace("%", " %"), _spread(of)) for share, of in found.items()]
+                yield kind + start, rates
+                if not start:
+                    drawn = [(share.replace("%", " %"), _range(of["labels"])) for share, of in found.items()]
+                    yield f"labels, {kind}", drawn
+
+
+def _robustness(numbers: Mapping[str, Any]) -> _Lines:
+    kept = numbers.get("kept")
+    clean = numbers["clean"]
+    yield (
+        "unchanged",
+        [("top-1", _percent(clean["top1"]) + _interval(clean.get("ci95")))]
+        + ([] if kept is None else [("kept when changed", _percent(kept))]),
+    )
+    for kind, found in numbers.get("changes", {}).items():
+        yield kind, [(value.replace("_", " "), _percent(of["top1"])) for value, of in found.items()]
+
+
+def _zero_shot(numbers: Mapping[str, Any]) -> _Lines:
+    def generalised(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+        names = ("seen", "unseen", "harmonic_mean")
+        return [(name.replace("_", " "), _percent(found["generalised"][name])) for name in names]
+
+    def among(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+        return [("top-1", _percent(found["top1"]) + _interval(found.get("ci95")))]
+
+    count = len(numbers["unseen"])
+    yield f"{count} unseen classes", [*among(numbers), ("chance", _percent(numbers["chance"]))]
+    yield "generalised", generalised(numbers)
+    if "text_space" in numbers:
+        yield "clips' own texts", among(numbers["text_space"])
+        yield "the same, generalised", generalised(numbers["text_space"])
+
+
+def _one_shot(numbers: Mapping[str, Any]) -> _Lines:
+    draws = numbers["draws"]
+    yield (
+        f"{round(1 / numbers['chance'])} novel classes",
+        [
+            ("top-1", _spread(draws)),
+            ("draws", str(draws["n"])),
+            ("raw coordinates", _percent(numbers["raw"]["top1"])),
+            ("chance", _percent(numbers["chance"])),
+        ],
+    )
+
+
+def _finetune(numbers: Mapping[str, Any]) -> _Lines:
+    if "scratch" in numbers:
+        found = numbers["scratch"]
+        yield "from random weights", [("top-1", _percent(found["top1"]) + _interval(found.get("ci95")))]
+
+
+def _transfer(numbers: Mapping[str, Any]) -> _Lines:
+    for way, found in numbers["by"].items():
+        rates = [("top-1", _percent(found["top1"]) + _interval(found.get("ci95")))]
+        if "scratch" in found:
+            rates.append(("random weights", _percent(found["scratch"]["top1"])))
+        yield way, rates
+    yield "on the other set", [(name, _percent(numbers[name])) for name in ("chance", "majority")]
+
+
+_LINES: dict[str, Callable[[Mapping[str, Any]], _Lines]] = {
+    "retrieval": _retrieval,
+    "calibration": _calibration,
+    "semi": _semi,
+    "robustness": _robustness,
+    "zero_shot": _zero_shot,
+    "one_shot": _one_shot,
+    "finetune": _finetune,
+    "transfer": _transfer,
+}
+
+
+def _percent(rate: float | None) -> str:
+    return "–" if rate is None else f"{100 * rate:.1f}"
+
+
+def _interval(ends: Any) -> str:
+    """A 95 % interval, no-break.
+
+    >>> _interval([0.5, 0.625])
+    ' [50.0–62.5]'
+    """
+    return "" if ends is None else f" [{'–'.join(map(_percent, ends))}]"
+
+
+def _spread(found: Mapping[str, Any]) -> str:
+    return _percent(found["mean"]) + ("" if found.get("sd") is None else f" ± {_percent(found['sd'])}")
+
+
+def _range(counts: Sequence[int]) -> str:
+    """The least and the most of some counts.
+
+    >>> _range([4, 4]), _range([4, 6])
+    ('4', '4–6')
+    """
+    return "–".join(map(str, sorted({min(counts), max(counts)})))
