@@ -1,13 +1,16 @@
 """The command line given something wrong: status 2, one clear message, nothing written."""
 
+import inspect
 import json
+import typing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from raw_clips import write_clip
 
-from kinelex.cli import main
+from kinelex._command_line import verb_name
+from kinelex.cli import VERBS, main
 from kinelex.datasets.actors import write_actors
 
 
@@ -46,6 +49,22 @@ def refused(capsys, tmp_path):
         ("train c2vl", "required: --data, --protocol, --out"),
         ("train c2vl --data a --protocol", "argument --protocol: expected one argument"),
         ("train c2vl --data a --protocol p --out o --epochs", "--epochs expects a value"),
+        ("train c2vl --data a --protocl p --out o", "unknown option --protocl: did you mean --protocol?"),
+        ("train c2vl --no-prompts", "unknown option --no-prompts: did you mean --prompts? Known: --data, "),
+        ("adapt r --lable 0.1 --out o", "unknown option --lable: did you mean --labels?"),
+        ("study beta --no-json", "did you mean --json? Known: --data, --protocol, --out, --prompts, --seeds"),
+        ("evaluate r --no-baselines", "unknown option --no-baselines: Known: --data, --protocol, --tasks"),
+        ("evaluate r --taks knn", "unknown option --taks: did you mean --tasks?"),
+        ("evaluate r --knn.k", "--knn.k expects a value: --knn.k VALUE"),
+        ("prompts a --lang kinematic --out b", "unknown option --lang: did you mean --language?"),
+        ("prompts-report p --page x", "unknown option --page: Known: --data, --protocol, --out, --seed, "),
+        ("compare a b --protcol=x", "unknown option --protcol: did you mean --protocol?"),
+        ("ensemble a --wieghts 1", "unknown option --wieghts: did you mean --weights?"),
+        ("export-data a --two npy", "unknown option --two: did you mean --to?"),
+        ("convert a --form cmd", "unknown option --form: did you mean --from?"),
+        ("prepare nw_ucla a --ot b", "unknown option --ot: did you mean --out?"),
+        ("info a --josn b", "unknown option --josn: did you mean --json?"),
+        ("quickstart --outt b", "unknown option --outt: did you mean --out? Known: --out, --json; see"),
         ("prompts a --out b --frames many", "argument --frames: invalid int value: 'many'"),
     ],
 )
@@ -216,7 +235,11 @@ def test_wrong_things_to_evaluate(refused, acted, tmp_path):
     assert "knn.k expects int, got 'many'" in refused("evaluate", acted.run, "knn.k=many")
     assert "did you mean 'knn'" in refused("evaluate", acted.run, "knm.k=5")
     assert "options of linear_sgd are given" in refused("evaluate", acted.run, "linear_sgd.epochs=5")
-    assert "SECTION.KEY=VALUE" in refused("evaluate", acted.run, "--taks", "knn")
+    assert "SECTION.KEY=VALUE" in refused("evaluate", acted.run, "k=5")
+    assert "the task knn is given twice" in refused("evaluate", acted.run, "--tasks", "knn,linear,knn")
+    assert "knn.k is given twice, as '1' and '5'" in refused("evaluate", acted.run, "knn.k=1", "--knn.k=5")
+    message = refused("evaluate", acted.run, "--tasks", "robustness", "robustness.noise=much")
+    assert "robustness.noise expects list of float, got 'much'" in message
     assert "unknown protocol" in refused("evaluate", acted.run, "--protocol", "xset")
     assert "is a skeleton store" in refused("evaluate", acted.run, "--prompts", acted.store)
     message = refused("evaluate", acted.run, "--data", other, "--prompts", acted.prompts)
@@ -233,6 +256,28 @@ def test_a_damaged_run(refused, acted, tmp_path, name):
         content = (acted.run / file).read_bytes()
         (tmp_path / file).write_bytes(b"{" + content[:20] if file == name else content)
     assert name in refused("evaluate", tmp_path)
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=verb_name)
+def test_numbers_that_could_not_be_written_are_refused_before_the_work(refused, verb, tmp_path, monkeypatch):
+    """Neither a right that is shown but not given (/proc for root) nor a place that is none."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    types = typing.get_type_hints(verb)
+    words = [verb_name(verb)]
+    for parameter in inspect.signature(verb).parameters.values():
+        name = parameter.name.rstrip("_")
+        if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+            words.append("actors" if verb_name(verb) == "prepare" else "nix")
+        elif parameter.default is parameter.empty and parameter.kind is parameter.KEYWORD_ONLY:
+            words += [f"--{name}", "3" if types[parameter.name] is int else "nix"]
+    places = {"file/r.json": "is a file, expects a directory", ".": "is a directory", "n" * 300: "too long"}
+    if Path("/proc/self").exists():
+        places |= {"/proc/r.json": "/proc is not writable", "/proc/made/r.json": "/proc is not writable"}
+    for place, said in places.items():
+        message = refused(*words, "--json", place)
+        assert message.startswith(f"--json {place}")
+        assert said in message
 
 
 def test_wrong_things_to_export(refused, acted, tmp_path):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import inspect
 import json
-import os
 import sys
-import textwrap
 import traceback
 import typing
 from collections.abc import Callable, Sequence
@@ -17,10 +16,11 @@ from typing import Any, NoReturn
 from docstring_parser import parse as parse_docstring
 
 from kinelex import __version__
-from kinelex._files import spare_stores
-from kinelex.errors import InputError, unknown_name
+from kinelex._files import check_place, check_target, spare_stores, write_whole
+from kinelex.errors import InputError
 
 Verb = Callable[..., None]
+ALIKE = 0.75  # from which similarity on a word is taken for a mistyped option
 
 
 class VerbParser(argparse.ArgumentParser):
@@ -33,6 +33,30 @@ class VerbParser(argparse.ArgumentParser):
             InputError: always.
         """
         raise InputError(f"{message[:1].lower()}{message[1:]}; see `{self.prog} --help`")
+
+    def check_options(self, arguments: Sequence[str]) -> None:
+        """Look for options that there are not, before it is asked what is missing.
+
+        Raises:
+            InputError: an unknown option, with the closest match.
+        """
+        own = [name for action in self._actions for name in action.option_strings if name[:2] == "--"]
+        own.remove("--help")
+        for text in arguments:
+            option = text.partition("=")[0]
+            if option.startswith("--") and option not in (*own, "--help"):
+                raise unknown_option(option, own, self.prog)
+
+
+def unknown_option(option: str, own: Sequence[str], prog: str) -> InputError:
+    """Word the error for an option that a verb does not have.
+
+    >>> str(unknown_option("--taks", ["--tasks", "--json"], "kinelex evaluate"))
+    'unknown option --taks: did you mean --tasks? Known: --tasks, --json; see `kinelex evaluate --help`'
+    """
+    close = difflib.get_close_matches(option, own, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return InputError(f"unknown option {option}: {hint}Known: {', '.join(own)}; see `{prog} --help`")
 
 
 def verb_name(verb: Verb) -> str:
@@ -71,7 +95,7 @@ def verb_parser(verb: Verb, epilog: str | None = None) -> VerbParser:
         if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
             continue
         default, text = parameter.default, texts.get(name, "")
-        flag = _flag(name)
+        flag = flag_of(name)
         convert, many = _kind_of(types[name])
         required = default is inspect.Parameter.empty
         shown = "" if required or default is None else f" (default: {default})"
@@ -82,7 +106,7 @@ def verb_parser(verb: Verb, epilog: str | None = None) -> VerbParser:
         elif convert is bool:
             parser.add_argument(flag, dest=name, action="store_true", help=text)
         elif required:
-            more = {"required": True, "metavar": _flag(name)[2:].upper()}
+            more = {"required": True, "metavar": flag_of(name)[2:].upper()}
             parser.add_argument(flag, dest=name, type=convert, help=f"{text} (required)", **more)
         else:
             more = {"nargs": "+"} if many else {}
@@ -103,54 +127,7 @@ def _kind_of(annotation: Any) -> tuple[Any, bool]:
     return kinds[0], many
 
 
-def prepare_parser(verb: Verb, arguments: Sequence[str]) -> VerbParser:
-    """The parser of ``prepare``, with the options of the data set that the arguments name.
-
-    Its help lists the data sets and the options of each.
-    """
-    from kinelex.datasets.prepare import dataset_names, dataset_options, dataset_titles
-
-    parser = verb_parser(verb)
-    pairs = zip(["", *arguments], arguments, strict=False)
-    files = ("--out", "--json")  # what follows these is no data set, whatever its name
-    named = next((word for before, word in pairs if word in dataset_names() and before not in files), None)
-    for name, (convert, _, _) in dataset_options(named).items() if named else ():
-        how: dict[str, Any] = {"action": "store_true"} if convert is bool else {"type": convert}
-        parser.add_argument(_flag(name), default=argparse.SUPPRESS, help=argparse.SUPPRESS, **how)
-    if {"-h", "--help"} & set(arguments):
-        lines = ["data sets, and options of single ones:"]
-        for dataset, title in dataset_titles().items():
-            lines.append(f"  {dataset:12}{title}")
-            for name, (_, default, text) in dataset_options(dataset).items():
-                shown = "" if default in (None, False) else f" (default: {default})"
-                line = f"{_flag(name)}  {text.rstrip('.').replace('``', '')}{shown}"
-                lines += textwrap.wrap(line, 100, initial_indent=" " * 14, subsequent_indent=" " * 16)
-        parser.epilog = "\n".join(lines)
-    return parser
-
-
-def parse_prepare(verb: Verb, arguments: Sequence[str]) -> dict[str, Any]:
-    """Parse the arguments of ``prepare``.
-
-    Raises:
-        InputError: wrong arguments; an option that the data set does not have names those it has.
-    """
-    from kinelex.datasets.prepare import dataset_names, dataset_options
-
-    parser = prepare_parser(verb, arguments)
-    found, unknown = parser.parse_known_intermixed_args(arguments)
-    if found.dataset not in dataset_names():
-        raise unknown_name("data set", found.dataset, dataset_names())
-    wrong = next((word.partition("=")[0] for word in unknown if word.startswith("--")), None)
-    if wrong is not None:
-        own = ", ".join(map(_flag, sorted(dataset_options(found.dataset)))) or "no options of its own"
-        raise InputError(f"{found.dataset} has no option {wrong}; it has {own}; see `{parser.prog} --help`")
-    if unknown:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    return vars(found)
-
-
-def _flag(name: str) -> str:
+def flag_of(name: str) -> str:
     """The option of a parameter; ``from_`` is called ``--from``, which Python keeps for itself."""
     return f"--{name.rstrip('_').replace('_', '-')}"
 
@@ -171,17 +148,29 @@ def kinelex_parser(verbs: Sequence[Verb]) -> VerbParser:
     return parser
 
 
-def split_overrides(verb: Verb, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+def split_overrides(
+    verb: Verb, arguments: Sequence[str], is_key: Callable[[str], bool] | None = None
+) -> tuple[list[str], list[str]]:
     """Separate a verb's own arguments from changes to the recipe.
 
     Changes are written ``key=value``, ``--key=value`` or ``--key value``.
 
+    Args:
+        verb: the verb.
+        arguments: what stands after its name.
+        is_key: whether a name is that of a recipe's key; asked where it looks like an option of the verb or
+            has no value. None: names of changes have a dot, as ``knn.k`` has.
+
+    Raises:
+        InputError: an option that the verb does not have, or a change without a value.
+
     >>> def train(recipe: str, *, data: str): ...
-    >>> split_overrides(train, ["c2vl", "--data", "s.arrow", "epochs=3", "--alpha", "0.5"])
+    >>> given = ["c2vl", "--data", "s.arrow", "epochs=3", "--alpha", "0.5"]
+    >>> split_overrides(train, given, is_key={"epochs", "alpha"}.__contains__)
     (['c2vl', '--data', 's.arrow'], ['epochs=3', 'alpha=0.5'])
     """
     parameters = inspect.signature(verb).parameters.values()
-    own = {_flag(p.name): p for p in parameters if p.kind is p.KEYWORD_ONLY}
+    own = {flag_of(p.name): p for p in parameters if p.kind is p.KEYWORD_ONLY}
     kept: list[str] = []
     changes: list[str] = []
     rest = list(arguments)
@@ -194,7 +183,15 @@ def split_overrides(verb: Verb, arguments: Sequence[str]) -> tuple[list[str], li
             if not equals and not is_flag and rest:
                 kept.append(rest.pop(0))
         elif text.startswith("--"):
-            if not equals and (not rest or rest[0].startswith("--")):
+            bare = not equals and (not rest or rest[0].startswith("--"))
+            if is_key is None:
+                known = "." in option
+            else:
+                alike = difflib.get_close_matches(option, own, 1, ALIKE)
+                known = is_key(option[2:]) if bare or alike else True
+            if not known:
+                raise unknown_option(option, list(own), f"kinelex {verb_name(verb)}")
+            if bare:
                 raise InputError(f"{text} expects a value: {text} VALUE")
             changes.append(text[2:] if equals else f"{text[2:]}={rest.pop(0)}")
         elif equals and not Path(text).exists():
@@ -229,14 +226,14 @@ def check_writable(path: Path | None) -> None:
     """
     if path is None:
         return
-    if path.is_dir():
-        raise InputError(f"--json {path} is a directory, expects the name of a file to write")
-    spare_stores(path)
-    there = next(p for p in (path, *path.absolute().parents) if p.exists())
-    if there != path and not there.is_dir():
-        raise InputError(f"--json {path} cannot be written: {there} is a file, expects a directory")
-    if not os.access(there, os.W_OK):
-        raise InputError(f"--json {path} cannot be written: {there} is not writable")
+    try:
+        check_target(path)
+        spare_stores(path)
+        check_place(path, f"{path} cannot be written")
+    except InputError as error:
+        raise InputError(f"--json {error}") from error
+    except OSError as error:
+        raise InputError(f"--json {path} cannot be written: {error.strerror}") from error
 
 
 def write_json(path: Path | None, content: dict[str, Any]) -> None:
@@ -249,6 +246,6 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
+        write_whole(path, json.dumps(content, indent=2, default=str) + "\n")
     except OSError as error:
         raise InputError(f"--json {path} cannot be written: {error.strerror}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,8 +28,13 @@ def publish(temporary: Path, path: Path) -> None:
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing that appears under its name when the block ends well.
 
-    When the block fails or the process dies, what was there before stays.
+    When the block fails or the process dies, what was there before stays. Devices (``/dev/stdout``) and pipes
+    are written to as they are.
     """
+    if is_device(path):
+        with open(path, "ab") as file:
+            yield file
+        return
     temporary = beside(path)
     try:
         with open(temporary, "wb") as file:
@@ -39,6 +45,11 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def is_device(path: Path) -> bool:
+    """Whether a path is no place for a file, but a device or a pipe that takes what is written."""
+    return path.exists() and not path.is_dir() and (not path.is_file() or path.parent == Path("/dev"))
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -62,6 +73,32 @@ def check_target(path: Path) -> None:
     """
     if path.is_dir():
         raise InputError(f"{path} is a directory, expects the name of a file to write")
+
+
+def check_place(path: Path, failed: str) -> None:
+    """See whether a file or a folder can be made at a path later; nothing is made yet.
+
+    Args:
+        path: what is to be made, or written anew.
+        failed: how the message begins.
+
+    Raises:
+        InputError: a file stands where a folder is needed, or the place is not writable.
+    """
+    try:
+        if is_device(path):
+            return
+        places = (path, *path.absolute().parents) if path.is_dir() else path.absolute().parents
+        there = next(p for p in places if p.exists())
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise InputError(f"{failed}: {error.strerror}") from error
+    if not there.is_dir():
+        raise InputError(f"{failed}: {there} is a file, expects a directory")
+    try:
+        with tempfile.TemporaryFile(dir=there):  # the rights alone do not tell: /proc, mounted disks
+            pass
+    except OSError as error:
+        raise InputError(f"{failed}: {there} is not writable") from error
 
 
 def spare_stores(path: Path) -> None:

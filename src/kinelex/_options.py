@@ -86,7 +86,7 @@ def split_options(
     """Options as written on the command line, ``section.key=value``, by section.
 
     Raises:
-        InputError: another form, or an unknown section.
+        InputError: another form, an unknown section, or an option given twice.
 
     >>> split_options(["knn.k=5", "knn.metric=cosine"], ["knn"], "knn.k=5", "evaluate")
     {'knn': {'k': '5', 'metric': 'cosine'}}
@@ -103,17 +103,19 @@ def split_options(
         section, option = section.replace("-", "_"), option.replace("-", "_")
         if section not in sections:
             raise unknown_name("section of options", section, sections)
-        out.setdefault(section, {})[option] = value
+        if option in out.setdefault(section, {}):
+            raise InputError(f"{section}.{option} is given twice, as {out[section][option]!r} and {value!r}")
+        out[section][option] = value
     return out
 
 
 def spelled(annotation: Any) -> str:
     """A type as a user reads it.
 
-    >>> spelled("tuple[str, ...]"), spelled(int), spelled("float | None")
-    ('list of str', 'int', 'float or none')
+    >>> spelled("tuple[str, ...]"), spelled(tuple[int, ...]), spelled(int), spelled("float | None")
+    ('list of str', 'list of int', 'int', 'float or none')
     """
-    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
     text = re.sub(r"(?:list|tuple|Sequence)\[(\w+)[^\]]*\]", r"list of \1", text)
     return text.replace(" | ", " or ").replace("None", "none")
 

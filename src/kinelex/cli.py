@@ -11,7 +11,6 @@ from kinelex._adapt_verb import adapt
 from kinelex._command_line import (
     check_writable,
     kinelex_parser,
-    parse_prepare,
     run_verb,
     split_overrides,
     verb_name,
@@ -21,6 +20,7 @@ from kinelex._command_line import (
 from kinelex._compare_verb import compare
 from kinelex._ensemble_verb import ensemble
 from kinelex._evaluate_verb import evaluate, tasks_help
+from kinelex._prepare_arguments import parse_prepare
 from kinelex._prompts_report_verb import prompts_report
 from kinelex._prompts_verb import parts_help, prompts
 from kinelex._study_verb import studies_help, study
@@ -201,7 +201,14 @@ VERBS = (
 )
 # These take key=value; their first argument.
 _WITH_CHANGES = {train: "recipe", prompts: "store", evaluate: "run", adapt: "run", study: "name"}
+_OF_RECIPES = (train, adapt, study)  # the keys are those of recipes; elsewhere they are SECTION.KEY
 _EPILOGS = {prompts: parts_help, evaluate: tasks_help, study: studies_help}  # what ends their help
+
+
+def _is_recipe_key(name: str) -> bool:
+    from kinelex.training.recipe import is_key
+
+    return is_key(name)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -216,13 +223,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given[0] not in verbs:
             raise unknown_name("verb", given[0], verbs)
         verb = verbs[given[0]]
-        kept, changes = split_overrides(verb, given[1:]) if verb in _WITH_CHANGES else (given[1:], [])
+        kept, changes = given[1:], list[str]()
+        if verb in _WITH_CHANGES:
+            kept, changes = split_overrides(verb, kept, _is_recipe_key if verb in _OF_RECIPES else None)
         if verb is prepare:
             options = parse_prepare(verb, kept)
         elif verb in _EPILOGS and {"-h", "--help"} & set(kept):
             verb_parser(verb, _EPILOGS[verb]()).parse_args(["--help"])
         else:
-            options = vars(verb_parser(verb).parse_intermixed_args(kept))
+            parser = verb_parser(verb)
+            parser.check_options(kept)
+            options = vars(parser.parse_intermixed_args(kept))
         check_writable(options["json"])
         first = [options.pop(_WITH_CHANGES[verb])] if verb in _WITH_CHANGES else []
         verb(*first, *changes, **options)

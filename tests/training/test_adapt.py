@@ -264,6 +264,21 @@ def test_wrong_wishes_are_one_message_and_write_nothing(base, c2vl, sysu, small,
         refused(said, data=tmp_path / name, protocol="random:0.5:0", mode="batch_norm")
 
 
+@pytest.mark.parametrize("mode", ["batch_norm", "linear"])
+def test_a_place_that_is_taken_is_refused_before_the_work(base, small, tmp_path, monkeypatch, mode):
+    def work(*args, **more):
+        raise AssertionError
+
+    monkeypatch.setattr("kinelex.training.adapt.estimate_batch_norm", work)
+    monkeypatch.setattr("kinelex.training.train.build_module", work)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").touch()
+    for name, said in (("taken", "exists and is not empty"), ("taken/file/new", "cannot be made: .* a file")):
+        with pytest.raises(InputError, match=said):
+            adapt(base.path, small[0], "xsub", tmp_path / name, mode, console=quiet())
+    assert [path.name for path in (tmp_path / "taken").iterdir()] == ["file"]
+
+
 def test_an_encoder_without_batch_norm_is_told(base, small, tmp_path, monkeypatch):
     monkeypatch.setattr("kinelex.training.adapt._batch_norms", lambda encoder: [])  # all of ours have some
     with pytest.raises(InputError, match="have no batch norm: adapt with --mode linear or full"):

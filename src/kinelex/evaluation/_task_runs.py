@@ -26,14 +26,17 @@ def task_options(names: Iterable[str], given: Mapping[str, Mapping[str, Any]]) -
         given: options by task, values or their text.
 
     Raises:
-        InputError: no such task or option, a value of the wrong type, or options of a task that is not asked
-            for.
+        InputError: no such task or option, a task given twice, a value of the wrong type, or options of a
+            task that is not asked for.
 
     >>> task_options(["knn"], {"knn": {"k": "5"}})["knn"].k
     5
     """
-    names = list(dict.fromkeys(names))
+    names = list(names)
     check_tasks([*names, *given])
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"the task {twice} is given twice: {','.join(names)}")
     other = next((name for name in given if names and name not in names), None)
     if other is not None:
         raise InputError(f"options of {other} are given, but it is not among the tasks: {','.join(names)}")

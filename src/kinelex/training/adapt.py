@@ -28,7 +28,7 @@ from kinelex.training._build import Start
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders, save_encoders
 from kinelex.training.loader import SkeletonLoader
 from kinelex.training.recipe import Recipe, find_recipe, plain, resolve
-from kinelex.training.run_directory import RunDirectory
+from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.train import reopen, train_resolved
 
 MODES = ("batch_norm", "linear", "full")
@@ -144,6 +144,7 @@ def _with_new_statistics(
 ) -> RunDirectory:
     """The run of ``batch_norm``."""
     split = get_split(store, protocol)
+    check_free(out, can_resume=False)
     if not any(_batch_norms(encoder) for encoder in encoders.values()):
         raise InputError(f"the encoders of {base.path} have no batch norm: adapt with --mode linear or full")
     estimate_batch_norm(encoders, store, split.train)

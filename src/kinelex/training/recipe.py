@@ -167,6 +167,18 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
     )
 
 
+def is_key(name: str) -> bool:
+    """Whether a recipe of some method and some encoder has a key, by its full name or without the section.
+
+    >>> is_key("epochs"), is_key("method.alpha"), is_key("no-baselines")
+    (True, True, False)
+    """
+    name = name.replace("-", "_")
+    pairs = [*((method, "stgcn") for method in METHODS), *(("c2vl", other) for other in encoders.names())]
+    keys = {a.dest for pair in pairs for a in _parser(*pair)._actions if "." in a.dest}
+    return name in keys or name in {key.split(".", 1)[1] for key in keys}
+
+
 def _finite(value: Any) -> bool:
     values = value if isinstance(value, (list, tuple)) else (value,)
     return all(math.isfinite(v) for v in values if isinstance(v, float))

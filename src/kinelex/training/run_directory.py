@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import yaml
 
-from kinelex._files import write_whole
+from kinelex._files import check_place, write_whole
 from kinelex.errors import InputError, one_line
 
 _PACKAGES = ("torch", "lightning", "numpy", "pyarrow", "scikit-learn", "scipy", "transformers")
@@ -48,11 +48,7 @@ class RunDirectory:
             InputError: something is there already, or the directory cannot be made.
         """
         path = Path(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            to_resume = (
-                "" if config.get("recipe", "") is None else "--resume to go on with the run in it, or "
-            )
-            raise InputError(f"{path} exists and is not empty: pass {to_resume}another --out")
+        check_free(path, can_resume=config.get("recipe", "") is not None)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -100,6 +96,23 @@ class RunDirectory:
             return []
         with path.open(newline="", encoding="utf-8") as file:
             return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+
+
+def check_free(path: str | Path, can_resume: bool) -> None:
+    """See whether a run directory can be made; nothing is made yet.
+
+    Args:
+        path: the directory.
+        can_resume: whether the message may tell to go on with what is there.
+
+    Raises:
+        InputError: something is there already, or the place is not writable.
+    """
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        to_resume = "--resume to go on with the run in it, or " if can_resume else ""
+        raise InputError(f"{path} exists and is not empty: pass {to_resume}another --out")
+    check_place(path, f"the run directory {path} cannot be made")
 
 
 def environment() -> dict[str, Any]:

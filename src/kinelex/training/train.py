@@ -23,7 +23,7 @@ from kinelex.training.encoder_files import save_encoders
 from kinelex.training.loader import SkeletonLoader
 from kinelex.training.module import MethodModule
 from kinelex.training.recipe import Recipe, find_recipe, resolve
-from kinelex.training.run_directory import RunDirectory
+from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.space_files import save_space
 
 
@@ -86,6 +86,8 @@ def train_resolved(
     """
     console = console or Console()
     split = get_split(store, protocol)
+    if is_first_process() and not resume:
+        check_free(out, can_resume=True)
     resolved = _with_precision(recipe)
     rows = training_rows(resolved, store, split)
     module = build_module(resolved, store, rows, prompts, start)
