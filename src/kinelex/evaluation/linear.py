@@ -1,19 +1,23 @@
-"""Linear probes on cached features: L-BFGS with a chosen regularisation, and the papers' SGD protocol."""
+"""Linear probes on cached features: L-BFGS with a chosen regularisation, and the papers' SGD protocol.
+
+scikit-learn is imported where it is used: a second that no one waits for whose probes are in the cache.
+"""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, StratifiedKFold
 from threadpoolctl import threadpool_limits
 from torch import nn
 
 from kinelex.errors import InputError
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 # L2 strengths tried, the strongest first: loss = mean cross-entropy + strength / 2 * |W|^2.
 STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4)
@@ -117,6 +121,8 @@ def training_folds(
     >>> sorted(held)
     [[0, 1], [2, 3]]
     """
+    from sklearn.model_selection import GroupKFold, StratifiedKFold
+
     if groups is not None and (count := len(np.unique(groups))) > 1:
         return list(GroupKFold(min(folds, count)).split(labels, labels, groups))
     smallest = int(np.bincount(labels)[np.unique(labels)].min())
@@ -154,10 +160,14 @@ def _fold_accuracy(
 
 
 def _model(strength: float, rows: int) -> LogisticRegression:
+    from sklearn.linear_model import LogisticRegression
+
     return LogisticRegression(C=1.0 / (strength * rows), tol=1e-3, max_iter=300, warm_start=True)
 
 
 def _fit(model: LogisticRegression, features: np.ndarray, labels: np.ndarray) -> None:
+    from sklearn.exceptions import ConvergenceWarning
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 300 iterations are enough for a probe
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # few clips per class

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binom
 
 from kinelex.errors import InputError
 
@@ -78,6 +77,8 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
     >>> mcnemar(np.array([True] * 6 + [False]), np.array([False] * 6 + [True]))
     {'only_first': 6, 'only_second': 1, 'p': 0.125}
     """
+    from scipy.stats import binom
+
     first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     if first.shape != second.shape:
         raise InputError(
