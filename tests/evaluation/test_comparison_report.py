@@ -144,7 +144,7 @@ def test_page_and_files(groups, tmp_path):
     assert "A &lt; B" in html
     assert "Which?" in html
     assert "Noted." in html
-    assert html.count('<svg class="figure"') == 8  # two bars, four of the training, robustness, classes
+    assert html.count('<svg class="figure"') == 7  # bars, 3 of the training, 2 of robustness, classes
     assert "joint noise" in html
     assert "walk &amp; turn" in html
     assert len(html) < 5e6
@@ -227,3 +227,21 @@ def test_what_a_task_left_out_is_said_below_its_numbers():
         Block(["R@1"], [("text → skeleton, own one", ["10.0"])]),
     ]
     assert section.notes == ["as it is", "picture → skeleton: no test clip has these prompts"]
+
+
+def test_a_page_of_many_numbers_is_turned_and_says_what_cannot_be_compared(tmp_path):
+    groups = []
+    for seed, (name, share) in enumerate([("one", 0.1), ("two", 0.2)]):
+        run = judged(tmp_path / "runs", name, seed, range(5 * seed))
+        about = {"dataset": "d", "protocol": "xsub", "counts": {"train": 9, "test": 60, "classes": 3}}
+        robust = {"top1": 0.5, "rule": f"By {name}.", "changes": {"noise": {str(share): {"top1": 0.5}}}}
+        shares = {f"{p}%": {"mean": p / 50, "sd": None, "n": 1} for p in (1, 2, 5, 10)}
+        write(run, "robustness", about | robust)
+        write(run, "semi", about | {"rule": "Few.", "random": shares, "balanced": shares})
+        groups.append(Group(name, (run,)))
+    html = write_comparison(compare_groups(groups, "xsub"), tmp_path / "out").read_text()
+    head = html[html.index("<thead>") : html.index("</thead>")]
+    assert "one (reference)" in head
+    assert "semi" not in head
+    assert "<td>semi 5% balanced</td>" in html
+    assert "By one. Of other runs: By two. The runs&#39; clips were changed in different ways" in html

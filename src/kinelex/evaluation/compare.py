@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -18,6 +19,7 @@ from kinelex.errors import InputError
 from kinelex.evaluation.cache import digest
 from kinelex.evaluation.comparison_report import Comparison, Group, compare_groups, write_comparison
 from kinelex.evaluation.comparison_report.model import Number
+from kinelex.evaluation.comparison_report.tables import difference, probability, spread
 from kinelex.evaluation.output import percent, write_json_file
 from kinelex.evaluation.scores import ScoreFile, load_scores, score_path
 from kinelex.evaluation.statistics import bootstrap_interval, holm, mcnemar, mean_sd
@@ -188,44 +190,44 @@ def _pair(
 
 
 def _means_table(comparison: Comparison) -> Table:
-    """One row per group: mean ± standard deviation over its runs, and the difference to the first."""
+    """A line per number and group: mean ± standard deviation, and the difference to the first group."""
     clips = comparison.counts.get("test")
     title = f"{comparison.dataset} {comparison.protocol}: {clips} test clips"
-    table = Table(title=escape(title), title_justify="left", caption_justify="left")
-    table.add_column("run")
-    table.add_column("seeds", justify="right")
+    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD)
+    for name in ("number", "run"):
+        table.add_column(name, overflow="fold")
+    for name in ("seeds", "%", "difference [95 %]"):
+        table.add_column(name, justify="right", no_wrap=True)
     for column in comparison.columns:
-        table.add_column(escape(column.name) + " %", justify="right")
-    for place, group in enumerate(comparison.groups):
-        cells = []
-        for column in comparison.columns:
-            number = column.numbers[place]
-            cells.append("–" if number is None else _cell(number))
-        table.add_row(escape(group.name), str(len(group.runs)), *cells)
+        known = [(g, n) for g, n in zip(comparison.groups, column.numbers, strict=True) if n is not None]
+        for place, (group, number) in enumerate(known):
+            table.add_row(
+                "" if place else escape(column.name),
+                escape(group.name),
+                str(len(number.values)),
+                spread(number),
+                difference(number),
+                end_section=place == len(known) - 1,
+            )
     return table
 
 
-def _cell(number: Number) -> str:
-    spread = "" if number.sd is None else f" ± {percent(number.sd)}"
-    lead = "" if number.difference is None else f" ({100 * number.difference:+.1f})"
-    return f"{percent(number.mean)}{spread}{lead}"
-
-
 def _pairs_table(task: str, pairs: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(title=f"{task}: each two runs on the same clips", title_justify="left")
-    names = ("first", "second", "top-1 %", "difference", "95 % interval", "only one right", "McNemar p")
-    for place, name in enumerate(names + ("p, Holm",) * (len(pairs) > 1)):
-        table.add_column(name, justify="left" if place < 2 else "right")
+    """A line per two runs: the rate of each, their difference, the clips that only one of them got right."""
+    title = f"{task}: each two runs on the same clips, by McNemar's test"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0))
+    table.add_column("runs", overflow="fold")
+    names = ("top-1 %", "difference [95 %]", "only one", "p")
+    for name in names + ("p, Holm",) * (len(pairs) > 1):
+        table.add_column(name, justify="right", no_wrap=True)
     for pair in pairs:
-        low, high = pair["ci95"]
+        lead = Number(tuple(pair["top1"]), None, pair["difference"], tuple(pair["ci95"]))
         table.add_row(
-            escape(Path(pair["first"]).name),
-            escape(Path(pair["second"]).name),
+            escape(f"{Path(pair['first']).name} : {Path(pair['second']).name}"),
             " : ".join(map(percent, pair["top1"])),
-            f"{100 * pair['difference']:+.1f}",
-            f"{100 * low:+.1f} to {100 * high:+.1f}",
+            difference(lead),
             f"{pair['only_first']} : {pair['only_second']}",
-            f"{pair['p']:.2g}",
-            *([f"{pair['p_holm']:.2g}"] if len(pairs) > 1 else []),
+            probability(pair["p"]),
+            *([probability(pair["p_holm"])] if len(pairs) > 1 else []),
         )
     return table

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from kinelex.evaluation.comparison_report.model import Column, Comparison, Group, Number
@@ -41,13 +42,18 @@ _MOST_CLASSES = 40  # of the figure of differences
 
 @as_panels
 def bars(columns: Sequence[Column], groups: Sequence[Group], reference: int) -> list[Panel]:
-    """A panel per number: a bar per group, a dot per run, the 95 % interval over the clips as a line."""
-    return [Panel(f"{column.name}, %", _bars(column, groups, reference)) for column in columns]
+    """A panel per number: a bar per group, a dot per run, the 95 % interval over the clips as a line.
+
+    Numbers of few labels have curves instead; one that a single group of several has needs none.
+    """
+    drawn = [c for c in columns if sum(n is not None for n in c.numbers) > 1 or len(groups) == 1]
+    return [Panel(f"{c.name}, %", _bars(c, groups, reference)) for c in drawn if c.task != "semi"]
 
 
 def _bars(column: Column, groups: Sequence[Group], reference: int) -> Figure:
     shown = [(g, n, i == reference) for i, (g, n) in enumerate(zip(groups, column.numbers, strict=True)) if n]
-    figure, axes = panel(height=0.6 + 0.42 * len(groups))
+    figure, axes = panel(height=0.6 + 0.42 * len(shown))
+    halo = [withStroke(linewidth=3, foreground=PAPER)]
     top = max(_end(number) for _, number, _ in shown)
     for y, (group, number, is_reference) in enumerate(shown):
         mean = 100 * number.mean
@@ -58,7 +64,8 @@ def _bars(column: Column, groups: Sequence[Group], reference: int) -> Figure:
         if len(number.values) > 1:
             values = [100 * value for value in number.values]
             axes.plot(values, [y] * len(values), "o", color=INK, markersize=3, alpha=0.8)
-        axes.text(_end(number) + 0.015 * top, y, f"{mean:.1f}", va="center", color=INK, size=9)
+        end = _end(number) + 0.015 * top
+        axes.text(end, y, f"{mean:.1f}", va="center", color=INK, size=9, path_effects=halo)
         axes.text(0, y - 0.26, plain(group.name), va="bottom", color=INK, size=9)
         if is_reference and len(shown) > 1:
             axes.axvline(mean, color=MUTED, linestyle="--", linewidth=1)
@@ -157,7 +164,7 @@ def _class_map(lead: np.ndarray, names: Sequence[str], groups: Sequence[str]) ->
     axes.set_ylim(0, len(names))
     for (row, place), value in np.ndenumerate(lead):
         share, colour = abs(value) / most, BLUE if value > 0 else ORANGE
-        axes.add_patch(Rectangle((place, row), 1, 1, color=colour, alpha=0.06 + 0.9 * share, linewidth=0))
+        axes.add_patch(Rectangle((place, row), 1, 1, color=colour, alpha=0.95 * share, linewidth=0))
         ink = PAPER if share > 0.6 else INK
         text = f"{value:+.0f}".replace("-", "−")
         text = "0" if text[1:] == "0" else text

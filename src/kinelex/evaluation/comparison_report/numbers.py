@@ -157,7 +157,7 @@ def _columns(
             n if place == reference else _against(n, h, *known)
             for place, (n, h) in enumerate(zip(numbers, clips, strict=True))
         ]
-        title, rule = first.get("title", task), first.get("rule", "")
+        title, rule = first.get("title", task), _rules([r[task] for of in results for r in of if task in r])
         columns.append(Column(task, title, metric, rule, tuple(numbers), more, _per_class(clips)))
     return columns
 
@@ -172,6 +172,18 @@ def _heads(task: str, result: Mapping[str, Any]) -> tuple[tuple[str, str, bool],
         return _HEADS.get(task, _TOP1)
     kinds = [kind for kind in KINDS if isinstance(result.get(kind), Mapping)]
     return tuple((f"{k}/{share}/mean", f"{share} {k}", True) for k in kinds for share in result[k])
+
+
+def _rules(found: Sequence[Mapping[str, Any]]) -> str:
+    """What a task did; of runs that were judged in several ways, every one, and a warning.
+
+    >>> _rules([{"rule": "By nearest neighbours."}, {"rule": "By a probe."}])
+    'By nearest neighbours. Of other runs: By a probe.'
+    """
+    said = dict.fromkeys(str(numbers.get("rule", "")) for numbers in found)
+    changes = {str({k: list(v) for k, v in numbers.get("changes", {}).items()}) for numbers in found}
+    warned = " The runs' clips were changed in different ways: their means cannot be compared."
+    return " Of other runs: ".join(said) + warned * (len(changes) > 1)
 
 
 def _same(values: Sequence[float], hits: _Hits) -> bool:

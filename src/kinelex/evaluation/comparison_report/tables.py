@@ -84,7 +84,16 @@ def probabilities(number: Number | None) -> str:
     """
     if number is None:
         return ""
-    return ", ".join("<0.001" if p < 0.001 else f"{p:.2g}" for p in number.p)
+    return ", ".join(map(probability, number.p))
+
+
+def probability(p: float) -> str:
+    """A p value.
+
+    >>> probability(0.0321), probability(1e-9)
+    ('0.032', '<0.001')
+    """
+    return "<0.001" if p < 0.001 else f"{p:.2g}"
 
 
 def markdown(comparison: Comparison) -> str:

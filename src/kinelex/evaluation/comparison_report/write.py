@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
@@ -21,6 +21,7 @@ from kinelex.evaluation.published import published_section
 from kinelex.evaluation.report import baseline_names
 from kinelex.evaluation.report.task_curves import task_curves
 
+_MOST_SENTENCES, _MOST_COLUMNS = 6, 7
 _FILES = {"csv": tables.csv_table, "md": tables.markdown, "tex": tables.latex}
 
 
@@ -78,12 +79,9 @@ def _page(comparison: Comparison, title: str, question: str, notes: Sequence[str
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         comparison=comparison,
         legend=tables.legend(comparison),
-        verdict=[_sentence(comparison, c) for c in columns if sum(n is not None for n in c.numbers) > 1],
-        entries=[[tables.Entry.of(column, place) for column in columns] for place in range(len(groups))],
-        columns=columns,
-        differences=[
-            (groups[i].name, [_against(column, i) for column in columns]) for i in tables.others(comparison)
-        ],
+        verdict=_verdict(comparison, columns),
+        numbers=_numbers_table(comparison, columns),
+        differences=_differences_table(comparison, columns),
         reference=groups[reference].name,
         bars=figures.bars(columns, groups, reference),
         curves=figures.training_curves(groups),
@@ -96,6 +94,60 @@ def _page(comparison: Comparison, title: str, question: str, notes: Sequence[str
         runs=[(group.name, [_link(run.path, folder) for run in group.runs]) for group in groups],
         files=[f"comparison.{ending}" for ending in _FILES],
     )
+
+
+def _verdict(comparison: Comparison, columns: Sequence[Column]) -> list[str]:
+    """A sentence per number that several groups have; of many, those that can be tested on the clips."""
+    shared = [c for c in columns if sum(n is not None for n in c.numbers) > 1]
+    tested = [c for c in shared if any(n and n.difference_interval for n in c.numbers)]
+    return [_sentence(comparison, c) for c in (tested if len(shared) > _MOST_SENTENCES else shared)]
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """What stands in a table: ``small`` below ``text``, and how it looks."""
+
+    text: str
+    small: str = ""
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table of the page: its rows are groups, or numbers where there are more of these."""
+
+    head: list[str]
+    rows: list[tuple[str, list[_Cell]]]
+
+    @classmethod
+    def of(cls, groups: list[str], numbers: list[str], cells: list[list[_Cell]]) -> _Table:
+        """A table of groups by numbers, turned where it would be too wide."""
+        if len(numbers) > max(_MOST_COLUMNS, len(groups)):
+            turned = [list(row) for row in zip(*cells, strict=True)]
+            return cls(groups, list(zip(numbers, turned, strict=True)))
+        return cls(numbers, list(zip(groups, cells, strict=True)))
+
+
+def _numbers_table(comparison: Comparison, columns: Sequence[Column]) -> _Table:
+    several, cells = len(comparison.groups) > 1, []
+    for place in range(len(comparison.groups)):
+        entries = [tables.Entry.of(column, place) for column in columns]
+        cells.append([_Cell(e.text, e.interval, "best" if e.best and several else "") for e in entries])
+    names = [
+        group.name + (" (reference)" if several and place == comparison.reference else "")
+        for place, group in enumerate(comparison.groups)
+    ]
+    return _Table.of(names, [c.name for c in columns], cells)
+
+
+def _differences_table(comparison: Comparison, columns: Sequence[Column]) -> _Table | None:
+    """Differences to the reference; None where there are none."""
+    others = tables.others(comparison)
+    shown = [c for c in columns if any(n is not None and n.difference is not None for n in c.numbers)]
+    if not others or not shown:
+        return None
+    cells = [[_against(column, place) for column in shown] for place in others]
+    return _Table.of([comparison.groups[i].name for i in others], [c.name for c in shown], cells)
 
 
 def _sentence(comparison: Comparison, column: Column) -> str:
@@ -115,13 +167,14 @@ def _sentence(comparison: Comparison, column: Column) -> str:
     return f"{gain}; the 95 % interval of this difference over the test clips {sure}."
 
 
-def _against(column: Column, place: int) -> dict[str, Any]:
+def _against(column: Column, place: int) -> _Cell:
     number = column.numbers[place]
     sure = False
     if number is not None and number.difference_interval is not None:
         low, high = number.difference_interval
         sure = low > 0 or high < 0
-    return {"text": tables.difference(number), "p": tables.probabilities(number), "sure": sure}
+    p = tables.probabilities(number)
+    return _Cell(tables.difference(number), f"p {p}" if p else "", "sure" if sure else "")
 
 
 def _classes(comparison: Comparison, columns: Sequence[Column]) -> list[tuple[str, str]]:
