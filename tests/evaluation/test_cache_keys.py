@@ -5,6 +5,8 @@ import hashlib
 import io
 import os
 import re
+import subprocess
+import sys
 import time
 from importlib import import_module
 from pathlib import Path
@@ -216,3 +218,47 @@ def test_the_digest_of_a_large_file_is_kept_until_it_changes(tmp_path, monkeypat
     assert found() == hashlib.sha256(b"something other").hexdigest()
     monkeypatch.setattr(cache_module, "_LARGE", 1 << 26)
     assert digest(path) == digest(hashlib.sha256(b"something other").hexdigest())
+
+
+def test_a_second_report_draws_and_searches_nothing(run, make_prompts, monkeypatch):
+    done = []
+
+    def counting(place: str, name: str) -> None:
+        module = import_module(place)
+        owner = getattr(module, name.split(".")[0]) if "." in name else module
+        real = getattr(owner, name.split(".")[-1])
+        counted = lambda *args, **more: done.append(name) or real(*args, **more)  # noqa: E731
+        monkeypatch.setattr(owner, name.split(".")[-1], counted)
+
+    counting("matplotlib.figure", "Figure.savefig")
+    counting("sklearn.manifold", "TSNE.fit_transform")
+    counting("kinelex.evaluation._evidence", "knn")
+
+    def page(**more) -> str:
+        done.clear()
+        judged(run, "knn,calibration", prompts=make_prompts().path, **more)
+        return re.sub(r"written [^<]*", "", (run.path / "report.html").read_text())
+
+    first = page()
+    assert done.count("TSNE.fit_transform") == 2
+    assert done.count("knn") == 1
+    figures = done.count("Figure.savefig")
+    assert figures > 5
+    assert page() == first
+    assert done == []
+    monkeypatch.setattr(cache_module, "_SOURCES", edited("evaluation/report/maps.py"))
+    assert page() == first
+    assert done.count("TSNE.fit_transform") == 2
+    assert 0 < done.count("Figure.savefig") < figures
+    page(fresh=True)
+    assert done.count("Figure.savefig") == figures
+    for file in (run.path / "evaluation" / "cache").glob("drawing-*"):
+        file.write_bytes(file.read_bytes()[:-20])
+    assert page() == first
+
+
+def test_to_evaluate_does_not_wait_for_what_only_training_and_fitting_need():
+    slow = "lightning", "sklearn", "scipy.stats", "pandas", "transformers"
+    code = f"import sys, kinelex.evaluation; print([name for name in {slow} if name in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"

@@ -14,18 +14,16 @@ from rich.console import Console
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation._baseline_rows import baseline_rows
+from kinelex.evaluation._evidence import drawings, evidence_of
 from kinelex.evaluation._task_runs import run_tasks, task_options
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.knn import knn
 from kinelex.evaluation.output import results_table, write_results
-from kinelex.evaluation.report import Evidence, check_map, classifying_tasks, write_report
-from kinelex.evaluation.streams import joined
+from kinelex.evaluation.report import check_map, classifying_tasks, write_report
+from kinelex.evaluation.report._kept import keeping
 from kinelex.evaluation.supervision import check_classes, check_unseen
 from kinelex.store import PromptStore, SkeletonStore, open_prompts, open_store
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
 from kinelex.training.run_directory import RunDirectory
-
-_SHOWN_NEIGHBOURS = 3  # of each example in the report
 
 
 def evaluate(
@@ -136,7 +134,9 @@ def evaluate(
     if baselines and not classifying_tasks(result):
         console.print("no report: none of the tasks classifies the test clips (add --tasks knn,...)")
     elif baselines:
-        report = write_report(directory, result, _evidence(context, metric or "cosine"), compared, map_by)
+        with keeping(drawings(context.cache)):
+            evidence = evidence_of(context, metric or "cosine")
+            report = write_report(directory, result, evidence, compared, map_by)
         console.print(f"report in {report}", markup=False, soft_wrap=True)
     return result
 
@@ -150,16 +150,6 @@ def _options(
         said = {name: value for name, value in (("k", k), ("metric", metric)) if value is not None}
         given["knn"] = {**said, **given.get("knn", {})}
     return task_options(names, given)
-
-
-def _evidence(context: Context, metric: str) -> Evidence:
-    """What the report shows of single clips."""
-    store, train, test = context.store, context.train, context.test
-    materials = context.materials().values()
-    bank, query = joined([m.train for m in materials]), joined([m.test for m in materials])
-    shown, classes = min(_SHOWN_NEIGHBOURS, len(train)), len(store.class_names)
-    nearest = knn(bank, store.labels[train], query, classes, shown, metric, context.device)
-    return Evidence(store, train, test, query, nearest, context.prompts)
 
 
 def _own_tasks(trained: dict[str, SkeletonEncoder]) -> tuple[str, ...]:

@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from html import escape
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from kinelex.evaluation.report._kept import kept
+
+if TYPE_CHECKING:  # imported where something is drawn: who reads drawings from the cache does not wait for it
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK, MUTED, GRID, PAPER = "#1d2733", "#66727f", "#e3e7eb", "#fefefe"
 BLUE, ORANGE, GREEN, RED, GREY = "#1f5fa8", "#d9731a", "#2f8f5b", "#c0392b", "#a9b3bd"
@@ -63,7 +65,9 @@ _P = ParamSpec("_P")
 @contextmanager
 def house_style() -> Iterator[None]:
     """Figures made inside look like those of the report; settings of the caller come back after."""
-    with matplotlib.rc_context(_RC):
+    from matplotlib import rc_context
+
+    with rc_context(_RC):
         yield
 
 
@@ -90,6 +94,7 @@ def as_inline_svg(draw: Callable[_P, Figure]) -> Callable[_P, str]:
     Colours of the house become variables of the page's style sheet, so the figure follows its theme.
     """
 
+    @kept
     @wraps(draw)
     def drawn(*args: _P.args, **kwargs: _P.kwargs) -> str:
         with house_style():
@@ -104,6 +109,7 @@ def as_panels(draw: Callable[_P, Sequence[Panel]]) -> Callable[_P, str]:
     The page breaks the row of panels where it ends; titles and legends are text of the page.
     """
 
+    @kept
     @wraps(draw)
     def drawn(*args: _P.args, **kwargs: _P.kwargs) -> str:
         with house_style():
@@ -130,7 +136,9 @@ def legend(entries: Sequence[tuple[str, str]]) -> str:
 
 
 def _svg(figure: Figure, box: str | None = None) -> str:
-    with matplotlib.rc_context({"svg.fonttype": "none"}):
+    from matplotlib import rc_context
+
+    with rc_context({"svg.fonttype": "none"}):
         file = io.StringIO()
         nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
         figure.savefig(file, format="svg", bbox_inches=box, metadata=nothing, transparent=True)
@@ -152,12 +160,16 @@ def themed(text: str) -> str:
 
 def panel(width: float = 3.45, height: float = 2.5) -> tuple[Figure, Axes]:
     """A figure of one panel, in inches: three stand beside each other on a page, one on a phone."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
 
 
 def panels(count: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
     """A grid of ``count`` axes, each ``width`` by ``height`` inches; axes beyond the count are hidden."""
+    from matplotlib.figure import Figure
+
     columns = min(columns, count)
     rows = math.ceil(count / columns)
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from kinelex.evaluation.report._style import (
     BLUE,
@@ -75,6 +74,8 @@ def curve_groups(metrics: Sequence[Mapping[str, float]]) -> list[tuple[str, str,
 @as_panels
 def curves(metrics: Sequence[Mapping[str, float]]) -> list[Panel]:
     """Small multiples of everything that was logged per epoch."""
+    from matplotlib.ticker import MaxNLocator
+
     drawn = []
     for title, hint, names in curve_groups(metrics):
         figure, axes = panel()

@@ -5,16 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 
 from kinelex.errors import InputError, unknown_name
+from kinelex.evaluation.report._kept import kept
 from kinelex.evaluation.report._style import (
     BLUE,
     GRID,
@@ -29,6 +25,9 @@ from kinelex.evaluation.report._style import (
     plain,
     themed,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MAPS = {"tsne": "t-SNE", "umap": "UMAP"}
 _MOST_NUMBERS, _MOST_NAMES = 30, 65  # classes up to which the matrix shows counts, and names
@@ -50,6 +49,7 @@ def check_map(method: str) -> None:
         _umap()
 
 
+@kept
 def project(features: np.ndarray, seed: int = 0, method: str = "tsne") -> np.ndarray:
     """Two dimensions by t-SNE or UMAP on unit vectors (after PCA to 50), the same for the same seed.
 
@@ -60,6 +60,9 @@ def project(features: np.ndarray, seed: int = 0, method: str = "tsne") -> np.nda
     Raises:
         InputError: no such map, or UMAP without umap-learn.
     """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
     check_map(method)
     unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     size = min(50, *unit.shape)
@@ -134,6 +137,8 @@ def feature_maps(maps: dict[str, np.ndarray], labels: np.ndarray, class_names: S
 
 @as_panels
 def _maps(maps: dict[str, np.ndarray], labels: np.ndarray) -> list[Panel]:
+    from matplotlib.patheffects import withStroke
+
     drawn = []
     for title, points in maps.items():
         figure, axes = panel(4.6, 4.6)
@@ -169,6 +174,8 @@ def confusion_figure(confusion: np.ndarray, class_names: Sequence[str]) -> Figur
     Shape:
         - confusion: (classes, classes) counts
     """
+    from matplotlib.patches import Rectangle
+
     count = len(class_names)
     side = min(max(4.2, 0.36 * count), 13.0)
     figure, (axes,) = panels(1, 1, side + 2.2, side + 1.6)

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.colors import to_hex
-from matplotlib.ticker import MaxNLocator
 
 from kinelex.evaluation.report._style import MUTED, SERIES, Panel, as_panels, legend, panel
 
@@ -50,6 +47,8 @@ def task_curves(curves: Mapping[str, Mapping[str, Any]]) -> str:
 
 @as_panels
 def _panels(curves: Mapping[str, Mapping[str, Any]], colours: Mapping[str, str]) -> list[Panel]:
+    from matplotlib.ticker import MaxNLocator
+
     drawn = []
     for title, curve in curves.items():
         figure, axes = panel()
@@ -83,4 +82,7 @@ def line_colours(count: int) -> list[str]:
     """
     if count <= len(SERIES):
         return list(SERIES[:count])
-    return [to_hex(c) for c in matplotlib.colormaps["viridis"](np.linspace(0.1, 0.9, count))]
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return [to_hex(c) for c in colormaps["viridis"](np.linspace(0.1, 0.9, count))]
