@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from kinelex import encoders
 from kinelex.cli import main
 from kinelex.datasets import ntu, utd_mhad
 from kinelex.errors import InputError
-from kinelex.evaluation import evaluate_on
+from kinelex.evaluation import evaluate, evaluate_on
 from kinelex.evaluation._class_map import class_map_names, read_class_map
 from kinelex.skeleton import SkeletonLayout, get_layout, retarget_matrix
 from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
@@ -126,7 +128,7 @@ def test_numbers_are_those_of_a_loop_over_retargeted_clips(known, store, class_m
     assert [per_class[k]["clips"] for k in "ac"] == [16, 16]
     assert result["mean_class"] == pytest.approx(np.mean([per_class[k]["top1"] for k in "ac"]))
     assert per_class["a"]["top1"] == pytest.approx(taken.get(("a", "wave"), 0) / 16)
-    written = json.loads((known.path / "evaluation" / "on_utd_mhad.json").read_text())
+    written = json.loads((known.path / "evaluation" / "on_utd_mhad-all-map.json").read_text())
     assert written == result == json.loads((tmp_path / "n.json").read_text())
     text = console.file.getvalue()
     for words in (
@@ -216,8 +218,42 @@ def test_the_command_line(known, store, class_map, tmp_path, capsys):
     words = ["evaluate", str(known.path), "--on", str(store.path), "--class-map", str(class_map)]
     assert main([*words, "--json", str(tmp_path / "n.json")]) == 0
     assert json.loads((tmp_path / "n.json").read_text())["counts"]["clips"] == 32
-    assert "on_utd_mhad.json" in capsys.readouterr().out
+    assert "on_utd_mhad-all-map.json" in capsys.readouterr().out
     assert main([*words, "--tasks", "knn"]) == 2
     assert "leave out --tasks" in capsys.readouterr().err
     assert main(words[:4]) == 2
     assert "--on STORE and --class-map MAP belong together" in capsys.readouterr().err
+
+
+def test_each_protocol_and_map_has_its_own_file_and_the_report_lists_them(known, run, store, tmp_path):
+    small, wide = tmp_path / "small.yaml", tmp_path / "wide.yaml"
+    small.write_text("a: wave\n")
+    wide.write_text("{a: wave, b: sit, c: jump}\n")
+    results = {
+        name: evaluate_on(known.path, store.path, given, protocol, console=quiet())
+        for name, given, protocol in (
+            ("on_utd_mhad-all-small.json", small, None),
+            ("on_utd_mhad-xsub-small.json", small, "xsub"),
+            ("on_utd_mhad-xsub_fold1of2-wide.json", wide, "xsub:fold1of2"),
+        )
+    }
+    folder = known.path / "evaluation"
+    assert {path.name: json.loads(path.read_text()) for path in folder.glob("*.json")} == results
+    shutil.copytree(folder, run.path / "evaluation")
+    (run.path / "evaluation" / "on_damaged.json").write_text("{")
+    evaluate(run.path, tasks=("knn",), console=quiet())
+    page = (run.path / "report.html").read_text()
+    section = page[page.index('id="others"') :].split("</section>")[0]
+    rows = [re.findall(r"<td[^>]*>([^<]*)", row) for row in section.split("<tr>")[2:]]
+    assert [row[:4] for row in rows] == [
+        ["utd_mhad", "all clips", "small", "16"],
+        ["utd_mhad", "xsub", "small", "8"],
+        ["utd_mhad", "xsub:fold1of2", "wide", "12"],
+    ]
+    found = results["on_utd_mhad-xsub_fold1of2-wide.json"]
+    assert rows[2][4:] == [
+        f"{100 * found[k]:.1f}" for k in ("top1", "chance", "top1_mapped", "chance_mapped")
+    ]
+    shutil.rmtree(run.path / "evaluation")
+    evaluate(run.path, tasks=("knn",), console=quiet())
+    assert "others" not in (run.path / "report.html").read_text()

@@ -41,8 +41,8 @@ def evaluate_on(
 ) -> dict[str, Any]:
     """Judge a run's classifier on another data set, on the clips of the classes that a map names.
 
-    Clips of another layout are retargeted to the encoder's. Writes ``evaluation/on_<data set>.json`` into
-    the run directory and prints a table. Rates are fractions of 1.
+    Clips of another layout are retargeted to the encoder's. Writes ``evaluation/on_<data set>-<protocol, or
+    all>-<class map>.json`` into the run directory and prints a table. Rates are fractions of 1.
 
     Args:
         run: the run directory, of a run that learned from labels.
@@ -59,7 +59,7 @@ def evaluate_on(
         ``top1``, ``top5`` and ``mean_class`` over all classes that the run knows, ``top1_mapped`` and
         ``mean_class_mapped`` among the mapped ones alone, ``chance`` and ``chance_mapped``, ``per_class``,
         ``confusion`` (rows: the other set's classes, columns: the run's), ``streams`` where there are
-        several, ``class_map``, ``retargeted``, ``dataset``, ``protocol`` and ``counts``.
+        several, ``class_map``, ``class_map_name``, ``retargeted``, ``dataset``, ``protocol`` and ``counts``.
 
     Raises:
         InputError: a run without a classifier, a class that a set does not have, joints without
@@ -86,6 +86,7 @@ def evaluate_on(
     result = {
         **_judged(scores, store.labels[judged], pairs, store.class_names, first.class_names),
         "class_map": {store.class_names[a]: first.class_names[b] for a, b in pairs.items()},
+        "class_map_name": Path(class_map).stem,
         "retargeted": None
         if store.layout.joints == first.layout.joints
         else f"{store.layout.name} to {first.layout.name}",
@@ -99,7 +100,8 @@ def evaluate_on(
             "classes": len(first.class_names),
         },
     }
-    path = directory.evaluation_dir / f"on_{as_file_name(store.meta.dataset)}.json"
+    parts = (store.meta.dataset, protocol or "all", result["class_map_name"])
+    path = directory.evaluation_dir / f"on_{'-'.join(map(as_file_name, parts))}.json"
     write_json_file(path, result)
     if json_path is not None:
         write_json_file(Path(json_path), result)

@@ -26,6 +26,7 @@ from kinelex.evaluation.report.maps import (
     project,
     worst_confusions,
 )
+from kinelex.evaluation.report.other_sets import other_sets
 from kinelex.evaluation.report.rows import classifying_tasks, result_rows, task_titles
 from kinelex.evaluation.report.task_sections import task_sections
 from kinelex.store import PromptStore, SkeletonStore
@@ -95,6 +96,7 @@ def write_report(
         rows=result_rows(result),
         published=_published(result),
         tasks=task_sections(result),
+        others=other_sets(run),
         counts=result["counts"],
         settings=_settings(run),
         time=_training_time(metrics),
