@@ -135,15 +135,15 @@ def test_the_map_says_how_it_was_made_and_is_the_same_again(run):
 def test_umap_keeps_groups_apart_and_is_the_same_again(run):
     pytest.importorskip("umap")
     rng = np.random.default_rng(0)
-    groups = np.repeat([0, 1], 20)
-    features = rng.normal(size=(40, 12)) + 9 * np.eye(12)[groups]
+    groups = np.repeat([0, 1], 40)
+    features = rng.normal(size=(80, 12)) + 9 * np.eye(12)[groups]
     found = project(features, method="umap")
     middles = [found[groups == g].mean(axis=0) for g in (0, 1)]
     nearest = [np.linalg.norm(found - m, axis=1) for m in middles]
     assert ((nearest[1] < nearest[0]) == groups).all()
     np.testing.assert_array_equal(found, project(features, method="umap"))
     assert project(features[:4], method="umap").shape == (4, 2)
-    assert "UMAP (15 neighbours, least distance 0.1, after PCA" in make_report(run, map_by="umap")
+    assert "UMAP (23 neighbours, least distance 0.5, after PCA" in make_report(run, map_by="umap")
 
 
 def test_a_map_that_cannot_be_made_is_refused_before_anything_is_computed(run, monkeypatch):

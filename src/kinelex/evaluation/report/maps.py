@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MAPS = {"tsne": "t-SNE", "umap": "UMAP"}
 _MOST_NUMBERS, _MOST_NAMES = 30, 65  # classes up to which the matrix shows counts, and names
-_PERPLEXITY, _NEIGHBOURS, _DISTANCE = 30.0, 15, 0.1
+_PERPLEXITY, _NEIGHBOURS, _DISTANCE = 30.0, 30, 0.5
 _SIGNS = dict(zip("o^sDvPX*<>hp", "●▲■◆▼✚✖★◀▶⬢⬟", strict=True))  # markers as letters
 
 
