@@ -15,7 +15,7 @@ from kinelex.evaluation import evaluate
 from kinelex.evaluation.knn import Neighbours
 from kinelex.evaluation.report.examples import Gallery, clearest
 from kinelex.evaluation.report.figures import curve_groups
-from kinelex.evaluation.report.maps import project, worst_confusions
+from kinelex.evaluation.report.maps import confusion_figure, feature_maps, project, worst_confusions
 from kinelex.evaluation.report.rows import result_rows
 from kinelex.skeleton import get_layout
 from kinelex.training.run_directory import RunDirectory
@@ -179,6 +179,23 @@ def test_every_metric_gets_a_panel_once():
     rows = [{"epoch": 0.0, "loss": 1.0, "loss/a": 1.0, "seconds": 2.0, "mystery": 0.1, "mystery/b": 0.2}]
     groups = curve_groups(rows)
     assert [names for _, _, names in groups] == [["loss", "loss/a"], ["mystery", "mystery/b"]]
+
+
+def test_figures_of_many_classes_and_clips_stay_small():
+    rng = np.random.default_rng(0)
+    names = [f"class {c}" for c in range(120)]
+    confusion = rng.integers(1, 9, size=(120, 120))
+    assert len(confusion_figure(confusion, names)) < 1.6e6  # no cell is empty
+    points = {title: rng.normal(size=(1500, 2)) for title in ("features", "raw")}
+    assert len(feature_maps(points, np.arange(1500) % 120, names)) < 1.6e6
+
+
+def test_a_cell_of_the_confusion_is_as_strong_as_its_share():
+    figure = confusion_figure(np.array([[1, 19], [0, 4]]), ["a", "b"])
+    strengths = [float(found) for found in re.findall(r"(?:fill-)?opacity: ([\d.]+)", figure)]
+    assert sorted(set(strengths)) == pytest.approx([0.05 + 0.95 / 20, 0.05 + 0.95 * 19 / 20])
+    assert figure.count("fill: var(--right)") == 3  # the third of full strength
+    assert re.findall(r">(\d+)</text>", figure) == ["1", "19", "4"]
 
 
 @pytest.mark.parametrize("most", [1, 8])

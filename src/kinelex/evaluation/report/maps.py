@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 MAPS = {"tsne": "t-SNE", "umap": "UMAP"}
 _MOST_NUMBERS, _MOST_NAMES = 30, 65  # classes up to which the matrix shows counts, and names
+_SHADES = 20
 _PERPLEXITY, _NEIGHBOURS, _DISTANCE = 30.0, 30, 0.5
 _SIGNS = dict(zip("o^sDvPX*<>hp", "●▲■◆▼✚✖★◀▶⬢⬟", strict=True))  # markers as letters
 
@@ -174,17 +175,23 @@ def confusion_figure(confusion: np.ndarray, class_names: Sequence[str]) -> Figur
     Shape:
         - confusion: (classes, classes) counts
     """
-    from matplotlib.patches import Rectangle
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
 
     count = len(class_names)
     side = min(max(4.2, 0.36 * count), 13.0)
     figure, (axes,) = panels(1, 1, side + 2.2, side + 1.6)
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    for i, j in np.argwhere(confusion > 0):
-        axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, color=BLUE, alpha=0.08 + 0.92 * share[i, j], lw=0))
-        if count <= _MOST_NUMBERS:
-            colour = PAPER if share[i, j] > 0.65 else INK
-            axes.text(j, i, str(confusion[i, j]), ha="center", va="center", color=colour, fontsize=9)
+    for level in range(1, _SHADES + 1):  # all cells of one shade are one shape: 14 400 would be too many
+        cells = np.argwhere(np.ceil(_SHADES * share) == level)
+        if len(cells):
+            corners = cells[:, None, ::-1] + [[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5], [0, 0]]
+            codes = [Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY] * len(cells)
+            shape = Path(corners.reshape(-1, 2), codes)
+            axes.add_patch(PathPatch(shape, color=BLUE, alpha=0.05 + 0.95 * level / _SHADES, linewidth=0))
+    for i, j in np.argwhere(confusion > 0) if count <= _MOST_NUMBERS else ():
+        colour = PAPER if share[i, j] > 0.65 else INK
+        axes.text(j, i, str(confusion[i, j]), ha="center", va="center", color=colour, fontsize=9)
     axes.set_xlim(-0.5, count - 0.5)
     axes.set_ylim(count - 0.5, -0.5)
     axes.set_box_aspect(1)
