@@ -204,6 +204,9 @@ def test_damaged_pictures_are_named(tmp_path: Path, damaged: int) -> None:
         store.tiles([0, 1])
     with pytest.raises(InputError, match=rf"the picture of {'ab'[damaged]} is no picture"):
         store.crops(damaged)
+    with pytest.raises(InputError, match=rf"has 1 damaged tiles .* that of {'ab'[damaged]} \("):
+        store.check_tiles([0, 1])
+    store.check_tiles([1 - damaged])
 
 
 def test_tiles_of_two_sizes_are_refused(tmp_path: Path) -> None:
@@ -214,8 +217,9 @@ def test_tiles_of_two_sizes_are_refused(tmp_path: Path) -> None:
         vision.tile = write_jpeg(np.zeros((side, side, 3), np.uint8))
         clips.append(ClipPrompts(name, vision=vision))
     store = _write(tmp_path / "p.arrow", clips, PromptMeta("tiny", None, {}, {"vision": 4}, ("tile",)))
-    with pytest.raises(InputError, match=r"the tile of b has the shape \(16, 16, 3\), others have"):
-        store.tiles([0, 1])
+    for read in (store.tiles, store.check_tiles):
+        with pytest.raises(InputError, match=r"the tile of b has the shape \(16, 16, 3\), others have"):
+            read([0, 1])
 
 
 def test_pictures_that_were_not_kept(tmp_path: Path) -> None:
@@ -228,6 +232,9 @@ def test_pictures_that_were_not_kept(tmp_path: Path) -> None:
         store.tiled()
     with pytest.raises(InputError, match=r"keeps no tile of its pictures: make it with --keep tile"):
         store.tile(0)
+    with pytest.raises(InputError, match="keeps no tile"):
+        store.check_tiles([0])
+    empty.check_tiles([0, 1])
     with pytest.raises(InputError, match="keeps no crops"):
         store.crops(0)
 

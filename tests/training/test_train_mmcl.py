@@ -13,12 +13,20 @@ import transformers
 from rich.console import Console
 from safetensors.torch import load_file
 
+from kinelex.datasets import get_split
 from kinelex.datasets.actors import write_actors
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
 from kinelex.prompts.protocols import EngineContext
 from kinelex.prompts.render import RenderVision
-from kinelex.store import ClipPrompts, ModalityPrompts, PromptMeta, PromptStoreWriter, open_store
+from kinelex.store import (
+    ClipPrompts,
+    ModalityPrompts,
+    PromptMeta,
+    PromptStoreWriter,
+    open_prompts,
+    open_store,
+)
 from kinelex.store._jpeg import tile_pictures, write_jpeg
 from kinelex.training.train import train
 
@@ -166,3 +174,24 @@ def test_what_is_missing_is_said_before_anything_is_written(acted60, small, tmp_
     assert not list(tmp_path.iterdir())
     fit(other, tmp_path / "words", _once(["alignment=0"]))
     fit(acted60, tmp_path / "alone", _once(["alignment=0", "refinement=0"]), prompts=False)
+
+
+@pytest.mark.parametrize("end", [False, True])
+def test_damaged_pictures_are_told_before_the_training(acted60, tmp_path, end):
+    store, prompts = open_store(acted60[0]), open_prompts(acted60[1])
+    train_part, test_part = get_split(store, "xsub").train, get_split(store, "xsub").test
+    content, damaged = acted60[1].read_bytes(), []
+    for rows in (train_part, test_part):
+        row = next(int(row) for row in rows[1:] if row != WITHOUT)
+        tile = prompts.tile(row)
+        broken = tile[:-2] + b"xx" if end else b"nothing" + tile[7:]
+        assert content.count(tile) == 1
+        content = content.replace(tile, broken)
+        damaged.append(store.ids[row])
+    (tmp_path / "prompts.arrow").write_bytes(content)
+    said = "its end is missing" if end else "it does not begin as one"
+    message = rf"has 1 damaged tiles .* that of {damaged[0]} \({said}\): make the prompts again"
+    with pytest.raises(InputError, match=message):
+        fit((acted60[0], tmp_path / "prompts.arrow"), tmp_path / "run", JOINT)
+    assert not (tmp_path / "run").exists()
+    fit((acted60[0], tmp_path / "prompts.arrow"), tmp_path / "run", _once([]))  # opens no picture

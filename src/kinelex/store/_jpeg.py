@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import io
 import math
+import struct
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 _QUALITY = 90
+# What reading a damaged file can end with, by Pillow's parsers.
+UNREADABLE = (OSError, ValueError, SyntaxError, LookupError, TypeError, ArithmeticError, struct.error)
+_END = b"\xff\xd9"  # the last two bytes of a JPEG file
 
 
 def write_jpeg(image: np.ndarray) -> bytes:
@@ -32,9 +40,36 @@ def read_jpeg(content: bytes) -> np.ndarray:
     >>> read_jpeg(write_jpeg(np.full((4, 6, 3), 200, np.uint8))).shape
     (4, 6, 3)
     """
-    from PIL import Image
+    with _opened(content) as image:
+        return np.asarray(image.convert("RGB"))
 
-    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+
+def jpeg_shape(content: bytes) -> tuple[int, int, int]:
+    """Height, width and channels that a JPEG file will have when it is read; only its two ends are looked at.
+
+    Raises:
+        ValueError: no picture, or one without its end.
+        OSError: the same, as Pillow says it.
+
+    >>> jpeg_shape(write_jpeg(np.zeros((4, 6, 3), np.uint8)))
+    (4, 6, 3)
+    """
+    with _opened(content) as image:
+        width, height = image.size
+        if image.format == "JPEG" and not content.rstrip(b"\0").endswith(_END):
+            raise ValueError("its end is missing")
+    return height, width, 3
+
+
+def _opened(content: bytes) -> Image:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        return Image.open(io.BytesIO(content))
+    except UnidentifiedImageError:
+        raise ValueError("it does not begin as one") from None
+    except Image.DecompressionBombError as error:
+        raise ValueError("its size is out of question") from error
 
 
 def tile_pictures(images: np.ndarray, size: int) -> np.ndarray:

@@ -90,6 +90,7 @@ def _prompt_table(
         if not present[torch.from_numpy(rows)].any():
             what = "tiled pictures" if modality == "images" else f"{modality} prompts"
             raise InputError(f"{prompts}: no clip of the training part has {what}")
+    table.check_images(rows)
     return table
 
 

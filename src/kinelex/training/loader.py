@@ -139,6 +139,15 @@ class PromptTable:
             return None
         return torch.from_numpy(self._prompts.tiles(self._order[rows].tolist()))
 
+    def check_images(self, rows: np.ndarray) -> None:
+        """See whether the pictures of clips can be read, where they are asked for.
+
+        Raises:
+            InputError: some are damaged, or of another size than others.
+        """
+        if "images" in self.present:
+            self._prompts.check_tiles(self._order[rows].tolist())
+
     def shapes(self) -> dict[str, PromptShape]:
         """What each modality's prompts look like."""
         found = {}
