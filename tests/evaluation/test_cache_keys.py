@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import io
+import json
 import os
 import re
 import subprocess
@@ -262,3 +263,19 @@ def test_to_evaluate_does_not_wait_for_what_only_training_and_fitting_need():
     code = f"import sys, kinelex.evaluation; print([name for name in {slow} if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_two_processes_may_evaluate_the_same_run(run):
+    """Both write the same files at the same time: every one is whole, and both get the same numbers."""
+    tasks = "knn,linear,calibration"
+    command = [sys.executable, "-m", "kinelex.cli", "evaluate", str(run.path), "--tasks", tasks]
+    other = subprocess.Popen([*command, "--json", str(run.path / "other.json")], stdout=subprocess.PIPE)
+    results = []
+    while other.poll() is None or len(results) < 2:
+        results.append(judged(run, tasks, fresh=True)[0])  # writes every file anew
+    assert other.returncode == 0
+    results.append(json.loads((run.path / "other.json").read_text()))
+    assert all(result == results[0] for result in results)
+    assert judged(run, tasks) == (results[0], {"knn", "linear", "calibration", "baselines"})
+    assert not list(run.path.rglob("*.tmp"))
+    assert (run.path / "report.html").read_text().rstrip().endswith("</html>")
