@@ -181,6 +181,15 @@ def test_runs_that_cannot_be_compared(groups, tmp_path):
         compare_groups([Group("other", (other,))], "xsub")
 
 
+def test_a_run_whose_tasks_were_judged_on_different_data(groups):
+    run = groups[0].runs[0]
+    about = json.loads((run.evaluation_dir / "knn.json").read_text())
+    write(run, "linear", about | {"dataset": "others"})
+    with pytest.raises(InputError, match="was judged on others"):
+        compare_groups(groups[:1], "xsub")
+    assert [c.task for c in compare_groups(groups[:1], "xsub", tasks=("knn",)).columns] == ["knn"]
+
+
 def test_scores_of_other_clips_are_refused(groups, tmp_path):
     run = groups[0].runs[1]
     file = ScoreFile(tuple("xyz"), np.arange(3), np.eye(3), CLASSES, "actors", "xsub", "0", "knn", "", "a1")
@@ -233,7 +242,7 @@ def test_a_page_of_many_numbers_is_turned_and_says_what_cannot_be_compared(tmp_p
     groups = []
     for seed, (name, share) in enumerate([("one", 0.1), ("two", 0.2)]):
         run = judged(tmp_path / "runs", name, seed, range(5 * seed))
-        about = {"dataset": "d", "protocol": "xsub", "counts": {"train": 9, "test": 60, "classes": 3}}
+        about = {"dataset": "actors", "protocol": "xsub", "counts": {"train": 90, "test": 60, "classes": 3}}
         robust = {"top1": 0.5, "rule": f"By {name}.", "changes": {"noise": {str(share): {"top1": 0.5}}}}
         shares = {f"{p}%": {"mean": p / 50, "sd": None, "n": 1} for p in (1, 2, 5, 10)}
         write(run, "robustness", about | robust)

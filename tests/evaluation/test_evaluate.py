@@ -1,5 +1,6 @@
 """The whole evaluation of a small run: its JSON, its table, and what it refuses."""
 
+import csv
 import io
 import json
 
@@ -52,6 +53,10 @@ def test_json_has_the_documented_form(run, store, make_prompts, tmp_path):
     assert all(0 <= rate <= 1 for rate in result["baselines"].values())
     assert result["counts"] == {"train": 24, "test": 24, "classes": 3, "unlabelled": 0, "copies": 0}
     assert (run.path / "report.html").is_file()
+    rows = {row["task"]: row for row in csv.DictReader((run.path / "report.csv").open())}
+    assert float(rows["knn"]["mean"]) == pytest.approx(result["knn"]["top1"], rel=1e-5)
+    assert f"{100 * result['knn']['top1']:.1f}" in (run.path / "report.md").read_text()
+    assert r"\begin{tabular}" in (run.path / "report.tex").read_text()
 
 
 def test_knn_is_that_of_the_features_by_a_loop(run, store):
@@ -128,7 +133,7 @@ def test_copies_of_training_clips_are_counted_and_left_out_beside(run, store, tm
     console = quiet()
     result = evaluate(run.path, data=path, tasks=("knn",), console=console)
     assert result["counts"]["copies"] == 10
-    assert "without copies" in console.file.getvalue()
+    assert "no copies" in console.file.getvalue()
     for whole, without in (
         (result["knn"]["top1"], result["knn"]["top1_without_copies"]),
         (result["baselines"]["raw_knn"], result["baseline_details"]["raw_knn"]["top1_without_copies"]),

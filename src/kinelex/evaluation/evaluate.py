@@ -16,6 +16,7 @@ from kinelex.errors import InputError
 from kinelex.evaluation._baseline_rows import baseline_rows
 from kinelex.evaluation._evidence import drawings, evidence_of
 from kinelex.evaluation._task_runs import run_tasks, task_options
+from kinelex.evaluation.comparison_report import Group, compare_groups, write_tables
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.output import results_table, write_results
 from kinelex.evaluation.report import check_map, classifying_tasks, write_report
@@ -50,10 +51,11 @@ def evaluate(
     A run with several streams (CMD) is judged by each stream alone and by all of them: the mean of their
     votes (``knn``) or softmax scores (probes), see :func:`kinelex.evaluation.streams.fuse`.
 
-    Writes ``evaluation/<task>.json``, ``evaluation/baselines.json``, the scores of every test clip under
-    ``evaluation/scores`` (:mod:`kinelex.evaluation.scores`) and ``report.html`` into the run directory and
-    prints a short table. Rates are fractions of 1. What was computed is kept under ``evaluation/cache``, by a
-    digest of all that it depends on, so that a second call reads it.
+    Writes into the run directory ``evaluation/<task>.json``, ``evaluation/baselines.json``, the scores of
+    every test clip under ``evaluation/scores`` (:mod:`kinelex.evaluation.scores`), ``report.html`` and its
+    table as ``report.csv``, ``.md`` and ``.tex``, and prints a short table. Rates are fractions of 1. What was
+    computed is kept under ``evaluation/cache``, by a digest of all that it depends on, so that a second call
+    reads it.
 
     Args:
         run: the run directory.
@@ -134,6 +136,8 @@ def evaluate(
     if baselines and not classifying_tasks(result):
         console.print("no report: none of the tasks classifies the test clips (add --tasks knn,...)")
     elif baselines:
+        group = Group(directory.path.resolve().name, (directory,))
+        write_tables(compare_groups([group], split.name, tasks=tuple(chosen)), directory.path, "report")
         with keeping(drawings(context.cache)):
             evidence = evidence_of(context, metric or "cosine")
             report = write_report(directory, result, evidence, compared, map_by)

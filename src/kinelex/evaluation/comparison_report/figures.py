@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator
 
 from kinelex.evaluation.comparison_report.model import Column, Comparison, Group, Number
 from kinelex.evaluation.report._style import (
@@ -28,6 +24,9 @@ from kinelex.evaluation.report._style import (
     plain,
 )
 from kinelex.evaluation.report.task_curves import line_colours
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _CURVES = (
     ("Loss", ("loss",)),
@@ -51,6 +50,8 @@ def bars(columns: Sequence[Column], groups: Sequence[Group], reference: int) -> 
 
 
 def _bars(column: Column, groups: Sequence[Group], reference: int) -> Figure:
+    from matplotlib.patheffects import withStroke
+
     shown = [(g, n, i == reference) for i, (g, n) in enumerate(zip(groups, column.numbers, strict=True)) if n]
     figure, axes = panel(height=0.6 + 0.42 * len(shown))
     halo = [withStroke(linewidth=3, foreground=PAPER)]
@@ -109,6 +110,8 @@ def _curve(metrics: Sequence[Sequence[Mapping[str, float]]], names: Sequence[str
 def _drawn_curves(
     found: Sequence[tuple[str, Any]], names: Sequence[str], colours: Sequence[str]
 ) -> list[Panel]:
+    from matplotlib.ticker import MaxNLocator
+
     drawn = []
     for title, lines in found:
         figure, axes = panel()
@@ -158,6 +161,8 @@ def _class_bars(lead: np.ndarray, names: Sequence[str]) -> Figure:
 
 @as_inline_svg
 def _class_map(lead: np.ndarray, names: Sequence[str], groups: Sequence[str]) -> Figure:
+    from matplotlib.patches import Rectangle
+
     figure, (axes,) = panels(1, 1, min(9.0, 3.2 + 0.75 * len(groups)), 1.4 + 0.25 * len(names))
     most = max(5.0, float(np.abs(lead).max()))
     axes.set_xlim(0, len(groups))

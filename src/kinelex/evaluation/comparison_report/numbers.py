@@ -42,26 +42,30 @@ class _Hits:
         return np.mean(list(self.by_seed.values()), axis=0)
 
 
-def compare_groups(groups: Sequence[Group], protocol: str, reference: int = 0) -> Comparison:
+def compare_groups(
+    groups: Sequence[Group], protocol: str, reference: int = 0, tasks: Sequence[str] = tuple(TASKS)
+) -> Comparison:
     """Put the results of runs together.
 
     Args:
         groups: what to compare.
         protocol: the split that all runs were judged on.
         reference: place of the group that the others are compared with.
+        tasks: whose numbers to take.
 
     Raises:
         InputError: runs that were not judged on the protocol, on another data set or other clips.
     """
     if not groups:
         raise InputError("expects one run or more to compare")
-    results = [[_results(run, protocol) for run in group.runs] for group in groups]
+    results = [[_results(run, protocol, tasks) for run in group.runs] for group in groups]
     every = [result for of in results for result in of]
     about = next(iter(every[0].values()))
     for group, of in zip(groups, results, strict=True):
         for run, result in zip(group.runs, of, strict=True):
-            own = next(iter(result.values()))
-            if any(own[key] != about[key] for key in ("dataset", "counts")):
+            keys = ("dataset", "counts")
+            own = next((r for r in result.values() if any(r[k] != about[k] for k in keys)), None)
+            if own is not None:
                 raise InputError(
                     f"{run.path} was judged on {own['dataset']} with {own['counts']}, the first run on "
                     f"{about['dataset']} with {about['counts']}: judge all on the same data"
@@ -87,10 +91,10 @@ def compare_groups(groups: Sequence[Group], protocol: str, reference: int = 0) -
     )
 
 
-def _results(run: RunDirectory, protocol: str) -> dict[str, dict[str, Any]]:
+def _results(run: RunDirectory, protocol: str, tasks: Sequence[str]) -> dict[str, dict[str, Any]]:
     """What evaluate wrote for a protocol, by task, with the baselines."""
     found = {}
-    for name in (*TASKS, "baselines"):
+    for name in (*tasks, "baselines"):
         try:
             content = json.loads((run.path / "evaluation" / f"{name}.json").read_text(encoding="utf-8"))
         except FileNotFoundError:

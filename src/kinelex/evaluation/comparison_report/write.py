@@ -48,16 +48,28 @@ def write_comparison(
     Raises:
         InputError: the folder cannot be written.
     """
+    write_tables(comparison, folder, name)
+    path = Path(folder) / f"{name}.html"
+    try:
+        write_whole(path, _page(comparison, title, question, notes, path.parent))
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}") from error
+    return path
+
+
+def write_tables(comparison: Comparison, folder: str | Path, name: str) -> None:
+    """Write the table alone, as ``NAME.csv``, ``.md`` and ``.tex``.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for ending, make in _FILES.items():
             write_whole(folder / f"{name}.{ending}", make(comparison))
-        path = folder / f"{name}.html"
-        write_whole(path, _page(comparison, title, question, notes, path.parent))
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}") from error
-    return path
 
 
 def _page(comparison: Comparison, title: str, question: str, notes: Sequence[str], folder: Path) -> str:
