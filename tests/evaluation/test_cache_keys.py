@@ -259,7 +259,7 @@ def test_a_second_report_draws_and_searches_nothing(run, make_prompts, monkeypat
 
 
 def test_to_evaluate_does_not_wait_for_what_only_training_and_fitting_need():
-    slow = "lightning", "sklearn", "scipy.stats", "pandas", "transformers"
+    slow = "lightning", "sklearn", "scipy.stats", "pandas", "transformers", "matplotlib"
     code = f"import sys, kinelex.evaluation; print([name for name in {slow} if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

@@ -155,3 +155,11 @@ def test_without_baselines_only_the_tasks_are_made(run):
     assert json.loads((run.path / "evaluation" / "knn.json").read_text())["top1"] == result["knn"]["top1"]
     assert not (run.path / "evaluation" / "baselines.json").exists()
     assert not (run.path / "report.html").exists()
+
+
+def test_numbers_that_cannot_be_written_are_one_message(run, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file/r\.json cannot be written"):
+        evaluate(
+            run.path, tasks=("knn",), baselines=False, json_path=tmp_path / "file/r.json", console=quiet()
+        )

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kinelex._files import write_whole
+from kinelex.errors import InputError
 from kinelex.evaluation.report import result_rows, task_lines, task_titles
 
 _WIDTH = 80  # columns of the table of further numbers
@@ -35,9 +36,16 @@ def write_results(
 
 
 def write_json_file(path: Path, content: dict[str, Any]) -> None:
-    """Write numbers for scripts; folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(content, indent=1) + "\n")
+    """Write numbers for scripts; folders are made.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(content, indent=1) + "\n")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def results_table(result: dict[str, Any]) -> RenderableType:
