@@ -54,8 +54,8 @@ def evaluate(
     Writes into the run directory ``evaluation/<task>.json``, ``evaluation/baselines.json``, the scores of
     every test clip under ``evaluation/scores`` (:mod:`kinelex.evaluation.scores`), ``report.html`` and its
     table as ``report.csv``, ``.md`` and ``.tex``, and prints a short table. Rates are fractions of 1. What
-    was computed is kept under ``evaluation/cache``, by a digest of all that it depends on, so that a second call
-    reads it.
+    was computed is kept under ``evaluation/cache``, by a digest of all that it depends on, so that a second
+    call reads it.
 
     Args:
         run: the run directory.
