@@ -1,16 +1,13 @@
 """The command line given something wrong: status 2, one clear message, nothing written."""
 
-import inspect
 import json
-import typing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from raw_clips import write_clip
 
-from kinelex._command_line import verb_name
-from kinelex.cli import VERBS, main
+from kinelex.cli import main
 from kinelex.datasets.actors import write_actors
 
 
@@ -256,28 +253,6 @@ def test_a_damaged_run(refused, acted, tmp_path, name):
         content = (acted.run / file).read_bytes()
         (tmp_path / file).write_bytes(b"{" + content[:20] if file == name else content)
     assert name in refused("evaluate", tmp_path)
-
-
-@pytest.mark.parametrize("verb", VERBS, ids=verb_name)
-def test_numbers_that_could_not_be_written_are_refused_before_the_work(refused, verb, tmp_path, monkeypatch):
-    """Neither a right that is shown but not given (/proc for root) nor a place that is none."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "file").touch()
-    types = typing.get_type_hints(verb)
-    words = [verb_name(verb)]
-    for parameter in inspect.signature(verb).parameters.values():
-        name = parameter.name.rstrip("_")
-        if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
-            words.append("actors" if verb_name(verb) == "prepare" else "nix")
-        elif parameter.default is parameter.empty and parameter.kind is parameter.KEYWORD_ONLY:
-            words += [f"--{name}", "3" if types[parameter.name] is int else "nix"]
-    places = {"file/r.json": "is a file, expects a directory", ".": "is a directory", "n" * 300: "too long"}
-    if Path("/proc/self").exists():
-        places |= {"/proc/r.json": "/proc is not writable", "/proc/made/r.json": "/proc is not writable"}
-    for place, said in places.items():
-        message = refused(*words, "--json", place)
-        assert message.startswith(f"--json {place}")
-        assert said in message
 
 
 def test_wrong_things_to_export(refused, acted, tmp_path):
