@@ -84,11 +84,10 @@ def main() -> None:
     subprocess.run([*KINELEX, "compare", *runs, "--out", str(page)], check=True, stdout=subprocess.DEVNULL)
     with (page / "comparison.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if not row["group"].endswith("(published)")]
-    groups = list(dict.fromkeys(row["group"] for row in rows))
     print("| per cent | " + " | ".join(NAMES[m] for m in methods) + " |\n|---" + "|---" * len(methods) + "|")
     for name in dict.fromkeys((row["task"], row["metric"]) for row in rows):
-        found = {row["group"]: row for row in rows if (row["task"], row["metric"]) == name}
-        cells_of = [number(found.get(group)) for group in groups]
+        found = [row for row in rows if (row["task"], row["metric"]) == name]
+        cells_of = [number(next((r for r in found if r["group"].startswith(m)), None)) for m in methods]
         print(f"| {' '.join(name).replace('_', ' ')} | " + " | ".join(cells_of) + " |")
 
 
