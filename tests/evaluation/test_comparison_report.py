@@ -124,6 +124,23 @@ def test_few_labels_have_a_column_per_kind_and_share(groups):
     assert columns["semi 10% balanced"].mean == pytest.approx(0.7)
 
 
+def test_transfer_has_a_column_per_set_and_way_and_zero_shot_its_harmonic_mean(groups):
+    about = json.loads((groups[0].runs[0].evaluation_dir / "knn.json").read_text())
+    first, second = groups[0].runs[0], groups[1].runs[0]
+    ways = {"linear": {"top1": 0.4}, "full": {"top1": 0.6}}
+    there = about | {"to": "sbu", "to_protocol": "fold1", "rule": "Moved."}
+    write(first, "transfer", there | {"by": ways, "top1": 0.6})
+    write(second, "transfer", there | {"by": {"linear": {"top1": 0.3}}, "top1": 0.3})
+    write(first, "zero_shot", about | {"top1": 0.5, "generalised": {"harmonic_mean": 0.2}, "rule": "Unseen."})
+    columns = {c.name: c.numbers for c in compare_groups(groups, "xsub").columns}
+    linear, full = columns["transfer to sbu fold1, linear"], columns["transfer to sbu fold1, full"]
+    assert (linear[0].mean, linear[1].mean) == pytest.approx((0.4, 0.3))
+    assert linear[1].difference == pytest.approx(-0.1)
+    assert full[0].mean == pytest.approx(0.6)
+    assert full[1] is None
+    assert columns["zero shot generalised H"][0].mean == pytest.approx(0.2)
+
+
 def test_tables(groups):
     comparison = compare_groups(groups, "xsub")
     text = markdown(comparison)

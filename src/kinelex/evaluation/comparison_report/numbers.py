@@ -23,6 +23,7 @@ from kinelex.training.run_directory import RunDirectory
 _HEADS = {
     "calibration": (("ece", "ECE", False),),
     "retrieval": (("mAP", "mAP", True), ("R@1", "R@1", True)),
+    "zero_shot": (("top1", TOP1, True), ("generalised/harmonic_mean", "generalised H", True)),
 }
 _TOP1 = (("top1", TOP1, True),)
 _DRAWN = "semi"  # a number per kind and share of labels, each a mean over draws
@@ -147,12 +148,14 @@ def _columns(
     reference: int,
 ) -> list[Column]:
     """The columns of a task."""
-    first = next(result[task] for of in results for result in of if task in result)
+    judged = [[result[task] for result in of if task in result] for of in results]
+    every = [numbers for of in judged for numbers in of]
+    title, rule = every[0].get("title", task), _rules(every)
     columns = []
-    for path, metric, more in _heads(task, first):
-        found = [[_at(result[task], path) for result in of if task in result] for of in results]
+    for path, metric, more in dict.fromkeys(head for numbers in every for head in _heads(task, numbers)):
+        found = [[_at(numbers, path) for numbers in of] for of in judged]
         values = [[value for value in of if value is not None] for of in found]
-        if values != found or not any(values):
+        if not any(values):
             continue
         clips = [h if h is not None and _same(of, h) else None for of, h in zip(values, hits, strict=True)]
         numbers = [_number(of, h) for of, h in zip(values, clips, strict=True)]
@@ -161,7 +164,6 @@ def _columns(
             n if place == reference else _against(n, h, *known)
             for place, (n, h) in enumerate(zip(numbers, clips, strict=True))
         ]
-        title, rule = first.get("title", task), _rules([r[task] for of in results for r in of if task in r])
         columns.append(Column(task, title, metric, rule, tuple(numbers), more, _per_class(clips)))
     return columns
 
@@ -172,6 +174,9 @@ def _heads(task: str, result: Mapping[str, Any]) -> tuple[tuple[str, str, bool],
     >>> [path for path, *_ in _heads("semi", {"rule": "…", "random": {"5%": {}}, "balanced": {"5%": {}}})]
     ['random/5%/mean', 'balanced/5%/mean']
     """
+    if task == "transfer":
+        there = f"to {result['to']} {result['to_protocol']}"
+        return tuple((f"by/{way}/top1", f"{there}, {way}", True) for way in result["by"])
     if task != _DRAWN:
         return _HEADS.get(task, _TOP1)
     kinds = [kind for kind in KINDS if isinstance(result.get(kind), Mapping)]
@@ -192,7 +197,8 @@ def _rules(found: Sequence[Mapping[str, Any]]) -> str:
 
 def _same(values: Sequence[float], hits: _Hits) -> bool:
     """Whether a number is the share of clips that were right, over all clips that have scores."""
-    return np.allclose(values, [h.mean() for h in hits.by_seed.values()], atol=1e-6)
+    rates = [h.mean() for h in hits.by_seed.values()]
+    return len(rates) == len(values) and np.allclose(values, rates, atol=1e-6)
 
 
 def _number(values: Sequence[float], hits: _Hits | None) -> Number | None:
