@@ -88,7 +88,7 @@ def main() -> None:
     for name in dict.fromkeys((row["task"], row["metric"]) for row in rows):
         found = [row for row in rows if (row["task"], row["metric"]) == name]
         cells_of = [number(next((r for r in found if r["group"].startswith(m)), None)) for m in methods]
-        print(f"| {' '.join(name).replace('_', ' ')} | " + " | ".join(cells_of) + " |")
+        print(f"| {name[0].replace('_', ' ')} {name[1]} | " + " | ".join(cells_of) + " |")
 
 
 def number(row: dict[str, str] | None) -> str:
