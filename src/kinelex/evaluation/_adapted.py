@@ -56,8 +56,7 @@ def adapted_scores(
 
     split = get_split(store, protocol)
     test = split.test[store.labels[split.test] >= 0]
-    accelerator = "cpu" if context.device.startswith("cpu") else "gpu"
-    given = [f"training.seed={context.seed}", f"training.accelerator={accelerator}", *changes]
+    given = _given(context, changes)
     rows = (split.train, test)
     parts = (context.file_digest(store.path), protocol, rows, given, scratch)
     key = digest(code_digest(*_CODE), run_digest(context.run.path), context.encoder_digests, *parts)
@@ -87,6 +86,23 @@ def adapted_scores(
         shutil.rmtree(out, ignore_errors=True)
         shutil.rmtree(out.with_name(f"{key}-base"), ignore_errors=True)
     return scores
+
+
+def check_adapted(context: Context, store: SkeletonStore, protocol: str, changes: Sequence[str]) -> None:
+    """See whether :func:`adapted_scores` can do its work, before anything is trained.
+
+    Raises:
+        InputError: what :func:`~kinelex.training.adapt.adapt` refuses.
+    """
+    from kinelex.training.adapt import check_adapt  # brings the trainer, which other tasks do not wait for
+
+    check_adapt(context.run.path, store, protocol, "full", _given(context, changes))
+
+
+def _given(context: Context, changes: Sequence[str]) -> list[str]:
+    """All changes to the recipe: the evaluation's seed and device, and what was asked for."""
+    accelerator = "cpu" if context.device.startswith("cpu") else "gpu"
+    return [f"training.seed={context.seed}", f"training.accelerator={accelerator}", *changes]
 
 
 def refuse_learned(run: RunDirectory, store: SkeletonStore, train: np.ndarray, task: str) -> None:

@@ -50,17 +50,30 @@ def task_options(names: Iterable[str], given: Mapping[str, Mapping[str, Any]]) -
 def run_tasks(context: Context, chosen: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Run tasks, or read what they found before, and write their score files.
 
+    All tasks that are to be run are checked before the first of them computes.
+
     Args:
         context: the run and its clips.
         chosen: options by task.
 
     Returns:
         The numbers by task, with ``title`` and, where there are any, ``curves``.
+
+    Raises:
+        InputError: what a task refuses.
     """
+    tasks = {name: find_task(name) for name in chosen}
+    known = {name: _known(context, task, chosen[name]) for name, task in tasks.items()}
+    for name, task in tasks.items():
+        if known[name] is None and hasattr(task, "check"):
+            task.check(context, chosen[name])
     numbers, folder = {}, None
-    for name, options in chosen.items():
-        task = find_task(name)
-        result = _cached(context, task, options)
+    for name, task in tasks.items():
+        result = known[name]
+        if result is None:
+            result = _made(context, task, chosen[name])
+        else:
+            context.console.print(f"{name}: cached", markup=False)
         numbers[name] = {"title": task.title, **result.numbers}
         if result.curves:
             numbers[name][_CURVES] = result.curves
@@ -71,18 +84,21 @@ def run_tasks(context: Context, chosen: Mapping[str, Any]) -> dict[str, dict[str
     return numbers
 
 
-def _cached(context: Context, task: Task, options: Any) -> TaskResult:
-    """What the task found for the same run, clips, options and code before, or what it finds now."""
-    key = _key(context, task, options)
-    found = context.cache.read_json(task.name, key)
-    if found is not None:
-        context.console.print(f"{task.name}: cached", markup=False)
-        content, scores = found
-        return TaskResult(content["numbers"], _by_stream(scores), content["curves"])
+def _known(context: Context, task: Task, options: Any) -> TaskResult | None:
+    """What the task found for the same run, clips, options and code before."""
+    found = context.cache.read_json(task.name, _key(context, task, options))
+    if found is None:
+        return None
+    content, scores = found
+    return TaskResult(content["numbers"], _by_stream(scores), content["curves"])
+
+
+def _made(context: Context, task: Task, options: Any) -> TaskResult:
+    """What the task finds, kept for the next time."""
     result = task.run(context, options)
     content = {"numbers": result.numbers, "curves": result.curves}
     scores = {f"scores-{stream}": values for stream, values in result.scores.items()}
-    context.cache.write_json(task.name, key, content, scores)
+    context.cache.write_json(task.name, _key(context, task, options), content, scores)
     content = json.loads(json.dumps(content))  # the same as a later call reads
     return TaskResult(content["numbers"], result.scores, content["curves"])
 

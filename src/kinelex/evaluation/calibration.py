@@ -9,7 +9,7 @@ import numpy as np
 
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.context import Context, TaskResult
-from kinelex.evaluation.fitted import SAID, Fitted
+from kinelex.evaluation.fitted import SAID, Fitted, chosen_way
 from kinelex.evaluation.statistics import bootstrap_interval
 from kinelex.evaluation.streams import hits_of, softmax
 
@@ -107,6 +107,14 @@ class Calibration:
     name = "calibration"
     title = "calibration"
     Options = CalibrationOptions
+
+    def check(self, context: Context, options: CalibrationOptions) -> None:
+        """Refuse a classifier that the run does not have.
+
+        Raises:
+            InputError: there is none, or one of other classes.
+        """
+        chosen_way(context, options.by)
 
     def run(self, context: Context, options: CalibrationOptions) -> TaskResult:
         """Judge the probabilities of the test clips.

@@ -2,6 +2,9 @@
 
 A task is a class with a ``name``, a ``title`` (its row in tables), ``Options`` (a frozen dataclass, every
 field with a default) and ``run(context, options)``; :data:`kinelex.evaluation.tasks.TASKS` knows it by name.
+Where it can tell from its options, the run and the clips that it will have to refuse, it has
+``check(context, options)`` too, which raises an InputError and computes nothing: the checks of all tasks come
+before the first task runs.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from kinelex.evaluation._adapted import adapted_scores
+from kinelex.evaluation._adapted import adapted_scores, check_adapted
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.material import Outcome
 
@@ -31,6 +31,14 @@ class Finetune:
     name: ClassVar[str] = "finetune"
     title: ClassVar[str] = "fine-tuned"
     Options: ClassVar[type] = FinetuneOptions
+
+    def check(self, context: Context, options: FinetuneOptions) -> None:
+        """Refuse what cannot be trained.
+
+        Raises:
+            InputError: a change that the recipe does not take.
+        """
+        check_adapted(context, context.store, context.protocol, options.changes)
 
     def run(self, context: Context, options: FinetuneOptions) -> TaskResult:
         """Fine-tune a copy of the run and judge it.

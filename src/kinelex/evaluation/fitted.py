@@ -40,18 +40,8 @@ class Fitted:
     """
 
     def __init__(self, context: Context, by: str = "auto", instead: str = "knn") -> None:
-        if by not in WAYS:
-            raise unknown_name("way to classify", by, WAYS)
-        materials = context.materials()
-        if by == "auto":
-            names = {e.class_names if e.classifier is not None else () for e in context.encoders.values()}
-            by = "classify" if names == {context.class_names} else instead
-        if by == "classify":
-            if any(m.classifier is None for m in materials.values()):
-                raise InputError(f"{context.run.path} learned no classifier: take by=knn or by=linear")
-            check_classes(context.encoders, context.store, context.run.path)
-        self.by = by
-        self._scores = {stream: _scoring(by, material) for stream, material in materials.items()}
+        self.by = chosen_way(context, by, instead)
+        self._scores = {stream: _scoring(self.by, m) for stream, m in context.materials().items()}
 
     def __call__(self, features: Mapping[str, np.ndarray]) -> dict[str, Outcome]:
         """What the classifiers say of clips, by stream.
@@ -69,6 +59,28 @@ class Fitted:
             - returns: (N, classes)
         """
         return fused(self.by, self(features)).scores
+
+
+def chosen_way(context: Context, by: str, instead: str = "knn") -> str:
+    """What ``auto`` is for a run, or the way that was asked for, where the run can go it.
+
+    Args:
+        context, by, instead: as of :class:`Fitted`.
+
+    Raises:
+        InputError: no such way, or a classifier that the run does not have.
+    """
+    if by not in WAYS:
+        raise unknown_name("way to classify", by, WAYS)
+    encoders = context.encoders.values()
+    if by == "auto":
+        names = {e.class_names if e.classifier is not None else () for e in encoders}
+        return "classify" if names == {context.class_names} else instead
+    if by == "classify":
+        if any(encoder.classifier is None for encoder in encoders):
+            raise InputError(f"{context.run.path} learned no classifier: take by=knn or by=linear")
+        check_classes(context.encoders, context.store, context.run.path)
+    return by
 
 
 def _scoring(by: str, m: Material) -> _Scores:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,10 +11,13 @@ import numpy as np
 import torch
 
 from kinelex.errors import InputError, unknown_name
+from kinelex.evaluation._clips import subject_groups
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.knn import METRICS, knn, knn_scores
 from kinelex.evaluation.linear import linear_probe, linear_sgd_probe, training_folds
 from kinelex.evaluation.material import Material, Outcome
+
+_NO_CLASSIFIER = "classify needs a run that learned from labels; probe this one: --tasks knn,linear"
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,15 @@ class Classify(FrozenTask):
     title = "the run's own classifier"
     rule = "The classifier that the run learned with its encoder; top-1 over the test clips."
 
+    def check(self, context: Context, options: Any) -> None:
+        """Refuse a run without a classifier.
+
+        Raises:
+            InputError: it has none.
+        """
+        if any(encoder.classifier is None for encoder in context.encoders.values()):
+            raise InputError(_NO_CLASSIFIER)
+
     def judge(self, material: Material, options: Any) -> Outcome:
         """Scores by the classifier.
 
@@ -63,9 +76,7 @@ class Classify(FrozenTask):
             InputError: the run has none.
         """
         if material.classifier is None:
-            raise InputError(
-                "classify needs a run that learned from labels; probe this one: --tasks knn,linear"
-            )
+            raise InputError(_NO_CLASSIFIER)
         weight, bias = material.classifier
         return Outcome(material.test @ weight.T + bias)
 
@@ -103,6 +114,22 @@ class Knn(FrozenTask):
     )
     Options = KnnOptions
 
+    def check(self, context: Context, options: KnnOptions) -> None:
+        """Refuse more neighbours than there are.
+
+        Raises:
+            InputError: more than the training part has, or than a fold of it leaves.
+        """
+        if options.sweep:
+            folds = training_folds(
+                context.store.labels[context.train], subject_groups(context.store, context.train)
+            )
+            _check_sweep(options.sweep, folds)
+        elif options.k > len(context.train):
+            raise InputError(
+                f"expects knn.k of at most {len(context.train)}, the training clips, got {options.k}"
+            )
+
     def judge(self, material: Material, options: KnnOptions) -> Outcome:
         """Votes of the nearest training clips."""
         m, details = material, dict[str, Any]()
@@ -125,9 +152,7 @@ def swept(material: Material, options: KnnOptions) -> dict[str, Any]:
     """
     m, ks = material, sorted(set(options.sweep))
     folds = training_folds(m.train_labels, m.groups)
-    fewest = min(len(fit) for fit, _ in folds)
-    if ks[-1] > fewest:
-        raise InputError(f"expects knn.sweep of at most {fewest}, the clips that a fold leaves, got {ks[-1]}")
+    _check_sweep(ks, folds)
     right, total = np.zeros(len(ks)), 0
     for fit, held in folds:
         some = (m.train[fit], m.train_labels[fit], m.train[held], m.num_classes)
@@ -136,6 +161,14 @@ def swept(material: Material, options: KnnOptions) -> dict[str, Any]:
         total += len(held)
     accuracy = {str(k): float(rate) for k, rate in zip(ks, right / total, strict=True)}
     return {"fold_accuracy": accuracy, "folds_by": "class" if m.groups is None else "subject"}
+
+
+def _check_sweep(sweep: Sequence[int], folds: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+    fewest = min(len(fit) for fit, _ in folds)
+    if max(sweep) > fewest:
+        raise InputError(
+            f"expects knn.sweep of at most {fewest}, the clips that a fold leaves, got {max(sweep)}"
+        )
 
 
 class Linear(FrozenTask):

@@ -45,16 +45,26 @@ class OneShot:
     title: ClassVar[str] = "one-shot"
     Options: ClassVar[type] = OneShotOptions
 
-    def run(self, context: Context, options: OneShotOptions) -> TaskResult:
-        """Judge the run.
+    def check(self, context: Context, options: OneShotOptions) -> None:
+        """Refuse classes that the run cannot be judged on.
 
         Raises:
             InputError: no split, classes whose labels the run learned, a novel class without a test clip, no
                 clip left beside the exemplars, or exemplars that are not in the test part.
         """
         split = split_of(context, options.split, self.name)
+        check_novel(context, split)
+        _exemplars(context, split, _novel_rows(context, split), draws=1)
+
+    def run(self, context: Context, options: OneShotOptions) -> TaskResult:
+        """Judge the run.
+
+        Raises:
+            InputError: as :meth:`check`.
+        """
+        split = split_of(context, options.split, self.name)
         novel = check_novel(context, split)
-        rows = context.test[np.isin(context.truth, split.unseen)]
+        rows = _novel_rows(context, split)
         draws = _exemplars(context, split, rows, options.draws)
         truth = np.searchsorted(split.unseen, context.store.labels[rows])
         ours = joined([context.features(stream, rows) for stream in context.encoders])
@@ -78,6 +88,10 @@ class OneShot:
         if len(draws) == 1:
             numbers["exemplar_ids"] = [context.store.ids[rows[i]] for i in draws[0]]
         return TaskResult(numbers)
+
+
+def _novel_rows(context: Context, split: ClassSplit) -> np.ndarray:
+    return context.test[np.isin(context.truth, split.unseen)]
 
 
 def _rule(count: int) -> str:

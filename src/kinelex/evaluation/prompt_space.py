@@ -76,6 +76,18 @@ class ClipSpace:
         Raises:
             InputError: prompts of another kind than the run was trained with.
         """
+        table = self.check_prompts(modality)
+        index = torch.from_numpy(rows)
+        clip = table.clip[modality][index] if modality in table.clip else None
+        vectors = self.space.vectors(modality, table.frame[modality][index], clip)
+        return self._embed(modality, vectors), table.present[modality][index].numpy()
+
+    def check_prompts(self, modality: str) -> PromptTable:
+        """The prompts of one modality, of the kind that the run was trained with.
+
+        Raises:
+            InputError: they are of another kind.
+        """
         table = PromptTable(self.prompts, self.context.store, (modality,))
         ours, theirs = table.shapes()[modality], self.space.prompts.shapes[modality]
         if ours != theirs:
@@ -83,10 +95,7 @@ class ClipSpace:
                 f"{self.prompts.path} has {modality} prompts of the form {ours}, the run was trained with "
                 f"{theirs}: pass the prompts that it was trained with"
             )
-        index = torch.from_numpy(rows)
-        clip = table.clip[modality][index] if modality in table.clip else None
-        vectors = self.space.vectors(modality, table.frame[modality][index], clip)
-        return self._embed(modality, vectors), table.present[modality][index].numpy()
+        return table
 
     def texts(self, vectors: np.ndarray, centre: bool) -> np.ndarray:
         """Embeddings of texts that stand for whole clips, such as those of classes.

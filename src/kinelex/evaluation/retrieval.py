@@ -44,11 +44,28 @@ class RetrievalTask:
     Options: ClassVar[type] = RetrievalOptions
     reads_prompts: ClassVar[bool] = True
 
+    def check(self, context: Context, options: RetrievalOptions) -> None:
+        """Refuse a gallery without an answer, and prompts that the run cannot read.
+
+        Raises:
+            InputError: a space or prompts that do not belong to the run, or no class of the test part in the
+                gallery.
+        """
+        labels, counts = np.unique(context.truth, return_counts=True)
+        train = context.store.labels[context.train]
+        there = np.isin(labels, train) if options.gallery == "train" else counts > 1
+        if not there.any():
+            raise _no_answer(context, options)
+        space = ClipSpace.of(context)
+        if space is not None and context.prompts is not None:
+            for modality in space.space.modalities:
+                space.check_prompts(modality)
+
     def run(self, context: Context, options: RetrievalOptions) -> TaskResult:
         """Judge the run.
 
         Raises:
-            InputError: a space or prompts that do not belong to the run.
+            InputError: as :meth:`check`.
         """
         skeletons = _skeletons(context, options)
         numbers: dict[str, Any] = {
@@ -78,6 +95,14 @@ def _rule(options: RetrievalOptions) -> str:
     )
 
 
+def _no_answer(context: Context, options: RetrievalOptions) -> InputError:
+    other, part = ("test", "test") if options.gallery == "train" else ("train", "training")
+    return InputError(
+        f"no class of the test part of {context.protocol} has a clip in its gallery: search the {part} part, "
+        f"retrieval.gallery={other}"
+    )
+
+
 def _skeletons(context: Context, options: RetrievalOptions) -> dict[str, Any]:
     """Skeletons ask for skeletons: by all streams together, and by each alone."""
     labels, within = context.store.labels, options.gallery == "test"
@@ -87,10 +112,7 @@ def _skeletons(context: Context, options: RetrievalOptions) -> dict[str, Any]:
     def of(query: np.ndarray, gallery: np.ndarray) -> dict[str, Any]:
         found = retrieve(query, context.truth, gallery, labels[rows], own, options.at, context.device)
         if np.isnan(found.average_precision).all():
-            raise InputError(
-                f"no class of the test part of {context.protocol} has a clip in its gallery: search the "
-                f"{'training' if within else 'test'} part, retrieval.gallery={'train' if within else 'test'}"
-            )
+            raise _no_answer(context, options)
         return found.numbers(context.seed)
 
     alone = {s: (context.features(s, context.test), context.features(s, rows)) for s in context.encoders}

@@ -13,7 +13,7 @@ from kinelex.batch import Batch
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation import degrade
 from kinelex.evaluation.context import Change, Context, TaskResult
-from kinelex.evaluation.fitted import SAID, WAYS, Fitted
+from kinelex.evaluation.fitted import SAID, WAYS, Fitted, chosen_way
 from kinelex.evaluation.statistics import bootstrap_interval
 from kinelex.evaluation.streams import hits_of
 from kinelex.skeleton import SkeletonLayout
@@ -77,12 +77,23 @@ class Robustness:
     title = "robustness: mean over all changes"
     Options = RobustnessOptions
 
+    def check(self, context: Context, options: RobustnessOptions) -> None:
+        """Refuse a classifier that the run does not have, and changes that are none of these clips.
+
+        Raises:
+            InputError: no classifier, or nothing that this layout can show.
+        """
+        chosen_way(context, options.by)
+        if next(changes(options, context.store.layout, context.store.channels), None) is None:
+            raise InputError(f"nothing of what robustness was asked for can be done to {context.store.path}")
+
     def run(self, context: Context, options: RobustnessOptions) -> TaskResult:
         """Judge changed test clips.
 
         Raises:
-            InputError: as :class:`~kinelex.evaluation.fitted.Fitted`, or nothing that this layout can show.
+            InputError: as :meth:`check`.
         """
+        self.check(context, options)
         fitted = Fitted(context, options.by)
         clean = self._hits(context, fitted, "", None)
         hits: dict[str, dict[Any, np.ndarray]] = {}
@@ -90,8 +101,6 @@ class Robustness:
             name = f"{kind}-{value}" if kind == "parts" else f"{kind}-{value:g}"
             context.console.print(f"robustness: {name}", markup=False)
             hits.setdefault(kind, {})[value] = self._hits(context, fitted, name, change)
-        if not hits:
-            raise InputError(f"nothing of what robustness was asked for can be done to {context.store.path}")
         every = np.mean([h for of in hits.values() for h in of.values()], axis=0)
         numbers = {
             "rule": f"Nothing is trained on changed clips: {SAID[fitted.by]} classifies test clips that were "

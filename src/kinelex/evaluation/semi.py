@@ -10,7 +10,7 @@ import numpy as np
 
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
-from kinelex.evaluation._adapted import adapted_scores, refuse_learned
+from kinelex.evaluation._adapted import adapted_scores, check_adapted, refuse_learned
 from kinelex.evaluation._clips import subject_groups
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.linear import linear_probe
@@ -66,12 +66,27 @@ class Semi:
     title: ClassVar[str] = "few labels"
     Options: ClassVar[type] = SemiOptions
 
-    def run(self, context: Context, options: SemiOptions) -> TaskResult:
-        """Learn from each draw and judge on all test clips.
+    def check(self, context: Context, options: SemiOptions) -> None:
+        """Refuse what few labels say nothing of, and what cannot be drawn or trained.
 
         Raises:
             InputError: a run that learned labels of the training part, or a change that the recipe does not
                 take.
+        """
+        refuse_learned(context.run, context.store, context.train, self.name)
+        for kind in options.kinds:
+            drawn = [_few(context, kind, ratio, 0) for ratio in sorted(options.ratios)]
+            for protocol in drawn:
+                get_split(context.store, protocol)
+            if options.by == "full":
+                changes = (f"training.seed={context.seed}", *options.changes)
+                check_adapted(context, context.store, drawn[0], changes)
+
+    def run(self, context: Context, options: SemiOptions) -> TaskResult:
+        """Learn from each draw and judge on all test clips.
+
+        Raises:
+            InputError: as :meth:`check`.
         """
         refuse_learned(context.run, context.store, context.train, self.name)
         numbers: dict[str, Any] = {"rule": _rule(options), "by": options.by}
@@ -103,12 +118,17 @@ def _rule(options: SemiOptions) -> str:
     )
 
 
+def _few(context: Context, kind: str, ratio: float, draw: int) -> str:
+    """The protocol of one draw of few labels."""
+    return f"{context.protocol}:few-{kind}:{ratio:g}:{context.seed + draw}"
+
+
 def _drawn(context: Context, options: SemiOptions, kind: str, ratio: float, scratch: bool) -> dict[str, Any]:
     """Top-1 of each draw of one share."""
     rates, labels, classes = [], [], []
     for draw in range(options.draws):
         seed = context.seed + draw
-        protocol = f"{context.protocol}:few-{kind}:{ratio:g}:{seed}"
+        protocol = _few(context, kind, ratio, draw)
         rows = get_split(context.store, protocol).train
         start = ", random weights" if scratch else ""
         said = f"semi: {kind}, {100 * ratio:g} %, draw {draw + 1} of {options.draws}{start}"

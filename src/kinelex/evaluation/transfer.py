@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
-from kinelex.evaluation._adapted import adapted_scores
+from kinelex.evaluation._adapted import adapted_scores, check_adapted
 from kinelex.evaluation.baselines import chance
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.frozen import Knn, KnnOptions, Linear
@@ -63,12 +63,23 @@ class Transfer:
     title: ClassVar[str] = "transfer"
     Options: ClassVar[type] = TransferOptions
 
+    def check(self, context: Context, options: TransferOptions) -> None:
+        """Refuse another set that the run cannot go to.
+
+        Raises:
+            InputError: no store or protocol, the run's own store, joints without counterpart, test clips
+                whose labels the run learned, or a change that the recipe does not take.
+        """
+        store = _other_store(context, options)
+        there = _context_on(context, store, options.protocol, load_encoders(context.run.path))
+        if "full" in options.by:
+            check_adapted(there, store, there.protocol, options.changes)
+
     def run(self, context: Context, options: TransferOptions) -> TaskResult:
         """Probe or fine-tune on the training part of the other set, judge on its test part.
 
         Raises:
-            InputError: no store or protocol, the run's own store, joints without counterpart, or test clips
-                whose labels the run learned.
+            InputError: as :meth:`check`.
         """
         store = _other_store(context, options)
         there = _context_on(context, store, options.protocol, load_encoders(context.run.path))

@@ -47,23 +47,25 @@ class ZeroShot:
     Options: ClassVar[type] = ZeroShotOptions
     reads_prompts: ClassVar[bool] = True
 
+    def check(self, context: Context, options: ZeroShotOptions) -> None:
+        """Refuse a run that has no space of texts, and classes that it cannot be judged on.
+
+        Raises:
+            InputError: a run without a text space, no prompts, no split, classes whose labels the run
+                learned, no test clip of an unseen class, or texts or a text encoder that are not there.
+        """
+        space, _ = _asked(context, options)
+        class_texts(str(options.texts), context.store.meta.dataset, context.class_names)
+        text_encoder(space.prompts.meta)
+
     def run(self, context: Context, options: ZeroShotOptions) -> TaskResult:
         """Judge the run.
 
         Raises:
-            InputError: a run without a text space, no prompts, no split, classes whose labels the run
-                learned, or no test clip of an unseen class.
+            InputError: as :meth:`check`.
         """
-        space = ClipSpace.of(context)
-        if space is None or "language" not in space.space.modalities:
-            raise InputError(
-                "zero_shot needs a run that learned a space of skeletons and texts (c2vl with language "
-                f"prompts) and kept it in projectors.safetensors; {context.run.path} has none: train it anew"
-            )
-        split = split_of(context, options.split, self.name)
+        space, split = _asked(context, options)
         novel = check_novel(context, split)
-        if not np.isin(context.truth, split.unseen).any():
-            raise InputError(f"no clip of the test part of {context.protocol} is of an unseen class")
         taken, texts = class_texts(str(options.texts), context.store.meta.dataset, context.class_names)
         pooled = space.prompts.meta.engines.get("language", {}).get("pool", "sentences") == "sentences"
         vectors = embed_classes(texts, text_encoder(space.prompts.meta), pooled)
@@ -84,6 +86,21 @@ class ZeroShot:
             **novel,
         }
         return TaskResult(numbers, {"": scores})
+
+
+def _asked(context: Context, options: ZeroShotOptions) -> tuple[ClipSpace, ClassSplit]:
+    """The run's space and the classes, checked."""
+    space = ClipSpace.of(context)
+    if space is None or "language" not in space.space.modalities:
+        raise InputError(
+            "zero_shot needs a run that learned a space of skeletons and texts (c2vl with language "
+            f"prompts) and kept it in projectors.safetensors; {context.run.path} has none: train it anew"
+        )
+    split = split_of(context, options.split, ZeroShot.name)
+    check_novel(context, split)
+    if not np.isin(context.truth, split.unseen).any():
+        raise InputError(f"no clip of the test part of {context.protocol} is of an unseen class")
+    return space, split
 
 
 def _rule(count: int) -> str:

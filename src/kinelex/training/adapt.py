@@ -29,7 +29,7 @@ from kinelex.training.encoder_files import SkeletonEncoder, load_encoders, save_
 from kinelex.training.loader import SkeletonLoader
 from kinelex.training.recipe import Recipe, find_recipe, plain, resolve
 from kinelex.training.run_directory import RunDirectory, check_free
-from kinelex.training.train import reopen, train_resolved
+from kinelex.training.train import rehearse, reopen, train_resolved
 
 MODES = ("batch_norm", "linear", "full")
 # How clips are prepared, which belongs to the weights; the rest of `input` is augmentation.
@@ -84,15 +84,38 @@ def adapt(
     recipe = _recipe(base, adapted, store, mode, overrides)
     if labels is not None:
         protocol = f"{protocol}:few-balanced:{labels:g}:{recipe.training.seed}"
-    keeps = mode == "full" and all(
-        e.classifier is not None and e.class_names == store.class_names for e in adapted.values()
-    )
-    start = Start(adapted, keeps, record)
+    start = Start(adapted, _keeps(adapted, store, mode), record)
     if resume:
         if RunDirectory(out).config.get("adapted") != record:
             raise InputError(f"{out} was not adapted from {run} with --mode {mode}: resume with the same")
         recipe, _ = reopen(out, store, protocol, overrides)
     return train_resolved(recipe, store, protocol, out, resume=resume, console=console, start=start)
+
+
+def check_adapt(
+    run: str | Path, store: SkeletonStore, protocol: str, mode: str, overrides: Iterable[str] = ()
+) -> None:
+    """See whether a run can be adapted, before anything is trained; nothing is written.
+
+    Args:
+        run, protocol, overrides: as in :func:`adapt`.
+        store: the skeleton store.
+        mode: ``linear`` or ``full``.
+
+    Raises:
+        InputError: what :func:`adapt` would refuse, but for its place.
+    """
+    base = RunDirectory(run)
+    adapted = {stream: encoder.reading(store.layout) for stream, encoder in load_encoders(base.path).items()}
+    recipe = _recipe(base, adapted, store, mode, list(overrides))
+    rehearse(recipe, store, protocol, Start(adapted, _keeps(adapted, store, mode), {}))
+
+
+def _keeps(adapted: dict[str, SkeletonEncoder], store: SkeletonStore, mode: str) -> bool:
+    """Whether the run's classifiers are trained further: those of the same classes."""
+    return mode == "full" and all(
+        e.classifier is not None and e.class_names == store.class_names for e in adapted.values()
+    )
 
 
 def _origin(config: dict[str, Any]) -> dict[str, Any]:
