@@ -120,14 +120,26 @@ def test_own_studies_from_a_file(tmp_path):
         ({"grid": {"beta": {"a": 1}}}, "list of different values"),
         ({"recipe": 3}, "expects recipe: NAME"),
         ({"qestion": "?"}, "question"),
-        ({"seeds": ["a"]}, "lists of seeds and tasks"),
-        ({"skip": [{"beta": 7}]}, "skip names beta 7"),
+        ({"seeds": ["a"]}, "seeds as a list of different whole numbers"),
+        ({"seeds": [0, 0]}, "seeds as a list of different whole numbers"),
+        ({"seeds": [-1]}, "seeds as a list of different whole numbers"),
+        ({"seeds": 3}, "seeds as a list of different whole numbers"),
+        ({"tasks": "knn"}, "tasks as a list of names"),
+        ({"skip": [{"beta": 7}]}, "unknown value of beta in skip of the study bad '7'"),
+        ({"skip": [{"betta": 1}]}, "unknown axis in skip .*did you mean 'beta'"),
+        ({"skip": [{}]}, "skip to be a list"),
         ({"grid": {"method.name": ["c2vl"], "encoder.name": ["gru"]}}, "two axes have the same name"),
     ],
 )
 def test_files_that_are_no_studies(tmp_path, content, said):
     with pytest.raises(InputError, match=said):
         find_study(write(tmp_path / "bad.yaml", **content))
+
+
+def test_a_skip_that_leaves_nothing_is_told(tmp_path):
+    found = find_study(write(tmp_path / "none.yaml", grid={"method.beta": [0]}, skip=[{"beta": 0}]))
+    with pytest.raises(InputError, match="nothing to train: skip leaves out every combination"):
+        cells_of(found, "utd_mhad")
 
 
 def test_files_that_cannot_be_read(tmp_path):

@@ -121,6 +121,20 @@ def test_other_settings_are_refused_and_more_values_are_not(acted, quick, judge,
     assert said.getvalue().count("finished before") == 1
 
 
+@pytest.mark.parametrize(
+    ("tasks", "said"),
+    [
+        (["knnn"], "did you mean 'knn'"),
+        (["knn", "knn"], "knn is given twice"),
+        (["transfer"], "transfer needs options"),
+    ],
+)
+def test_tasks_that_cannot_be_done_are_refused_before_the_first_training(acted, quick, tmp_path, tasks, said):
+    with pytest.raises(InputError, match=said):
+        study(acted, quick, tmp_path / "out", tasks=tasks)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_run_that_fails_does_not_stop_the_others(acted, quick, judge, tmp_path):
     judge.append("beta=0.5+seed=0")
     with pytest.raises(InputError, match="1 of 2 runs failed, .* beta=0.5.seed=0: features are no numbers"):

@@ -88,7 +88,8 @@ def cells_of(
             else:
                 variants.append((full, recipe, path, recipe == own))
     if not variants:
-        raise InputError(f"study {study.name}: nothing to train: {'; '.join(left_out)}")
+        why = "; ".join(left_out) or "skip leaves out every combination"
+        raise InputError(f"study {study.name}: nothing to train: {why}")
     cells = []
     for seed in study.seeds:
         for full, recipe, path, same in variants:

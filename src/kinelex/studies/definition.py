@@ -87,16 +87,22 @@ def _study(name: str, content: Any) -> Study:
     if len(grid) < len(content["grid"]):
         raise InputError(f"study {name}: two axes have the same name: {', '.join(content['grid'])}")
     seeds, tasks = content.get("seeds", [0, 1, 2]), content.get("tasks", ["knn", "linear"])
-    if not _list_of(seeds, int) or not _list_of(tasks, str):
-        raise InputError(f"study {name}: expects lists of seeds and tasks, got {seeds!r} and {tasks!r}")
+    if not _list_of(seeds, int) or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise InputError(
+            f"study {name}: expects seeds as a list of different whole numbers from 0 on, got {seeds!r}"
+        )
+    if not _list_of(tasks, str):
+        raise InputError(f"study {name}: expects tasks as a list of names, got {tasks!r}")
     skip = content.get("skip", [])
-    if not _list_of(skip, dict) and skip != []:
+    if (not _list_of(skip, dict) or not all(skip)) and skip != []:
         raise InputError(f"study {name}: expects skip to be a list of {{axis: value}}, got {skip!r}")
     left_out = tuple({_short(key): spelled(value) for key, value in entry.items()} for entry in skip)
     for entry in left_out:
         for key, value in entry.items():
-            if key not in grid or value not in grid[key]:
-                raise InputError(f"study {name}: skip names {key} {value}, which the grid does not have")
+            if key not in grid:
+                raise unknown_name(f"axis in skip of the study {name}", key, grid)
+            if value not in grid[key]:
+                raise unknown_name(f"value of {key} in skip of the study {name}", value, grid[key])
     return Study(
         name,
         str(content.get("title", name)),

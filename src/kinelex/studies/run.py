@@ -14,9 +14,9 @@ from rich.console import Console
 from kinelex._files import write_whole
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
+from kinelex.evaluation._task_runs import task_options
 from kinelex.evaluation.cache import run_digest
 from kinelex.evaluation.evaluate import check_device, evaluate
-from kinelex.evaluation.tasks import check_tasks
 from kinelex.store import SkeletonStore, open_store
 from kinelex.studies.cells import Cell, cells_of
 from kinelex.studies.compare import compare_cells
@@ -67,7 +67,9 @@ def run_study(
     console = console or Console()
     study = find_study(name)
     study = replace(study, seeds=tuple(seeds or study.seeds), tasks=tuple(tasks or study.tasks))
-    check_tasks(study.tasks)
+    task_options(study.tasks, {})  # before the first training: no such task, or one twice
+    if "transfer" in study.tasks:
+        raise InputError("transfer needs options, which a study does not give: leave it out of the tasks")
     check_device(device)
     store = open_store(data)
     get_split(store, protocol)
