@@ -123,10 +123,12 @@ def _name(names: Sequence[str]) -> str:
 
     >>> _name(["c2vl_s0", "c2vl_s1"]), _name(["cmd"]), _name(["a", "b"])
     ('c2vl', 'cmd', 'a and 1 more')
+    >>> _name(["beta=0+seed=0", "beta=0+seed=1"])
+    'beta=0'
     """
     if len(names) == 1:
         return names[0]
-    common = re.sub(r"[-_. ]*(seed|s)?[-_. ]*$", "", os.path.commonprefix(list(names)))
+    common = re.sub(r"[-_. +]*(seed|s)?[-_. =]*$", "", os.path.commonprefix(list(names)))
     return common or f"{names[0]} and {len(names) - 1} more"
 
 
