@@ -47,6 +47,20 @@ def test_every_verb_has_a_help_that_names_its_options(verb, capsys):
     assert verb.__doc__.splitlines()[0] in shown
 
 
+@pytest.mark.parametrize(
+    ("verb", "form"),
+    [
+        ("evaluate", "run [TASK.KEY=VALUE ...]"),
+        ("prompts", "[store] [SECTION.KEY=VALUE ...]"),
+        ("study", "name [KEY=VALUE ...]"),
+    ],
+)
+def test_usage_says_that_options_may_follow(verb, form, capsys):
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    assert form in " ".join(capsys.readouterr().out.partition("\n\n")[0].split())
+
+
 def test_help_and_version(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--help"])

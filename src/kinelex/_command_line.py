@@ -111,6 +111,11 @@ def verb_parser(verb: Verb, epilog: str | None = None) -> VerbParser:
         else:
             more = {"nargs": "+"} if many else {}
             parser.add_argument(flag, dest=name, type=convert, default=default, help=text + shown, **more)
+    for name, parameter in inspect.signature(verb).parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:  # taken out before the rest is parsed
+            form = texts.get(name, "").partition(",")[0]
+            usage = parser.format_usage().removeprefix("usage: ").rstrip().replace("%", "%%")
+            parser.usage = f"{usage} [{form if '=' in form else 'KEY=VALUE'} ...]"
     return parser
 
 

@@ -33,7 +33,7 @@ def evaluate(
 
     Args:
         run: the run directory.
-        options: options of the tasks.
+        options: TASK.KEY=VALUE, options of the tasks.
         data: the skeleton store; by default the one it was trained on.
         protocol: the split; by default the one it was trained on.
         tasks: comma-separated names of those below; by default classify for a run that learned from labels,
@@ -96,7 +96,8 @@ def tasks_help() -> str:
     lines = ["tasks, with options as TASK.KEY=VALUE:"]
     for name in TASKS:
         task = find_task(name)
-        lines += wrapped(f"{name:14}{task.title}", 2, 16)
+        about = (type(task).__doc__ or task.title).partition("\n\n")[0].rstrip(".")
+        lines += wrapped(f"{name:14}{' '.join(about.split())}", 2, 16)
         for key, (spelled, default, text) in option_texts(task.Options).items():
             lines += wrapped(f"{key}={spelled}  {text.rstrip('.')}{shown_default(default)}", 16, 18)
     return "\n".join(lines)

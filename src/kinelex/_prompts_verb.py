@@ -35,7 +35,7 @@ def prompts(
 
     Args:
         store: the skeleton store; texts needs none.
-        options: options of engines and encoders.
+        options: SECTION.KEY=VALUE, options of engines and encoders.
         out: the prompt store to make.
         language: language engine, by a name below.
         vision: vision engine, by a name below.

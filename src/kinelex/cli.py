@@ -104,7 +104,7 @@ def train(
     method.alpha=0.5 or --optimizer.lr 0.001.
 
     Args:
-        recipe: recipe name (c2vl, cmd, supervised: the one for the store's data set) or a YAML file.
+        recipe: recipe name (c2vl, cmd, mmcl, supervised: the one for the store's data set) or a YAML file.
         data: the skeleton store.
         protocol: the split to train on, for example xview.
         out: the run directory to make.

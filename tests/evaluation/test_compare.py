@@ -127,3 +127,10 @@ def test_what_cannot_be_compared_is_refused(runs, run):
     (second / "config.yaml").write_text(yaml.safe_dump({**config, "protocol": "random"}))
     with pytest.raises(InputError, match="several protocols.*--protocol"):
         compare([first, second], console=quiet())
+    (second / "config.yaml").write_text(yaml.safe_dump({**config, "dataset": "sbu"}))
+    (first / "config.yaml").write_text(yaml.safe_dump({**config, "dataset": "sysu"}))
+    with pytest.raises(InputError, match=r"several data sets \(sbu, sysu\): pass --protocol"):
+        compare([first, second], console=quiet())
+    (second / "config.yaml").write_text(yaml.safe_dump({**config, "protocol": None}))
+    with pytest.raises(InputError, match="does not say which protocol it was trained on: pass --protocol"):
+        compare([first, second], console=quiet())

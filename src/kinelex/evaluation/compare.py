@@ -133,11 +133,20 @@ def _name(names: Sequence[str]) -> str:
 
 
 def _common_protocol(runs: Sequence[RunDirectory]) -> str:
-    found = {run.config.get("protocol") for run in runs}
-    if len(found) > 1 or None in found:
-        named = ", ".join(sorted(map(str, found)))
-        raise InputError(f"the runs were trained on several protocols ({named}): pass --protocol P")
-    return str(found.pop())
+    silent = next((run for run in runs if run.config.get("protocol") is None), None)
+    if silent is not None:
+        raise InputError(
+            f"{silent.path} does not say which protocol it was trained on: pass --protocol P, the one that "
+            "all runs were judged on"
+        )
+    for key, called in (("dataset", "data sets"), ("protocol", "protocols")):
+        found = sorted({str(run.config[key]) for run in runs if run.config.get(key) is not None})
+        if len(found) > 1:
+            raise InputError(
+                f"the runs were trained on several {called} ({', '.join(found)}): pass --protocol P, the one "
+                "that all were judged on"
+            )
+    return found[0]
 
 
 def _group_numbers(comparison: Comparison, place: int) -> dict[str, Any]:

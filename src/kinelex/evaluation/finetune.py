@@ -26,7 +26,7 @@ class FinetuneOptions:
 
 
 class Finetune:
-    """Encoder and classifier are trained on the labels of the training part."""
+    """Encoder and classifier are trained on all labels of the training part."""
 
     name: ClassVar[str] = "finetune"
     title: ClassVar[str] = "fine-tuned"

@@ -54,7 +54,7 @@ class FrozenTask(ABC):
 
 
 class Classify(FrozenTask):
-    """The run's own classifier."""
+    """The classifier of a run that learned from labels."""
 
     name = "classify"
     title = "the run's own classifier"
@@ -104,7 +104,7 @@ class KnnOptions:
 
 
 class Knn(FrozenTask):
-    """The nearest training clips vote."""
+    """The nearest training clips vote, by frozen features."""
 
     name = "knn"
     title = "nearest neighbour on features"
@@ -172,7 +172,7 @@ def _check_sweep(sweep: Sequence[int], folds: Sequence[tuple[np.ndarray, np.ndar
 
 
 class Linear(FrozenTask):
-    """Multinomial logistic regression."""
+    """A linear probe: multinomial logistic regression on frozen features."""
 
     name = "linear"
     title = "linear probe"
@@ -193,7 +193,7 @@ class Linear(FrozenTask):
 
 
 class LinearSGD(FrozenTask):
-    """The papers' linear protocol."""
+    """A linear probe by the papers' protocol: one layer on frozen features, trained by SGD."""
 
     name = "linear_sgd"
     title = "linear probe, papers' SGD"

@@ -60,7 +60,7 @@ class SemiOptions:
 
 
 class Semi:
-    """Accuracy by the share of labels."""
+    """Accuracy of what is trained on a share of the labels, drawn several times."""
 
     name: ClassVar[str] = "semi"
     title: ClassVar[str] = "few labels"

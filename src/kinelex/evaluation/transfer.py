@@ -57,7 +57,7 @@ class TransferOptions:
 
 
 class Transfer:
-    """The run on another data set."""
+    """The run on another data set: probed, or fine-tuned on its labels."""
 
     name: ClassVar[str] = "transfer"
     title: ClassVar[str] = "transfer"

@@ -93,8 +93,8 @@ def _asked(context: Context, options: ZeroShotOptions) -> tuple[ClipSpace, Class
     space = ClipSpace.of(context)
     if space is None or "language" not in space.space.modalities:
         raise InputError(
-            "zero_shot needs a run that learned a space of skeletons and texts (c2vl with language "
-            f"prompts) and kept it in projectors.safetensors; {context.run.path} has none: train it anew"
+            "zero_shot needs a run that learned a space of skeletons and texts; "
+            f"{context.run.path} has no projectors.safetensors with one: train c2vl with language prompts"
         )
     split = split_of(context, options.split, ZeroShot.name)
     check_novel(context, split)
