@@ -3,10 +3,10 @@
     python benchmarks/protocol_results.py STORE PROTOCOL --prompts PROMPTS --to OTHER_STORE OTHER_PROTOCOL \\
         --out runs/nw_ucla_all [--seeds 0,1,2] [--methods untrained,c2vl,cmd,supervised,mmcl] [--jobs 2]
 
-Trains each method with the recipe of the data set and each seed, judges it by all tasks on frozen encoders
-and, with the first seed, by those that train (finetune, semi, and transfer by fine-tuning where no labels
-were learned), and compares. What is in --out already is taken as it is, so that an interrupted table goes on.
-The table is printed; the page with figures is in OUT/comparison.
+Trains each method with the recipe of the data set and each seed, judges it by the quick tasks on frozen
+encoders and, with the first seed, by robustness and transfer and, where no labels were learned, by the tasks
+that train (finetune, semi, transfer by fine-tuning), and compares. What is in --out already is taken as it
+is, so that an interrupted table goes on. The table is printed; the page with figures is in OUT/comparison.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ NAMES = {
 }
 LEARN_LABELS = ("supervised", "mmcl")
 READ_PROMPTS = ("untrained", "c2vl", "mmcl")
-FROZEN = ("knn", "linear", "linear_sgd", "retrieval", "calibration", "robustness", "transfer")
+FROZEN = ("knn", "linear", "linear_sgd", "retrieval", "calibration")
+LONG = ("robustness", "transfer")
 TRAIN = ("finetune", "semi")
 
 
@@ -45,10 +46,13 @@ def run(method: str, seed: int, first: bool, given: argparse.Namespace) -> Path:
     recipe, changes = METHODS[method]
     prompts = ["--prompts", given.prompts] if method in READ_PROMPTS else []
     labelled = method in LEARN_LABELS
-    tasks = ("classify", *FROZEN) if labelled else (*FROZEN, *(TRAIN if first else ()))
-    other, protocol = given.to
-    ways = "linear,full" if first and not labelled else "linear"
-    options = [f"transfer.data={other}", f"transfer.protocol={protocol}", f"transfer.by={ways}"]
+    tasks, options = ("classify", *FROZEN) if labelled else FROZEN, []
+    if first:
+        other, protocol = given.to
+        ways = "linear" if labelled else "linear,full"
+        tasks += LONG if labelled else LONG + TRAIN
+        options = [f"transfer.data={other}", f"transfer.protocol={protocol}", f"transfer.by={ways}"]
+        options += [] if labelled else [f"semi.kinds={given.semi_kinds}"]
     trained_and_judged(
         folder,
         recipe,
@@ -70,6 +74,7 @@ def main() -> None:
     parser.add_argument("--to", nargs=2, required=True, metavar=("STORE", "PROTOCOL"), help="for transfer")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--semi-kinds", default="random,balanced", help="draws of few labels")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     given = parser.parse_args()
