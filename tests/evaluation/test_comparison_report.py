@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -150,6 +151,17 @@ def test_tables(groups):
     tex = latex(comparison)
     assert r"b \& c & \textbf{80.0 $\pm$ 0.0} & -- \\" in tex
     assert r"first\_one & 65.8 $\pm$ 1.2" in tex
+    assert tex.count("{") == tex.count("}")
+
+
+def test_more_numbers_than_fit_a_page_stand_one_below_the_other_in_latex(groups):
+    comparison = compare_groups(groups, "xsub")
+    many = replace(comparison, columns=comparison.columns * 6)
+    tex = latex(many)
+    names = [group.name for group in many.groups]
+    assert rf"\begin{{tabular}}{{l{'r' * len(names)}}}" in tex
+    assert r" & first\_one & b \& c" in tex
+    assert tex.count(r"knn top-1 & 65.8 $\pm$ 1.2 & \textbf{80.0 $\pm$ 0.0}") == 6
     assert tex.count("{") == tex.count("}")
 
 

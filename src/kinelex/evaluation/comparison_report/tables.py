@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kinelex.evaluation.comparison_report.model import TOP1, Column, Comparison, Number
 from kinelex.evaluation.published import Published
 
+_SIDE_BY_SIDE = 9  # columns, from which on a table of many numbers is turned
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -120,12 +122,17 @@ def markdown(comparison: Comparison) -> str:
 
 
 def latex(comparison: Comparison) -> str:
-    """The table of the numbers for a paper; it needs the package booktabs."""
+    """The table of the numbers for a paper; it needs the package booktabs.
+
+    A line per run; of more numbers than fit a page side by side, a line per number.
+    """
     head = [_corner(comparison), *(column.name for column in comparison.columns)]
     caption = f"{comparison.dataset}, {comparison.protocol}; {legend(comparison)}"
     rows = [_row(comparison, i, r"<b>{}</b>".format) for i in range(len(comparison.groups))]
-    body = [" & ".join(map(_escaped, row)) + r" \\" for row in rows]
-    papers = [" & ".join(map(_escaped, row)) + r" \\" for row in _published_rows(comparison)]
+    papers = _published_rows(comparison)
+    if len(head) > max(_SIDE_BY_SIDE, len(rows) + len(papers)):
+        head, *rows = map(list, zip(head, *rows, *papers, strict=True))
+        head[0], papers = "", []
     sources = dict.fromkeys(f"% {n.name} (published): {_read_in(n)}" for n in comparison.published)
     return "\n".join(
         [
@@ -133,12 +140,12 @@ def latex(comparison: Comparison) -> str:
             r"\begin{table}",
             r"\centering",
             rf"\caption{{{_escaped(caption)}}}",
-            rf"\begin{{tabular}}{{l{'r' * len(comparison.columns)}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
             r"\toprule",
-            " & ".join(map(_escaped, head)) + r" \\",
+            _latex_row(head),
             r"\midrule",
-            *body,
-            *([r"\midrule", *papers] if papers else []),
+            *map(_latex_row, rows),
+            *([r"\midrule", *map(_latex_row, papers)] if papers else []),
             r"\bottomrule",
             r"\end{tabular}",
             r"\end{table}",
@@ -146,6 +153,10 @@ def latex(comparison: Comparison) -> str:
             "",
         ]
     )
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(map(_escaped, cells)) + r" \\"
 
 
 def csv_table(comparison: Comparison) -> str:
