@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from kinelex.cli import main
+from kinelex.datasets.actors import write_actors
 from kinelex.errors import InputError
 from kinelex.studies import run_study
 from kinelex.training.run_directory import RunDirectory
@@ -132,6 +133,14 @@ def test_other_settings_are_refused_and_more_values_are_not(acted, quick, judge,
 def test_tasks_that_cannot_be_done_are_refused_before_the_first_training(acted, quick, tmp_path, tasks, said):
     with pytest.raises(InputError, match=said):
         study(acted, quick, tmp_path / "out", tasks=tasks)
+    assert not (tmp_path / "out").exists()
+
+
+def test_prompts_of_another_store_are_refused_before_the_first_training(acted, quick, tmp_path):
+    write_actors(tmp_path / "other.arrow", clips=24)
+    place = (tmp_path / "other.arrow", "xsub", tmp_path / "out", [acted.prompts])
+    with pytest.raises(InputError, match="was made for another store"):
+        run_study("beta", *place, quick, seeds=[0], tasks=["knn"])
     assert not (tmp_path / "out").exists()
 
 

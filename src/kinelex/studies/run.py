@@ -17,7 +17,7 @@ from kinelex.errors import InputError
 from kinelex.evaluation._task_runs import task_options
 from kinelex.evaluation.cache import run_digest
 from kinelex.evaluation.evaluate import check_device, evaluate
-from kinelex.store import SkeletonStore, open_store
+from kinelex.store import SkeletonStore, open_prompts, open_store
 from kinelex.studies.cells import Cell, cells_of
 from kinelex.studies.compare import compare_cells
 from kinelex.studies.definition import Study, find_study
@@ -73,6 +73,8 @@ def run_study(
     check_device(device)
     store = open_store(data)
     get_split(store, protocol)
+    for path in prompts:
+        _check_prompts(Path(path), store)
     cells, left_out = cells_of(study, store.meta.dataset, [Path(p) for p in prompts], changes)
     work = _Work(study, store, protocol, _folder(out), device, console)
     for cell in cells:
@@ -207,6 +209,16 @@ def _locked(path: Path) -> Iterator[bool]:
         except OSError:  # a file system without locks
             pass
         yield True
+
+
+def _check_prompts(path: Path, store: SkeletonStore) -> None:
+    """Refuse prompts of another store at once, not run by run."""
+    prompts = open_prompts(path)
+    if not prompts.belongs_to(store):
+        raise InputError(
+            f"{path} was made for another store ({prompts.meta.dataset}) than {store.path}: make prompts for "
+            f"this one with `kinelex prompts {store.path} --out PROMPTS ...`"
+        )
 
 
 def _folder(out: str | Path) -> Path:
