@@ -144,6 +144,12 @@ def test_prompts_of_another_store_are_refused_before_the_first_training(acted, q
     assert not (tmp_path / "out").exists()
 
 
+def test_missing_prompts_are_told_before_the_first_training(acted, quick, tmp_path):
+    with pytest.raises(InputError, match="pass --prompts PROMPTS"):
+        run_study("beta", acted.store, "xsub", tmp_path / "out", [], quick, seeds=[0], tasks=["knn"])
+    assert not list((tmp_path / "out").rglob("config.yaml"))
+
+
 def test_a_run_that_fails_does_not_stop_the_others(acted, quick, judge, tmp_path):
     judge.append("beta=0.5+seed=0")
     with pytest.raises(InputError, match="1 of 2 runs failed, .* beta=0.5.seed=0: features are no numbers"):

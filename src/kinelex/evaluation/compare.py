@@ -207,7 +207,7 @@ def _means_table(comparison: Comparison) -> Table:
     table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD)
     for name in ("number", "run"):
         table.add_column(name, overflow="fold")
-    for name in ("seeds", "%", "difference [95 %]"):
+    for name in ("seeds", "%", "less the first\n[95 %]"):
         table.add_column(name, justify="right", no_wrap=True)
     for column in comparison.columns:
         known = [(g, n) for g, n in zip(comparison.groups, column.numbers, strict=True) if n is not None]
@@ -228,7 +228,7 @@ def _pairs_table(task: str, pairs: Sequence[Mapping[str, Any]]) -> Table:
     title = f"{task}: each two runs on the same clips, by McNemar's test"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0))
     table.add_column("runs", overflow="fold")
-    names = ("top-1 %", "difference [95 %]", "only one", "p")
+    names = ("top-1 %", "first less second\n[95 %]", "only one", "p")
     for name in names + ("p, Holm",) * (len(pairs) > 1):
         table.add_column(name, justify="right", no_wrap=True)
     for pair in pairs:

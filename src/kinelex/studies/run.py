@@ -22,7 +22,7 @@ from kinelex.studies.cells import Cell, cells_of
 from kinelex.studies.compare import compare_cells
 from kinelex.studies.definition import Study, find_study
 from kinelex.training.recipe import Recipe
-from kinelex.training.train import reopen, train_resolved
+from kinelex.training.train import rehearse, reopen, train_resolved
 
 
 def run_study(
@@ -79,6 +79,9 @@ def run_study(
     work = _Work(study, store, protocol, _folder(out), device, console)
     for cell in cells:
         work.check(cell)
+    new = next((cell for cell in cells if not (work.path(cell) / "config.yaml").is_file()), None)
+    if new is not None:  # what would fail in every run alike is told before the first
+        rehearse(new.recipe, store, protocol, prompts=new.prompts)
     for text in left_out:
         console.print(f"left out: {text}", markup=False, soft_wrap=True)
     mine = cells if share is None else cells[share[0] - 1 :: share[1]]

@@ -117,18 +117,24 @@ def train_resolved(
     return run
 
 
-def rehearse(recipe: Recipe, store: SkeletonStore, protocol: str, start: Start | None = None) -> None:
-    """Build all that a training without prompts needs, pass one clip through it, and leave nothing.
+def rehearse(
+    recipe: Recipe,
+    store: SkeletonStore,
+    protocol: str,
+    start: Start | None = None,
+    prompts: str | Path | None = None,
+) -> None:
+    """Build all that a training needs, pass one clip through it, and leave nothing.
 
     Args:
-        recipe, store, protocol, start: as in :func:`train_resolved`.
+        recipe, store, protocol, start, prompts: as in :func:`train_resolved`.
 
     Raises:
         InputError: what :func:`train_resolved` would refuse, but for its place.
     """
     training = replace(recipe.training, placement="mmap")  # one clip is read, not the whole store
     resolved = _with_precision(replace(recipe, training=training))
-    build_module(resolved, store, training_rows(resolved, store, get_split(store, protocol)), None, start)
+    build_module(resolved, store, training_rows(resolved, store, get_split(store, protocol)), prompts, start)
 
 
 def _read(module: MethodModule) -> str:
