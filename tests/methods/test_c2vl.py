@@ -242,7 +242,7 @@ def _worker(rank, folder):
 
 
 def test_two_processes_equal_one(tmp_path: Path):
-    mp.start_processes(_worker, args=(str(tmp_path),), nprocs=2, start_method="fork")
+    mp.start_processes(_worker, args=(str(tmp_path),), nprocs=2, start_method="spawn")
     method = make_method(prompt="mean")
     with torch.no_grad():
         for p in method.teacher.parameters():

@@ -225,7 +225,7 @@ def trained(method, x, world=1):
 
 def test_two_processes_equal_one(tmp_path: Path):
     """Four steps, so that keys of both processes have been negatives and neighbours."""
-    mp.start_processes(_worker, args=(str(tmp_path),), nprocs=2, start_method="fork")
+    mp.start_processes(_worker, args=(str(tmp_path),), nprocs=2, start_method="spawn")
     method = make_method()
     expected = [trained(method, make_clips(6, seed)) for seed in range(4)]
     for rank in range(2):

@@ -253,7 +253,7 @@ def _worker(rank, folder):
 
 
 def test_two_processes_equal_one(tmp_path: Path):
-    mp.start_processes(_worker, args=(str(tmp_path),), nprocs=2, start_method="fork")
+    mp.start_processes(_worker, args=(str(tmp_path),), nprocs=2, start_method="spawn")
     method = make_method()
     loss, logs = run(method, *make_batch())
     loss.backward()
