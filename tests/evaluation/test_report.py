@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 from kinelex._page.strips import skeleton_strip
@@ -137,7 +138,9 @@ def test_umap_keeps_groups_apart_and_is_the_same_again(run):
     rng = np.random.default_rng(0)
     groups = np.repeat([0, 1], 40)
     features = rng.normal(size=(80, 12)) + 9 * np.eye(12)[groups]
+    threads = torch.get_num_threads()
     found = project(features, method="umap")
+    assert torch.get_num_threads() == threads
     middles = [found[groups == g].mean(axis=0) for g in (0, 1)]
     nearest = [np.linalg.norm(found - m, axis=1) for m in middles]
     assert ((nearest[1] < nearest[0]) == groups).all()

@@ -175,7 +175,7 @@ def test_what_is_missing_is_said(context, run, tmp_path):
     with pytest.raises(InputError, match="no clip of the test part of xsub is of an unseen class"):
         ZeroShot().run(context, ZeroShotOptions(split))
     (run.path / "projectors.safetensors").unlink()
-    with pytest.raises(InputError, match="kept it in projectors.safetensors"):
+    with pytest.raises(InputError, match="has no projectors.safetensors with one"):
         ZeroShot().run(context, ZeroShotOptions(split))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,20 @@ def project(features: np.ndarray, seed: int = 0, method: str = "tsne") -> np.nda
             random_state=seed,
             n_jobs=1,
         )
-        return np.asarray(how.fit_transform(reduced))
+        with _same_threads():
+            return np.asarray(how.fit_transform(reduced))
+
+
+@contextmanager
+def _same_threads() -> Iterator[None]:
+    """Give PyTorch its threads back: numba, by which UMAP runs, sets OpenMP's number for the whole process."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def map_caption(method: str, count: int) -> str:
