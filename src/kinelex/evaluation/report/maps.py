@@ -89,7 +89,7 @@ def project(features: np.ndarray, seed: int = 0, method: str = "tsne") -> np.nda
 
 @contextmanager
 def _same_threads() -> Iterator[None]:
-    """Give PyTorch its threads back: numba, by which UMAP runs, sets OpenMP's number for the whole process."""
+    """Give PyTorch its threads back: numba, by which UMAP runs, sets OpenMP's number for all the process."""
     import torch
 
     before = torch.get_num_threads()
