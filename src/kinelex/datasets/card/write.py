@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from kinelex import __version__
 from kinelex._files import spare_stores, write_whole
 from kinelex._page.strips import skeleton_strip
+from kinelex._page.templates import template
 from kinelex.datasets.card.scan import Findings
 from kinelex.datasets.card.warn import Warn, percent
 from kinelex.datasets.describe import grouped, protocol_rows
@@ -43,12 +42,14 @@ def write_card(
     path = Path(path)
     spare_stores(path)
     copies = next((w.protocols for w in warnings if w.kind == "copies"), {})
-    page = _template().render(
+    page = template(
+        "kinelex.datasets.card",
+        filters={"grouped": lambda number: grouped(number).replace(" ", "\u00a0")},
+    ).render(
         title=description["dataset"],
         file=store.path.name,
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         version=__version__,
-        css=resources.files("kinelex._page").joinpath("house.css").read_text(encoding="utf-8"),
         facts=_facts(description),
         warnings=[_warning(w) for w in warnings],
         sampled=found.scale.clips,
@@ -66,18 +67,6 @@ def write_card(
     except OSError as error:
         raise InputError(f"--html {path} cannot be written: {error.strerror}") from error
     return path
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("kinelex.datasets.card", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["grouped"] = lambda number: grouped(number).replace(" ", "\u00a0")
-    return environment.get_template("template.html.j2")
 
 
 def _facts(d: dict[str, Any]) -> list[tuple[str, str]]:

@@ -153,8 +153,7 @@ def _columns(
     title, rule = every[0].get("title", task), _rules(every)
     columns = []
     for path, metric, more in dict.fromkeys(head for numbers in every for head in _heads(task, numbers)):
-        found = [[_at(numbers, path) for numbers in of] for of in judged]
-        values = [[value for value in of if value is not None] for of in found]
+        values = [[v for v in (_at(numbers, path) for numbers in of) if v is not None] for of in judged]
         if not any(values):
             continue
         clips = [h if h is not None and _same(of, h) else None for of, h in zip(values, hits, strict=True)]

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import resources
 from pathlib import Path
-
-import jinja2
 
 from kinelex import __version__
 from kinelex._files import write_whole
+from kinelex._page.templates import template
 from kinelex.errors import InputError
 from kinelex.evaluation.comparison_report import figures, tables
 from kinelex.evaluation.comparison_report.model import Column, Comparison
@@ -73,17 +71,9 @@ def write_tables(comparison: Comparison, folder: str | Path, name: str) -> None:
 
 
 def _page(comparison: Comparison, title: str, question: str, notes: Sequence[str], folder: Path) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("kinelex.evaluation.comparison_report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     groups, reference = comparison.groups, comparison.reference
     columns = [c for c in comparison.columns if any(n is not None for n in c.numbers)]
-    return environment.get_template("template.html.j2").render(
-        css=resources.files("kinelex._page").joinpath("house.css").read_text(encoding="utf-8"),
+    return template("kinelex.evaluation.comparison_report").render(
         title=title,
         question=question,
         notes=notes,

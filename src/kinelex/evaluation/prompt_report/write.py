@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
-from importlib import resources
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from kinelex import __version__
+from kinelex._page.templates import template
 from kinelex.evaluation.prompt_report.answers import LONG
 from kinelex.evaluation.prompt_report.examples import choose_clips, cut, show
 from kinelex.evaluation.prompt_report.figures import (
@@ -51,8 +50,13 @@ def render_page(stores: list[Judged], result: dict[str, Any], test: np.ndarray, 
     clips = stores[0].clips
     texts = [s for s in stores if s.answers and s.answers["answers"]]
     lengths = {s.name: s.answers["lengths"] for s in texts if s.answers}
-    return _template().render(
-        css=resources.files("kinelex._page").joinpath("house.css").read_text(encoding="utf-8"),
+    filters = {
+        "percent": percent,
+        "grouped": grouped,
+        "cut": lambda text: cut(text, 300),
+        "short": lambda value: "–" if value is None else f"{round(value, 2) + 0.0:.2f}",
+    }
+    return template("kinelex.evaluation.prompt_report", filters=filters).render(
         version=__version__,
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         dataset=stores[0].prompts.meta.dataset,
@@ -80,21 +84,6 @@ def render_page(stores: list[Judged], result: dict[str, Any], test: np.ndarray, 
         shown_open=_OPEN,
         classes_known=bool(len(clips.classes)),
     )
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("kinelex.evaluation.prompt_report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["percent"] = percent
-    environment.filters["grouped"] = grouped
-    environment.filters["cut"] = lambda text: cut(text, 300)
-    environment.filters["short"] = lambda value: "–" if value is None else f"{round(value, 2) + 0.0:.2f}"
-    return environment.get_template("template.html.j2")
 
 
 def _agreement_figure(stores: list[Judged]) -> str | None:

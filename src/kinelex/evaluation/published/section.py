@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import jinja2
-
+from kinelex._page.templates import template
 from kinelex.evaluation.published.numbers import Published
 
 
@@ -16,13 +15,6 @@ def published_section(numbers: Sequence[Published], tasks: Mapping[str, str]) ->
         numbers: what is known of the page's data set, protocol and tasks.
         tasks: what the page calls each task.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("kinelex.evaluation.published", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     # The address stands there as text, without its scheme: a report refers to nothing outside.
     rows = [(number, tasks[number.task], number.source.url.partition("://")[2]) for number in numbers]
-    return environment.get_template("section.html.j2").render(rows=rows)
+    return template("kinelex.evaluation.published", "section.html.j2").render(rows=rows)

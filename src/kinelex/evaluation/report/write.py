@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from kinelex import __version__
 from kinelex._files import write_whole
+from kinelex._page.templates import template
 from kinelex.evaluation.knn import Neighbours
 from kinelex.evaluation.published import published_numbers, published_section
 from kinelex.evaluation.raw import raw_features
@@ -86,8 +85,11 @@ def write_report(
     names = evidence.store.class_names
     histograms, missing = _histograms(run, metrics, against)
     gallery = Gallery(evidence.store, evidence.train, evidence.test, evidence.neighbours, evidence.prompts)
-    page = _template().render(
-        css=resources.files("kinelex._page").joinpath("house.css").read_text(encoding="utf-8"),
+    filters = {
+        "percent": lambda rate: "–" if rate is None else f"{100 * rate:.1f}",
+        "capfirst": lambda text: text[:1].upper() + text[1:],
+    }
+    page = template("kinelex.evaluation.report", filters=filters).render(
         title=f"{run.config['method']['name']} on {evidence.store.meta.dataset}",
         protocol=result["protocol"],
         version=__version__,
@@ -117,19 +119,6 @@ def write_report(
     path = run.path / "report.html"
     write_whole(path, page)
     return path
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("kinelex.evaluation.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["percent"] = lambda rate: "–" if rate is None else f"{100 * rate:.1f}"
-    environment.filters["capfirst"] = lambda text: text[:1].upper() + text[1:]
-    return environment.get_template("template.html.j2")
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
