@@ -212,3 +212,19 @@ def test_a_store_without_clips_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no clip to write"), SkeletonStoreWriter(tmp_path / "a.arrow", META):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_frame_rates_are_kept_and_stores_of_version_2_open(tmp_path: Path) -> None:
+    clips = [Sequence("a", np.ones((2, 1, 3, 3)), fps=29.97), Sequence("b", np.ones((2, 1, 3, 3)))]
+    store = write(tmp_path / "a.arrow", clips)
+    np.testing.assert_allclose(store.fps, [29.97, np.nan], rtol=1e-6)
+    table = pa.ipc.open_file(str(tmp_path / "a.arrow")).read_all().drop_columns("fps")
+    header = table.schema.metadata[b"kinelex"].replace(b'"format_version": 3', b'"format_version": 2')
+    table = table.replace_schema_metadata({b"kinelex": header})
+    with pa.OSFile(str(tmp_path / "old.arrow"), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    old = open_store(tmp_path / "old.arrow")
+    assert np.isnan(old.fps).all()
+    assert np.array_equal(old.sequence(0), store.sequence(0))
+    with pytest.raises(InputError, match="a: expects a positive number of frames per second, got 0"):
+        write(tmp_path / "b.arrow", [Sequence("a", np.ones((2, 1, 3, 3)), fps=0)])

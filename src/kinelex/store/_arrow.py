@@ -27,7 +27,7 @@ def read_header(schema: pa.Schema) -> dict[str, Any]:
 
 
 def open_arrow(
-    path: Path, kind: str, made_by: str, version: int
+    path: Path, kind: str, made_by: str, versions: tuple[int, ...]
 ) -> tuple[pa.ipc.RecordBatchFileReader, dict[str, Any]]:
     """Memory-map an Arrow IPC file and return its reader and header.
 
@@ -46,10 +46,10 @@ def open_arrow(
     if header.get("kind") != kind:
         found = header.get("kind", "file of another program")
         raise InputError(f"{path} is a {found}, expects a {kind}, made by `{made_by}`")
-    if header.get("format_version") != version:
+    if header.get("format_version") not in versions:
         raise InputError(
             f"{path} has format version {header.get('format_version')}, this kinelex reads version "
-            f"{version}: make it again with `{made_by}`"
+            f"{' and '.join(map(str, versions))}: make it again with `{made_by}`"
         )
     return reader, header
 

@@ -11,7 +11,8 @@ from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout
 
 KIND = "skeleton store"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+READABLE = (2, FORMAT_VERSION)  # version 2 had no frame rates
 NUMBERS = ("label", "subject", "camera", "setup", "replication")
 
 
@@ -60,6 +61,7 @@ class Sequence:
         scores: (T, M, V), confidence per joint, where the raw files have it.
         splits: tags such as ``xsub:train``: the splits that came with the files and this clip's side.
         image_size: (height, width) in pixels of the picture that 2-D coordinates refer to.
+        fps: frames per second, or None where it is not known.
     """
 
     id: str
@@ -74,6 +76,7 @@ class Sequence:
     scores: np.ndarray | None = None
     splits: tuple[str, ...] = ()
     image_size: tuple[int, int] | None = None
+    fps: float | None = None
 
 
 def check_sequence(sequence: Sequence, meta: StoreMeta) -> None:
@@ -122,6 +125,8 @@ def _check_beside(sequence: Sequence) -> None:
         raise InputError(f"{name}: scores of frame {frame} are not finite numbers")
     if size is not None and (len(size) != 2 or not all(0 < side < 2**31 for side in size)):
         raise InputError(f"{name}: expects an image size (height, width) in pixels, got {size}")
+    if sequence.fps is not None and not 0 < sequence.fps < np.inf:
+        raise InputError(f"{name}: expects a positive number of frames per second, got {sequence.fps}")
     for number in NUMBERS[1:]:
         value = getattr(sequence, number)
         if value is not None and not 0 <= value < 2**31:

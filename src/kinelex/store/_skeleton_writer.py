@@ -21,6 +21,7 @@ CLIP_FIELDS = [
     pa.field("caption", pa.utf8()),
     pa.field("splits", pa.list_(pa.utf8())),
     pa.field("image_size", pa.list_(pa.int32(), 2)),
+    pa.field("fps", pa.float32()),
     *(pa.field(name, pa.list_(pa.float32())) for name in ARRAYS),
 ]
 _BYTES_PER_BATCH = 32 << 20  # few batches open fast; one is what the writer holds in memory
@@ -111,6 +112,7 @@ def clip_columns(rows: Rows[Sequence]) -> dict[str, pa.Array]:
         columns[name] = pa.array([getattr(s, name) for s in rows], pa.utf8())
     columns["splits"] = pa.array([list(s.splits) for s in rows], pa.list_(pa.utf8()))
     columns["image_size"] = pa.array([s.image_size for s in rows], pa.list_(pa.int32(), 2))
+    columns["fps"] = pa.array([s.fps for s in rows], pa.float32())
     return columns | {name: _float_lists([getattr(s, name) for s in rows]) for name in ARRAYS}
 
 

@@ -49,7 +49,7 @@ class PromptStore:
 
     def __post_init__(self) -> None:
         self.path = Path(self.path)
-        reader, header = open_arrow(self.path, KIND, MADE_BY, FORMAT_VERSION)
+        reader, header = open_arrow(self.path, KIND, MADE_BY, (FORMAT_VERSION,))
         self.meta = PromptMeta(
             header["dataset"],
             header["store_fingerprint"],

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from kinelex.skeleton import SkeletonLayout
 from kinelex.store._arrow import open_arrow
-from kinelex.store._sequence import FORMAT_VERSION, KIND, NUMBERS, StoreMeta
+from kinelex.store._sequence import KIND, NUMBERS, READABLE, StoreMeta
 
 MADE_BY = "kinelex prepare"
 
@@ -27,7 +27,7 @@ class SkeletonStore:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._reader, header = open_arrow(self.path, KIND, MADE_BY, FORMAT_VERSION)
+        self._reader, header = open_arrow(self.path, KIND, MADE_BY, READABLE)
         self.meta = StoreMeta._from_header(header)
         self._batches = [self._reader.get_batch(b) for b in range(self._reader.num_record_batches)]
         self._row_start = np.cumsum([0] + [b.num_rows for b in self._batches])
@@ -63,6 +63,15 @@ class SkeletonStore:
     def splits(self) -> list[tuple[str, ...]]:
         """Tags such as ``xsub:train`` of the splits that came with the files, in row order."""
         return [tuple(tags) for b in self._batches for tags in b.column("splits").to_pylist()]
+
+    @cached_property
+    def fps(self) -> np.ndarray:
+        """Frames per second of each clip, (clips,), NaN where it is not known."""
+        if "fps" not in self._reader.schema.names:
+            return np.full(len(self), np.nan)
+        return np.concatenate(
+            [b.column("fps").to_numpy(zero_copy_only=False) for b in self._batches], dtype=np.float64
+        )
 
     @cached_property
     def channels(self) -> int:
