@@ -97,7 +97,7 @@ def test_align_body_meets_its_definition():
     def between(x, start, end):
         return x[:, :, :, NTU.index(end), 0] - x[:, :, :, NTU.index(start), 0]
 
-    across = between(published, "right_shoulder", "left_shoulder")[:, :, 0]
+    across = between(published, "left_shoulder", "right_shoulder")[:, :, 0]
     torch.testing.assert_close(across[:, 0], across.norm(dim=1), atol=1e-4, rtol=1e-4)
     up = between(torso, "pelvis", "shoulder_center").mean(dim=2)
     torch.testing.assert_close(up[:, 2], up.norm(dim=1), atol=1e-4, rtol=1e-4)
@@ -190,7 +190,7 @@ def _smallest_turn(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def test_align_body_as_published_against_a_loop(clips):
-    """Joint by joint, in float64: hip → spine of the first frame with a body to z, then shoulders to x."""
+    """Joint by joint, in float64: hip → spine of the first frame with a body to z, left → right shoulder to x."""
     out = align_body(clips, NTU, "body")
     hip, spine, right, left = (
         NTU.index(name) for name in ("pelvis", "spine", "right_shoulder", "left_shoulder")
@@ -198,7 +198,7 @@ def test_align_body_as_published_against_a_loop(clips):
     for n in range(len(clips)):
         clip = clips[n].double().numpy()
         first = next(t for t in range(6) if clip[:, t, :, 0].any())
-        for start, end, axis in ((hip, spine, [0, 0, 1]), (right, left, [1, 0, 0])):
+        for start, end, axis in ((hip, spine, [0, 0, 1]), (left, right, [1, 0, 0])):
             turn = _smallest_turn(clip[:, first, end, 0] - clip[:, first, start, 0], np.array(axis, float))
             turned = np.zeros_like(clip)
             for t in range(6):

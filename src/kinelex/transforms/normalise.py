@@ -157,11 +157,12 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
 def align_body(x: Tensor, layout: SkeletonLayout, mode: str = "torso") -> Tensor:
     """Turn each clip into the body's own frame, so that it does not depend on the camera.
 
-    Afterwards x points from the right shoulder to the left one and z up along the trunk.
+    The two modes look at the body from opposite sides: z points up along the trunk in both, x to the body's
+    right in ``body`` and to its left in ``torso``.
 
-    - ``body``, as published: in the first frame with a body, hip → spine is turned to z, then right → left
+    - ``body``, as published: in the first frame with a body, hip → spine is turned to z, then *left → right*
       shoulder to x, each by the smallest rotation. A short, noisy spine makes it unstable on Kinect v1.
-    - ``torso``: hip → shoulder centre and right → left shoulder, as means over the clip, span the frame.
+    - ``torso``: hip → shoulder centre is z and *right → left* shoulder is x, as means over the clip.
 
     Args:
         x: coordinates, centred before.
@@ -195,7 +196,7 @@ def align_body(x: Tensor, layout: SkeletonLayout, mode: str = "torso") -> Tensor
 
     axes = torch.eye(3, dtype=x.dtype, device=x.device)
     x = rotate(x, rotation_between(direction(x, "pelvis", "spine"), axes[2]))
-    return rotate(x, rotation_between(direction(x, "right_shoulder", "left_shoulder"), axes[0]))
+    return rotate(x, rotation_between(direction(x, "left_shoulder", "right_shoulder"), axes[0]))
 
 
 def _torso_frame(x: Tensor, layout: SkeletonLayout) -> Tensor:
