@@ -190,7 +190,7 @@ def _smallest_turn(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def test_align_body_as_published_against_a_loop(clips):
-    """Joint by joint, in float64: hip → spine of the first frame with a body to z, left → right shoulder to x."""
+    """Joint by joint, in float64: hip → spine of the first frame with a body to z, left → right to x."""
     out = align_body(clips, NTU, "body")
     hip, spine, right, left = (
         NTU.index(name) for name in ("pelvis", "spine", "right_shoulder", "left_shoulder")
