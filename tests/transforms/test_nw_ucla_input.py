@@ -36,7 +36,7 @@ def prepared(clip, frames, rotation):
 
 
 def test_the_recipe_prepares_clips_as_published(batch):
-    config = resolve(*find_recipe("mmcl/nw_ucla_published")).input
+    config = resolve(*find_recipe("supervised/nw_ucla_published")).input
     assert (config.frames, config.sampling) == (52, "random")
     pipeline = InputPipeline(LAYOUT, config)
     params = pipeline.sample(batch, torch.Generator().manual_seed(1))
@@ -58,7 +58,7 @@ def test_the_recipe_prepares_clips_as_published(batch):
 
 def test_scaling_before_the_stretch_is_undone_by_it(batch):
     """Why the recipe leaves the published scaling by 0.5 to 1.5 out."""
-    config = resolve(*find_recipe("mmcl/nw_ucla_published")).input
+    config = resolve(*find_recipe("supervised/nw_ucla_published")).input
     plain = InputPipeline(LAYOUT, config)
     params = plain.sample(batch, torch.Generator().manual_seed(1))
     scaled = replace(params, scaling=torch.tensor([[0.5, 1.0, 1.5]]).repeat(4, 1))

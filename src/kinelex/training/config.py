@@ -19,6 +19,8 @@ class OptimizerConfig:
         nesterov: Nesterov's momentum, where there is momentum.
         schedule: ``cosine`` to zero, ``step`` or ``constant``.
         warmup: epochs of linear warm-up.
+        warmup_by: the rate rises with every ``step``, or with every ``epoch`` and is constant within it, as
+            CTR-GCN and MMCL publish: epoch e of W has (e + 1) / W of the peak.
         milestones: epochs at which ``step`` multiplies the rate by ``gamma``.
         gamma: factor of ``step``.
         clip: largest gradient norm; 0 does not clip.
@@ -31,6 +33,7 @@ class OptimizerConfig:
     nesterov: bool = True
     schedule: str = "cosine"
     warmup: float = 2.0
+    warmup_by: str = "step"
     milestones: tuple[int, ...] = ()
     gamma: float = 0.1
     clip: float = 0.0
@@ -40,6 +43,8 @@ class OptimizerConfig:
             raise unknown_name("optimizer", self.name, ("adamw", "sgd"))
         if self.schedule not in ("cosine", "step", "constant"):
             raise unknown_name("schedule", self.schedule, ("cosine", "step", "constant"))
+        if self.warmup_by not in ("step", "epoch"):
+            raise unknown_name("warmup_by", self.warmup_by, ("step", "epoch"))
         if self.lr <= 0 or min(self.weight_decay, self.momentum, self.warmup, self.clip) < 0:
             raise InputError(
                 "expects a learning rate above 0 and weight decay, momentum, warmup and clip of at least 0, "

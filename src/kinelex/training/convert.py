@@ -187,7 +187,7 @@ def _ctrgcn(
     linear.load_state_dict(last)
     names = _class_names(classes, outputs, path)
     plain = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}
-    recipe = "mmcl/nw_ucla_published" if layout.name == "kinect20" else "mmcl/ntu60"
+    recipe = "mmcl/nw_ucla_ctrgcn" if layout.name == "kinect20" else "mmcl/ntu60"
     return Converted({stream: encoder}, {"name": "ctrgcn", **plain}, recipe, {stream: linear}, names)
 
 

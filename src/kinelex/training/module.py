@@ -29,8 +29,13 @@ def learning_rate_factor(step: int, config: OptimizerConfig, steps_per_epoch: in
     >>> config = OptimizerConfig(schedule="cosine", warmup=1)
     >>> [round(learning_rate_factor(s, config, 10, 3), 2) for s in (0, 9, 10, 20, 30)]
     [0.1, 1.0, 1.0, 0.5, 0.0]
+    >>> config = OptimizerConfig(schedule="constant", warmup=5, warmup_by="epoch")
+    >>> [learning_rate_factor(s, config, 10, 65) for s in (0, 9, 10, 49, 50)]
+    [0.2, 0.2, 0.4, 1.0, 1.0]
     """
     warmup = config.warmup * steps_per_epoch
+    if step < warmup and config.warmup_by == "epoch":
+        return min(1.0, (step // steps_per_epoch + 1) / config.warmup)
     if step < warmup:
         return (step + 1) / max(1.0, warmup)
     if config.schedule == "cosine":
