@@ -1,4 +1,4 @@
-"""Every value of every shipped recipe, pinned: a rate that is ten times too high trains, and nobody sees it."""
+"""Every value of every shipped recipe, pinned: a rate ten times too high trains, and nobody sees it."""
 
 from dataclasses import asdict
 from pathlib import Path
