@@ -88,7 +88,7 @@ def test_layouts_that_the_size_does_not_tell(tmp_path: Path) -> None:
     x = drawn_clip(0, joints=20).transpose(1, 0, 2, 3)
     path = write(tmp_path / "a.pkl", [annotation("a", keypoint=x, total_frames=4)])
     with pytest.raises(
-        InputError, match=r"a.pkl: 20 joints of 3 coordinates do not tell.* \(kinect20, utd20\)"
+        InputError, match=r"a.pkl: 20 joints of 3 coordinates do not tell.* \(kinect20, msr20, utd20\)"
     ):
         prepare("pyskl", path, tmp_path / "s.arrow", progress=False)
     with pytest.raises(InputError, match=r"expects 17 joints \(coco17\), got 20: pass another --layout"):

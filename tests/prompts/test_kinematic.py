@@ -194,8 +194,8 @@ def test_two_persons(person: Person) -> None:
     assert "other" not in texts(nobody)[0]
 
 
-@pytest.mark.parametrize("name", layout_names())
-def test_every_layout_gets_texts(name: str, lively: np.ndarray) -> None:
+@pytest.mark.parametrize("name", [name for name in layout_names() if name != "hand21"])
+def test_every_body_gets_texts(name: str, lively: np.ndarray) -> None:
     layout = get_layout(name)
     ntu = torch.from_numpy(lively.transpose(3, 0, 2, 1)[None].copy())
     if name in ("sbu15", "kinect20", "utd20", "ntu25"):

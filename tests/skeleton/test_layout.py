@@ -17,7 +17,16 @@ JOINTS = {
     "openpose18": 18,
     "h36m17": 17,
     "mediapipe33": 33,
+    "body25": 25,
+    "halpe26": 26,
+    "smpl24": 24,
+    "azure32": 32,
+    "msr20": 20,
+    "jhmdb15": 15,
+    "penn13": 13,
+    "hand21": 21,
 }
+BODIES = [name for name in layout_names() if name != "hand21"]
 
 
 def test_the_built_in_layouts_and_their_joint_counts() -> None:
@@ -34,7 +43,7 @@ def test_bones_form_a_tree_over_all_joints(name: str) -> None:
     assert reached == set(range(layout.num_joints))
 
 
-@pytest.mark.parametrize("name", layout_names())
+@pytest.mark.parametrize("name", BODIES)
 def test_mirroring_pairs_left_with_right_and_is_its_own_inverse(name: str) -> None:
     layout = get_layout(name)
     for joint, other in enumerate(layout.mirror):
@@ -44,13 +53,40 @@ def test_mirroring_pairs_left_with_right_and_is_its_own_inverse(name: str) -> No
     assert any(joint != other for joint, other in enumerate(layout.mirror))
 
 
-@pytest.mark.parametrize("name", layout_names())
+@pytest.mark.parametrize("name", BODIES)
 def test_each_joint_is_in_one_part_and_no_part_is_empty(name: str) -> None:
     layout = get_layout(name)
     assert tuple(layout.parts) == PARTS
     joints = [joint for part in PARTS for joint in layout.parts[part]]
     assert sorted(joints) == list(range(layout.num_joints))
     assert all(layout.parts[part] for part in PARTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "joints"),
+    [
+        ("body25", {0: "nose", 1: "neck", 8: "pelvis", 9: "right_hip", 14: "left_ankle", 19: "left_big_toe"}),
+        ("halpe26", {16: "right_ankle", 17: "head", 18: "neck", 19: "pelvis", 25: "right_heel"}),
+        ("smpl24", {3: "lower_spine", 6: "spine", 9: "chest", 13: "left_clavicle", 23: "right_hand"}),
+        ("azure32", {1: "spine", 4: "left_clavicle", 10: "left_thumb", 18: "left_hip", 26: "head", 27: "nose"}),
+        ("msr20", {0: "left_shoulder", 2: "neck", 6: "pelvis", 11: "left_hand", 16: "right_ankle", 19: "head"}),
+        ("jhmdb15", {0: "neck", 1: "spine", 2: "head", 3: "right_shoulder", 10: "left_knee"}),
+        ("penn13", {0: "head", 2: "right_shoulder", 7: "left_hip", 12: "right_ankle"}),
+        ("hand21", {0: "wrist", 4: "thumb_tip", 5: "index_mcp", 20: "pinky_tip"}),
+    ],
+)
+def test_joints_stand_where_the_files_have_them(name: str, joints: dict[int, str]) -> None:
+    assert {j: get_layout(name).joints[j] for j in joints} == joints
+
+
+def test_a_hand_is_one_piece_without_sides() -> None:
+    hand = get_layout("hand21")
+    assert hand.mirror == tuple(range(21))
+    assert hand.parts["torso"] == tuple(range(21))
+    assert [hand.joints[j] for j, p in hand.bones if p == 0] == [
+        "thumb_cmc",
+        *(f"{finger}_mcp" for finger in ("index", "middle", "ring", "pinky")),
+    ]
 
 
 @pytest.mark.parametrize("name", layout_names())

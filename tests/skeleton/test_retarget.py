@@ -10,11 +10,14 @@ from kinelex.errors import InputError
 from kinelex.skeleton import (
     SkeletonLayout,
     get_layout,
+    has_landmarks,
     landmark_weights,
     layout_names,
     retarget,
     retarget_matrix,
 )
+
+BODIES = [name for name in layout_names() if name != "hand21"]
 
 
 def _clip(layout: SkeletonLayout) -> torch.Tensor:
@@ -28,7 +31,7 @@ def test_a_layout_to_itself_is_an_exact_copy(name: str) -> None:
     assert torch.equal(retarget(x, layout, layout), x)
 
 
-@pytest.mark.parametrize(("source", "target"), list(permutations(layout_names(), 2)))
+@pytest.mark.parametrize(("source", "target"), list(permutations(BODIES, 2)))
 def test_every_pair_of_layouts_copies_common_joints(source: str, target: str) -> None:
     ours, theirs = get_layout(source), get_layout(target)
     matrix = retarget_matrix(ours, theirs)
@@ -41,7 +44,7 @@ def test_every_pair_of_layouts_copies_common_joints(source: str, target: str) ->
         assert torch.equal(y[:, :, :, theirs.index(joint)], x[:, :, :, ours.index(joint)])
 
 
-@pytest.mark.parametrize(("source", "target"), list(permutations(layout_names(), 2)))
+@pytest.mark.parametrize(("source", "target"), list(permutations(BODIES, 2)))
 def test_substitutes_stay_on_the_side_of_the_body(source: str, target: str) -> None:
     ours, theirs = get_layout(source), get_layout(target)
     for joint, weights in zip(theirs.joints, retarget_matrix(ours, theirs), strict=True):
@@ -75,6 +78,24 @@ def test_round_trip_through_a_larger_layout() -> None:
     assert set(small.joints) < set(large.joints)
     x = _clip(small)
     assert torch.equal(retarget(retarget(x, small, large), large, small), x)
+
+
+def test_feet_from_toes_and_a_chest_from_the_spine() -> None:
+    body, smpl = get_layout("body25"), get_layout("smpl24")
+    assert landmark_weights(body, "left_foot")[[19, 20]].tolist() == [0.5, 0.5]
+    assert landmark_weights(smpl, "left_big_toe")[10] == 1
+    ntu = get_layout("ntu25")
+    chest = landmark_weights(ntu, "chest")
+    assert chest[[ntu.index("spine"), ntu.index("shoulder_center")]].tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_every_body_has_the_landmarks_of_normalising(name: str) -> None:
+    assert has_landmarks(get_layout(name), "pelvis", "spine", "left_shoulder", "right_shoulder", "neck")
+
+
+def test_a_hand_has_no_landmarks_of_a_body() -> None:
+    assert not has_landmarks(get_layout("hand21"), "pelvis")
 
 
 def test_landmark_weights_of_a_joint_and_of_a_substitute() -> None:

@@ -41,7 +41,7 @@ def resolve_layout(layout: str | None, joints: int, channels: int, where: Path) 
     >>> resolve_layout(None, 20, 3, Path("a.pkl"))
     Traceback (most recent call last):
     kinelex.errors.InputError: a.pkl: 20 joints of 3 coordinates do not tell the layout: pass --layout \
-NAME (kinect20, utd20) or --layout FILE.yaml
+NAME (kinect20, msr20, utd20) or --layout FILE.yaml
     """
     if layout is None and (joints, channels) not in _BY_SIZE:
         from kinelex.skeleton import layout_names

@@ -163,8 +163,8 @@ def _part_of(name: str) -> str:
 def layout_names() -> tuple[str, ...]:
     """Names of the built-in layouts.
 
-    >>> layout_names()
-    ('coco17', 'h36m17', 'kinect20', 'mediapipe33', 'ntu25', 'openpose18', 'sbu15', 'utd20')
+    >>> layout_names()[:4]
+    ('azure32', 'body25', 'coco17', 'h36m17')
     """
     files = resources.files("kinelex.skeleton").joinpath("layouts").iterdir()
     return tuple(sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml")))
