@@ -68,8 +68,14 @@ def test_each_joint_is_in_one_part_and_no_part_is_empty(name: str) -> None:
         ("body25", {0: "nose", 1: "neck", 8: "pelvis", 9: "right_hip", 14: "left_ankle", 19: "left_big_toe"}),
         ("halpe26", {16: "right_ankle", 17: "head", 18: "neck", 19: "pelvis", 25: "right_heel"}),
         ("smpl24", {3: "lower_spine", 6: "spine", 9: "chest", 13: "left_clavicle", 23: "right_hand"}),
-        ("azure32", {1: "spine", 4: "left_clavicle", 10: "left_thumb", 18: "left_hip", 26: "head", 27: "nose"}),
-        ("msr20", {0: "left_shoulder", 2: "neck", 6: "pelvis", 11: "left_hand", 16: "right_ankle", 19: "head"}),
+        (
+            "azure32",
+            {1: "spine", 4: "left_clavicle", 10: "left_thumb", 18: "left_hip", 26: "head", 27: "nose"},
+        ),
+        (
+            "msr20",
+            {0: "left_shoulder", 2: "neck", 6: "pelvis", 11: "left_hand", 16: "right_ankle", 19: "head"},
+        ),
         ("jhmdb15", {0: "neck", 1: "spine", 2: "head", 3: "right_shoulder", 10: "left_knee"}),
         ("penn13", {0: "head", 2: "right_shoulder", 7: "left_hip", 12: "right_ankle"}),
         ("hand21", {0: "wrist", 4: "thumb_tip", 5: "index_mcp", 20: "pinky_tip"}),
