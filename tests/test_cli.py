@@ -23,7 +23,7 @@ OPTIONS = {
     "prepare": ["dataset", "source", "--out", "--strict", "--workers", "--json", "--denoise", "pku2"],
     "convert": ["checkpoint", "--from", "--out", "--layout", "--json"],
     "export-data": ["store", "--to", "--out", "--protocol", "--frames", "--json"],
-    "info": ["path", "--html", "--json"],
+    "info": ["path", "--layout", "--html", "--json"],
     "prompts": ["store", "--out", "--language", "--source", "--frames", "--shard", "--merge", "--ray", "vlm"],
     "prompts-report": ["prompts", "--data", "--protocol", "--out", "--seed", "--json"],
     "train": ["recipe", "--data", "--protocol", "--prompts", "--out", "--resume", "key=value"],
@@ -128,6 +128,9 @@ def test_the_whole_way(tmp_path, monkeypatch, capsys, quick):
     assert "</html>" in Path("cards/s.html").read_text(encoding="utf-8")
     assert "warnings" in json.loads(Path("i.json").read_text())
     assert main(["info", "run", "--html", "run.html"]) == 2
+    assert main(["info", "--layout", "coco17", "--json", "i.json"]) == 0
+    assert json.loads(Path("i.json").read_text())["joints"][9]["part"] == "left_arm"
+    assert main(["info"]) == main(["info", "s.arrow", "--layout", "coco17"]) == 2
     assert described["run"]["finished"]
     assert described["run"]["evaluations"] == ["baselines", "knn", "linear"]
 

@@ -71,19 +71,28 @@ def prepare(
     write_json(json, asdict(summary))
 
 
-def info(path: Path, *, html: Path | None = None, json: Path | None = None) -> None:
-    """Show what a store, a prompt store or a run holds.
+def info(
+    path: Path | None = None,
+    *,
+    layout: str | None = None,
+    html: Path | None = None,
+    json: Path | None = None,
+) -> None:
+    """Show what a store, a prompt store or a run holds, or the joints of a layout.
 
     Args:
-        path: a skeleton store, a prompt store or a run directory.
+        path: a skeleton store, a prompt store or a run directory; none with --layout.
+        layout: list joints, parents and parts of this layout: a built-in name or a YAML file.
         html: also check every clip of a skeleton store and write its data-set card to this file.
         json: also write the numbers to this file.
     """
     from rich.console import Console
 
-    from kinelex.info import describe
+    from kinelex.info import describe, describe_layout
 
-    description, shown = describe(path, html)
+    if (path is None) == (layout is None) or (layout is not None and html is not None):
+        raise InputError("expects a store, a prompt store or a run directory, or else --layout NAME alone")
+    description, shown = describe(path, html) if path is not None else describe_layout(str(layout))
     Console().print(shown)
     write_json(json, description)
 

@@ -65,6 +65,38 @@ def describe(path: str | Path, html: str | Path | None = None) -> tuple[dict[str
     )
 
 
+def describe_layout(name: str) -> tuple[dict[str, Any], RenderableType]:
+    """The joints of a layout in the order of the coordinates, each with its parent and body part.
+
+    Args:
+        name: a built-in name or a YAML file.
+
+    Returns:
+        The same as a description and as a table for the terminal.
+
+    Raises:
+        InputError: no such layout.
+
+    >>> describe_layout("coco17")[0]["joints"][9]
+    {'index': 9, 'joint': 'left_wrist', 'parent': 'left_elbow', 'part': 'left_arm'}
+    """
+    from kinelex.skeleton import get_layout
+
+    layout = get_layout(name)
+    part_of = {j: part for part, joints in layout.parts.items() for j in joints}
+    rows = [
+        {"index": j, "joint": joint, "parent": layout.joints[layout.parents[j]], "part": part_of[j]}
+        for j, joint in enumerate(layout.joints)
+    ]
+    table = Table(title=f"layout {escape(layout.name)}, {len(rows)} joints", title_justify="left")
+    for column in ("index", "joint", "parent", "part"):
+        table.add_column(column, justify="right" if column == "index" else "left")
+    for row in rows:
+        root = row["parent"] if row["parent"] != row["joint"] else "(root)"
+        table.add_row(str(row["index"]), escape(str(row["joint"])), escape(str(root)), str(row["part"]))
+    return {"layout": layout.name, "joints": rows}, table
+
+
 def _warnings(warnings: list[dict[str, Any]]) -> Table:
     table = Table(title="warnings", title_justify="left")
     table.add_column("kind")

@@ -102,8 +102,8 @@ def test_bvh_brings_its_own_layout_or_gives_the_joints_asked_for(tmp_path: Path)
         own.write_text(f"name: own\njoints: {joints}\n")
         found = prepared(source, layout=str(own)).sequence(0)
         np.testing.assert_allclose(found[:, 0], places[:, [1, 0]], rtol=1e-5)
-    (tmp_path / "bad.yaml").write_text("name: own\njoints: {Hip: Hip}\n")
-    with pytest.raises(InputError, match="unknown joint of own in this file 'Hip': did you mean 'Hips'"):
+    (tmp_path / "bad.yaml").write_text("name: own\njoints: {Hip: Hip, left_toe: Hip}\n")
+    with pytest.raises(InputError, match="unknown joint of own in this file 'left_toe': "):
         prepared(source, layout=str(tmp_path / "bad.yaml"))
 
 

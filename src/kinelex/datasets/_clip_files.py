@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from kinelex.datasets._npy import open_zip, read_member, read_npy
-from kinelex.datasets.bvh import Bvh, common_names, read_bvh
+from kinelex.datasets.bvh import Bvh, read_bvh
 from kinelex.errors import InputError, unknown_name
-from kinelex.skeleton import SkeletonLayout
+from kinelex.skeleton import SkeletonLayout, common_names
 
 ENDINGS = (".npy", ".npz", ".csv", ".bvh")
 _BESIDE = ("frame", "time", "timestamp")  # columns of a .csv that are no coordinates
@@ -80,6 +80,8 @@ def _chosen(bvh: Bvh, layout: SkeletonLayout | None, path: Path) -> np.ndarray:
     if set(layout.joints) - set(own):
         own = common_names(own)
     for joint in layout.joints:
+        if own.count(joint) > 1:
+            raise InputError(f"{path}: has the joint {joint!r} {own.count(joint)} times: rename all but one")
         if joint not in own:
             named = [known.name for known in bvh.joints]
             raise InputError(f"{path}: {unknown_name(f'joint of {layout.name} in this file', joint, named)}")

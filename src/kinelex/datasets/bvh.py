@@ -12,7 +12,6 @@ here all frames are turned at once, with SciPy's rotations.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -21,14 +20,10 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from kinelex.errors import InputError
-from kinelex.skeleton import SkeletonLayout
+from kinelex.skeleton import SkeletonLayout, common_names
 
 _AXES = "XYZ"
 _MAX_JOINTS = 1000
-
-# What motion-capture suites call joints -> our vocabulary, so that mirror pairs and body parts are known.
-_NAMES = {"up_leg": "hip", "leg": "knee", "foot": "ankle", "toe_base": "foot"}
-_NAMES |= {"arm": "shoulder", "fore_arm": "elbow", "hand": "wrist", "shoulder": "clavicle"}
 
 
 @dataclass(frozen=True)
@@ -55,6 +50,7 @@ class Bvh:
     Args:
         joints: the joints, parents before children.
         motion: the channels' values.
+        fps: frames per second; None where the file's frame time is no positive number.
 
     Shape:
         - motion: (T, channels)
@@ -62,6 +58,7 @@ class Bvh:
 
     joints: tuple[Joint, ...]
     motion: np.ndarray
+    fps: float | None = None
 
     def positions(self) -> np.ndarray:
         """Place of every joint in every frame, (T, V, 3), in the file's unit."""
@@ -98,28 +95,6 @@ class Bvh:
         return SkeletonLayout(name, tuple(names), parents)
 
 
-def common_names(names: Sequence[str]) -> list[str]:
-    """Joint names in snake case; those of Mixamo and MotionBuilder in our vocabulary.
-
-    >>> common_names(["Hips", "mixamorig:LeftUpLeg", "RightForeArm", "Spine1", "Head_end"])
-    ['pelvis', 'left_hip', 'right_elbow', 'spine1', 'head_end']
-    >>> common_names(["Hip", "LeftShoulder", "LeftElbow"])  # another convention: these are their own joints
-    ['hip', 'left_shoulder', 'left_elbow']
-    """
-    spaced = [re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.split(":")[-1]) for name in names]
-    words = [name.lower().replace(" ", "_") for name in spaced]
-    if not any(word.endswith(("up_leg", "fore_arm")) for word in words):
-        return words
-    return [_translated(word) for word in words]
-
-
-def _translated(word: str) -> str:
-    side, _, rest = word.partition("_")
-    if side in ("left", "right"):
-        return f"{side}_{_NAMES.get(rest, rest)}"
-    return "pelvis" if word == "hips" else word
-
-
 def read_bvh(path: Path) -> Bvh:
     """Parse a .bvh file.
 
@@ -144,7 +119,20 @@ def read_bvh(path: Path) -> Bvh:
     joints = _Hierarchy(path, lines[:start]).joints
     if not text.endswith("\n"):
         raise InputError(f"{path}: line {len(lines)} is not ended, so the file may be truncated")
-    return Bvh(joints, _motion(path, lines, start, sum(len(joint.channels) for joint in joints)))
+    motion = _motion(path, lines, start, sum(len(joint.channels) for joint in joints))
+    return Bvh(joints, motion, _fps(lines[start + 2]))
+
+
+def _fps(line: str) -> float | None:
+    """The rate of a line ``Frame Time: SECONDS``; programs round the seconds, so 0.033333 is 30."""
+    try:
+        seconds = float(line.partition(":")[2])
+    except ValueError:
+        return None
+    if not 1e-6 < seconds < 1e6:
+        return None
+    rate = 1 / seconds
+    return float(round(rate)) if abs(rate - round(rate)) < 2e-3 * rate else rate
 
 
 def _motion(path: Path, lines: list[str], start: int, channels: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from kinelex.skeleton.graph import distance_subsets, spatial_subsets
 from kinelex.skeleton.layout import PARTS, SkeletonLayout, get_layout, layout_names
+from kinelex.skeleton.names import common_names
 from kinelex.skeleton.retarget import has_landmarks, landmark_weights, retarget, retarget_matrix
 from kinelex.skeleton.streams import STREAMS, make_stream, mirror
 
@@ -9,6 +10,7 @@ __all__ = [
     "PARTS",
     "STREAMS",
     "SkeletonLayout",
+    "common_names",
     "distance_subsets",
     "get_layout",
     "has_landmarks",

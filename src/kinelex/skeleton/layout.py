@@ -11,9 +11,12 @@ from pathlib import Path
 import yaml
 
 from kinelex.errors import InputError, unknown_name
+from kinelex.skeleton.names import common_names
 
-_ARM = ("shoulder", "elbow", "wrist", "hand", "hand_tip", "thumb", "pinky", "index")
-_LEG = ("hip", "knee", "ankle", "foot", "heel")
+# Words in a joint's name that put it into a limb; the clavicles move with the trunk.
+_ARM = {"shoulder", "elbow", "wrist", "hand", "palm", "arm", "forearm"}
+_ARM |= {"finger", "thumb", "index", "middle", "ring", "pinky", "little"}
+_LEG = {"hip", "thigh", "knee", "leg", "shin", "calf", "ankle", "foot", "heel", "toe"}
 PARTS = ("torso", "left_arm", "right_arm", "left_leg", "right_leg")
 
 
@@ -152,12 +155,11 @@ def _other_side(name: str) -> str:
 
 def _part_of(name: str) -> str:
     side, _, rest = name.partition("_")
-    if side in ("left", "right"):
-        if rest in _ARM:
-            return f"{side}_arm"
-        if rest in _LEG:
-            return f"{side}_leg"
-    return "torso"
+    words = {word.rstrip("0123456789").removesuffix("s") for word in rest.split("_")}
+    if side not in ("left", "right"):
+        return "torso"
+    limb = "leg" if words & _LEG else "arm" if words & _ARM else ""  # a little toe is no finger
+    return f"{side}_{limb}" if limb else "torso"
 
 
 def layout_names() -> tuple[str, ...]:
@@ -174,6 +176,9 @@ def layout_names() -> tuple[str, ...]:
 def get_layout(name: str | Path) -> SkeletonLayout:
     """A layout by its built-in name, or from a YAML file.
 
+    Joint names of a file that other tools give (``Thigh_L``) become those of the common vocabulary
+    (``left_hip``), so that mirroring, body parts and retargeting know them.
+
     Args:
         name: a name of :func:`layout_names`, or the path of a ``.yaml`` file.
 
@@ -185,7 +190,10 @@ def get_layout(name: str | Path) -> SkeletonLayout:
         path = Path(text)
         if not path.is_file():
             raise InputError(f"layout file {path} does not exist")
-        return SkeletonLayout.from_yaml(path.read_text(encoding="utf-8"), origin=str(path))
+        layout = SkeletonLayout.from_yaml(path.read_text(encoding="utf-8"), origin=str(path))
+        names = common_names(layout.joints)
+        sided = any(name.startswith(("left_", "right_")) for name in names)
+        return SkeletonLayout(layout.name, tuple(names), layout.parents) if sided else layout
     if text not in layout_names():
         raise unknown_name("layout", text, layout_names())
     file = resources.files("kinelex.skeleton").joinpath("layouts", f"{text}.yaml")
