@@ -7,7 +7,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from kinelex.errors import InputError
 from kinelex.evaluation import Material, run_task
-from kinelex.evaluation.knn import knn, knn_scores, nearest, similarity_chunks
+from kinelex.evaluation.knn import knn, knn_scores, nearest, distance_chunks
 
 
 @pytest.fixture
@@ -74,10 +74,65 @@ def test_the_search_alone_is_that_of_scikit_learn(material, monkeypatch):
         np.testing.assert_allclose(
             similarities, 1 - distances if metric == "cosine" else -distances, atol=1e-5
         )
-    parts = list(similarity_chunks(train, test))
+    parts = list(distance_chunks(train, test))
     assert [first for first, _ in parts] == list(range(0, 90, 7))
     assert sum(len(part) for _, part in parts) == 90
     assert nearest(train, test[:0], 4)[0].shape == (0, 4)
+
+
+def with_a_large_mean(spread: float, rows: int, seed: int) -> np.ndarray:
+    """Features as before any training: they differ little around what all of them share."""
+    rng = np.random.default_rng(seed)
+    return (0.04 * (1 + rng.random(64)) * (1 + spread * rng.normal(size=(rows, 64)))).astype(np.float32)
+
+
+def distances(query: np.ndarray, bank: np.ndarray, metric: str) -> np.ndarray:
+    """Of all pairs, by differences of long floats."""
+    wide = [x.astype(np.longdouble) for x in (query, bank)]
+    if metric == "cosine":
+        wide = [x / np.sqrt((x * x).sum(axis=1, keepdims=True)) for x in wide]
+    return np.stack([((row - wide[1]) ** 2).sum(axis=1) for row in wide[0]])
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("spread", [1.0, 5e-3, 1e-6])
+def test_neighbours_keep_all_digits_under_a_large_common_mean(metric, spread):
+    train, test = with_a_large_mean(spread, 300, 0), with_a_large_mean(spread, 60, 1)
+    labels = np.arange(300) % 7
+    expected = distances(test, train, metric)
+    order = np.argsort(expected, axis=1, kind="stable")
+    found = knn(train, labels, test, 7, k=5, metric=metric)
+    np.testing.assert_array_equal(found.indices, order[:, :5])
+    np.testing.assert_array_equal(nearest(train, test, 5, metric)[0], order[:, :5])
+    by_class = np.stack([expected[:, labels == c].min(axis=1) for c in range(7)], axis=1)
+    single = knn(train, labels, test, 7, metric=metric).scores
+    np.testing.assert_array_equal(np.argsort(-single, axis=1), np.argsort(by_class, axis=1))
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_of_equally_near_clips_the_first_ones_come_first(metric):
+    """Copies, more of them than k, in any place of the bank; and points of a grid, which lie equally far."""
+    copied = with_a_large_mean(1e-3, 40, 2)[np.random.default_rng(0).integers(0, 40, 500)]
+    query = with_a_large_mean(1e-3, 30, 3)
+    labels = np.random.default_rng(1).integers(0, 5, 500)
+    grid = np.array([[x, y, z] for x in (1, 2, 3) for y in (1, 2, 3) for z in (1, 2, 3)], np.float32)
+    for bank, asked, classes in ((copied, query, labels), (grid, grid[::2] + 4, np.arange(27) % 5)):
+        if metric == "cosine" and bank is grid:
+            continue  # of unit vectors only copies are equal to the last bit
+        order = np.argsort(distances(asked, bank, metric).astype(np.float64), axis=1, kind="stable")
+        for k in (1, 3, 20):
+            np.testing.assert_array_equal(knn(bank, classes, asked, 5, k, metric).indices, order[:, :k])
+            np.testing.assert_array_equal(nearest(bank, asked, k, metric)[0], order[:, :k])
+
+
+def test_clips_of_zeros_have_the_cosine_0_with_all():
+    bank = np.array([[0.0, 0.0], [-1.0, 0.0], [0.0, 2.0]])
+    indices, similarities = nearest(bank, np.array([[1.0, 0.0], [0.0, 0.0]]), 3)
+    np.testing.assert_allclose(similarities, [[0, 0, -1], [0, 0, 0]], atol=1e-15)
+    assert indices.tolist() == [[0, 2, 1], [0, 1, 2]]
+    same = np.full((4, 3), 7.0)
+    assert nearest(same, same, 4)[0].tolist() == [[0, 1, 2, 3]] * 4
+    assert nearest(same[:1], same, 1, "euclidean")[1].tolist() == [[0.0]] * 4
 
 
 def test_several_k_are_as_one_by_one(material):

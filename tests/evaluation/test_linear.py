@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from kinelex.errors import InputError
 from kinelex.evaluation import Material, linear_probe, linear_sgd_probe, run_task
+from kinelex.evaluation.linear import training_folds
 
 
 def make(rows: int = 240, noise: float = 1.0, classes: int = 4, seed: int = 0):
@@ -81,9 +82,52 @@ def test_a_class_with_one_clip_is_no_error():
     assert np.isfinite(linear_probe(x, y, 4).weight).all()
 
 
-def test_one_class_is_refused():
-    with pytest.raises(InputError, match="two classes"):
-        linear_probe(np.ones((4, 2)), np.zeros(4, int), 3)
+@pytest.mark.parametrize("subjects", [None, np.arange(4), np.array([0, 0, 1, 1])])
+def test_one_clip_per_class_leaves_nothing_to_search(subjects):
+    """No clip that is held out can be recognised: the strongest penalty, by which each clip is the nearest."""
+    x, y = np.eye(4, 6, dtype=np.float32) * 3, np.array([2, 0, 4, 1])
+    probe = linear_probe(x, y, 5, subjects)
+    assert (probe.regularisation, probe.fold_accuracy, probe.folds_by) == (1.0, {}, "none")
+    assert probe.scores(x + 0.3).argmax(axis=1).tolist() == y.tolist()
+    assert np.isneginf(probe.scores(x)[:, 3]).all()
+    outcome = run_task("linear", Material(x, y, x, 5, subjects))
+    assert (outcome.details["fold_accuracy"], outcome.details["folds_by"]) == ({}, "none")
+    with pytest.raises(InputError, match=r"knn\.sweep expects two training clips of a class"):
+        run_task("knn", Material(x, y, x, 5, subjects), sweep=(1, 2))
+
+
+def test_folds_are_five_whatever_the_smallest_class_has():
+    labels = np.repeat([0, 1, 2], [10, 10, 1])
+    parts, by = training_folds(labels, None)
+    assert (len(parts), by) == (5, "class")
+    assert sorted(np.concatenate([held for _, held in parts])) == list(range(21))
+    assert all(np.bincount(labels[held], minlength=2)[:2].tolist() == [2, 2] for _, held in parts)
+    assert len(training_folds(np.array([0, 0, 1, 2]), None).parts) == 2
+
+
+def test_subjects_without_a_class_in_common_are_not_held_out_whole():
+    """Then no clip that is held out could be recognised, and every strength would be as good."""
+    labels = np.repeat(np.arange(4), 6)
+    parts, by = training_folds(labels, labels // 2)
+    assert by == "class"
+    assert all(set(labels[fit]) == set(labels[held]) == {0, 1, 2, 3} for fit, held in parts)
+    assert training_folds(labels, np.arange(24) % 2).by == "subject"
+
+
+def test_a_large_common_mean_costs_no_digit():
+    x, y = make(rows=400)
+    far = (x.astype(np.float64) * 2.0**-12 + 1).astype(np.float32)  # a spread of 2e-4 around 1
+    near = (far.astype(np.float64) - 1) * 2.0**12
+    one, two = (linear_probe(f, y, 4, strengths=(0.03,)).scores(f) for f in (near, far))
+    np.testing.assert_allclose(two, one, atol=1e-3)
+
+
+def test_one_class_is_always_predicted_and_no_clip_is_refused():
+    probe = linear_probe(np.ones((4, 2)), np.full(4, 1), 3)
+    assert probe.scores(np.zeros((5, 2))).argmax(axis=1).tolist() == [1] * 5
+    assert probe.fold_accuracy == {}
+    with pytest.raises(InputError, match="a clip or more"):
+        linear_probe(np.ones((0, 2)), np.zeros(0, int), 3)
 
 
 def test_sgd_probe_repeats_and_leaves_the_global_generator_alone():

@@ -10,7 +10,7 @@ from rich.console import Console
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.one_shot import OneShot, OneShotOptions, _exemplars
+from kinelex.evaluation.one_shot import OneShot, OneShotOptions, _exemplars, _hits
 from kinelex.evaluation.unseen import split_of
 from kinelex.training.encoder_files import load_encoders
 
@@ -97,3 +97,16 @@ def test_wrong_exemplars_are_refused(context, store, tmp_path):
         OneShot().run(context, OneShotOptions(split_file(tmp_path, unseen=["a", "b"])))
     with pytest.raises(InputError, match="at least 1"):
         OneShotOptions(draws=0)
+
+
+def test_exemplars_are_compared_with_all_digits():
+    """Features that share a large mean: the nearest of unit vectors in long floats."""
+    rng = np.random.default_rng(0)
+    features = (0.04 * (1 + 1e-5 * rng.normal(size=(80, 32)))).astype(np.float32)
+    wide = features.astype(np.longdouble)
+    wide /= np.sqrt((wide * wide).sum(axis=1, keepdims=True))
+    exemplars = np.arange(8)
+    nearest = ((wide[:, None] - wide[None, :8]) ** 2).sum(axis=2).argmin(axis=1)
+    (hits,) = _hits(features, nearest, [exemplars])
+    assert np.isnan(hits[:8]).all()
+    assert (hits[8:] == 1).all()

@@ -72,6 +72,22 @@ def test_random_vectors_against_scikit_learn_and_a_loop(monkeypatch):
             assert hit[i] == (others < k)
 
 
+@pytest.mark.parametrize("spread", [5e-3, 1e-6])
+def test_a_large_common_mean_hides_no_digit_and_copies_share_a_rank(spread):
+    rng = np.random.default_rng(0)
+    gallery, query = ((0.04 * (1 + spread * rng.normal(size=(n, 32)))).astype(np.float32) for n in (120, 20))
+    gallery[60:90] = gallery[30:60]
+    labels, wanted = rng.integers(0, 4, 120), rng.integers(0, 4, 20)
+    found = retrieve(query, wanted, gallery, labels)
+    unit = [x.astype(np.longdouble) for x in (query, gallery)]
+    unit = [x / np.sqrt((x * x).sum(axis=1, keepdims=True)) for x in unit]
+    for i in range(20):
+        similarity = -((unit[0][i] - unit[1]) ** 2).sum(axis=1).astype(np.float64)
+        right = labels == wanted[i]
+        assert found.average_precision[i] == pytest.approx(average_precision_score(right, similarity))
+        assert found.hits[5][i] == ((similarity[~right] >= similarity[right].max()).sum() < 5)
+
+
 def test_an_empty_gallery_and_k_of_zero_are_refused():
     with pytest.raises(InputError, match="expects a gallery"):
         retrieve(angles(0), np.array([0]), angles()[:0], np.zeros(0, int))

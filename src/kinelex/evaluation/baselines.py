@@ -11,7 +11,7 @@ import numpy as np
 from kinelex.errors import InputError
 from kinelex.evaluation._clips import LabelledClips, subject_groups
 from kinelex.evaluation.knn import METRICS, knn
-from kinelex.evaluation.linear import linear_probe
+from kinelex.evaluation.linear import linear_probe, standardisation
 from kinelex.evaluation.metrics import top_k
 from kinelex.evaluation.raw import raw_features
 from kinelex.store import PromptStore, SkeletonStore
@@ -202,9 +202,8 @@ def lacking(features: Mapping[str, np.ndarray], train: np.ndarray, test: np.ndar
 def _fill(features: np.ndarray, train: np.ndarray) -> np.ndarray:
     """Standardise by the training clips that have the modality; the others become 0, the mean."""
     known = features[train][~np.isnan(features[train, 0])]
-    scale = known.std(axis=0)
-    scale[scale <= 1e-6 * max(float(scale.max()), 1e-12)] = 1.0
-    return np.nan_to_num((features - known.mean(axis=0)) / scale)
+    mean, scale = standardisation(known)
+    return np.nan_to_num((features - mean) / scale)
 
 
 def _probe(clips: LabelledClips, features: np.ndarray, train: np.ndarray, test: np.ndarray) -> Baseline:

@@ -124,7 +124,7 @@ class Knn(FrozenTask):
             folds = training_folds(
                 context.store.labels[context.train], subject_groups(context.store, context.train)
             )
-            _check_sweep(options.sweep, folds)
+            _check_sweep(options.sweep, folds.parts)
         elif options.k > len(context.train):
             raise InputError(
                 f"expects knn.k of at most {len(context.train)}, the training clips, got {options.k}"
@@ -152,18 +152,22 @@ def swept(material: Material, options: KnnOptions) -> dict[str, Any]:
     """
     m, ks = material, sorted(set(options.sweep))
     folds = training_folds(m.train_labels, m.groups)
-    _check_sweep(ks, folds)
+    _check_sweep(ks, folds.parts)
     right, total = np.zeros(len(ks)), 0
-    for fit, held in folds:
+    for fit, held in folds.parts:
         some = (m.train[fit], m.train_labels[fit], m.train[held], m.num_classes)
         for i, scores in enumerate(knn_scores(*some, ks, options.metric, m.device)):
             right[i] += (scores.argmax(axis=1) == m.train_labels[held]).sum()
         total += len(held)
     accuracy = {str(k): float(rate) for k, rate in zip(ks, right / total, strict=True)}
-    return {"fold_accuracy": accuracy, "folds_by": "class" if m.groups is None else "subject"}
+    return {"fold_accuracy": accuracy, "folds_by": folds.by}
 
 
 def _check_sweep(sweep: Sequence[int], folds: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+    if not folds:
+        raise InputError(
+            "knn.sweep expects two training clips of a class or more, there is one of each: give knn.k instead"
+        )
     fewest = min(len(fit) for fit, _ in folds)
     if max(sweep) > fewest:
         raise InputError(
@@ -187,7 +191,7 @@ class Linear(FrozenTask):
         details = {
             "regularisation": probe.regularisation,
             "fold_accuracy": {f"{strength:g}": rate for strength, rate in probe.fold_accuracy.items()},
-            "folds_by": "class" if material.groups is None else "subject",
+            "folds_by": probe.folds_by,
         }
         return Outcome(probe.scores(material.test), details)
 

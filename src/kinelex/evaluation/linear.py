@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -28,10 +28,12 @@ class LinearProbe:
     """A fitted linear classifier and how its regularisation was chosen.
 
     Args:
-        mean, scale: (F,) standardisation of the features, from the training part.
+        mean, scale: (F,) standardisation of the features, from the training part, float64.
         weight: (classes, F) and bias (classes,) on standardised features.
         regularisation: the L2 strength chosen.
-        fold_accuracy: per strength tried, the accuracy on held-out folds of the training part.
+        fold_accuracy: per strength tried, the accuracy on held-out folds of the training part; empty where
+            nothing was searched.
+        folds_by: what the folds kept apart, see :class:`Folds`.
     """
 
     mean: np.ndarray
@@ -40,6 +42,7 @@ class LinearProbe:
     bias: np.ndarray
     regularisation: float
     fold_accuracy: dict[float, float] = field(default_factory=dict)
+    folds_by: str = "none"
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         """Logits of features.
@@ -48,7 +51,7 @@ class LinearProbe:
             - features: (N, F)
             - returns: (N, classes)
         """
-        return (features - self.mean) / self.scale @ self.weight.T + self.bias
+        return _standardised(features, self.mean, self.scale) @ self.weight.T + self.bias
 
 
 def linear_probe(
@@ -61,11 +64,11 @@ def linear_probe(
 ) -> LinearProbe:
     """Fit multinomial logistic regression by L-BFGS; choose its L2 strength inside the training part.
 
-    The strength is the one with the best accuracy over cross-validation folds of the training part;
-    folds keep a group (a subject) together where groups are given and there are several, else they are
-    stratified by class. The test part is not an argument, so nothing of it can leak. Strengths are tried
+    The strength is the one with the best accuracy over cross-validation folds of the training part, see
+    :func:`training_folds`. The test part is not an argument, so nothing of it can leak. Strengths are tried
     from the strongest down, each fit starting at the last, and the search ends after two in a row
-    that are worse.
+    that are worse. With one clip per class nothing can be held out, and the strongest is taken. Where all
+    clips are of one class, that class is always predicted.
 
     Args:
         features: features of the training part, standardised here.
@@ -79,7 +82,7 @@ def linear_probe(
         - features: (n, F); labels, groups: (n,)
 
     Raises:
-        InputError: fewer than two classes among the labels.
+        InputError: no clip.
 
     >>> rng = np.random.default_rng(0)
     >>> labels = np.arange(60) % 3
@@ -88,48 +91,78 @@ def linear_probe(
     >>> bool((probe.scores(x).argmax(axis=1) == labels).mean() > 0.9)
     True
     """
-    if len(np.unique(labels)) < 2:
-        raise InputError("a linear probe expects clips of two classes or more in the training part")
+    if len(labels) == 0:
+        raise InputError("a linear probe expects a clip or more in the training part")
     tried = tuple(sorted(strengths, reverse=True))
+    mean, scale = standardisation(features)
+    if len(np.unique(labels)) == 1:
+        alone = np.where(np.arange(num_classes) == labels[0], 0.0, -np.inf)
+        return LinearProbe(mean, scale, np.zeros((num_classes, len(mean))), alone, tried[0])
     accuracy: dict[float, float] = {}
-    mean, scale = _standardisation(features)
+    apart = training_folds(labels, groups, folds)
     with threadpool_limits(1):  # the products are small: threads only wait for each other (7 times slower)
         if len(tried) > 1:
-            accuracy = _fold_accuracy(features, labels, training_folds(labels, groups, folds), tried)
+            accuracy = _fold_accuracy(features, labels, apart.parts, tried)
         # The strongest among equals: max() keeps the first, and they are in descending order.
         chosen = max(accuracy, key=accuracy.__getitem__) if accuracy else tried[0]
         model = _model(chosen, len(labels))
-        _fit(model, (features - mean) / scale, labels)
+        _fit(model, _standardised(features, mean, scale), labels)
     weight, bias = _expand(model, num_classes)
-    return LinearProbe(mean, scale, weight, bias, chosen, accuracy)
+    return LinearProbe(mean, scale, weight, bias, chosen, accuracy, apart.by if accuracy else "none")
 
 
-def _standardisation(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    mean, scale = features.mean(axis=0), features.std(axis=0)
-    constant = scale <= 1e-6 * max(float(scale.max()), 1e-12)
-    return mean, np.where(constant, 1.0, scale).astype(features.dtype)
+def standardisation(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation, 1 for constant features; float64, as features may share a large mean.
+
+    Shape:
+        - features: (n, F)
+        - returns: (F,) and (F,)
+    """
+    mean, scale = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
+    return mean, np.where(scale <= 1e-6 * max(float(scale.max()), 1e-12), 1.0, scale)
 
 
-def training_folds(
-    labels: np.ndarray, groups: np.ndarray | None, folds: int = 5
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of (fit, held out) rows: whole groups held out where there are two or more of them.
+def _standardised(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return ((features - mean) / scale).astype(features.dtype, copy=False)
 
-    Without groups they are stratified by class.
 
-    >>> held = [held.tolist() for _, held in training_folds(np.array([0, 1, 0, 1]), np.array([7, 7, 8, 8]))]
-    >>> sorted(held)
-    [[0, 1], [2, 3]]
+class Folds(NamedTuple):
+    """A training part cut for cross-validation.
+
+    Args:
+        parts: pairs of (fit, held out) rows.
+        by: what is kept apart: ``subject``, ``class`` (the folds are stratified), or ``none`` without parts.
+    """
+
+    parts: list[tuple[np.ndarray, np.ndarray]]
+    by: str
+
+
+def training_folds(labels: np.ndarray, groups: np.ndarray | None, folds: int = 5) -> Folds:
+    """Cut a training part so that clips that are held out can be recognised.
+
+    Whole groups (subjects) are held out where two or more of them have a class in common; else the folds are
+    stratified by class. Where every class has one clip there are none.
+
+    >>> parts, by = training_folds(np.array([0, 1, 0, 1]), np.array([7, 7, 8, 8]))
+    >>> sorted(held.tolist() for _, held in parts), by
+    ([[0, 1], [2, 3]], 'subject')
+    >>> training_folds(np.array([0, 1, 2]), None)
+    Folds(parts=[], by='none')
     """
     from sklearn.model_selection import GroupKFold, StratifiedKFold
 
     if groups is not None and (count := len(np.unique(groups))) > 1:
-        return list(GroupKFold(min(folds, count)).split(labels, labels, groups))
-    smallest = int(np.bincount(labels)[np.unique(labels)].min())
-    splitter = StratifiedKFold(max(2, min(folds, smallest)), shuffle=True, random_state=0)
+        parts = list(GroupKFold(min(folds, count)).split(labels, labels, groups))
+        if any(np.isin(labels[held], labels[fit]).any() for fit, held in parts):
+            return Folds(parts, "subject")
+    most = int(np.bincount(labels).max())
+    if most < 2:
+        return Folds([], "none")
+    splitter = StratifiedKFold(min(folds, most), shuffle=True, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class with one clip is fitted or held out
-        return list(splitter.split(labels, labels))
+        return Folds(list(splitter.split(labels, labels)), "class")
 
 
 def _fold_accuracy(
@@ -140,15 +173,15 @@ def _fold_accuracy(
 ) -> dict[float, float]:
     """Accuracy over all held-out rows per strength, until two in a row are worse than the best."""
     usable = [(fit, held) for fit, held in folds if len(np.unique(labels[fit])) > 1]
-    scaled = [_standardisation(features[fit]) for fit, _ in usable]
+    scaled = [standardisation(features[fit]) for fit, _ in usable]
     models = [_model(strengths[0], len(fit)) for fit, _ in usable]
     result: dict[float, float] = {}
     for strength in strengths:
         right = total = 0
         for (fit, held), (mean, scale), model in zip(usable, scaled, models, strict=True):
             model.set_params(C=1.0 / (strength * len(fit)))
-            _fit(model, (features[fit] - mean) / scale, labels[fit])
-            right += int((model.predict((features[held] - mean) / scale) == labels[held]).sum())
+            _fit(model, _standardised(features[fit], mean, scale), labels[fit])
+            right += int((model.predict(_standardised(features[held], mean, scale)) == labels[held]).sum())
             total += len(held)
         if total == 0:
             return {}

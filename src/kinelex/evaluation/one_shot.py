@@ -12,6 +12,7 @@ from kinelex.datasets._drawn import shuffled
 from kinelex.datasets.seen_classes import ClassSplit
 from kinelex.errors import InputError
 from kinelex.evaluation.context import Context, TaskResult
+from kinelex.evaluation.knn import nearest
 from kinelex.evaluation.raw import raw_features
 from kinelex.evaluation.statistics import bootstrap_interval, mean_sd
 from kinelex.evaluation.streams import joined
@@ -154,10 +155,9 @@ def _hits(features: np.ndarray, truth: np.ndarray, draws: list[np.ndarray]) -> n
     >>> _hits(features, np.array([0, 1, 0, 1]), [np.array([0, 1])])
     array([[nan, nan,  1.,  0.]])
     """
-    unit = features / np.linalg.norm(features, axis=1, keepdims=True).clip(min=1e-12)
     hits = np.empty((len(draws), len(truth)))
     for row, exemplars in zip(hits, draws, strict=True):
-        row[:] = (unit @ unit[exemplars].T).argmax(axis=1) == truth
+        row[:] = nearest(features[exemplars], features)[0][:, 0] == truth
         row[exemplars] = np.nan
     return hits
 

@@ -147,6 +147,6 @@ def standardised(vectors: np.ndarray) -> np.ndarray:
     >>> standardised(np.array([[0.0, 1.0], [2.0, 1.0]])).tolist()
     [[-1.0, 0.0], [1.0, 0.0]]
     """
-    centred = np.asarray(vectors, np.float32) - np.mean(vectors, axis=0, dtype=np.float32)
+    centred = vectors - np.mean(vectors, axis=0, dtype=np.float64)
     spread = float(np.sqrt(np.var(centred, axis=0, ddof=1 if len(centred) > 1 else 0).mean()))
     return (centred / max(spread, 1e-6)).astype(np.float32)

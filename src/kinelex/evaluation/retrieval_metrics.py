@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from kinelex.errors import InputError
-from kinelex.evaluation.knn import similarity_chunks
+from kinelex.evaluation.knn import distance_chunks
 from kinelex.evaluation.statistics import bootstrap_interval
 
 RECALL_AT = (1, 5, 10)
@@ -93,8 +93,8 @@ def retrieve(
     left_out = np.full(len(query), -1) if own is None else np.where(own >= 0, place[own], -1)
     precision = np.full(len(query), np.nan)
     hits = {k: np.full(len(query), np.nan) for k in recall_at}
-    for start, part in similarity_chunks(gallery[order], query, device=device):
-        similarity = part.cpu().numpy()
+    for start, part in distance_chunks(gallery[order], query, device=device):
+        similarity = -part.cpu().numpy()  # of squared distances of unit vectors: the order of the cosines
         rows = np.arange(start, start + len(similarity))
         out = left_out[rows] >= 0
         similarity[out.nonzero()[0], left_out[rows][out]] = -np.inf

@@ -10,6 +10,7 @@ import numpy as np
 from kinelex.evaluation.material import Outcome
 from kinelex.evaluation.metrics import classification_metrics
 from kinelex.evaluation.statistics import bootstrap_interval
+from kinelex.evaluation.vectors import unit_rows
 
 _WHOLE_ONLY = ("per_class", "confusion")  # too long to keep of every single stream
 
@@ -118,9 +119,6 @@ def joined(features: list[np.ndarray]) -> np.ndarray:
 
     Shape:
         - features: (N, F) of each stream
-        - returns: (N, sum of F)
+        - returns: (N, sum of F), float64 of several
     """
-    if len(features) == 1:
-        return features[0]
-    lengths = [np.linalg.norm(f, axis=1, keepdims=True).clip(min=1e-12) for f in features]
-    return np.concatenate([f / n for f, n in zip(features, lengths, strict=True)], axis=1)
+    return features[0] if len(features) == 1 else np.concatenate([unit_rows(f) for f in features], axis=1)

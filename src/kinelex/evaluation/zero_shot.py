@@ -17,6 +17,7 @@ from kinelex.evaluation.prompt_space import ClipSpace, standardised
 from kinelex.evaluation.statistics import bootstrap_interval
 from kinelex.evaluation.streams import hits_of
 from kinelex.evaluation.unseen import check_novel, harmonic_mean, split_of
+from kinelex.evaluation.vectors import unit_rows
 from kinelex.store import PromptStore
 from kinelex.training.loader import PromptTable
 
@@ -132,10 +133,10 @@ class Judged:
 
         Shape:
             - clips: (n_test, D); texts: (K, D)
-            - returns: (n_test, all classes)
+            - returns: (n_test, all classes) float64
         """
-        scores = np.full((len(clips), len(self.context.class_names)), -2.0, np.float32)
-        scores[:, self.classes] = _unit(clips) @ _unit(texts).T
+        scores = np.full((len(clips), len(self.context.class_names)), -2.0)
+        scores[:, self.classes] = unit_rows(clips) @ unit_rows(texts).T
         return scores
 
     def rates_by_class(self, scores: np.ndarray) -> dict[str, Any]:
@@ -187,7 +188,3 @@ def _text_space(clips: Judged, prompts: PromptStore, texts: np.ndarray) -> dict[
     found = {way: clips.rates(clips.scores(*pair), there[context.test]) for way, pair in ways.items()}
     best = max(found, key=lambda way: found[way]["top1"])
     return {**found[best], "way": best, "by_way": {way: rates["top1"] for way, rates in found.items()}}
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)

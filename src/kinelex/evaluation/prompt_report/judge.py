@@ -19,8 +19,8 @@ from kinelex.evaluation.prompt_report.similarity import (
     class_similarity,
     pair_similarity,
     strangers,
-    unit,
 )
+from kinelex.evaluation.vectors import unit_rows
 from kinelex.store import PromptStore
 
 
@@ -190,7 +190,7 @@ def neighbour_probes(
     blocks, rows = dict(features), {}
     why = lacking(features, train, test)
     if len(features) > 1 and not why:
-        joined = np.concatenate([np.nan_to_num(unit(f)) for f in features.values()], axis=1)
+        joined = np.concatenate([np.nan_to_num(unit_rows(f)) for f in features.values()], axis=1)
         joined[~joined.any(axis=1)] = np.nan
         blocks["both"] = joined
     for modality, found in blocks.items():

@@ -10,18 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinelex.evaluation.vectors import unit_rows
+
 MOST_CLIPS = 3000  # whose pairs are looked at: more are drawn from by seed
-_CHUNK = 1 << 24  # numbers held at once
-
-
-def unit(features: np.ndarray) -> np.ndarray:
-    """Rows of length 1; a row of zeros stays.
-
-    Shape:
-        - features: (..., F)
-    """
-    wide = features.astype(np.float32)
-    return wide / np.maximum(np.linalg.norm(wide, axis=-1, keepdims=True), 1e-12)
+_CHUNK = 1 << 23  # numbers held at once
 
 
 def centred(features: np.ndarray) -> np.ndarray:
@@ -33,12 +25,12 @@ def centred(features: np.ndarray) -> np.ndarray:
     >>> centred(np.array([[1.0, 5.0], [3.0, 5.0]])).tolist()
     [[-1.0, 0.0], [1.0, 0.0]]
     """
-    return unit(features - features.mean(axis=0, dtype=np.float64))
+    return unit_rows(features - features.mean(axis=0, dtype=np.float64))
 
 
 def mean_prompt(embeddings: np.ndarray) -> np.ndarray:
     """Mean of all prompts of all clips: (n, P, F) -> (F,)."""
-    return embeddings.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
+    return embeddings.mean(axis=(0, 1), dtype=np.float64)
 
 
 def agreement(embeddings: np.ndarray) -> np.ndarray:
@@ -57,7 +49,7 @@ def agreement(embeddings: np.ndarray) -> np.ndarray:
         return result
     step, middle = max(1, _CHUNK // (count * width)), mean_prompt(embeddings)
     for start in range(0, n, step):
-        rows = unit(embeddings[start : start + step] - middle)  # (rows, P, F)
+        rows = unit_rows(embeddings[start : start + step] - middle)  # (rows, P, F)
         own = np.square(rows).sum(axis=(1, 2))
         whole = np.square(rows.sum(axis=1)).sum(axis=1)
         result[start : start + step] = (whole - own) / (count * (count - 1))
@@ -78,7 +70,7 @@ def strangers(embeddings: np.ndarray, seed: int = 0) -> np.ndarray:
         return np.zeros(0)
     rng = np.random.default_rng(seed)
     one_each = embeddings[np.arange(n), rng.integers(count, size=n)]
-    drawn = unit(one_each - mean_prompt(embeddings))[rng.permutation(n)]
+    drawn = unit_rows(one_each - mean_prompt(embeddings))[rng.permutation(n)]
     return (drawn * np.roll(drawn, 1, axis=0)).sum(axis=1)
 
 
@@ -92,7 +84,7 @@ def class_similarity(features: np.ndarray, labels: np.ndarray, num_classes: int)
     >>> class_similarity(np.array([[2.0], [2.0], [-4.0]]), np.array([0, 0, 1]), 2).round(2).tolist()
     [[1.0, -1.0], [-1.0, nan]]
     """
-    rows = centred(features).astype(np.float64)
+    rows = centred(features)
     counts = np.bincount(labels, minlength=num_classes).astype(float)
     sums = np.zeros((num_classes, rows.shape[1]))
     np.add.at(sums, labels, rows)

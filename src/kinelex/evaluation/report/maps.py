@@ -26,6 +26,7 @@ from kinelex.evaluation.report._style import (
     plain,
     themed,
 )
+from kinelex.evaluation.vectors import unit_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,7 +67,7 @@ def project(features: np.ndarray, seed: int = 0, method: str = "tsne") -> np.nda
     from sklearn.manifold import TSNE
 
     check_map(method)
-    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    unit = unit_rows(features)
     size = min(50, *unit.shape)
     reduced = PCA(size, random_state=seed).fit_transform(unit)
     if method == "tsne":
