@@ -7,7 +7,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from kinelex.errors import InputError
 from kinelex.evaluation import Material, run_task
-from kinelex.evaluation.knn import knn, knn_scores, nearest, distance_chunks
+from kinelex.evaluation.knn import distance_chunks, knn, knn_scores, nearest
 
 
 @pytest.fixture

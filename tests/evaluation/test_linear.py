@@ -84,7 +84,7 @@ def test_a_class_with_one_clip_is_no_error():
 
 @pytest.mark.parametrize("subjects", [None, np.arange(4), np.array([0, 0, 1, 1])])
 def test_one_clip_per_class_leaves_nothing_to_search(subjects):
-    """No clip that is held out can be recognised: the strongest penalty, by which each clip is the nearest."""
+    """No clip that is held out can be recognised: the strongest penalty is taken."""
     x, y = np.eye(4, 6, dtype=np.float32) * 3, np.array([2, 0, 4, 1])
     probe = linear_probe(x, y, 5, subjects)
     assert (probe.regularisation, probe.fold_accuracy, probe.folds_by) == (1.0, {}, "none")

@@ -166,7 +166,7 @@ def swept(material: Material, options: KnnOptions) -> dict[str, Any]:
 def _check_sweep(sweep: Sequence[int], folds: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
     if not folds:
         raise InputError(
-            "knn.sweep expects two training clips of a class or more, there is one of each: give knn.k instead"
+            "knn.sweep expects two training clips of a class or more, got one of each: give knn.k"
         )
     fewest = min(len(fit) for fit, _ in folds)
     if max(sweep) > fewest:

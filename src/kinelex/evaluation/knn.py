@@ -51,8 +51,8 @@ def knn(
     """Find each test row's k nearest training rows and score the classes by them.
 
     A class's score is its share of the k votes; among classes with as many votes the one whose nearest
-    training row is nearer comes first, of equals the lower class. So the classes without a vote are ranked too
-    (by their nearest training row), which is what top-5 at k = 1 means.
+    training row is nearer comes first, of equals the lower class. So the classes without a vote are ranked
+    too (by their nearest training row), which is what top-5 at k = 1 means.
 
     Args:
         train: features of the training part.
