@@ -55,6 +55,29 @@ def split_line(line: bytes, comma: bool, count: int, where: str) -> list[bytes]:
     return fields
 
 
+def read_table(path: Path, columns: int) -> np.ndarray:
+    """A file of lines with as many numbers in each, divided by white space.
+
+    Shape:
+        - returns: (lines, columns) float64
+
+    Raises:
+        InputError: the file cannot be read, is empty, a line has another number of fields or a field that
+            is no number, or the last line has no end.
+    """
+    lines, ended = read_lines(path)
+    if not ended:
+        raise InputError(f"{path}: line {len(lines)}: has no end of line; the file is truncated")
+    rows = [split_line(line, False, columns, f"{path}: line {i}") for i, line in enumerate(lines, start=1)]
+    try:
+        values = parse_numbers([field for row in rows for field in row], str(path))
+    except InputError:
+        for i, row in enumerate(rows, start=1):  # again, to name the line
+            parse_numbers(row, f"{path}: line {i}")
+        raise
+    return values.reshape(len(rows), columns)
+
+
 def parse_numbers(fields: list[bytes], where: str) -> np.ndarray:
     """Plain decimal numbers that single precision can hold.
 

@@ -109,6 +109,8 @@ def _selects(store: SkeletonStore, rule: dict[str, Any]) -> np.ndarray:
         "camera": store.cameras,
         "setup": store.setups,
         "replication": store.replications,
+        "label": store.labels,
+        "id": np.array(store.ids),
     }
     return np.broadcast_to(fulfils(columns, rule), len(store))
 
@@ -117,14 +119,16 @@ def fulfils(columns: dict[str, np.ndarray], rule: dict[str, Any]) -> np.ndarray:
     """Which clips fulfil all conditions of a rule; an empty rule takes all.
 
     Shape:
-        - columns: each of the same shape, -1 where a clip has no number.
+        - columns: each of the same shape, -1 where a clip has no number; ``id`` of texts.
         - returns: bool of that shape; a scalar for an empty rule.
     """
     chosen = np.array(True)
     for column, condition in rule.items():
         values = columns[column]
         if isinstance(condition, dict):
-            chosen = chosen & ~np.isin(values, condition["not"]) & (values >= 0)
+            chosen = chosen & ~np.isin(values, condition["not"])
+            if values.dtype.kind != "U":
+                chosen = chosen & (values >= 0)
         else:
             chosen = chosen & np.isin(values, condition)
     return chosen

@@ -22,6 +22,7 @@ READERS = {  # name: (where its reader is, what it is in words)
     "pku2": ("pku:Pku2Reader", "PKU-MMD, part II"),
     "sysu": ("sysu:SysuReader", "SYSU 3D Human-Object Interaction"),
     "sbu": ("sbu:SbuReader", "SBU Kinect Interaction, two persons"),
+    "msr_action3d": ("msr_action3d:MsrAction3dReader", "MSR Action3D, skeletons in metres"),
     "pyskl": ("pyskl:PysklReader", "annotation pickle of PYSKL and MMAction2, 2-D or 3-D"),
     "ctrgcn_npz": ("ctrgcn_npz:CtrgcnNpzReader", "npz file of CTR-GCN's preparation"),
     "npy": ("npy:NpyReader", "padded arrays (N, C, T, V, M) with a label pickle, of CMD, AimCLR and others"),

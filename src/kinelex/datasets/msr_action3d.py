@@ -1,0 +1,104 @@
+"""Reader of MSR Action3D's skeletons, 20 joints in metres.
+
+One file per clip, ``aAA_sSS_eEE_skeleton3D.txt`` (action, subject, execution): 20 lines per frame, each x, y, z
+and a confidence. A joint, or a whole frame, that was not seen is 0 0 0; that is how a store has it too. A
+confidence of 0 beside other coordinates marks a joint that the tracker inferred: it stays.
+
+Source: Li, Zhang, Liu: Action recognition based on a bag of 3D points, CVPR workshops 2010.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from kinelex.datasets._number_lines import read_table
+from kinelex.datasets._reader import Item, Reader, parse_name
+from kinelex.errors import InputError
+from kinelex.skeleton import get_layout
+from kinelex.store import Sequence, StoreMeta
+
+CLASSES = (
+    "high arm wave",
+    "horizontal arm wave",
+    "hammer",
+    "hand catch",
+    "forward punch",
+    "high throw",
+    "draw x",
+    "draw tick",
+    "draw circle",
+    "hand clap",
+    "two hand wave",
+    "side boxing",
+    "bend",
+    "forward kick",
+    "side kick",
+    "jogging",
+    "tennis swing",
+    "tennis serve",
+    "golf swing",
+    "pick up and throw",
+)
+_NAME = re.compile(r"a(?P<action>\d+)_s(?P<subject>\d+)_e(?P<execution>\d+)_skeleton3D")
+_JOINTS = 20
+_FPS = 15.0  # of the depth camera, as the paper says
+
+
+def read_clip(path: Path) -> Sequence:
+    """Read one clip; the execution becomes the store's ``replication``, confidences its ``scores``.
+
+    Args:
+        path: a file ``aAA_sSS_eEE_skeleton3D.txt``.
+
+    Raises:
+        InputError: the name does not parse, its action is out of range, a line that is not 4 numbers, a
+            last frame that is not whole, or a last line that is cut.
+    """
+    form = "aAA_sSS_eEE_skeleton3D.txt, for example a01_s01_e01_skeleton3D.txt"
+    numbers = parse_name(path, _NAME, form)
+    if not 1 <= numbers["action"] <= len(CLASSES):
+        raise InputError(f"{path}: the name has action {numbers['action']}, expects 1 to {len(CLASSES)}")
+    table = read_table(path, 4)
+    if len(table) % _JOINTS:
+        raise InputError(
+            f"{path}: has {len(table)} lines, expects {_JOINTS} per frame: the last frame is not whole"
+        )
+    frames = table.astype(np.float32).reshape(-1, 1, _JOINTS, 4)
+    return Sequence(
+        id=path.stem.removesuffix("_skeleton3D"),
+        coordinates=np.ascontiguousarray(frames[..., :3]),
+        label=numbers["action"] - 1,
+        subject=numbers["subject"],
+        replication=numbers["execution"],
+        scores=np.ascontiguousarray(frames[..., 3]),
+        fps=_FPS,
+    )
+
+
+class MsrAction3dReader(Reader):
+    """The files with coordinates in metres under a folder; those in pixels (``_skeleton.txt``) are left alone."""
+
+    dataset = "msr_action3d"
+    expected = "the files aAA_sSS_eEE_skeleton3D.txt of MSRAction3DSkeletonReal3D"
+
+    def meta(self) -> StoreMeta:
+        """What the store says about itself."""
+        return StoreMeta(
+            dataset=self.dataset,
+            layout=get_layout("msr20"),
+            class_names=CLASSES,
+            source=str(self.source),
+            prepared={"reader": self.dataset},
+        )
+
+    def items(self) -> list[Item]:
+        """One for every file, by path."""
+        return [Item(path) for path in sorted(self.source.rglob("*_skeleton3D.txt"))]
+
+    def read(self, item: Item) -> Iterator[Sequence]:
+        """The clip of one file."""
+        yield read_clip(item.path)
