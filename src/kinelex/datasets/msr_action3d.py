@@ -1,7 +1,7 @@
 """Reader of MSR Action3D's skeletons, 20 joints in metres.
 
-One file per clip, ``aAA_sSS_eEE_skeleton3D.txt`` (action, subject, execution): 20 lines per frame, each x, y, z
-and a confidence. A joint, or a whole frame, that was not seen is 0 0 0; that is how a store has it too. A
+One file per clip, ``aAA_sSS_eEE_skeleton3D.txt`` (action, subject, execution): 20 lines per frame, each x, y,
+z and a confidence. A joint, or a whole frame, that was not seen is 0 0 0; that is how a store has it too. A
 confidence of 0 beside other coordinates marks a joint that the tracker inferred: it stays.
 
 Source: Li, Zhang, Liu: Action recognition based on a bag of 3D points, CVPR workshops 2010.
@@ -80,7 +80,7 @@ def read_clip(path: Path) -> Sequence:
 
 
 class MsrAction3dReader(Reader):
-    """The files with coordinates in metres under a folder; those in pixels (``_skeleton.txt``) are left alone."""
+    """The files in metres under a folder; those in pixels (``_skeleton.txt``) are left alone."""
 
     dataset = "msr_action3d"
     expected = "the files aAA_sSS_eEE_skeleton3D.txt of MSRAction3DSkeletonReal3D"
