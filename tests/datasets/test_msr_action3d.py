@@ -25,12 +25,11 @@ def write(folder: Path, name: str, content: str | None = None) -> Path:
     return path
 
 
-def test_a_clip_keeps_coordinates_and_confidences(tmp_path: Path) -> None:
+def test_a_clip_keeps_its_coordinates(tmp_path: Path) -> None:
     clip = read_clip(write(tmp_path, "a20_s10_e03"))
     assert (clip.id, clip.label, clip.subject, clip.replication) == ("a20_s10_e03", 19, 10, 3)
     np.testing.assert_array_equal(clip.coordinates[:, 0], FRAMES[..., :3].astype(np.float32))
-    assert clip.scores is not None
-    np.testing.assert_array_equal(clip.scores[:, 0], FRAMES[..., 3].astype(np.float32))
+    assert (clip.coordinates.dtype, clip.fps) == (np.float32, 15.0)
 
 
 def test_joints_not_seen_are_zeros_and_inferred_ones_stay(tmp_path: Path) -> None:

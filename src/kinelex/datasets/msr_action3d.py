@@ -2,7 +2,8 @@
 
 One file per clip, ``aAA_sSS_eEE_skeleton3D.txt`` (action, subject, execution): 20 lines per frame, each x, y,
 z and a confidence. A joint, or a whole frame, that was not seen is 0 0 0; that is how a store has it too. A
-confidence of 0 beside other coordinates marks a joint that the tracker inferred: it stays.
+confidence of 0 beside other coordinates marks a joint that the tracker inferred, as it always does the neck:
+such a joint stays, and the confidences, which would say that it is absent, are left out.
 
 Source: Li, Zhang, Liu: Action recognition based on a bag of 3D points, CVPR workshops 2010.
 """
@@ -49,7 +50,7 @@ _FPS = 15.0  # of the depth camera, as the paper says
 
 
 def read_clip(path: Path) -> Sequence:
-    """Read one clip; the execution becomes the store's ``replication``, confidences its ``scores``.
+    """Read one clip; the execution becomes the store's ``replication``.
 
     Args:
         path: a file ``aAA_sSS_eEE_skeleton3D.txt``.
@@ -67,14 +68,12 @@ def read_clip(path: Path) -> Sequence:
         raise InputError(
             f"{path}: has {len(table)} lines, expects {_JOINTS} per frame: the last frame is not whole"
         )
-    frames = table.astype(np.float32).reshape(-1, 1, _JOINTS, 4)
     return Sequence(
         id=path.stem.removesuffix("_skeleton3D"),
-        coordinates=np.ascontiguousarray(frames[..., :3]),
+        coordinates=np.ascontiguousarray(table[:, :3], np.float32).reshape(-1, 1, _JOINTS, 3),
         label=numbers["action"] - 1,
         subject=numbers["subject"],
         replication=numbers["execution"],
-        scores=np.ascontiguousarray(frames[..., 3]),
         fps=_FPS,
     )
 
