@@ -246,5 +246,6 @@ def test_what_needs_a_torso_says_so(option):
     x = torch.randn(2, 3, 4, 5, 1)
     key, _, value = option.partition("=")
     operator = align_body if key == "align" else scale_clip
-    with pytest.raises(InputError, match=rf"{option} does not suit these clips, pass input.{key}=none: "):
+    other = {"align": "none", "scale": "body"}[key]
+    with pytest.raises(InputError, match=rf"{option} does not suit these clips, pass input.{key}={other}: "):
         operator(x, ARMS, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ import yaml
 from kinelex._options import listed
 from kinelex.datasets._split_files import as_file_name
 from kinelex.errors import InputError
-from kinelex.store import open_prompts
+from kinelex.store import SkeletonStore, open_prompts
 from kinelex.studies.definition import Study, axis
 from kinelex.training.recipe import Recipe, find_recipe, resolve
+from kinelex.training.store_defaults import resolve_for
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ def cells_of(
     dataset: str,
     prompts: Sequence[Path] = (),
     changes: Iterable[str] = (),
+    store: SkeletonStore | None = None,
 ) -> tuple[list[Cell], list[str]]:
     """The trainings of a study, seed by seed, so that an early look shows all variants.
 
@@ -56,6 +59,7 @@ def cells_of(
         dataset: the store's data set, whose recipe is taken where there is one.
         prompts: prompt stores; several are an axis of their own.
         changes: ``key=value`` for all recipes; a key that is an axis gives it other values (``beta=0,1``).
+        store: the skeleton store, which decides some defaults where it is in 2-D.
 
     Returns:
         The cells, and which were left out and why.
@@ -70,7 +74,8 @@ def cells_of(
     """
     study, common = _changed(study, list(changes))
     name, content = find_recipe(study.recipe, dataset)
-    own = resolve(name, content, common)
+    settle = resolve if store is None else partial(resolve_for, store)
+    own = settle(name, content, common)
     stores = _by_name(prompts)
     variants, left_out = [], []
     for names in product(*study.grid.values()):
@@ -79,9 +84,9 @@ def cells_of(
             continue
         keys = {k: v for label, chosen in values.items() for k, v in study.grid[label][chosen].items()}
         variant = ", ".join(f"{label} {chosen}" for label, chosen in values.items())
-        recipe = resolve(name, content, [f"{key}={_text(value)}" for key, value in keys.items()] + common)
-        for store, path in stores.items():
-            full = f"{variant}, prompts {store}" if len(stores) > 1 else variant
+        recipe = settle(name, content, [f"{key}={_text(value)}" for key, value in keys.items()] + common)
+        for called, path in stores.items():
+            full = f"{variant}, prompts {called}" if len(stores) > 1 else variant
             missing = _missing(recipe, path)
             if missing:
                 left_out.append(f"{full}: {path} has no {' and no '.join(missing)} prompts")

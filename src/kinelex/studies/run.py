@@ -75,7 +75,7 @@ def run_study(
     get_split(store, protocol)
     for path in prompts:
         _check_prompts(Path(path), store)
-    cells, left_out = cells_of(study, store.meta.dataset, [Path(p) for p in prompts], changes)
+    cells, left_out = cells_of(study, store.meta.dataset, [Path(p) for p in prompts], changes, store)
     work = _Work(study, store, protocol, _folder(out), device, console)
     for cell in cells:
         work.check(cell)

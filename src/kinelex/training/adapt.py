@@ -27,8 +27,9 @@ from kinelex.store import SkeletonStore, open_store
 from kinelex.training._build import Start
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders, save_encoders
 from kinelex.training.loader import SkeletonLoader
-from kinelex.training.recipe import Recipe, find_recipe, plain, resolve
+from kinelex.training.recipe import Recipe, find_recipe, plain
 from kinelex.training.run_directory import RunDirectory, check_free
+from kinelex.training.store_defaults import resolve_for
 from kinelex.training.train import rehearse, reopen, train_resolved
 
 MODES = ("batch_norm", "linear", "full")
@@ -136,15 +137,14 @@ def _recipe(
     config = asdict(next(iter(encoders.values())).pipeline.config)
     encoder = {k: v for k, v in base.config["encoder"].items() if k != "in_channels"}
     several = len(encoders) > 1
-    own = {key: config[key] for key in _PREPARATION}
     stream = "joint" if several else next(iter(encoders))
+    fixed = {**{key: config[key] for key in _PREPARATION}, "stream": stream}
     content = {
         **content,
         "encoder": encoder,
-        "input": {**content.get("input", {}), **own, "stream": stream},
         "method": {**content["method"], "streams": list(encoders) if several else []},
     }
-    settled, changed = resolve(name, content), resolve(name, content, overrides)
+    settled, changed = (resolve_for(store, name, content, o, fixed) for o in ((), overrides))
     for section in ("encoder", "method"):
         before, after = getattr(settled, section), getattr(changed, section)
         kept = before if section == "encoder" else {k: before[k] for k in ("name", "streams", "frozen")}

@@ -7,7 +7,7 @@ import copy
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_origin
@@ -33,6 +33,7 @@ class Recipe:
         name: what it was called, for example ``c2vl/nw_ucla``.
         method, encoder: the component's name under ``name``, and its options.
         input, optimizer, training: see the config classes.
+        from_store: settings that the store decided and not the recipe, by their full keys.
     """
 
     name: str
@@ -41,10 +42,11 @@ class Recipe:
     input: InputConfig
     optimizer: OptimizerConfig
     training: TrainingConfig
+    from_store: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as written into ``config.yaml``."""
-        return plain(asdict(self))
+        """Plain values, as written into ``config.yaml``; without ``from_store``, which is no section."""
+        return {key: plain(value) for key, value in asdict(self).items() if key != "from_store"}
 
 
 def plain(value: Any) -> Any:
@@ -64,6 +66,15 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(str(p.relative_to(root).with_suffix("")) for p in root.rglob("*.yaml")))
 
 
+def is_recipe_file(name: str) -> bool:
+    """Whether a recipe's name is the path of a file of the user's own.
+
+    >>> is_recipe_file("mine.yaml"), is_recipe_file("c2vl/nw_ucla")
+    (True, False)
+    """
+    return name.endswith((".yaml", ".yml"))
+
+
 def find_recipe(name: str, dataset: str | None = None) -> tuple[str, dict[str, Any]]:
     """Read a recipe by name or from a file.
 
@@ -77,7 +88,7 @@ def find_recipe(name: str, dataset: str | None = None) -> tuple[str, dict[str, A
     Raises:
         InputError: no such recipe, or a file that is no recipe.
     """
-    if name.endswith((".yaml", ".yml")):
+    if is_recipe_file(name):
         path = Path(name)
         if not path.is_file():
             raise InputError(f"recipe file {path} does not exist")

@@ -22,9 +22,10 @@ from kinelex.training.callbacks import AtomicCheckpointIO, EpochCheckpoint, Epoc
 from kinelex.training.encoder_files import save_encoders
 from kinelex.training.loader import SkeletonLoader
 from kinelex.training.module import MethodModule
-from kinelex.training.recipe import Recipe, find_recipe, resolve
+from kinelex.training.recipe import Recipe, find_recipe, plain, resolve
 from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.space_files import save_space
+from kinelex.training.store_defaults import resolve_for, said
 
 
 def train(
@@ -60,7 +61,7 @@ def train(
         prompts = prompts or config["prompts"]
     else:
         name, content = find_recipe(recipe, store.meta.dataset)
-        resolved = resolve(name, content, overrides)
+        resolved = resolve_for(store, name, content, overrides)
     return train_resolved(resolved, store, protocol, out, prompts, resume, console)
 
 
@@ -105,6 +106,8 @@ def train_resolved(
         markup=False,
         soft_wrap=True,
     )
+    if chosen := said(resolved, store):
+        console.print(chosen, markup=False, soft_wrap=True)
     if prompts is not None and not module.method.needs_labels and open_prompts(prompts).meta.uses_labels:
         console.print(
             f"[yellow]warning[/]: {prompts} was made from labels, so this training is not self-supervised",
@@ -161,6 +164,7 @@ def _config(
         "protocol": protocol,
         "prompts": None if prompts is None else str(Path(prompts).resolve()),
         **{k: v for k, v in recipe.to_dict().items() if k != "name"},
+        **({"from_store": plain(recipe.from_store)} if recipe.from_store else {}),
     }
 
 

@@ -15,7 +15,7 @@ from kinelex.skeleton import SkeletonLayout, has_landmarks, landmark_weights
 
 CENTRES = ("none", "first", "frame", "mean")
 ALIGNMENTS = ("none", "body", "torso")
-SCALES = ("none", "clip", "torso")
+SCALES = ("none", "clip", "torso", "body")
 TORSO = ("pelvis", "shoulder_center", "right_shoulder", "left_shoulder")  # what align=torso needs
 
 
@@ -35,7 +35,10 @@ def _landmark(x: Tensor, layout: SkeletonLayout, joint: str, asked: str) -> Tens
         weights = torch.from_numpy(landmark_weights(layout, joint)).to(x.device, x.dtype, non_blocking=True)
     except InputError as error:
         option = asked.partition("=")[0]
-        raise InputError(f"{asked} does not suit these clips, pass input.{option}=none: {error}") from error
+        other = "body" if option == "scale" else "none"
+        raise InputError(
+            f"{asked} does not suit these clips, pass input.{option}={other}: {error}"
+        ) from error
     return torch.einsum("nctv,v->nct", x[..., 0], weights)
 
 
@@ -147,9 +150,9 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     """Apply one rotation matrix per clip.
 
     Shape:
-        - x: (N, 3, T, V, M)
-        - rotation: (N, 3, 3)
-        - returns: (N, 3, T, V, M)
+        - x: (N, C, T, V, M)
+        - rotation: (N, C, C)
+        - returns: (N, C, T, V, M)
     """
     return torch.einsum("ncd,ndtvm->nctvm", rotation.to(x.dtype), x)
 
@@ -229,7 +232,8 @@ def scale_clip(x: Tensor, layout: SkeletonLayout, mode: str = "clip") -> Tensor:
         x: coordinates, centred before.
         layout: layout of ``x``.
         mode: ``clip`` maps each axis to [-1, 1] over the clip (the published N-UCLA recipe), ``torso``
-            divides by the mean pelvis → shoulder distance of person 0, ``none`` does nothing.
+            divides by the mean pelvis → shoulder distance of person 0, ``body`` by the root mean square
+            distance of person 0's joints from their middle, whatever joints there are, ``none`` does nothing.
 
     Shape:
         - x: (N, C, T, V, M)
@@ -247,8 +251,19 @@ def scale_clip(x: Tensor, layout: SkeletonLayout, mode: str = "clip") -> Tensor:
         low = x.masked_fill(~there, torch.inf).amin(dim=(2, 3, 4), keepdim=True)
         high = x.masked_fill(~there, -torch.inf).amax(dim=(2, 3, 4), keepdim=True)
         return ((x - low) / (high - low).clamp(min=1e-6) * 2 - 1).masked_fill(~there, 0)
+    if mode == "body":
+        return x / _body_size(x).clamp(min=1e-6).view(-1, 1, 1, 1, 1)
     ends = [_landmark(x, layout, joint, "scale=torso") for joint in ("shoulder_center", "pelvis")]
     torso = (ends[0] - ends[1]).norm(dim=1)  # (N, T)
     seen = there[:, 0, :, 0, 0]
     length = (torso * seen).sum(dim=1) / seen.sum(dim=1).clamp(min=1)
     return x / length.clamp(min=1e-6).view(-1, 1, 1, 1, 1)
+
+
+def _body_size(x: Tensor) -> Tensor:
+    """Root mean square distance of person 0's joints from their middle, over the frames with them; (N,)."""
+    person = x[..., 0]  # (N, C, T, V)
+    apart = person - person.mean(dim=3, keepdim=True)
+    squares = apart.square().sum(dim=1).mean(dim=2)  # (N, T)
+    seen = present(x)[:, 0, :, 0, 0]
+    return ((squares * seen).sum(dim=1) / seen.sum(dim=1).clamp(min=1)).sqrt()

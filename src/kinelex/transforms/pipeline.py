@@ -42,9 +42,9 @@ class InputConfig:
         fill: repeat what was seen of a person who leaves the clip early (CMD).
         centre: ``none``, ``first``, ``frame`` or ``mean``.
         align: ``none``, ``body`` or ``torso``.
-        scale: ``none``, ``clip`` or ``torso``.
+        scale: ``none``, ``clip``, ``torso`` or ``body``.
         view_first: rotate and scale at random before ``scale``, not after it (CTR-GCN on N-UCLA).
-        rotation: largest random rotation about x, y, z in training, radians.
+        rotation: largest random rotation about x, y, z in training, radians; of 2-D clips about z alone.
         scaling: bounds of the random scaling per axis in training.
         noise: standard deviation of Gaussian noise added to joints in training, in units of the scaled clip.
         shear: amplitude of the random shear in training (CMD: 1); 0 does not shear.
@@ -96,7 +96,7 @@ class InputParams:
 
     Shape:
         - plan: frames (N, T).
-        - rotation: (N, 3, 3) or None.
+        - rotation: (N, C, C) or None.
         - scaling: (N, 3) or None.
         - noise_seed: seed of the joint noise.
         - joint_map: shear or joint corruption, matrix (N, 3, 3) and joints (N, V), or None.
@@ -150,7 +150,8 @@ class InputPipeline:
             plan = resize_plan(crop, config.frames)
         params = InputParams(plan)
         if any(config.rotation):
-            params.rotation = sample_rotation(n, config.rotation, generator)
+            assert batch.frames is not None
+            params.rotation = sample_rotation(n, config.rotation, generator, batch.frames.shape[1])
         if tuple(config.scaling) != (1.0, 1.0):
             params.scaling = sample_scale(n, config.scaling, generator)
         if config.noise:

@@ -1,0 +1,85 @@
+"""What a recipe that comes with the package says, made to suit the store it is trained on.
+
+The package's recipes are written for skeletons in 3-D that have a torso. Their settings are defaults: where
+a store is in 2-D, or its layout has no torso (a hand, arms alone), those of ``input`` that cannot hold give
+way. Settings of a user, in a recipe file or as ``key=value``, never do: what cannot hold is refused then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from kinelex.skeleton import has_landmarks
+from kinelex.store import SkeletonStore
+from kinelex.training.recipe import Recipe, is_recipe_file, resolve
+from kinelex.transforms import InputConfig
+from kinelex.transforms.normalise import TORSO
+
+
+def input_defaults(given: Mapping[str, Any], store: SkeletonStore) -> dict[str, Any]:
+    """The settings of ``input`` that must differ from a recipe's for a store.
+
+    Clips in 2-D are not turned into the body's frame, which needs depth, turn in the picture's plane, and are
+    scaled, for pixels tell how near a camera was. Without a torso the whole body's size scales.
+
+    Args:
+        given: the section ``input`` of the recipe.
+        store: the skeleton store.
+    """
+    asked = {**asdict(InputConfig()), **given}
+    flat, torso = store.channels == 2, has_landmarks(store.layout, *TORSO)
+    changes: dict[str, Any] = {}
+    if asked["align"] != "none" and (flat or not torso):
+        changes["align"] = "none"
+    if flat and any(asked["rotation"][:2]):
+        changes["rotation"] = [0.0, 0.0, asked["rotation"][2]]
+    if asked["scale"] == "torso" or (flat and asked["scale"] == "none"):
+        changes["scale"] = "torso" if torso else "body"
+    return {key: value for key, value in changes.items() if value != asked[key]}
+
+
+def resolve_for(
+    store: SkeletonStore,
+    name: str,
+    content: dict[str, Any],
+    overrides: Iterable[str] = (),
+    fixed: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """Resolve a recipe with the defaults that a store asks for; ``from_store`` says which they are.
+
+    Args:
+        store: the skeleton store.
+        name, content: as :func:`~kinelex.training.recipe.find_recipe` gives them.
+        overrides: ``key=value``, as of :func:`~kinelex.training.recipe.resolve`.
+        fixed: settings of ``input`` that hold whatever recipe and store say, for they belong to weights.
+
+    Raises:
+        InputError: as :func:`~kinelex.training.recipe.resolve`.
+    """
+    overrides, fixed = list(overrides), fixed or {}
+    section = content.get("input", {})
+    written = resolve(name, {**content, "input": {**section, **fixed}} if fixed else content, overrides)
+    if is_recipe_file(name):
+        return written
+    changes = input_defaults(section, store)
+    suited = resolve(name, {**content, "input": {**section, **changes, **fixed}}, overrides)
+    before, after = asdict(written.input), asdict(suited.input)
+    differing = {f"input.{key}": after[key] for key in changes if after[key] != before[key]}
+    return replace(suited, from_store=differing)
+
+
+def said(recipe: Recipe, store: SkeletonStore) -> str:
+    """What was chosen because of the store, in one line; empty where nothing was."""
+    if not recipe.from_store:
+        return ""
+    why = ["2-D store"] * (store.channels == 2)
+    if not has_landmarks(store.layout, *TORSO):
+        why.append(f"layout {store.layout.name} without a torso")
+    chosen = ", ".join(f"{key}={_text(value)}" for key, value in recipe.from_store.items())
+    return f"{', '.join(why)}: {chosen} instead of the recipe's"
+
+
+def _text(value: Any) -> str:
+    return f"[{','.join(f'{v:g}' for v in value)}]" if isinstance(value, tuple) else str(value)

@@ -1,0 +1,119 @@
+"""The package's recipes suit the store; what a user asks for is done, or refused in one message."""
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from kinelex.batch import Batch
+from kinelex.errors import InputError
+from kinelex.skeleton import SkeletonLayout, get_layout
+from kinelex.store import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
+from kinelex.training.recipe import find_recipe, recipe_names, resolve
+from kinelex.training.run_directory import RunDirectory
+from kinelex.training.store_defaults import resolve_for, said
+from kinelex.training.train import train
+from kinelex.transforms import InputConfig, InputPipeline, centre, scale_clip
+
+HAND = SkeletonLayout.from_yaml("name: hand3\njoints: {wrist: wrist, thumb: wrist, index: wrist}")
+QUICK = ["epochs=1", "encoder.channels=2", "depth=[1,1,1]", "frames=4", "batch_size=4", "accelerator=cpu"]
+METHOD_RECIPES = [name for name in recipe_names() if not name.startswith("adapt/")]
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory) -> dict[str, SkeletonStore]:
+    folder, rng, made = tmp_path_factory.mktemp("kinds"), np.random.default_rng(0), {}
+    for name, layout, channels in (
+        ("solid", get_layout("ntu25"), 3),
+        ("flat", get_layout("coco17"), 2),
+        ("hand", HAND, 3),
+        ("flat_hand", HAND, 2),
+    ):
+        with SkeletonStoreWriter(folder / f"{name}.arrow", StoreMeta(name, layout, ("a", "b"))) as writer:
+            for i in range(8):
+                x = rng.normal(size=(6, 1, layout.num_joints, channels)).astype(np.float32)
+                writer.add(Sequence(f"c{i}", x, label=i % 2, splits=(f"given:{('train', 'test')[i // 4]}",)))
+        made[name] = open_store(folder / f"{name}.arrow")
+    return made
+
+
+@pytest.mark.parametrize("name", METHOD_RECIPES)
+def test_recipes_of_the_package_give_way_to_the_store(stores: dict[str, SkeletonStore], name: str) -> None:
+    content = find_recipe(name)[1]
+    written = resolve(name, content)
+    assert resolve_for(stores["solid"], name, content).input == written.input
+    flat, hand = (resolve_for(stores[kind], name, content).input for kind in ("flat", "hand"))
+    assert (flat.align, tuple(flat.rotation)) == ("none", (0, 0, written.input.rotation[2]))
+    assert flat.scale == ("torso" if written.input.scale == "none" else written.input.scale)
+    assert (hand.align, hand.rotation) == ("none", written.input.rotation)
+    assert hand.scale == ("body" if written.input.scale == "torso" else written.input.scale)
+    for made, store in ((flat, "flat"), (hand, "hand")):  # and the clips take it
+        layout = stores[store].layout
+        batch = Batch(torch.tensor([6]), torch.zeros(1), torch.arange(1))
+        batch.frames = torch.from_numpy(stores[store].sequence(0).copy()).permute(0, 3, 2, 1)
+        pipeline = InputPipeline(layout, made)
+        assert pipeline(batch, pipeline.sample(batch, torch.Generator().manual_seed(0))).isfinite().all()
+
+
+def test_what_the_store_decided_is_said_and_kept(stores, tmp_path, capsys) -> None:
+    run = train("supervised", stores["flat"].path, "given", tmp_path / "run", overrides=QUICK)
+    line = "2-D store: input.align=none, input.rotation=[0,0,0.1] instead of the recipe's"
+    assert capsys.readouterr().out.count(line) == 1
+    config = RunDirectory(run.path).config
+    assert config["from_store"] == {"input.align": "none", "input.rotation": [0.0, 0.0, 0.1]}
+    assert config["input"]["align"] == "none"
+    recipe = resolve_for(stores["flat_hand"], *find_recipe("supervised"))
+    assert said(recipe, stores["flat_hand"]).startswith(
+        "2-D store, layout hand3 without a torso: input.align=none, input.rotation=[0,0,0.1], "
+        "input.scale=body"
+    )
+    given = ["input.align=none", "input.rotation=[0,0,0.3]"]
+    assert not resolve_for(stores["flat"], *find_recipe("supervised"), overrides=given).from_store
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        ("flat", "input.align=torso", "align=torso turns skeletons in 3-D, .* pass input.align=none"),
+        ("flat", "input.align=body", "align=body turns skeletons in 3-D, .* pass input.align=none"),
+        ("flat", "input.rotation=[0.1,0,0.2]", r"2-D .*: pass input.rotation=\[0,0,0.2\]"),
+        ("hand", "input.align=torso", "align=torso does not suit .* pass input.align=none"),
+        ("hand", "input.scale=torso", "scale=torso does not suit .* pass input.scale=body"),
+    ],
+)
+def test_what_a_user_asks_for_is_refused_where_it_cannot_be(
+    stores, tmp_path, kind: str, change: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        train("supervised", stores[kind].path, "given", tmp_path / "run", overrides=[*QUICK, change])
+    assert not (tmp_path / "run").exists()
+    key, _, value = change.partition("=")
+    content = find_recipe("supervised")[1]
+    content["input"] |= {"align": "none", "rotation": [0, 0, 0], "scale": "body"}
+    content["input"][key.removeprefix("input.")] = yaml.safe_load(value)
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match=message):
+        train(str(tmp_path / "mine.yaml"), stores[kind].path, "given", tmp_path / "run", overrides=QUICK)
+
+
+def test_flat_clips_turn_in_their_plane() -> None:
+    coco = get_layout("coco17")
+    config = InputConfig(frames=4, centre="mean", rotation=(0.0, 0.0, 0.5))
+    batch = Batch(torch.tensor([4]), torch.zeros(1), torch.arange(1), torch.randn(4, 2, 17, 1))
+    pipeline = InputPipeline(coco, config)
+    params = pipeline.sample(batch, torch.Generator().manual_seed(1))
+    still = pipeline(batch, params.__class__(params.plan))
+    turned = pipeline(batch, params)
+    assert params.rotation is not None
+    assert params.rotation.shape == (1, 2, 2)
+    torch.testing.assert_close(turned.norm(dim=1), still.norm(dim=1))
+    assert (turned - still).abs().max() > 0.01
+
+
+def test_the_body_scale_is_the_spread_of_all_joints_of_the_first_person() -> None:
+    coco = get_layout("coco17")
+    x = centre(torch.randn(2, 2, 5, 17, 2) * 90, coco, "mean")
+    person = x[1, :, :, :, 0]
+    by_hand = [((person[:, t] - person[:, t].mean(1, keepdim=True)) ** 2).sum(0).mean() for t in range(5)]
+    expected = x[1] / torch.stack(by_hand).mean().sqrt()
+    torch.testing.assert_close(scale_clip(x, coco, "body")[1], expected)
