@@ -1,23 +1,24 @@
-"""Clips in files of one's own: .npy, .npz and .csv, one clip per file (.bvh: :mod:`kinelex.datasets.bvh`)."""
+"""Clips in files of one's own, one clip per file: which ending is read by what; .npy, .npz and .csv."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from kinelex.datasets._clip import Clip, with_joints_of
 from kinelex.datasets._npy import open_zip, read_member, read_npy
-from kinelex.datasets.bvh import Bvh, read_bvh
+from kinelex.datasets.bvh import read_bvh
 from kinelex.errors import InputError, unknown_name
-from kinelex.skeleton import SkeletonLayout, common_names
+from kinelex.skeleton import SkeletonLayout
 
 ENDINGS = (".npy", ".npz", ".csv", ".bvh")
 _BESIDE = ("frame", "time", "timestamp")  # columns of a .csv that are no coordinates
 _COORDINATES, _SCORES = "coordinates", "scores"
-Clip = tuple[np.ndarray, np.ndarray | None]  # (T, M, V, C), and scores (T, M, V) where the file has them
 
 
 def read_clip(path: Path, layout: SkeletonLayout | None) -> Clip:
@@ -25,7 +26,8 @@ def read_clip(path: Path, layout: SkeletonLayout | None) -> Clip:
 
     Args:
         path: the file.
-        layout: the layout of the joints; None takes them as they come (not for .csv).
+        layout: the layout of the joints; None takes them as they come (not for .csv). Of a file that names
+            its joints those of the layout are chosen.
 
     Raises:
         InputError: another ending, no file, damaged, or it does not fit the layout.
@@ -36,14 +38,19 @@ def read_clip(path: Path, layout: SkeletonLayout | None) -> Clip:
     if not path.is_file():
         raise InputError(f"{path}: does not exist, but the manifest lists it")
     if ending == ".npy":
-        return with_persons(read_npy(path), path), None
+        return Clip(with_persons(read_npy(path), path))
     if ending == ".npz":
         return _read_npz(path)
     if ending == ".bvh":
-        return _chosen(read_bvh(path), layout, path)[:, None], None
+        bvh = read_bvh(path)
+        names = tuple(joint.name for joint in bvh.joints)
+        clip = Clip(bvh.positions()[:, None], names=names, fps=bvh.fps)
+        if layout is None:
+            return replace(clip, layout=bvh.layout(path.stem))
+        return with_joints_of(clip, layout, path)
     if layout is None:
         raise InputError(f"{path}: a .csv does not tell its layout: pass --layout NAME or --layout FILE.yaml")
-    return read_csv(path, layout), None
+    return Clip(read_csv(path, layout))
 
 
 def with_persons(x: np.ndarray, path: Path) -> np.ndarray:
@@ -63,29 +70,12 @@ def _read_npz(path: Path) -> Clip:
             raise InputError(f"{path}: expects the array {_COORDINATES!r}, the file has {found}")
         x = with_persons(read_member(archive, _COORDINATES), path)
         if _SCORES not in names:
-            return x, None
+            return Clip(x)
         scores = read_member(archive, _SCORES)
     scores = scores[:, None] if scores.ndim == 2 else scores
     if scores.shape != x.shape[:3]:
         raise InputError(f"{path}: expects {_SCORES!r} of shape (T, M, V) {x.shape[:3]}, got {scores.shape}")
-    return x, scores
-
-
-def _chosen(bvh: Bvh, layout: SkeletonLayout | None, path: Path) -> np.ndarray:
-    """Positions (T, V, 3) of the layout's joints; of all when none is given."""
-    places = bvh.positions()
-    if layout is None:
-        return places
-    own = [joint.name for joint in bvh.joints]
-    if set(layout.joints) - set(own):
-        own = common_names(own)
-    for joint in layout.joints:
-        if own.count(joint) > 1:
-            raise InputError(f"{path}: has the joint {joint!r} {own.count(joint)} times: rename all but one")
-        if joint not in own:
-            named = [known.name for known in bvh.joints]
-            raise InputError(f"{path}: {unknown_name(f'joint of {layout.name} in this file', joint, named)}")
-    return places[:, [own.index(joint) for joint in layout.joints]]
+    return Clip(x, scores)
 
 
 def read_csv(path: Path, layout: SkeletonLayout) -> np.ndarray:

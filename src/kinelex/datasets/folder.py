@@ -8,11 +8,13 @@ such a thing ``id``, ``subject``, ``camera``, ``split`` (train or test, or names
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from kinelex.datasets._clip_files import ENDINGS, Clip, read_clip
+from kinelex.datasets._clip import Clip
+from kinelex.datasets._clip_files import ENDINGS, read_clip
 from kinelex.datasets._formats import (
     as_stored,
     default_units,
@@ -22,7 +24,6 @@ from kinelex.datasets._formats import (
 )
 from kinelex.datasets._manifest import MANIFEST, Manifest, Row, read_manifest
 from kinelex.datasets._reader import Item, Reader, Skipped
-from kinelex.datasets.bvh import read_bvh
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, get_layout
 from kinelex.store import Sequence, StoreMeta
@@ -70,13 +71,13 @@ class FolderReader(Reader):
 
     def meta(self) -> StoreMeta:
         """Layout and unit from the first clip that can be read, classes from the manifest."""
-        layout, channels = self._kind
+        layout, first = self._kind
         labels = [row.label for row in self._manifest.rows if isinstance(row, Row)]
         return StoreMeta(
             dataset=self.dataset,
             layout=layout,
             class_names=self._classes or self._manifest.class_names or numbered_classes(labels),
-            units=default_units(self._units, channels),
+            units=self._units or first.units or default_units(None, first.coordinates.shape[3]),
             source=str(self.source),
             prepared={"reader": self.dataset, "scale": self._scale, **self._manifest.names},
         )
@@ -94,8 +95,9 @@ class FolderReader(Reader):
         row = self._manifest.rows[item.part]
         if isinstance(row, str):
             raise InputError(row)
-        layout, channels = self._kind
-        x, scores = read_clip(item.path, layout)
+        layout, first = self._kind
+        clip = read_clip(item.path, layout)
+        x, channels = clip.coordinates, first.coordinates.shape[3]
         if x.shape[3] != channels:
             raise InputError(
                 f"{item.path}: has {x.shape[3]} coordinates per joint, the first clip has {channels}"
@@ -109,8 +111,10 @@ class FolderReader(Reader):
             subject=row.subject,
             camera=row.camera,
             caption=row.caption,
-            scores=None if scores is None else as_stored(scores),
+            scores=None if clip.scores is None else as_stored(clip.scores),
             splits=row.tags,
+            image_size=clip.image_size,
+            fps=clip.fps,
         )
 
     @cached_property
@@ -121,27 +125,26 @@ class FolderReader(Reader):
         return read_manifest(path, self._classes)
 
     @cached_property
-    def _kind(self) -> tuple[SkeletonLayout, int]:
-        """Layout and number of coordinates, from the first clip that can be read."""
-        first: InputError | None = None
+    def _kind(self) -> tuple[SkeletonLayout, Clip]:
+        """Layout, and the first clip that can be read (its first frame): it tells channels and unit."""
+        wrong: InputError | None = None
         for row in self._manifest.rows:
             try:
                 if isinstance(row, str):
                     raise InputError(row)
                 return self._kind_of(self.source / row.file)
             except InputError as error:
-                first = first or error
-        raise first or InputError(f"{self.source} holds no clip: expects {self.expected}")
+                wrong = wrong or error
+        raise wrong or InputError(f"{self.source} holds no clip: expects {self.expected}")
 
-    def _kind_of(self, path: Path) -> tuple[SkeletonLayout, int]:
-        if self._layout is None and path.suffix.lower() == ".bvh" and path.is_file():
-            return read_bvh(path).layout(path.stem), 3
-        clip: Clip = read_clip(path, self._layout)
-        joints, channels = clip[0].shape[2:]
+    def _kind_of(self, path: Path) -> tuple[SkeletonLayout, Clip]:
+        clip = read_clip(path, self._layout)
+        first = replace(clip, coordinates=clip.coordinates[:1], scores=None)
+        joints, channels = clip.coordinates.shape[2:]
         if self._layout is None:
-            return resolve_layout(None, joints, channels, path), channels
+            return clip.layout or resolve_layout(None, joints, channels, path), first
         if joints != self._layout.num_joints:
             raise InputError(
                 f"{path}: expects {self._layout.num_joints} joints ({self._layout.name}), got {joints}"
             )
-        return self._layout, channels
+        return self._layout, first
