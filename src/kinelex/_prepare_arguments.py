@@ -6,11 +6,14 @@ import argparse
 import difflib
 import inspect
 import textwrap
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from kinelex._command_line import ALIKE, Verb, VerbParser, flag_of, verb_parser
 from kinelex.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    from kinelex.datasets._readers import Option
 
 
 def prepare_parser(verb: Verb, arguments: Sequence[str]) -> VerbParser:
@@ -18,6 +21,7 @@ def prepare_parser(verb: Verb, arguments: Sequence[str]) -> VerbParser:
 
     Its help lists the data sets and the options of each.
     """
+    from kinelex.datasets._policy import OPTIONS
     from kinelex.datasets.prepare import dataset_names, dataset_options, dataset_titles
 
     parser = verb_parser(verb)
@@ -31,12 +35,20 @@ def prepare_parser(verb: Verb, arguments: Sequence[str]) -> VerbParser:
         lines = ["data sets, and options of single ones:"]
         for dataset, title in dataset_titles().items():
             lines.append(f"  {dataset:12}{title}")
-            for name, (_, default, text) in dataset_options(dataset).items():
-                shown = "" if default in (None, False) else f" (default: {default})"
-                line = f"{flag_of(name)}  {text.rstrip('.').replace('``', '')}{shown}"
-                lines += textwrap.wrap(line, 100, initial_indent=" " * 14, subsequent_indent=" " * 16)
+            lines += _lines({n: o for n, o in dataset_options(dataset).items() if n not in OPTIONS})
+        lines += ["  all with raw files:", *_lines(OPTIONS)]
         parser.epilog = "\n".join(lines)
     return parser
+
+
+def _lines(options: Mapping[str, Option]) -> list[str]:
+    """The help of some options."""
+    lines: list[str] = []
+    for name, (_, default, text) in options.items():
+        shown = "" if default in (None, False) else f" (default: {default})"
+        line = f"{flag_of(name)}  {text.rstrip('.').replace('``', '')}{shown}"
+        lines += textwrap.wrap(line, 100, initial_indent=" " * 14, subsequent_indent=" " * 16)
+    return lines
 
 
 def parse_prepare(verb: Verb, arguments: Sequence[str]) -> dict[str, Any]:

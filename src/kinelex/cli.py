@@ -67,7 +67,7 @@ def prepare(
     from kinelex.datasets import prepare as prepare_store
 
     summary = prepare_store(dataset, source, out, strict, workers=workers, **options)
-    print(summary)
+    print("\n".join([str(summary), *(f"note: {note}" for note in summary.notes)]))
     write_json(json, asdict(summary))
 
 

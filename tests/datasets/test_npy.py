@@ -79,7 +79,7 @@ def test_position_goes_before_other_arrays_and_labels_may_be_arrays(tmp_path: Pa
 def test_rows_that_are_no_clip_are_skipped(tmp_path: Path) -> None:
     x = padded([drawn_clip(i) for i in range(6)], 5)
     x[1] = 0
-    x[2, 1] = np.nan
+    x[2, 1] = np.inf
     raw = write_npy(tmp_path / "raw", "test", x, list("abcdef"), [0, 1, 2, -1, "x", 0], frames=[4] * 5 + [6])
     summary = prepare("npy", raw, tmp_path / "s.arrow", progress=False)
     assert (summary.written, summary.skipped) == (1, 5)

@@ -101,8 +101,8 @@ def test_layouts_that_the_size_does_not_tell(tmp_path: Path) -> None:
     assert open_store(tmp_path / "s.arrow").layout.name == "kinect20"
 
 
-NAN = drawn_clip(5, 3, 2).transpose(1, 0, 2, 3)
-NAN[0, 1] = np.nan
+INFINITE = drawn_clip(5, 3, 2).transpose(1, 0, 2, 3)
+INFINITE[0, 1] = np.inf
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ NAN[0, 1] = np.nan
         (annotation("b", keypoint=np.ones((1, 3, 17, 3))), r"expects 25 joints \(ntu25\), got 17"),
         (annotation("b", keypoint=np.ones((0, 3, 25, 3))), "nobody was found in the clip"),
         (annotation("b", keypoint=np.zeros((1, 3, 25, 3))), "no frame has a body"),
-        (annotation("b", keypoint=NAN), "coordinates of frame 1 are not finite"),
+        (annotation("b", keypoint=INFINITE), "coordinates of frame 1 are not finite"),
         (annotation("b", total_frames=4), "has 3 frames, 'total_frames' says 4"),
         (annotation("b", keypoint_score=np.ones((2, 2, 25))), "'keypoint_score' has"),
         (annotation("b", keypoint_score="high"), "'keypoint_score' is no array"),

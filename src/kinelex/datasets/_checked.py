@@ -16,17 +16,18 @@ def read_item(reader: Reader, meta: StoreMeta, item: Item) -> Iterator[Result]:
     """The clips of one item, checked, and what in it is none, each with the item's file."""
     try:
         for found in reader.read(item):
-            yield str(item.path), _checked(found, meta, item)
+            yield str(item.path), _checked(found, meta, item, reader)
     except InputError as error:
         yield str(item.path), Skipped(item.path, str(error))
     except OSError as error:
         yield str(item.path), Skipped(item.path, f"{item.path}: cannot be read: {error}")
 
 
-def _checked(found: Sequence | Skipped, meta: StoreMeta, item: Item) -> Sequence | Skipped:
+def _checked(found: Sequence | Skipped, meta: StoreMeta, item: Item, reader: Reader) -> Sequence | Skipped:
     if isinstance(found, Skipped):
         return found
     try:
+        found = reader.policy.apply(found, reader.to_metres)
         check_sequence(found, meta)
     except InputError as error:
         reason = str(error)

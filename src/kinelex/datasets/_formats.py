@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -140,7 +140,7 @@ def numbers_in_name(name: str) -> dict[str, int]:
 
 
 def without_padding(x: np.ndarray, frames: int | None = None) -> np.ndarray:
-    """A clip without the frames of zeros at its end, and without persons at the end that are never there.
+    """A clip without the frames of zeros at its end.
 
     Args:
         x: a padded clip.
@@ -148,25 +148,18 @@ def without_padding(x: np.ndarray, frames: int | None = None) -> np.ndarray:
 
     Shape:
         - x: (T, M, V, C)
-        - returns: (T', M', V, C), a view; T' is 0 where nobody is in the clip.
+        - returns: (T', M, V, C), a view; T' is 0 where nobody is in the clip.
 
     >>> x = np.zeros((5, 2, 3, 3))
     >>> x[[0, 2], 0] = 1
     >>> without_padding(x).shape, without_padding(x, frames=4).shape
-    ((3, 1, 3, 3), (4, 1, 3, 3))
+    ((3, 2, 3, 3), (4, 2, 3, 3))
     """
     if frames is None:
         with np.errstate(invalid="ignore"):
             present = np.flatnonzero(x.any(axis=(1, 2, 3)))
         frames = int(present[-1]) + 1 if len(present) else 0
-    return without_absent(x[:frames])
-
-
-def without_absent(x: np.ndarray) -> np.ndarray:
-    """A clip (T, M, V, C) without the persons at the end who are in no frame; the first one stays."""
-    with np.errstate(invalid="ignore"):  # what is no number is told later
-        there = np.flatnonzero(x.any(axis=(0, 2, 3)))
-    return x[:, : int(there[-1]) + 1 if len(there) else 1]
+    return x[:frames]
 
 
 def has_body(x: np.ndarray) -> bool:
@@ -256,6 +249,8 @@ class ArraysReader(Reader):
     Raises:
         InputError: a file of class names that cannot be read.
     """
+
+    gaps: ClassVar[str | None] = "keep"
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +153,8 @@ def write_part(path: Path, reader: Reader, meta: StoreMeta, items: tuple[Item, .
     found = [result for item in items for result in read_item(reader, meta, item)]
     clips = [clip for _, clip in found if isinstance(clip, Sequence)]
     listed = [
-        [str(one.path), one.reason] if isinstance(one, Skipped) else [file, None] for file, one in found
+        [str(one.path), one.reason, {}] if isinstance(one, Skipped) else [file, None, one.changes]
+        for file, one in found
     ]
     schema = schema_with_header(CLIP_FIELDS, {"found": listed})
     columns = clip_columns(clips)
@@ -170,4 +171,8 @@ def read_part(path: Path, meta: StoreMeta) -> list[Result] | None:
         clips = clip_rows(part.get_batch(0), meta.layout.num_joints)
     except (pa.ArrowException, OSError, KeyError, ValueError):
         return None
-    return [(file, next(clips) if reason is None else Skipped(Path(file), reason)) for file, reason in listed]
+    found: list[Result] = []
+    for file, reason, changes in listed:
+        one = Skipped(Path(file), reason) if reason is not None else replace(next(clips), changes=changes)
+        found.append((file, one))
+    return found

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from kinelex.datasets._policy import Policy
 from kinelex.errors import InputError
 from kinelex.store import Sequence, StoreMeta
 
@@ -56,9 +57,18 @@ class Reader(ABC):
     expected: ClassVar[str]  # what the source should hold, for messages
     source_is_file: ClassVar[bool] = False  # whether the source may be a file
     in_parallel: ClassVar[bool] = True  # False where every process would have to load the whole source
+    gaps: ClassVar[str | None] = None  # what happens to lost frames unless --gaps says otherwise
+    policy = Policy()  # the options that all readers share, as they were given
+    to_metres: float = 1.0  # coordinates are multiplied with it
 
     def __init__(self, source: Path) -> None:
         self.source = source
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        """Something that was guessed or left out, in a sentence; ``prepare`` says it once."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     @abstractmethod
     def meta(self) -> StoreMeta:

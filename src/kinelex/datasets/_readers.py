@@ -10,6 +10,7 @@ from typing import Any
 
 from docstring_parser import parse as parse_docstring
 
+from kinelex.datasets._policy import OPTIONS, Policy
 from kinelex.datasets._reader import Item, Reader
 from kinelex.errors import InputError, unknown_name
 
@@ -76,7 +77,7 @@ def make_reader(dataset: str, source: Path | None, options: dict[str, Any]) -> R
             one out of range.
     """
     reader = reader_class(dataset)
-    check_options(dataset, options, reader_options(dataset))
+    check_options(dataset, options, {**OPTIONS, **reader_options(dataset)})
     kind = "" if reader.source_is_file else "a folder with "
     if source is None:
         raise InputError(f"{dataset} needs its raw files: expects {kind}{reader.expected}")
@@ -85,7 +86,11 @@ def make_reader(dataset: str, source: Path | None, options: dict[str, Any]) -> R
         raise InputError(f"{source} does not exist: expects {kind}{reader.expected}")
     if not source.is_dir() and not reader.source_is_file:
         raise InputError(f"{source} is a file: expects {kind}{reader.expected}")
-    return reader(source, **options)
+    shared = {name: value for name, value in options.items() if name in OPTIONS and value is not None}
+    own = {name: value for name, value in options.items() if name not in OPTIONS}
+    bound = reader(source, **own)
+    bound.policy = Policy(**{"gaps": reader.gaps, **shared})
+    return bound
 
 
 def check_options(dataset: str, given: typing.Iterable[str], known: typing.Collection[str]) -> None:

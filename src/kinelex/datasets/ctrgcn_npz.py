@@ -136,7 +136,7 @@ class CtrgcnNpzReader(ArraysReader):
         return width // (joints * fitting[0]), joints, fitting[0]
 
     def __getstate__(self) -> dict[str, Any]:
-        lasting = ("source", "_layout", "_units", "_classes")
+        lasting = ("source", "policy", "to_metres", "_layout", "_units", "_classes")
         return {key: value for key, value in self.__dict__.items() if key in lasting}
 
 

@@ -49,6 +49,7 @@ class FolderReader(Reader):
     """
 
     dataset: ClassVar[str] = "folder"
+    gaps: ClassVar[str | None] = "interpolate"
     expected: ClassVar[str] = f"{MANIFEST} (file, label, ...) and the clips it lists: {', '.join(ENDINGS)}"
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 from kinelex._files import check_target
 from kinelex.datasets._checked import Result, fitting, read_item
 from kinelex.datasets._parts import Chunk, Parts, RawFiles, read_part, write_part
+from kinelex.datasets._policy import OPTIONS, notes_of
 from kinelex.datasets._progress import Update, progress_bar
 from kinelex.datasets._reader import Item, Reader, Skipped
 from kinelex.datasets._readers import (
@@ -44,6 +46,7 @@ class PrepareSummary:
         written: number of clips in it.
         skipped: number of raw files that were no clips; ``skipped.csv`` beside the store says why.
         seconds: how long it took.
+        notes: what was guessed, and what was done to clips, in sentences.
 
     >>> print(PrepareSummary(Path("a.arrow"), 1480, 4, 2.0))
     1 480 written, 4 skipped: see skipped.csv
@@ -53,6 +56,7 @@ class PrepareSummary:
     written: int
     skipped: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
     @property
     def skipped_file(self) -> Path | None:
@@ -77,6 +81,8 @@ def dataset_names() -> tuple[str, ...]:
 def dataset_options(dataset: str) -> dict[str, Option]:
     """The options that :func:`prepare` takes for one data set: type, default and description of each.
 
+    Those that all data sets with raw files share come last.
+
     Raises:
         InputError: no such data set.
 
@@ -85,7 +91,7 @@ def dataset_options(dataset: str) -> dict[str, Option]:
     """
     if dataset == "actors":
         return {"clips": (int, NUM_ACTED, "how many clips")}
-    return reader_options(dataset)
+    return {**reader_options(dataset), **OPTIONS}
 
 
 def dataset_titles() -> dict[str, str]:
@@ -136,6 +142,7 @@ def prepare(
         raise InputError(f"expects at least 1 worker, got workers={workers}")
     start, out = time.perf_counter(), Path(out)
     skipped: list[Skipped] = []
+    notes: list[str] = []
     try:
         check_target(out)
         _spare_others(out)
@@ -145,11 +152,11 @@ def prepare(
             written = _prepare_actors(source, out, progress, clips)
         else:
             reader = make_reader(dataset, source, options)
-            written, skipped = _prepare_files(reader, out, strict, progress, workers)
+            written, skipped, notes = _prepare_files(reader, out, strict, progress, workers)
         write_skipped(out, skipped)
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error}") from error
-    return PrepareSummary(out, written, len(skipped), time.perf_counter() - start)
+    return PrepareSummary(out, written, len(skipped), time.perf_counter() - start, tuple(notes))
 
 
 def _spare_others(out: Path) -> None:
@@ -171,8 +178,9 @@ def _prepare_actors(source: Path | None, out: Path, progress: bool, clips: int) 
 
 def _prepare_files(
     reader: Reader, out: Path, strict: bool, progress: bool, workers: int | None
-) -> tuple[int, list[Skipped]]:
+) -> tuple[int, list[Skipped], list[str]]:
     items, meta = find_items(reader), reader.meta()
+    meta = reader.policy.described(meta, reader.notes)
     files = RawFiles.of(reader, items)
     count = (workers or usable_cores()) if reader.in_parallel else 1
     with progress_bar(f"prepare {reader.dataset}", progress) as update:
@@ -198,9 +206,11 @@ def _prepare_files(
 
 def _write(
     out: Path, meta: StoreMeta, results: Iterator[Result], strict: bool, reader: Reader
-) -> tuple[int, list[Skipped]]:
-    """The clips among the results into the store; returns their number, and what was skipped."""
+) -> tuple[int, list[Skipped], list[str]]:
+    """The clips among the results into the store; returns their number, what was skipped, and notes."""
     skipped: list[Skipped] = []
+    changes: Counter[str] = Counter()
+    clips_changed: Counter[str] = Counter()
     clips = _clips(fitting(results), skipped, strict)
     first = next(clips, None)  # no store is begun before there is a clip for it
     if first is None:
@@ -213,7 +223,9 @@ def _write(
     with SkeletonStoreWriter(out, meta) as writer:
         for clip in chain([first], clips):
             writer.add(clip)
-    return len(writer), skipped
+            changes.update(clip.changes)
+            clips_changed.update(clip.changes.keys())
+    return len(writer), skipped, [*reader.notes, *notes_of(clips_changed, changes)]
 
 
 def _clips(results: Iterable[Sequence | Skipped], skipped: list[Skipped], strict: bool) -> Iterator[Sequence]:

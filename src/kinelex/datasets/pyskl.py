@@ -23,7 +23,6 @@ from kinelex.datasets._formats import (
     is_whole,
     numbers_in_name,
     split_tags,
-    without_absent,
 )
 from kinelex.datasets._pickled_arrays import shape_of, whole_array
 from kinelex.datasets._reader import Item, Skipped
@@ -147,15 +146,14 @@ def _clip(entry: dict[str, Any], tags: dict[str, tuple[str, ...]], channels: int
         raise InputError(f"'label' is {label!r:.40}, expects a whole number")
     x = _key_points(entry, channels)
     scores = _scores(entry, x.shape[:3])
-    present = without_absent(x)
     numbers: dict[str, Any] = numbers_in_name(name)
     numbers |= {key: int(entry[key]) for key in _COLUMNS if is_whole(entry.get(key))}
     return Sequence(
         id=name,
-        coordinates=as_stored(present),
+        coordinates=as_stored(x),
         label=None if label is None else int(label),
         **numbers,
-        scores=None if scores is None else as_stored(scores[:, : present.shape[1]]),
+        scores=None if scores is None else as_stored(scores),
         splits=tags.get(name, ()),
         image_size=_image_size(entry.get("img_shape")),
     )

@@ -62,6 +62,7 @@ class Sequence:
         splits: tags such as ``xsub:train``: the splits that came with the files and this clip's side.
         image_size: (height, width) in pixels of the picture that 2-D coordinates refer to.
         fps: frames per second, or None where it is not known.
+        changes: how much of what was done to it on its way (for the summary of ``prepare``; not stored).
     """
 
     id: str
@@ -77,6 +78,7 @@ class Sequence:
     splits: tuple[str, ...] = ()
     image_size: tuple[int, int] | None = None
     fps: float | None = None
+    changes: dict[str, int] = field(default_factory=dict)
 
 
 def check_sequence(sequence: Sequence, meta: StoreMeta) -> None:
