@@ -90,7 +90,7 @@ def test_prompts_it_does_not_read_are_refused(small, tmp_path):
     ("change", "message"),
     [
         (["queue=16"], "a queue of at least 24 keys"),
-        (["encoder.persons=1"], "at most 1 persons, got 2: set encoder.persons=2"),
+        (["encoder.persons=1", "input.persons=2"], "at most 1 persons, got 2: set encoder.persons=2"),
     ],
 )
 def test_what_no_step_could_do_is_said_before_anything_is_written(small, tmp_path, change, message):

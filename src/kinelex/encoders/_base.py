@@ -15,11 +15,14 @@ class Encoder(nn.Module):
         layout: the skeleton layout it reads.
         in_channels: coordinates C per joint.
         num_features: width F of a feature vector.
+        places: how many persons it takes at most, each place with weights of its own; None: any number.
 
     Shape:
-        - x: (N, C, T, V, M), any T and any number of persons M.
+        - x: (N, C, T, V, M), any T, and any number of persons M up to ``places``.
         - returns: (N, F)
     """
+
+    places: int | None = None
 
     def __init__(self, layout: SkeletonLayout, in_channels: int, num_features: int) -> None:
         super().__init__()

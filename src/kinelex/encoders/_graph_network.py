@@ -158,6 +158,7 @@ class GraphNetwork(Encoder):
             )
         super().__init__(layout, in_channels, 4 * channels)
         self.person_norms = person_norms
+        self.places = person_norms if person_norms > 1 else None
         self.data_bn = nn.BatchNorm1d(person_norms * layout.num_joints * in_channels)
         widths = [channels * 2**stage for stage in range(3) for _ in range(depth[stage])]
         starts = {depth[0], depth[0] + depth[1]}  # the first blocks of stages two and three halve the frames

@@ -100,7 +100,7 @@ class RecurrentEncoder(Encoder):
                 f"gru expects persons, hidden and layers of at least 1, got {persons}, {hidden} and {layers}"
             )
         super().__init__(layout, in_channels, 2 * hidden)
-        self.persons = persons
+        self.persons = self.places = persons
         width = layout.num_joints * in_channels * persons
         self.input_norm = nn.BatchNorm1d(width)
         self.recurrent = (BothWays if bidirectional else ForwardPairs)(width, hidden, layers)

@@ -10,7 +10,7 @@ before the first task runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -160,8 +160,8 @@ class Context:
             stream: a stream of ``encoders``.
             rows: rows of the store.
             variant: a name for the changed clips, which must tell all parameters: ``noise-0.05``.
-            change: changes a batch of clips as loaded (``frames`` and ``lengths``); its generator is
-                seeded for each batch by ``seed`` and ``variant``.
+            change: changes a batch of one clip as loaded (``frames`` and ``lengths``); its generator is
+                seeded for each clip by ``seed`` and ``variant``.
 
         Shape:
             - rows: (n,)
@@ -258,12 +258,19 @@ class Context:
 
 @dataclass
 class _Seeded:
-    """A change whose randomness depends on the seed, the variant and the batch alone."""
+    """A change of each clip on its own: its randomness depends on the seed, the variant and the clip."""
 
     change: Change
     seed: int
     variant: str
 
     def __call__(self, batch: Batch) -> Batch:
-        number = int(digest(self.seed, self.variant, batch.indices)[:15], 16)
-        return self.change(batch, torch.Generator().manual_seed(number))
+        assert batch.frames is not None
+        changed = []
+        for i, frames in enumerate(batch.frames.split(batch.lengths.tolist())):
+            lengths, labels, index = (t[i : i + 1] for t in (batch.lengths, batch.labels, batch.indices))
+            number = int(digest(self.seed, self.variant, int(index))[:15], 16)
+            clip = Batch(lengths, labels, index, frames)
+            changed.append(self.change(clip, torch.Generator().manual_seed(number)))
+        frames = torch.cat([clip.frames for clip in changed if clip.frames is not None])
+        return replace(batch, frames=frames, lengths=torch.cat([clip.lengths for clip in changed]))

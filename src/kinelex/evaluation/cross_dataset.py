@@ -26,6 +26,7 @@ from kinelex.evaluation.supervision import check_unseen
 from kinelex.store import SkeletonStore, open_store
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
 from kinelex.training.inference import extract_all
+from kinelex.training.persons import say_crowded
 from kinelex.training.run_directory import RunDirectory
 
 
@@ -82,7 +83,8 @@ def evaluate_on(
     if len(judged) == 0:
         raise InputError(f"{store.path} has no clip of the classes in {class_map}")
     check_unseen(directory, store, judged)
-    scores = _scores(trained, store, judged, batch_size, device)
+    console = console or Console()
+    scores = _scores(trained, store, judged, batch_size, device, console)
     result = {
         **_judged(scores, store.labels[judged], pairs, store.class_names, first.class_names),
         "class_map": {store.class_names[a]: first.class_names[b] for a, b in pairs.items()},
@@ -105,7 +107,6 @@ def evaluate_on(
     write_json_file(path, result)
     if json_path is not None:
         write_json_file(Path(json_path), result)
-    console = console or Console()
     console.print(_table(result))
     console.print(f"numbers in {path}", markup=False, soft_wrap=True)
     return result
@@ -128,12 +129,14 @@ def _scores(
     rows: np.ndarray,
     batch_size: int,
     device: str,
+    console: Console,
 ) -> dict[str, np.ndarray]:
     """Logits by stream."""
-    reading = {stream: encoder.reading(store.layout) for stream, encoder in trained.items()}
+    reading = {stream: encoder.for_store(store) for stream, encoder in trained.items()}
     channels = next(iter(trained.values())).encoder.in_channels
     if store.channels != channels:
         raise InputError(f"the run reads {channels}-D coordinates, {store.path} has {store.channels}-D ones")
+    say_crowded(console, store, rows, next(iter(reading.values())).pipeline.config.persons)
     features = extract_all(reading, store, rows, batch_size, device)
     layers = {stream: encoder.last_layer() for stream, encoder in trained.items()}
     return {s: features[s] @ layer[0].T + layer[1] for s, layer in layers.items() if layer is not None}

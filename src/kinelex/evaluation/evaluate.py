@@ -24,6 +24,7 @@ from kinelex.evaluation.report._kept import keeping
 from kinelex.evaluation.supervision import check_classes, check_unseen
 from kinelex.store import PromptStore, SkeletonStore, open_prompts, open_store
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
+from kinelex.training.persons import say_crowded
 from kinelex.training.run_directory import RunDirectory
 
 
@@ -114,6 +115,9 @@ def evaluate(
     train, test, unlabelled = labelled(store, split.train, split.test)
     check_unseen(directory, store, test)
     console = console or Console()
+    trained = {stream: encoder.for_store(store) for stream, encoder in trained.items()}
+    persons = next(iter(trained.values())).pipeline.config.persons
+    say_crowded(console, store, np.concatenate([train, test]), persons)
     context = Context(
         directory, trained, store, split.name, train, test, bank, device, seed, batch_size, console, fresh
     )

@@ -28,7 +28,8 @@ def raw_features(
 
     Shape:
         - indices: (n,)
-        - returns: (n, C * frames * V * persons) float32, metres
+        - returns: (n, C * frames * V * persons) float32, metres; as many persons as the clip
+              of the store with the most has
     """
     config = InputConfig(
         frames=frames,
@@ -37,12 +38,9 @@ def raw_features(
         align="torso" if aligned else "none",
     )
     pipeline = InputPipeline(store.layout, config)
-    persons = int(store.persons[indices].max(initial=1))
-    shape = (len(indices), store.channels, frames, store.layout.num_joints, persons)
-    features = np.zeros(shape, np.float32)
-    done = 0
-    for batch in SkeletonLoader(store, indices, batch_size):
-        x = pipeline(batch).numpy()  # (N, C, T, V, M), M the most persons in the batch
-        features[done : done + len(x), ..., : x.shape[4]] = x
-        done += len(x)
-    return features.reshape(len(indices), -1)
+    persons = int(store.persons.max(initial=1))
+    shape = (len(indices), store.channels * frames * store.layout.num_joints * persons)
+    features = np.empty(shape, np.float32)
+    for i, batch in enumerate(SkeletonLoader(store, indices, batch_size)):
+        features[i * batch_size :][: len(batch)] = pipeline(batch).flatten(1).numpy()
+    return features

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation._adapted import adapted_scores, check_adapted
@@ -16,6 +18,7 @@ from kinelex.evaluation.material import Outcome
 from kinelex.evaluation.supervision import check_unseen
 from kinelex.store import SkeletonStore, open_store
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
+from kinelex.training.persons import say_crowded
 
 WAYS = ("knn", "linear", "full")
 _RATES = ("top1", "ci95", "top5", "mean_class", "top1_without_copies")
@@ -83,6 +86,8 @@ class Transfer:
         """
         store = _other_store(context, options)
         there = _context_on(context, store, options.protocol, load_encoders(context.run.path))
+        persons = next(iter(there.encoders.values())).pipeline.config.persons
+        say_crowded(context.console, store, np.concatenate([there.train, there.test]), persons)
         bare = replace(there, encoders=_reading(load_encoders(context.run.path, context.seed), store))
         found: dict[str, dict[str, Any]] = {}
         for way in options.by:
@@ -133,7 +138,7 @@ def _other_store(context: Context, options: TransferOptions) -> SkeletonStore:
 
 
 def _reading(encoders: dict[str, SkeletonEncoder], store: SkeletonStore) -> dict[str, SkeletonEncoder]:
-    return {stream: encoder.reading(store.layout) for stream, encoder in encoders.items()}
+    return {stream: encoder.for_store(store) for stream, encoder in encoders.items()}
 
 
 def _context_on(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from kinelex.training.config import TrainingConfig
 from kinelex.training.encoder_files import SkeletonEncoder
 from kinelex.training.loader import PromptTable, SkeletonLoader
 from kinelex.training.module import MethodModule
+from kinelex.training.persons import person_places
 from kinelex.training.recipe import METHODS, Recipe
 from kinelex.transforms import InputPipeline
 
@@ -137,6 +138,8 @@ def build_module(
     method = _make_method(recipe, store, layout, rows, table)
     if start is not None:
         start.fill(method)
+    persons = person_places(recipe.input.persons, next(iter(method.encoders.values())), store)
+    recipe = replace(recipe, input=replace(recipe.input, persons=persons))
     if table is not None:
         method.fit_prompts(table.statistics(rows))
     if training.batch_size % training.devices:
@@ -154,6 +157,7 @@ def build_module(
         prompts=table,
         repeat=training.repeat,
         world_size=training.devices,
+        places=persons,
     )
     pipeline = InputPipeline(layout, recipe.input, store.layout)
     method.check_step(loader.batch_size * training.devices)

@@ -27,6 +27,7 @@ from kinelex.store import SkeletonStore, open_store
 from kinelex.training._build import Start
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders, save_encoders
 from kinelex.training.loader import SkeletonLoader
+from kinelex.training.persons import say_crowded
 from kinelex.training.recipe import Recipe, find_recipe, plain
 from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.store_defaults import resolve_for
@@ -34,7 +35,17 @@ from kinelex.training.train import rehearse, reopen, train_resolved
 
 MODES = ("batch_norm", "linear", "full")
 # How clips are prepared, which belongs to the weights; the rest of `input` is augmentation.
-_PREPARATION = ("frames", "sampling", "test_crop", "fill", "centre", "align", "scale", "view_first")
+_PREPARATION = (
+    "frames",
+    "sampling",
+    "test_crop",
+    "fill",
+    "centre",
+    "align",
+    "scale",
+    "view_first",
+    "persons",
+)
 _CLIPS_AT_A_TIME = 64
 
 
@@ -72,7 +83,7 @@ def adapt(
         raise unknown_name("mode", mode, MODES)
     base, store, overrides = RunDirectory(run), open_store(data), list(overrides)
     trained = load_encoders(base.path)
-    adapted = {stream: encoder.reading(store.layout) for stream, encoder in trained.items()}
+    adapted = {stream: encoder.for_store(store) for stream, encoder in trained.items()}
     channels = next(iter(trained.values())).encoder.in_channels
     if store.channels != channels:
         raise InputError(f"{run} reads {channels}-D coordinates, {store.path} has {store.channels}-D ones")
@@ -107,7 +118,7 @@ def check_adapt(
         InputError: what :func:`adapt` would refuse, but for its place.
     """
     base = RunDirectory(run)
-    adapted = {stream: encoder.reading(store.layout) for stream, encoder in load_encoders(base.path).items()}
+    adapted = {stream: encoder.for_store(store) for stream, encoder in load_encoders(base.path).items()}
     recipe = _recipe(base, adapted, store, mode, list(overrides))
     rehearse(recipe, store, protocol, Start(adapted, _keeps(adapted, store, mode), {}))
 
@@ -190,6 +201,7 @@ def _with_new_statistics(
     modules = {stream: encoder.encoder for stream, encoder in encoders.items()}
     options = {k: v for k, v in own["encoder"].items() if k != "in_channels"}
     save_encoders(made.path, modules, options, first.pipeline, classifiers, first.class_names)
+    say_crowded(console, store, split.train, first.pipeline.config.persons)
     clips = f"{len(split.train)} clips of {store.meta.dataset} ({protocol})"
     console.print(f"batch norm estimated on {clips}, no label read", markup=False, soft_wrap=True)
     return made
@@ -211,7 +223,8 @@ def estimate_batch_norm(
     """
     order = np.random.default_rng(seed).permutation(rows)
     batches = np.array_split(order, -(-len(order) // _CLIPS_AT_A_TIME))
-    loader = SkeletonLoader(store, order, _CLIPS_AT_A_TIME)
+    places = next(iter(encoders.values())).pipeline.config.persons
+    loader = SkeletonLoader(store, order, _CLIPS_AT_A_TIME, places=places)
     norms = [norm for encoder in encoders.values() for norm in _batch_norms(encoder)]
     momenta = [norm.momentum for norm in norms]
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -44,6 +44,11 @@ class Converted:
     classifiers: dict[str, nn.Linear] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
 
+    @property
+    def persons(self) -> int:
+        """The person places of its input: published networks have weights for each."""
+        return next(iter(self.encoders.values())).places or 1
+
 
 def convert(
     checkpoint: str | Path,
@@ -90,10 +95,9 @@ def convert(
         found = _cmd(state, layout, path)
     else:
         found = _ctrgcn(state, layout, path, classes, stream or "joint")
-    recipe = resolve(*find_recipe(found.recipe))
-    prepared = (
-        recipe.input if len(found.encoders) > 1 else replace(recipe.input, stream=next(iter(found.encoders)))
-    )
+    prepared = replace(resolve(*find_recipe(found.recipe)).input, persons=found.persons)
+    if len(found.encoders) == 1:
+        prepared = replace(prepared, stream=next(iter(found.encoders)))
     epoch = content.get("epoch")
     config: dict[str, Any] = {
         "recipe": None,

@@ -19,6 +19,8 @@ from kinelex._files import write_whole
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError, one_line, unknown_name
 from kinelex.skeleton import SkeletonLayout
+from kinelex.store import SkeletonStore
+from kinelex.training.persons import person_places
 from kinelex.transforms import InputConfig, InputPipeline
 
 
@@ -65,6 +67,19 @@ class SkeletonEncoder(nn.Module):
         """
         pipeline = InputPipeline(self.layout, self.pipeline.config, source)
         return SkeletonEncoder(self.encoder, pipeline, self.classifier, self.class_names)
+
+    def for_store(self, store: SkeletonStore) -> SkeletonEncoder:
+        """The same encoder for the clips of a store: of its layout, with the run's number of persons.
+
+        A run that was trained before runs had this number takes the most persons of any clip of the store.
+
+        Raises:
+            InputError: as :meth:`reading`.
+        """
+        encoder = self.reading(store.layout)
+        persons = person_places(encoder.pipeline.config.persons, self.encoder, store)
+        encoder.pipeline.config = replace(encoder.pipeline.config, persons=persons)
+        return encoder
 
     @property
     def num_features(self) -> int:

@@ -68,15 +68,17 @@ def extract_all(
                 f"the encoder expects {encoder.source.num_joints} joints ({encoder.source.name}), "
                 f"{store.path} has {store.layout.num_joints} ({store.layout.name})"
             )
+    pipelines = {name: encoder.for_store(store).pipeline for name, encoder in encoders.items()}
+    places = max(pipeline.config.persons or 1 for pipeline in pipelines.values())
     training = {name: encoder.training for name, encoder in encoders.items()}
     parts: dict[str, list[np.ndarray]] = {name: [] for name in encoders}
     for encoder in encoders.values():
         encoder.to(device).eval()
     with torch.inference_mode():
-        for batch in SkeletonLoader(store, indices, batch_size):
+        for batch in SkeletonLoader(store, indices, batch_size, places=places):
             there = batch.to(device) if change is None else change(batch.to(device))
             for name, encoder in encoders.items():
-                parts[name].append(encoder(encoder.pipeline(there)).float().cpu().numpy())
+                parts[name].append(encoder(pipelines[name](there)).float().cpu().numpy())
     for name, encoder in encoders.items():
         encoder.train(training[name])
     features = {name: np.concatenate(found) for name, found in parts.items()}

@@ -28,15 +28,22 @@ class FrameTable:
         placement: ``memory`` copies them into RAM, ``mmap`` leaves them in the file, ``device`` puts them
             on the accelerator.
         device: the accelerator for ``device``.
+        places: person places M of every frame: a clip's persons beyond are left out, what it lacks is all
+            zeros. By default the most persons of any clip of the store.
     """
 
     def __init__(
-        self, store: SkeletonStore, placement: str = "memory", device: torch.device | str = "cpu"
+        self,
+        store: SkeletonStore,
+        placement: str = "memory",
+        device: torch.device | str = "cpu",
+        places: int | None = None,
     ) -> None:
         if placement not in PLACEMENTS:
             raise unknown_name("placement", placement, PLACEMENTS)
         tables, self._table_of, self._start = store.person_frames()
         self._lengths, self._persons = store.lengths, store.persons
+        self._places = int(store.persons.max(initial=1)) if places is None else places
         self._shape = (store.layout.num_joints, store.channels)
         self._tables = [table.copy() for table in tables] if placement == "memory" else tables
         self._on_device: Tensor | None = None
@@ -50,31 +57,30 @@ class FrameTable:
 
         Shape:
             - indices: (N,)
-            - returns: (sum of T, C, V, M), M the most persons of any of the clips; in memory a frame is one
-              row (M, V, C).
+            - returns: (sum of T, C, V, M), M the places, whichever clips are asked for; in memory a frame
+              is one row (M, V, C).
         """
-        m = int(self._persons[indices].max())
         if self._on_device is None:
-            values = torch.from_numpy(self._copied(indices, m))
+            values = torch.from_numpy(self._copied(indices))
         else:
-            values = self._selected(self._on_device, indices, m)
-        return values.view(len(values), m, *self._shape).permute(0, 3, 2, 1)
+            values = self._selected(self._on_device, indices)
+        return values.view(len(values), self._places, *self._shape).permute(0, 3, 2, 1)
 
-    def _copied(self, indices: np.ndarray, m: int) -> np.ndarray:
+    def _copied(self, indices: np.ndarray) -> np.ndarray:
         """A clip is one block of its table: copying 256 blocks beats indexing 20 000 rows."""
-        width = self._shape[0] * self._shape[1]
+        width, m = self._shape[0] * self._shape[1], self._places
         values = np.empty((int(self._lengths[indices].sum()), m, width), np.float32)
         columns = (self._table_of, self._start, self._lengths, self._persons)
         end = 0
         for table, start, length, persons in zip(*(c[indices].tolist() for c in columns), strict=True):
             first, end = end, end + length
             block = self._tables[table][start : start + length * persons]
-            values[first:end, :persons] = block.reshape(length, persons, width)
+            values[first:end, :persons] = block.reshape(length, persons, width)[:, :m]
             values[first:end, persons:] = 0
         return values
 
-    def _selected(self, whole: Tensor, indices: np.ndarray, m: int) -> Tensor:
-        lengths, persons = self._lengths[indices], self._persons[indices]
+    def _selected(self, whole: Tensor, indices: np.ndarray) -> Tensor:
+        lengths, persons, m = self._lengths[indices], self._persons[indices], self._places
         clip = np.repeat(np.arange(len(indices)), lengths)
         frame = np.arange(len(clip)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         first = self._start[indices][clip] + frame * persons[clip]
@@ -189,6 +195,7 @@ class SkeletonLoader:
         prompts: prompt table, for methods that read prompts.
         repeat: how often a shuffled epoch visits each clip.
         rank, world_size: this process and their number.
+        places: person places of every frame, see :class:`FrameTable`.
 
     Raises:
         InputError: no rows, or a batch size that does not fit.
@@ -207,6 +214,7 @@ class SkeletonLoader:
         repeat: int = 1,
         rank: int = 0,
         world_size: int = 1,
+        places: int | None = None,
     ) -> None:
         if len(indices) == 0:
             raise InputError("no clip to load: the chosen part of the protocol is empty")
@@ -214,7 +222,7 @@ class SkeletonLoader:
             raise InputError(f"expects a batch size of at least 1, got {batch_size}")
         if shuffle and len(indices) < 2 * world_size:
             raise InputError(f"training needs at least {2 * world_size} clips, got {len(indices)}")
-        self.indices = np.asarray(indices, dtype=np.int64)
+        self.indices = np.ascontiguousarray(indices, dtype=np.int64)
         if shuffle:
             self.indices = np.repeat(self.indices, repeat)
         self.batch_size = min(batch_size, len(self.indices) // world_size) if shuffle else batch_size
@@ -222,7 +230,7 @@ class SkeletonLoader:
         self.rank, self.world_size = rank, world_size
         self.epoch, self._first = 0, 0
         self.prompts = prompts
-        self._frames = FrameTable(store, placement, device)
+        self._frames = FrameTable(store, placement, device, places)
         self._lengths = torch.from_numpy(store.lengths)
         self._labels = torch.from_numpy(store.labels)
 

@@ -22,6 +22,7 @@ from kinelex.training.callbacks import AtomicCheckpointIO, EpochCheckpoint, Epoc
 from kinelex.training.encoder_files import save_encoders
 from kinelex.training.loader import SkeletonLoader
 from kinelex.training.module import MethodModule
+from kinelex.training.persons import say_crowded
 from kinelex.training.recipe import Recipe, find_recipe, plain, resolve
 from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.space_files import save_space
@@ -92,6 +93,7 @@ def train_resolved(
     resolved = _with_precision(recipe)
     rows = training_rows(resolved, store, split)
     module = build_module(resolved, store, rows, prompts, start)
+    resolved = module.recipe
     if resume or not is_first_process():
         run = RunDirectory(out)
     else:
@@ -108,6 +110,7 @@ def train_resolved(
     )
     if chosen := said(resolved, store):
         console.print(chosen, markup=False, soft_wrap=True)
+    say_crowded(console, store, rows, resolved.input.persons)
     if prompts is not None and not module.method.needs_labels and open_prompts(prompts).meta.uses_labels:
         console.print(
             f"[yellow]warning[/]: {prompts} was made from labels, so this training is not self-supervised",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from kinelex.batch import Batch
 from kinelex.errors import InputError, unknown_name
@@ -50,6 +51,9 @@ class InputConfig:
         shear: amplitude of the random shear in training (CMD: 1); 0 does not shear.
         corrupt: share of the joints that a random corruption sets to 0 or distorts (CMD: 0.6); 0 does not.
         shear_probability: share of the training clips that is sheared; the others are corrupted.
+        persons: person places M of the input, the same for all clips: persons beyond are left out, absent
+            ones are zeros. By default a training takes the most persons of any clip of its store (no more
+            than the encoder has places for), and the run keeps this number.
     """
 
     frames: int = 64
@@ -69,6 +73,7 @@ class InputConfig:
     shear: float = 0.0
     corrupt: float = 0.0
     shear_probability: float = 0.5
+    persons: int | None = None
 
     def __post_init__(self) -> None:
         known = {
@@ -81,8 +86,10 @@ class InputConfig:
         for name, values in known.items():
             if getattr(self, name) not in values:
                 raise unknown_name(name, getattr(self, name), values)
-        if self.frames < 1:
-            raise InputError(f"expects input.frames of at least 1, got {self.frames}")
+        for name in ("frames", "persons"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"expects input.{name} of at least 1, got {value}")
         if not (self.shear >= 0 and 0 <= self.corrupt <= 1 and 0 <= self.shear_probability <= 1):
             raise InputError(
                 "expects input.shear of at least 0, input.corrupt and input.shear_probability from 0 to 1, "
@@ -176,6 +183,7 @@ class InputPipeline:
             plan = resize_plan(centre_crop(batch.lengths, config.test_crop), config.frames)
         x = apply_plan(batch, plan).x
         assert x is not None
+        x = self._with_places(x)
         if self._retarget is not None:
             x = self._retarget.to(x) @ x
         if config.fill:
@@ -188,6 +196,13 @@ class InputPipeline:
         if params is not None:
             x = self._augment(x if config.view_first else self._view(x, params), params)
         return make_stream(x, self.layout, config.stream)
+
+    def _with_places(self, x: Tensor) -> Tensor:
+        """``x`` with the person places of the run; as loaded where it does not say how many."""
+        places = self.config.persons
+        if places is None or places == x.shape[4]:
+            return x
+        return F.pad(x, (0, places - x.shape[4]))  # a negative width leaves out the last places
 
     def _view(self, x: Tensor, params: InputParams) -> Tensor:
         if params.rotation is not None:

@@ -1,0 +1,42 @@
+"""Every registered encoder in every one of its forms, small."""
+
+import torch
+
+from kinelex import encoders
+from kinelex.skeleton import get_layout
+
+CASES = {
+    "ctrgcn": {"channels": 8, "depth": (1, 1, 1)},
+    "gru": {"hidden": 6, "layers": 2},
+    "gru, bidirectional": {"hidden": 6, "layers": 2, "bidirectional": True},
+    "hdgcn": {"channels": 8, "depth": (1, 1, 1)},
+    "msg3d": {"channels": 6, "scales": 3, "window_scales": 2},
+    "stgcn": {"channels": 4, "depth": (1, 1, 1)},
+    "stgcn, present_only": {"channels": 4, "depth": (1, 1, 1), "present_only": True},
+    "transformer": {"dim": 16, "depth": 2, "heads": 2},
+    "transformer, factorised": {"dim": 16, "depth": 1, "heads": 2, "factorised": True},
+}
+
+
+def name_of(case):
+    return case.split(",")[0]
+
+
+def make(case, layout="sbu15", seed=0, **more):
+    """An encoder in which every parameter and every running statistic does something."""
+    torch.manual_seed(seed)
+    encoder = encoders.create(name_of(case), layout=layout, **CASES[case], **more)
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+        for name, buffer in encoder.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.normal_(std=0.2)
+            elif name.endswith("running_var"):
+                buffer.uniform_(0.5, 2)
+    return encoder.eval()
+
+
+def clips(n=2, t=16, m=2, layout="sbu15", c=3, seed=1):
+    joints = get_layout(layout).num_joints
+    return torch.randn(n, c, t, joints, m, generator=torch.Generator().manual_seed(seed))

@@ -1,0 +1,133 @@
+"""Person places: a clip's input depends on the clip and the run, not on the clips beside it."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from encoder_cases import CASES, make
+from rich.console import Console
+
+from kinelex import encoders
+from kinelex.evaluation import raw
+from kinelex.skeleton import get_layout
+from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
+from kinelex.training.encoder_files import SkeletonEncoder, load_encoder
+from kinelex.training.inference import extract_features
+from kinelex.training.loader import SkeletonLoader
+from kinelex.training.persons import person_places, say_crowded
+from kinelex.training.train import train
+from kinelex.transforms import InputConfig, InputPipeline
+
+SBU = get_layout("sbu15")
+PERSONS = (1, 1, 2, 1, 2, 1)
+PREPARATIONS = {
+    "published": InputConfig(frames=8, centre="first", scale="clip"),
+    "cmd": InputConfig(frames=8, centre="frame", align="body", fill=True, stream="motion"),
+    "torso": InputConfig(frames=8, centre="mean", align="torso", scale="torso", sampling="frames"),
+}
+
+
+def write(path, persons):
+    rng = np.random.default_rng(0)
+    with SkeletonStoreWriter(path, StoreMeta("made", SBU, ("a", "b"))) as writer:
+        for i, m in enumerate(persons):
+            clip = rng.normal(size=(int(rng.integers(4, 12)), m, 15, 3))
+            writer.add(
+                Sequence(f"c{i}", clip, label=i % 2, splits=("given:train" if i < 4 else "given:test",))
+            )
+    return open_store(path)
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("persons")
+    made = {"one": PERSONS[:2], "mixed": PERSONS, "three": (*PERSONS, 3)}
+    return {name: write(folder / f"{name}.arrow", persons) for name, persons in made.items()}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("name", "persons"), [("one", 2), ("mixed", None), ("mixed", 1)])
+def test_features_of_a_clip_alone_are_those_in_any_batch(stores, case, persons, name):
+    store = stores[name]
+    config = replace(PREPARATIONS["published"], persons=persons)
+    encoder = SkeletonEncoder(make(case), InputPipeline(SBU, config))
+    rows = np.arange(len(store))
+    whole = extract_features(encoder, store, rows)
+    for size in (1, 4):
+        found = extract_features(encoder, store, rows[::-1], batch_size=size)[::-1]
+        np.testing.assert_allclose(found, whole, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("preparation", PREPARATIONS)
+@pytest.mark.parametrize("persons", [None, 1, 2, 4])
+def test_input_of_a_clip_alone_is_that_in_any_batch(stores, preparation, persons):
+    store = stores["mixed"]
+    pipeline = InputPipeline(SBU, replace(PREPARATIONS[preparation], persons=persons))
+    loader = SkeletonLoader(store, np.arange(len(store)), len(store))
+    whole = pipeline(loader.batch(loader.indices))
+    assert whole.shape[4] == (persons or 2)
+    for i in range(len(store)):
+        torch.testing.assert_close(pipeline(loader.batch(np.array([i])))[0], whole[i], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("placement", ["memory", "mmap", "device"])
+@pytest.mark.parametrize("places", [None, 1, 2, 4])
+def test_frames_have_the_same_places_in_every_batch(stores, placement, places):
+    store = stores["three"]
+    loader = SkeletonLoader(store, np.arange(len(store)), 2, placement=placement, places=places)
+    for row in loader.indices:
+        frames = loader.batch(np.array([row])).frames.permute(0, 3, 2, 1).numpy()  # (T, M, V, C)
+        clip = store.sequence(row)[:, :places]
+        assert frames.shape[1] == (places or 3)
+        np.testing.assert_array_equal(frames[:, : clip.shape[1]], clip)
+        assert not frames[:, clip.shape[1] :].any()
+
+
+def test_places_are_the_most_persons_of_the_store_as_far_as_the_encoder_has_them(stores):
+    gru, graph = (encoders.create(name, layout=SBU) for name in ("gru", "stgcn"))
+    assert [person_places(None, graph, s) for s in stores.values()] == [1, 2, 3]
+    assert [person_places(None, gru, s) for s in stores.values()] == [1, 2, 2]
+    assert person_places(1, gru, stores["three"]) == 1
+
+
+def test_clips_with_more_persons_are_said_once(stores):
+    said = io.StringIO()
+    say_crowded(Console(file=said), stores["three"], np.arange(7), 2)
+    say_crowded(Console(file=said), stores["mixed"], np.arange(6), 1)
+    say_crowded(Console(file=said), stores["mixed"], np.arange(6), 2)
+    assert said.getvalue().splitlines() == [
+        "1 of 7 clips have more persons than the run has places for (input.persons=2): "
+        "of these the first 2 persons are read",
+        "2 of 6 clips have more persons than the run has places for (input.persons=1): "
+        "of these the first person is read",
+    ]
+
+
+SMALL = ["epochs=1", "channels=2", "depth=[1,1,1]", "frames=8", "batch_size=2", "accelerator=cpu"]
+
+
+def test_a_run_keeps_the_number_of_its_training_store(stores, tmp_path):
+    run = train("supervised", stores["mixed"].path, "given", tmp_path / "run", overrides=SMALL)
+    assert run.config["input"]["persons"] == 2
+    encoder = load_encoder(run.path)
+    assert encoder.pipeline.config.persons == 2
+    assert encoder.for_store(stores["three"]).pipeline.config.persons == 2
+    features = extract_features(encoder, stores["mixed"], np.arange(2))
+    np.testing.assert_allclose(extract_features(encoder, stores["one"], np.arange(2)), features, atol=1e-5)
+
+
+def test_a_run_of_before_takes_the_most_persons_of_the_store(stores):
+    graph = SkeletonEncoder(make("stgcn"), InputPipeline(SBU, PREPARATIONS["published"]))
+    gru = SkeletonEncoder(make("gru"), InputPipeline(SBU, PREPARATIONS["published"]))
+    assert graph.for_store(stores["three"]).pipeline.config.persons == 3
+    assert gru.for_store(stores["three"]).pipeline.config.persons == 2
+    assert graph.pipeline.config.persons is None
+
+
+def test_raw_coordinates_of_a_clip_depend_on_no_other(stores):
+    store = stores["mixed"]
+    whole = raw.raw_features(store, np.arange(6), frames=4, batch_size=4)
+    for row in range(6):
+        np.testing.assert_array_equal(raw.raw_features(store, np.array([row]), frames=4)[0], whole[row])
