@@ -24,8 +24,8 @@ from kinelex.store import SkeletonStore
 
 _ORDINAL = re.compile(r"(train|test)_(\d+)")  # the sample names of CTR-GCN's feeder of NTU RGB+D
 _NTU = re.compile(r"S\d{3}C\d{3}P\d{3}R\d{3}A\d{3}")
-# CTR-GCN's preparation takes the clips of one test subject after the other, or of one setup after the other, or
-# of the one camera, each time in the order of the files' names. Here the part of a name that comes first:
+# CTR-GCN's preparation takes the clips of one test subject, or of one setup, after the other, or those of the
+# one camera, each time in the order of the files' names. Here the part of a name that comes first:
 _NTU_ORDERS = {
     ("ntu60", "xsub"): slice(8, 12),  # the subject, then the name
     ("ntu60", "xview"): slice(0),
