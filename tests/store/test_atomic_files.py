@@ -119,7 +119,7 @@ def test_the_folder_is_made_and_a_folder_is_no_file(tmp_path: Path) -> None:
 
 OPENERS = [
     (open_store, "skeleton store", "kinelex prepare", "2 and 3"),
-    (open_prompts, "prompt store", "kinelex prompts", "1"),
+    (open_prompts, "prompt store", "kinelex prompts", "1 and 2"),
 ]
 
 

@@ -31,7 +31,7 @@ from kinelex.datasets.describe import grouped
 from kinelex.errors import InputError, unknown_name
 from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta
 from kinelex.store._arrow import kind_of
-from kinelex.store._sequence import KIND
+from kinelex.store._sequence import SKELETONS
 
 NUM_ACTED = 960  # clips of the built-in actors unless another number is asked for
 _SMALL = 64 << 20  # bytes of raw files that are parsed in seconds: workers and parts are not worth while
@@ -161,7 +161,7 @@ def prepare(
 
 def _spare_others(out: Path) -> None:
     """Refuse to replace anything but a skeleton store: it might be the raw file itself."""
-    if out.is_file() and out.stat().st_size and kind_of(out) != KIND:
+    if out.is_file() and out.stat().st_size and kind_of(out) != SKELETONS.name:
         raise InputError(
             f"{out} is there already and is no skeleton store: expects a new name, or a store to replace"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -11,10 +12,20 @@ import numpy as np
 import pyarrow as pa
 
 from kinelex.errors import InputError
-from kinelex.store._arrow import AtomicArrowWriter, schema_with_header
+from kinelex.store._arrow import AtomicArrowWriter, StoreKind
 
-KIND = "prompt store"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+PROMPTS = StoreKind(
+    name="prompt store",
+    made_by="kinelex prompts",
+    versions=(1, FORMAT_VERSION),  # version 1 had no checksums
+    checked_from=2,
+    about=("dataset", "store_fingerprint", "widths", "kept"),
+    checksums={
+        "checksum": ("language_embeddings", "texts", "vision_embeddings", "boxes", "flags"),
+        "picture_checksum": ("crops", "tile"),
+    },
+)
 MODALITIES = ("language", "vision")
 KEPT = ("crops", "tile")  # what may be kept of the pictures
 WHOLE_CLIP = -1  # frame index of a prompt that describes the whole clip
@@ -103,6 +114,21 @@ class PromptBank:
     present: np.ndarray
 
 
+def prompt_fields(widths: Collection[str], kept: Iterable[str]) -> list[pa.Field]:
+    """The columns of a store with prompts in some modalities, and with some of their pictures kept."""
+    fields = [pa.field("id", pa.utf8())]
+    for m in widths:
+        fields += [
+            pa.field(f"{m}_frames", pa.list_(pa.int32())),
+            pa.field(f"{m}_embeddings", pa.list_(pa.float16())),
+        ]
+    if "language" in widths:
+        fields.append(pa.field("texts", pa.list_(pa.utf8())))
+    if "vision" in widths:
+        fields += [pa.field("boxes", pa.list_(pa.float32())), pa.field("flags", pa.list_(pa.bool_()))]
+    return fields + [pa.field(what, _KEPT_TYPES[what]) for what in kept]
+
+
 class PromptStoreWriter:
     """Writes a prompt store atomically. Every clip has the same number of prompts per modality.
 
@@ -112,19 +138,8 @@ class PromptStoreWriter:
 
     def __init__(self, path: str | Path, meta: PromptMeta) -> None:
         self.meta = meta
-        header = {**asdict(meta), "kind": KIND, "format_version": FORMAT_VERSION}
-        fields = [pa.field("id", pa.utf8())]
-        for m in meta.widths:
-            fields += [
-                pa.field(f"{m}_frames", pa.list_(pa.int32())),
-                pa.field(f"{m}_embeddings", pa.list_(pa.float16())),
-            ]
-        if "language" in meta.widths:
-            fields.append(pa.field("texts", pa.list_(pa.utf8())))
-        if "vision" in meta.widths:
-            fields += [pa.field("boxes", pa.list_(pa.float32())), pa.field("flags", pa.list_(pa.bool_()))]
-        fields += [pa.field(what, _KEPT_TYPES[what]) for what in meta.kept]
-        self._file = AtomicArrowWriter(path, schema_with_header(fields, header))
+        header = {**asdict(meta), "kind": PROMPTS.name, "format_version": FORMAT_VERSION}
+        self._file = AtomicArrowWriter(path, PROMPTS, prompt_fields(meta.widths, meta.kept), header)
         self._pending: list[ClipPrompts] = []
         self._ids: set[str] = set()
 

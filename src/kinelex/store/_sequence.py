@@ -9,10 +9,18 @@ import numpy as np
 
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout
+from kinelex.store._arrow import StoreKind
 
-KIND = "skeleton store"
 FORMAT_VERSION = 3
-READABLE = (2, FORMAT_VERSION)  # version 2 had no frame rates
+ARRAYS = ("coordinates", "image_coordinates", "scores")
+SKELETONS = StoreKind(
+    name="skeleton store",
+    made_by="kinelex prepare",
+    versions=(2, FORMAT_VERSION),  # version 2 had no frame rates and no checksums
+    checked_from=3,
+    about=("dataset", "layout", "class_names", "units"),
+    checksums={"checksum": ARRAYS},
+)
 NUMBERS = ("label", "subject", "camera", "setup", "replication")
 
 
@@ -37,14 +45,19 @@ class StoreMeta:
     prepared: dict[str, Any] = field(default_factory=dict)
 
     def _to_header(self) -> dict[str, Any]:
-        own = {"layout": self.layout.to_yaml(), "kind": KIND, "format_version": FORMAT_VERSION}
+        own = {"layout": self.layout.to_yaml(), "kind": SKELETONS.name, "format_version": FORMAT_VERSION}
         return {**asdict(self), **own}
 
     @classmethod
     def _from_header(cls, header: dict[str, Any]) -> StoreMeta:
-        layout = SkeletonLayout.from_yaml(header["layout"])
-        names = tuple(header["class_names"])
-        return cls(header["dataset"], layout, names, header["units"], header["source"], header["prepared"])
+        texts = [header[name] for name in ("dataset", "layout", "units", "source")]
+        names, prepared = header["class_names"], header["prepared"]
+        if not isinstance(names, list) or not all(isinstance(text, str) for text in (*texts, *names)):
+            raise ValueError("data set, layout, unit, source and class names are not all text")
+        if not isinstance(prepared, dict):
+            raise ValueError("how it was prepared is no JSON object")
+        layout = SkeletonLayout.from_yaml(header["layout"], "its layout")
+        return cls(header["dataset"], layout, tuple(names), header["units"], header["source"], prepared)
 
 
 @dataclass

@@ -11,10 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from kinelex.errors import InputError
-from kinelex.store._arrow import AtomicArrowWriter, schema_with_header
-from kinelex.store._sequence import NUMBERS, Sequence, StoreMeta, check_sequence
+from kinelex.store._arrow import AtomicArrowWriter
+from kinelex.store._sequence import ARRAYS, NUMBERS, SKELETONS, Sequence, StoreMeta, check_sequence
 
-ARRAYS = ("coordinates", "image_coordinates", "scores")
 CLIP_FIELDS = [
     pa.field("id", pa.utf8()),
     *(pa.field(name, pa.int32()) for name in (*NUMBERS, "persons", "frames")),
@@ -50,7 +49,7 @@ class SkeletonStoreWriter:
 
     def __init__(self, path: str | Path, meta: StoreMeta) -> None:
         self.meta = meta
-        self._file = AtomicArrowWriter(path, schema_with_header(CLIP_FIELDS, meta._to_header()))
+        self._file = AtomicArrowWriter(path, SKELETONS, CLIP_FIELDS, meta._to_header())
         self._pending: list[Sequence] = []
         self._pending_bytes = 0
         self._ids: set[str] = set()

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence as Rows
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
+from kinelex.errors import one_line
 from kinelex.skeleton import SkeletonLayout
 from kinelex.store._arrow import open_arrow
-from kinelex.store._sequence import KIND, NUMBERS, READABLE, StoreMeta
+from kinelex.store._content import RowChecks
+from kinelex.store._sequence import ARRAYS, NUMBERS, SKELETONS, StoreMeta
+from kinelex.store._skeleton_checks import check_columns, finite_rows, int32_column
+from kinelex.store._skeleton_writer import CLIP_FIELDS
 
-MADE_BY = "kinelex prepare"
+_LATER = ("fps",)  # columns that version 2 did not have
 
 
 class SkeletonStore:
     """A skeleton store, opened memory-mapped: nothing but the index is read until it is asked for.
 
-    Missing numbers (``subject``, ``camera``, ...) read as -1.
+    The index is compared with the store's fingerprint when it is opened, the coordinates of a clip with their
+    checksum when they are first read. Missing numbers (``subject``, ``camera``, ...) read as -1.
 
     Raises:
         InputError: no file, no store, or damaged.
@@ -27,9 +32,15 @@ class SkeletonStore:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._reader, header = open_arrow(self.path, KIND, MADE_BY, READABLE)
-        self.meta = StoreMeta._from_header(header)
-        self._batches = [self._reader.get_batch(b) for b in range(self._reader.num_record_batches)]
+        file = open_arrow(self.path, SKELETONS, lambda _: [f for f in CLIP_FIELDS if f.name not in _LATER])
+        self._header, self._batches, self._fingerprint = file.header, file.batches, file.fingerprint
+        try:
+            self.meta = StoreMeta._from_header(file.header)
+            self._channels = check_columns(self._batches, self.meta)
+        except (LookupError, TypeError, ValueError) as error:
+            raise SKELETONS.damaged(self.path, one_line(error)) from error
+        check = SKELETONS.row_check("checksum", list(ARRAYS)) if file.fingerprint else finite_rows
+        self._checks = RowChecks(self._batches, check)
         self._row_start = np.cumsum([0] + [b.num_rows for b in self._batches])
         numbers = {name: self._numbers(name) for name in (*NUMBERS, "persons", "frames")}
         self.labels, self.subjects, self.cameras = numbers["label"], numbers["subject"], numbers["camera"]
@@ -37,7 +48,7 @@ class SkeletonStore:
         self.persons, self.lengths = numbers["persons"], numbers["frames"]
 
     def _numbers(self, name: str) -> np.ndarray:
-        return np.concatenate([_without_nulls(b.column(name)) for b in self._batches]).astype(np.int64)
+        return np.concatenate([int32_column(b.column(name)) for b in self._batches])
 
     @property
     def layout(self) -> SkeletonLayout:
@@ -67,24 +78,44 @@ class SkeletonStore:
     @cached_property
     def fps(self) -> np.ndarray:
         """Frames per second of each clip, (clips,), NaN where it is not known."""
-        if "fps" not in self._reader.schema.names:
+        if "fps" not in self._batches[0].schema.names:
             return np.full(len(self), np.nan)
         return np.concatenate(
             [b.column("fps").to_numpy(zero_copy_only=False) for b in self._batches], dtype=np.float64
         )
 
-    @cached_property
+    @property
     def channels(self) -> int:
         """Number of coordinates C per joint: 3, or 2 for image skeletons."""
-        values = self._flat(0).size
-        rows = slice(self._row_start[0], self._row_start[1])
-        return int(values // (self.lengths[rows] * self.persons[rows]).sum() // self.layout.num_joints)
+        return self._channels
 
     @cached_property
     def fingerprint(self) -> str:
-        """Identifies data set, layout and clips: prompts remember for which store they were made."""
-        text = "\n".join([self.meta.dataset, self.layout.to_yaml(), *self.ids])
+        """Identifies data set, layout, classes and all that is in the clips, labels and coordinates included.
+
+        Prompts, runs and results remember for which store they were made. Stores of version 2 keep the one
+        of their time, of data set, layout, ids and lengths.
+        """
+        if self._fingerprint is not None:
+            return self._fingerprint
+        text = "\n".join([self.meta.dataset, self._header["layout"], *self.ids])
         return hashlib.sha256(text.encode() + self.lengths.tobytes()).hexdigest()[:16]
+
+    def verify(self, rows: np.ndarray | Rows[int] | None = None) -> None:
+        """Compare coordinates, pixels and scores of clips with their checksums; what fits is done for good.
+
+        Args:
+            rows: the clips, all where None is given.
+
+        Raises:
+            InputError: some are damaged.
+        """
+        wrong = self._checks.wrong(np.arange(len(self)) if rows is None else np.asarray(rows, np.int64))
+        if wrong:
+            several = "" if len(wrong) == 1 else f" and of {len(wrong) - 1} more clips"
+            raise SKELETONS.damaged(
+                self.path, f"the coordinates of {self.ids[wrong[0]]}{several} are not what was written"
+            )
 
     def __len__(self) -> int:
         return int(self._row_start[-1])
@@ -109,6 +140,7 @@ class SkeletonStore:
             IndexError: no such row.
         """
         batch, row = self._locate(index)
+        self.verify([index % len(self)])
         start = self._batches[batch].column("coordinates").offsets[row].as_py()
         shape = (self.lengths[index], self.persons[index], self.layout.num_joints, self.channels)
         return self._flat(batch)[start : start + int(np.prod(shape))].reshape(shape)
@@ -126,6 +158,7 @@ class SkeletonStore:
         value = self._batches[batch].column(name)[row]
         if not value.is_valid:
             return None
+        self.verify([index % len(self)])
         shape = (self.lengths[index], self.persons[index], self.layout.num_joints, *per_joint)
         return value.values.to_numpy().reshape(shape)
 
@@ -136,7 +169,7 @@ class SkeletonStore:
         return None if size is None else (size[0], size[1])
 
     def person_frames(self) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-        """The coordinates as the loader gathers them: one table per record batch, without a copy.
+        """The coordinates as the loader gathers them: one table per record batch, without a copy or a check.
 
         Shape:
             - returns: tables, each (rows, V*C) where a row is one person in one frame; for every clip the
@@ -148,16 +181,6 @@ class SkeletonStore:
         which = np.repeat(np.arange(len(tables)), np.diff(self._row_start))
         starts = [b.column("coordinates").offsets.to_numpy()[:-1] // width for b in self._batches]
         return tables, which, np.concatenate(starts).astype(np.int64)
-
-
-def _without_nulls(column: pa.Array) -> np.ndarray:
-    """An int32 column with -1 for null. By its buffers: `fill_null` imports all of Arrow's kernels, 0.2 s."""
-    valid, values = column.buffers()
-    numbers = np.frombuffer(values, np.int32)[column.offset : column.offset + len(column)]
-    if valid is None:
-        return numbers
-    bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")
-    return np.where(bits[column.offset : column.offset + len(column)], numbers, -1)
 
 
 def open_store(path: str | Path) -> SkeletonStore:

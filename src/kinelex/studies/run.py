@@ -22,7 +22,7 @@ from kinelex.studies.cells import Cell, cells_of
 from kinelex.studies.compare import compare_cells
 from kinelex.studies.definition import Study, find_study
 from kinelex.training.recipe import Recipe
-from kinelex.training.train import rehearse, reopen, train_resolved
+from kinelex.training.train import has_prompts, rehearse, reopen, train_resolved
 
 
 def run_study(
@@ -133,6 +133,8 @@ class _Work:
         different = _differences(cell.recipe, recipe)
         if config["prompts"] != prompts:
             different.append(f"prompts ({config['prompts']} there, {prompts} asked for)")
+        elif not has_prompts(config, prompts):
+            different.append(f"prompts ({prompts} has changed since)")
         if different:
             raise InputError(
                 f"{path} was trained with other settings: {', '.join(different)}; pass another --out"

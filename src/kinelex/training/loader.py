@@ -42,7 +42,7 @@ class FrameTable:
         if placement not in PLACEMENTS:
             raise unknown_name("placement", placement, PLACEMENTS)
         tables, self._table_of, self._start = store.person_frames()
-        self._lengths, self._persons = store.lengths, store.persons
+        self._lengths, self._persons, self._verify = store.lengths, store.persons, store.verify
         self._places = int(store.persons.max(initial=1)) if places is None else places
         self._shape = (store.layout.num_joints, store.channels)
         self._tables = [table.copy() for table in tables] if placement == "memory" else tables
@@ -60,6 +60,7 @@ class FrameTable:
             - returns: (sum of T, C, V, M), M the places, whichever clips are asked for; in memory a frame
               is one row (M, V, C).
         """
+        self._verify(indices)
         if self._on_device is None:
             values = torch.from_numpy(self._copied(indices))
         else:

@@ -96,6 +96,11 @@ def train_resolved(
     resolved = module.recipe
     if resume or not is_first_process():
         run = RunDirectory(out)
+        if resume and not has_prompts(run.config, prompts):
+            raise InputError(
+                f"{out} was trained with other prompts than those in {prompts}: resume with the same, or "
+                "train anew with another --out"
+            )
     else:
         config = _config(resolved, store, protocol, prompts)
         run = RunDirectory.create(out, config if start is None else {**config, "adapted": start.record})
@@ -166,6 +171,7 @@ def _config(
         "store_fingerprint": store.fingerprint,
         "protocol": protocol,
         "prompts": None if prompts is None else str(Path(prompts).resolve()),
+        "prompts_fingerprint": None if prompts is None else open_prompts(prompts).fingerprint,
         **{k: v for k, v in recipe.to_dict().items() if k != "name"},
         **({"from_store": plain(recipe.from_store)} if recipe.from_store else {}),
     }
@@ -209,6 +215,12 @@ def reopen(
             f"a resumed run keeps its recipe ({out}/config.yaml); leave out {' '.join(overrides)}"
         )
     return recipe, config
+
+
+def has_prompts(config: dict[str, Any], prompts: str | Path | None) -> bool:
+    """Whether a run was trained with these very prompts; old runs do not say it and count as such."""
+    recorded = config.get("prompts_fingerprint")
+    return recorded is None or prompts is None or open_prompts(prompts).fingerprint == recorded
 
 
 class _Data(L.LightningDataModule):
