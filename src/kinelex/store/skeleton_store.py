@@ -14,7 +14,7 @@ from kinelex.skeleton import SkeletonLayout
 from kinelex.store._arrow import open_arrow
 from kinelex.store._content import RowChecks
 from kinelex.store._sequence import ARRAYS, NUMBERS, SKELETONS, StoreMeta
-from kinelex.store._skeleton_checks import check_columns, finite_rows, int32_column
+from kinelex.store._skeleton_checks import check_columns, finite_rows, float32_column, int32_column
 from kinelex.store._skeleton_writer import CLIP_FIELDS
 
 _LATER = ("fps",)  # columns that version 2 did not have
@@ -80,9 +80,7 @@ class SkeletonStore:
         """Frames per second of each clip, (clips,), NaN where it is not known."""
         if "fps" not in self._batches[0].schema.names:
             return np.full(len(self), np.nan)
-        return np.concatenate(
-            [b.column("fps").to_numpy(zero_copy_only=False) for b in self._batches], dtype=np.float64
-        )
+        return np.concatenate([float32_column(b.column("fps")) for b in self._batches])
 
     @property
     def channels(self) -> int:
