@@ -13,20 +13,23 @@ from kinelex.errors import InputError
 from kinelex.store._arrow import kind_of
 
 
-def describe(path: str | Path, html: str | Path | None = None) -> tuple[dict[str, Any], RenderableType]:
+def describe(
+    path: str | Path, html: str | Path | None = None, verify: bool = False
+) -> tuple[dict[str, Any], RenderableType]:
     """Describe a skeleton store, a prompt store or a run directory.
 
     Args:
         path: the file or folder.
         html: for a skeleton store, also check every clip and write the data-set card to this file.
+        verify: also compare every clip of a store with its checksum.
 
     Returns:
         The numbers, and the same as tables for the terminal. With ``html``, the numbers of a skeleton store
         have the card's ``warnings`` too.
 
     Raises:
-        InputError: nothing there, none of the three, ``html`` for something else than a skeleton store, or
-            a card that cannot be written.
+        InputError: nothing there, none of the three, damaged, ``html`` for something else than a skeleton
+            store, or a card that cannot be written.
     """
     path = Path(path)
     if not path.exists():
@@ -37,10 +40,15 @@ def describe(path: str | Path, html: str | Path | None = None) -> tuple[dict[str
         found = "a directory" if path.is_dir() else "a prompt store"
         raise InputError(f"--html writes the card of a skeleton store, {path} is {found}")
     if path.is_dir():
+        if verify:
+            raise InputError(f"--verify compares a store with its checksums, {path} is a directory")
         return _describe_run(path)
     if kind_of(path) == "prompt store":
         from kinelex.prompts import describe_prompts
+        from kinelex.store import open_prompts
 
+        if verify:
+            open_prompts(path).verify()
         description = describe_prompts(path)
         modalities = description["modalities"]
         overview = {k: v for k, v in description.items() if k != "modalities"}
@@ -51,6 +59,8 @@ def describe(path: str | Path, html: str | Path | None = None) -> tuple[dict[str
     from kinelex.store import open_store
 
     store = open_store(path)
+    if verify:
+        store.verify()
     description = describe_store(store)
     if html is None:
         return description, render_store(description)

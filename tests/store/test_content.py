@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from kinelex.errors import InputError
+from kinelex.info import describe
 from kinelex.skeleton import SkeletonLayout
 from kinelex.store import (
     WHOLE_CLIP,
@@ -242,3 +243,19 @@ def test_what_another_program_wrote_again_has_lost_its_fingerprint(tmp_path: Pat
     _rewrite(tmp_path / "a.arrow", tmp_path / "b.arrow", 3, [])
     with pytest.raises(InputError, match="does not fit the fingerprint"):
         open_store(tmp_path / "b.arrow")
+
+
+def test_info_verifies_every_clip(tmp_path: Path) -> None:
+    write(tmp_path / "a.arrow", [clip(0)])
+    write_prompts(tmp_path / "p.arrow")
+    for name in ("a", "p"):
+        path = tmp_path / f"{name}.arrow"
+        describe(path, verify=True)
+        inside = clip(0).coordinates.tobytes() if name == "a" else b"the left arm"
+        content = bytearray(path.read_bytes())
+        content[content.index(inside) + 2] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="is damaged"):
+            describe(path, verify=True)
+    with pytest.raises(InputError, match="is a directory"):
+        describe(tmp_path, verify=True)
