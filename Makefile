@@ -29,5 +29,5 @@ $(VENV)/.installed-embedded: pyproject.toml
 
 $(VENV)/.installed-dev: pyproject.toml
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -e '.[embedded,models,openai,ray,umap,dev]'
+	$(BIN)/pip install -q -e '.[embedded,models,openai,ray,umap,formats,dev]'
 	touch $@ $(VENV)/.installed-embedded

@@ -6,17 +6,25 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from kinelex.datasets._amc import read_amc
+from kinelex.datasets._c3d import read_c3d
 from kinelex.datasets._clip import Clip, with_joints_of
+from kinelex.datasets._json_clips import read_json_clip
+from kinelex.datasets._markers import marker_layout
 from kinelex.datasets._npy import open_zip, read_member, read_npy
+from kinelex.datasets._openpose import frame_files, read_openpose
+from kinelex.datasets._smpl_npz import JOINTS, read_smpl
+from kinelex.datasets._trc import read_trc
 from kinelex.datasets.bvh import read_bvh
 from kinelex.errors import InputError, unknown_name
 from kinelex.skeleton import SkeletonLayout
 
-ENDINGS = (".npy", ".npz", ".csv", ".bvh")
+ENDINGS = (".npy", ".npz", ".csv", ".bvh", ".json", ".trc", ".c3d", ".amc")
 _BESIDE = ("frame", "time", "timestamp")  # columns of a .csv that are no coordinates
 _COORDINATES, _SCORES = "coordinates", "scores"
 
@@ -33,24 +41,48 @@ def read_clip(path: Path, layout: SkeletonLayout | None) -> Clip:
         InputError: another ending, no file, damaged, or it does not fit the layout.
     """
     ending = path.suffix.lower()
+    if path.is_dir():
+        return read_openpose(path)
     if ending not in ENDINGS:
-        raise InputError(f"{path}: expects a file ending in {', '.join(ENDINGS)}")
+        raise InputError(f"{path}: expects a file ending in {', '.join(ENDINGS)}, or a folder of OpenPose's")
     if not path.is_file():
         raise InputError(f"{path}: does not exist, but the manifest lists it")
-    if ending == ".npy":
-        return Clip(with_persons(read_npy(path), path))
-    if ending == ".npz":
-        return _read_npz(path)
-    if ending == ".bvh":
-        bvh = read_bvh(path)
-        names = tuple(joint.name for joint in bvh.joints)
-        clip = Clip(bvh.positions()[:, None], names=names, fps=bvh.fps)
+    if ending == ".csv":
         if layout is None:
-            return replace(clip, layout=bvh.layout(path.stem))
+            raise InputError(
+                f"{path}: a .csv does not tell its layout: pass --layout NAME or --layout FILE.yaml"
+            )
+        return Clip(read_csv(path, layout))
+    clip = _READERS[ending](path)
+    if layout is not None:
         return with_joints_of(clip, layout, path)
-    if layout is None:
-        raise InputError(f"{path}: a .csv does not tell its layout: pass --layout NAME or --layout FILE.yaml")
-    return Clip(read_csv(path, layout))
+    if clip.layout is None and clip.names is not None:
+        tree = read_bvh(path).layout if ending == ".bvh" else partial(marker_layout, markers=clip.names)
+        return replace(clip, layout=tree(path.stem))
+    return clip
+
+
+def is_clip(path: Path) -> bool:
+    """Whether a path looks like a clip: a file by its ending, a folder by OpenPose's frames in it."""
+    return bool(frame_files(path)) if path.is_dir() else path.suffix.lower() in ENDINGS
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """All files that decide what a clip is: the frames of a folder, the skeleton of an .amc file."""
+    if path.is_dir():
+        return tuple(frame_files(path))
+    if path.suffix.lower() == ".amc":
+        return (path, *sorted(path.parent.glob("*.asf")))
+    return (path,)
+
+
+def _read_npy(path: Path) -> Clip:
+    return Clip(with_persons(read_npy(path), path))
+
+
+def _read_bvh(path: Path) -> Clip:
+    bvh = read_bvh(path)
+    return Clip(bvh.positions()[:, None], names=tuple(joint.name for joint in bvh.joints), fps=bvh.fps)
 
 
 def with_persons(x: np.ndarray, path: Path) -> np.ndarray:
@@ -65,6 +97,8 @@ def with_persons(x: np.ndarray, path: Path) -> np.ndarray:
 def _read_npz(path: Path) -> Clip:
     with open_zip(path) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
+        if _COORDINATES not in names and {"poses", *JOINTS} & set(names):
+            return read_smpl(archive, names, path)
         if _COORDINATES not in names:
             found = ", ".join(names[:8]) or "nothing"
             raise InputError(f"{path}: expects the array {_COORDINATES!r}, the file has {found}")
@@ -149,3 +183,14 @@ def _by_header(path: Path, values: np.ndarray, names: list[str], layout: Skeleto
         raise InputError(f"{path}: the header lacks {', '.join(missing[:4])} ({len(missing)} in all)")
     order = [names.index(name) for name in expected]
     return values[:, order].reshape(len(values), 1, layout.num_joints, len(axes))
+
+
+_READERS = {
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    ".bvh": _read_bvh,
+    ".json": read_json_clip,
+    ".trc": read_trc,
+    ".c3d": read_c3d,
+    ".amc": read_amc,
+}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from kinelex.datasets._clip import Clip
-from kinelex.datasets._clip_files import ENDINGS, read_clip
+from kinelex.datasets._clip_files import ENDINGS, files_of, read_clip
 from kinelex.datasets._formats import (
     as_stored,
     default_units,
@@ -90,6 +90,10 @@ class FolderReader(Reader):
             Item(self.source / row.file if isinstance(row, Row) else path, number)
             for number, row in enumerate(self._manifest.rows)
         ]
+
+    def files(self, item: Item) -> tuple[Path, ...]:
+        """The clip's own files."""
+        return files_of(item.path)
 
     def read(self, item: Item) -> Iterator[Sequence | Skipped]:
         """The clip of one row."""
