@@ -18,6 +18,7 @@ def ensemble(
     combine: str = "softmax",
     objective: str = "log_likelihood",
     task: str = "classify",
+    order: Path | None = None,
     out: Path | None = None,
     json: Path | None = None,
 ) -> None:
@@ -38,6 +39,9 @@ def ensemble(
         combine: softmax adds softmax scores, logits adds logits, as the published ensembles do.
         objective: what the search makes large: log_likelihood or accuracy.
         task: which scores run directories stand for: classify, linear, knn, linear_sgd.
+        order: names of the test clips in the order that pickles with numbers for names count them, where it
+            is not known (that of the published protocols of NTU RGB+D is): a text file with a name per line,
+            a JSON file, or data/NW-UCLA/val_label.pkl of CTR-GCN.
         out: also write the ensemble's scores to this file (.npz).
         json: also write the numbers to this file.
     """
@@ -53,6 +57,7 @@ def ensemble(
         combine=combine,
         objective=objective,
         task=task,
+        order=order,
         out=out,
         json_path=json,
     )

@@ -227,7 +227,9 @@ def test_run_directories_and_pickles_through_the_command_line(run, files, store,
     write(path, store, test, np.eye(3)[store.labels[test]])
     theirs = tmp_path / "epoch1_test_score.pkl"
     theirs.write_bytes(pickle.dumps({f"test_{i}": np.eye(3)[0] for i in range(len(test))}))
-    common = ["--data", str(store.path), "--protocol", "xsub"]
+    order = tmp_path / "order.txt"
+    order.write_text("\n".join(store.ids[row] for row in test))
+    common = ["--data", str(store.path), "--protocol", "xsub", "--order", str(order)]
     out, numbers = tmp_path / "both.npz", tmp_path / "n.json"
     words = [
         str(run.path),

@@ -19,6 +19,8 @@ from kinelex.evaluation import ScoreFile, evaluate, load_scores
 from kinelex.evaluation._score_pickles import read_published
 from kinelex.evaluation.scores import score_path, scores_of_run
 from kinelex.evaluation.supervision import learned_parts
+from kinelex.skeleton import get_layout
+from kinelex.store import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.training.encoder_files import load_encoders, save_encoders
 from kinelex.training.inference import extract_features
 from kinelex.training.run_directory import RunDirectory
@@ -206,7 +208,7 @@ def test_damaged_files_are_one_message(tmp_path, store):
 
 @pytest.mark.parametrize("make", [dict, OrderedDict])
 @pytest.mark.parametrize("protocol", [2, 4])
-def test_published_pickles_by_id_by_file_name_and_by_order(store, tmp_path, make, protocol):
+def test_published_pickles_by_id_and_by_file_name(store, tmp_path, make, protocol):
     test = get_split(store, "xsub").test
     logits = np.random.default_rng(0).normal(size=(len(test), 3)).astype(np.float32)
     order = np.random.default_rng(1).permutation(len(test))
@@ -214,7 +216,6 @@ def test_published_pickles_by_id_by_file_name_and_by_order(store, tmp_path, make
     for names in (
         [store.ids[row] for row in test],
         [f"{store.ids[row]}.skeleton" for row in test],
-        [f"test_{i}" for i in range(len(test))],
     ):
         path.write_bytes(pickle.dumps(make((names[i], logits[i]) for i in order), protocol=protocol))
         found = read_published(path, store, test, "xsub")
@@ -234,9 +235,11 @@ def test_published_pickles_by_id_by_file_name_and_by_order(store, tmp_path, make
             r"the scores of 'clip1' have the shape \(4,\), expects one score for each of the 3",
         ),
         ({"clip1": [1.0, 2.0, 3.0]}, "expects sample names and arrays of scores, got 'clip1'"),
-        ({7: np.zeros(3)}, "expects sample names and arrays"),
+        ({7.5: np.zeros(3)}, "expects sample names and arrays"),
         ({"clip1": np.zeros(3), "walk": np.zeros(3)}, "1 of 2 sample names are not in .* first is 'walk'"),
-        ({"test_0": np.zeros(3)}, "1 clips test_0 to test_0, the test part of xsub in .* has 24"),
+        ({"test_0": np.zeros(3)}, "order of the code that wrote it, which is not known for utd_mhad xsub"),
+        ({0: np.zeros(3), 1: np.zeros(3)}, "not known for utd_mhad xsub: pass a file .* --order"),
+        ({0: np.zeros(3), "test_1": np.zeros(3), "x": np.zeros(3)}, "sample names are not in"),
         ({"clip1": np.full(3, np.nan)}, "damaged: scores are no numbers"),
         ({"clip1": os.getcwd}, "wants to run posix.getcwd, which was refused"),
     ],
@@ -247,8 +250,92 @@ def test_wrong_pickles_are_one_message(store, tmp_path, content, said):
     test = get_split(store, "xsub").test
     with pytest.raises(InputError, match=said):
         read_published(path, store, test, "xsub")
-    with pytest.raises(InputError, match=said if "test_0" not in said else "expect the ids of the store"):
+    with pytest.raises(
+        InputError, match="ids of the store" if "order of" in said or "--order" in said else said
+    ):
         read_published(path, store, test[:0], "xsub")
+
+
+def ntu_store(path: Path, dataset: str, ids: list[str]) -> SkeletonStore:
+    """Clips of NTU RGB+D by their names, in the order given."""
+    layout = get_layout("ntu25")
+    with SkeletonStoreWriter(path, StoreMeta(dataset, layout, ("a", "b", "c"))) as writer:
+        for clip in ids:
+            setup, camera, subject, label = (int(clip[i : i + 3]) for i in (1, 5, 9, 17))
+            about = {"label": label - 1, "subject": subject, "camera": camera, "setup": setup}
+            writer.add(Sequence(clip, np.ones((2, 1, 25, 3)), **about))
+    return open_store(path)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "protocol"), [("ntu60", "xsub"), ("ntu60", "xview"), ("ntu120", "xsub"), ("ntu120", "xset")]
+)
+def test_numbers_in_pickles_of_ntu_count_in_the_published_order(tmp_path, dataset, protocol):
+    """A perfect classifier stays perfect: the order is built as the authors' preparation does, by a loop."""
+    rng = np.random.default_rng(0)
+    ids = [
+        f"S{s:03d}C{c:03d}P{p:03d}R001A{a:03d}"
+        for s in (1, 2, 3)
+        for c in (1, 2)
+        for p in (1, 3, 6, 8)
+        for a in (1, 2, 3)
+    ]
+    store = ntu_store(tmp_path / "s.arrow", dataset, [ids[i] for i in rng.permutation(len(ids))])
+    subject, camera, setup = ({c: int(c[i : i + 3]) for c in ids} for i in (9, 5, 1))
+    groups = {"xsub": (subject, (3, 6)), "xview": (camera, (1,)), "xset": (setup, (1, 3))}
+    column, tested = groups[protocol]
+    written = [clip for number in tested for clip in sorted(ids) if column[clip] == number]
+    path = tmp_path / "epoch1_test_score.pkl"
+    perfect = {f"test_{i}": np.eye(3)[int(clip[-1]) - 1] for i, clip in enumerate(written)}
+    path.write_bytes(pickle.dumps(perfect))
+    test = get_split(store, protocol).test
+    found = read_published(path, store, test, protocol)
+    assert sorted(found.ids) == sorted(store.ids[row] for row in test)
+    assert list(found.ids) == written
+    assert (found.logits.argmax(axis=1) == found.labels).all()
+    perfect.popitem()
+    path.write_bytes(pickle.dumps(perfect))
+    with pytest.raises(InputError, match="they cannot be matched by their order"):
+        read_published(path, store, test, protocol)
+    with pytest.raises(InputError, match="which is not known"):
+        read_published(path, store, test, f"{protocol}:fold1of2")
+
+
+def test_numbers_elsewhere_need_a_file_that_names_the_clips_in_order(store, tmp_path):
+    test = get_split(store, "xsub").test
+    order = [store.ids[row] for row in np.random.default_rng(0).permutation(test)]
+    path = tmp_path / "epoch1_test_score.pkl"
+    path.write_bytes(
+        pickle.dumps({i: np.eye(3)[store.labels[store.ids.index(c)]] for i, c in enumerate(order)})
+    )
+    (tmp_path / "o.txt").write_text("\n".join(order) + "\n")
+    (tmp_path / "o.json").write_text(json.dumps([f"{clip}.json" for clip in order]))
+    (tmp_path / "val_label.pkl").write_bytes(pickle.dumps([{"file_name": c, "label": 1} for c in order]))
+    for name in ("o.txt", "o.json", "val_label.pkl"):
+        found = read_published(path, store, test, "xsub", tmp_path / name)
+        assert list(found.ids) == order
+        assert (found.logits.argmax(axis=1) == found.labels).all()
+    for name, content, said in (
+        ("none.txt", None, "cannot be read"),
+        ("empty.txt", "", "has no list of names"),
+        ("short.txt", "clip24", "they cannot be matched by their order"),
+        ("other.txt", "walk", "walk"),
+        ("bad.json", "{", "cannot be read"),
+    ):
+        if content is not None:
+            (tmp_path / name).write_text(content)
+        with pytest.raises(InputError, match=said):
+            read_published(path, store, test, "xsub", tmp_path / name)
+
+
+def test_numbers_of_a_store_of_their_own_npz_are_its_ids(tmp_path):
+    with SkeletonStoreWriter(tmp_path / "n.arrow", StoreMeta("x", get_layout("ntu25"), ("a", "b"))) as writer:
+        for i, part in enumerate(("train", "test", "test")):
+            tags = {"label": i % 2, "splits": (f"given:{part}",)}
+            writer.add(Sequence(f"{part}_{max(i - 1, 0):06d}", np.ones((2, 1, 25, 3)), **tags))
+    store, path = open_store(tmp_path / "n.arrow"), tmp_path / "s.pkl"
+    path.write_bytes(pickle.dumps({"test_1": np.array([1.0, 0.0]), "test_0": np.array([0.0, 1.0])}))
+    assert read_published(path, store, np.array([1, 2]), "given").ids == ("test_000001", "test_000000")
 
 
 def test_names_of_protocols_do_not_meet():

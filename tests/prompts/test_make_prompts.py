@@ -217,16 +217,6 @@ def test_wrong_arguments(small_store: Path, tmp_path: Path, options: dict[str, A
     assert not list(tmp_path.glob("p.arrow*"))
 
 
-@pytest.mark.parametrize("options", [{"language": "kinematic", "vision": None}, {"vision": "render"}])
-def test_skeletons_in_2d_are_refused(options: dict[str, Any], tmp_path: Path) -> None:
-    store, layout = tmp_path / "flat.arrow", get_layout("coco17")
-    with SkeletonStoreWriter(store, StoreMeta("flat", layout, ("a",), "pixels")) as writer:
-        writer.add(Sequence("one", np.ones((4, 1, 17, 2), np.float32), label=0))
-    with pytest.raises(InputError, match="expect skeletons in 3-D, these have 2 coordinates per joint"):
-        make(store, tmp_path / "p.arrow", **options)
-    assert not list(tmp_path.glob("p.arrow*"))
-
-
 def test_an_output_that_is_something_else_is_not_overwritten(small_store: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is there already and is no prompt store"):
         make(small_store, small_store)

@@ -30,10 +30,12 @@ def held_files(path: Path, task: str) -> list[Path]:
     return scores_of_run(path, str(own), task)
 
 
-def read_scores(path: Path, store: SkeletonStore, test: np.ndarray, protocol: str) -> ScoreFile:
+def read_scores(
+    path: Path, store: SkeletonStore, test: np.ndarray, protocol: str, order: Path | None = None
+) -> ScoreFile:
     """Read a score file, or a pickle of other people's code; see :func:`read_published`."""
     if path.suffix.lower() in (".pkl", ".pickle"):
-        return read_published(path, store, test, protocol)
+        return read_published(path, store, test, protocol, order)
     return load_scores(path)
 
 

@@ -54,6 +54,7 @@ def ensemble(
     combine: str = "softmax",
     objective: str = "log_likelihood",
     task: str = "classify",
+    order: str | Path | None = None,
     out: str | Path | None = None,
     json_path: str | Path | None = None,
     console: Console | None = None,
@@ -72,6 +73,8 @@ def ensemble(
         combine: ``softmax`` adds softmax scores, ``logits`` adds logits, as the published ensembles do.
         objective: what the search makes large: ``log_likelihood`` or ``accuracy``.
         task: which scores run directories stand for.
+        order: names of the test clips in the order that pickles count them, where their names are numbers and
+            the order is not known: a text file, JSON, or CTR-GCN's ``val_label.pkl``.
         out: write the ensemble's scores to this file too.
         json_path: also write the returned dict to this file.
         console: where the table goes; the terminal by default.
@@ -92,7 +95,8 @@ def ensemble(
     split = get_split(store, protocol)
     test = split.test[store.labels[split.test] >= 0]
     paths = [path for given in scores for path in files_of(Path(given), protocol, task)]
-    files = [read_scores(path, store, split.test, protocol) for path in paths]
+    said = None if order is None else Path(order)
+    files = [read_scores(path, store, split.test, protocol, said) for path in paths]
     tables = [_scores(f, combine) for f in in_order(files, paths, store, test, protocol)]
     found: dict[str, Any] = {"how": "equal weights"}
     chosen = np.ones(len(files))

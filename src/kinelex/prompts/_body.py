@@ -1,4 +1,4 @@
-"""Private machinery of the kinematic engine: a clip in the body's own frame."""
+"""Private machinery of the kinematic engine: a clip in the body's own frame, or in the picture's plane."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, landmark_weights
+from kinelex.store import SkeletonStore
 
 _LIMBS = ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle", "foot")
 LANDMARKS = ("pelvis", "shoulder_center", "head", *(f"{s}_{j}" for s in ("left", "right") for j in _LIMBS))
@@ -19,6 +19,13 @@ RIGHT, UP, FORWARD = 0, 1, 2  # the body's axes, in the order of the last dimens
 class Body:
     """One person of a clip in the body's own frame; lengths in torso lengths (pelvis to shoulders).
 
+    Of a body in 2-D the axes are the picture's: right and up as filmed, and nothing lies forward.
+
+    Args:
+        facing: which way the person's right side lies along the first axis: 1; of a body in 2-D -1 where it
+            faces the camera, 0 where it is seen from the side.
+        flat: whether it is in 2-D.
+
     Shape:
         - local: (T, 19, 3), right / up / forward of the pelvis.
         - height: (T, 19), above the floor on which the clip's feet stand.
@@ -26,6 +33,7 @@ class Body:
         - travel: (T, 3), path of the pelvis, summed up along the axes of each moment.
         - world: (T, 3), pelvis in the axes of the file.
         - axes: (T, 3, 3), the unit vectors right, up, forward in the axes of the file.
+        - facing: (T,)
     """
 
     local: np.ndarray
@@ -35,6 +43,8 @@ class Body:
     world: np.ndarray
     axes: np.ndarray
     size: float
+    facing: np.ndarray
+    flat: bool
 
     def __getitem__(self, landmark: str) -> np.ndarray:
         return self.local[:, INDEX[landmark]]
@@ -49,52 +59,71 @@ class Body:
         lengths = np.linalg.norm(u, axis=1) * np.linalg.norm(v, axis=1)
         return np.degrees(np.arccos(np.clip((u * v).sum(1) / np.maximum(lengths, 1e-6), -1, 1)))
 
+    def outward(self, side: str, across: np.ndarray) -> np.ndarray:
+        """How far a distance along the first axis leads away from the body on one side, (T,).
+
+        Of a body in 2-D that is seen from the side nothing can be told: 0.
+        """
+        return self.facing * across * (1 if side == "right" else -1)
+
 
 def landmark_matrix(layout: SkeletonLayout) -> np.ndarray:
     """Weights that turn a layout's joints into :data:`LANDMARKS`, (19, V).
 
-    The hand is taken half-way between wrist and hand: depth cameras place its tip badly.
+    The hand is taken half-way between wrist and hand: depth cameras place its tip badly. Where the arms of a
+    layout end at the wrist, the forearm is made longer by a quarter.
     """
     rows = np.stack([landmark_weights(layout, name) for name in LANDMARKS])
     for side in ("left", "right"):
-        hand, wrist = INDEX[f"{side}_hand"], INDEX[f"{side}_wrist"]
-        rows[hand] = (rows[hand] + rows[wrist]) / 2
+        hand, wrist, elbow = (INDEX[f"{side}_{joint}"] for joint in ("hand", "wrist", "elbow"))
+        ends = np.array_equal(rows[hand], rows[wrist])
+        beyond = 1.25 * rows[wrist] - 0.25 * rows[elbow]
+        rows[hand] = beyond if ends else (rows[hand] + rows[wrist]) / 2
     return rows
 
 
-def check_depth(channels: int) -> None:
-    """Refuse skeletons in 2-D: right and forward of a body cannot be told, words and views would be wrong.
+def y_points_down(store: SkeletonStore, matrix: np.ndarray, clips: int = 32) -> bool:
+    """Which way y runs in a 2-D store: down, as in pictures, unless most bodies stood on their heads then.
 
-    Raises:
-        InputError: not three coordinates per joint.
+    Args:
+        store: the skeleton store.
+        matrix: of :func:`landmark_matrix`.
+        clips: how many clips are looked at, spread over the store.
     """
-    if channels != 3:
-        raise InputError(
-            f"kinematic and render expect skeletons in 3-D, these have {channels} coordinates per joint: "
-            "what is in front of a body and how far limbs are bent cannot be told from them"
-        )
+    feet = (matrix[INDEX["left_ankle"]] + matrix[INDEX["right_ankle"]]) / 2
+    weights, votes = feet - matrix[INDEX["shoulder_center"]], 0
+    for row in np.unique(np.linspace(0, len(store) - 1, clips).astype(int)):
+        person = store.sequence(row)[:, 0]
+        seen = person[(person != 0).any(axis=2)[:, weights != 0].all(axis=1)]
+        votes += int(np.sign((seen[..., 1] @ weights).sum()))
+    return votes >= 0
 
 
-def find_bodies(frames: np.ndarray, matrix: np.ndarray) -> list[Body]:
+def find_bodies(frames: np.ndarray, matrix: np.ndarray, y_down: bool = True) -> list[Body]:
     """The persons of a clip who are there in at least a tenth of its frames, the first two.
 
-    Shape:
-        - frames: (T, M, V, 3).
-        - matrix: (19, V), of :func:`landmark_matrix`.
+    Args:
+        frames: coordinates of the clip.
+        matrix: of :func:`landmark_matrix`.
+        y_down: whether y runs down, as in pictures, where the clip is in 2-D.
 
-    Raises:
-        InputError: skeletons in 2-D.
+    Shape:
+        - frames: (T, M, V, C), C of 2 or 3.
+        - matrix: (19, V)
     """
-    check_depth(frames.shape[3])
     x = np.asarray(frames, dtype=np.float64)
+    flat = x.shape[3] == 2
+    if flat:
+        depth = np.zeros_like(x[..., :1])
+        x = np.concatenate([x[..., :1], -x[..., 1:] if y_down else x[..., 1:], depth], axis=3)
     seen = np.any(x != 0, axis=3)  # (T, M, V): a joint at exactly 0 was not tracked
     share = np.any(seen, axis=2).mean(axis=0)
     persons = [m for m in range(len(share)) if share[m] > 0.1][:2]
     if not persons:
         persons = [int(share.argmax())]
     points = [_smooth(matrix @ _fill(x[:, m], seen[:, m])) for m in persons]
-    up = _up_axis(points[0])
-    return [_body(p, up) for p in points]
+    up = np.array([0.0, 1.0, 0.0]) if flat else _up_axis(points[0])
+    return [_body(p, up, flat) for p in points]
 
 
 def _fill(x: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -161,15 +190,20 @@ def _floor(feet: np.ndarray, reach: int = 15) -> np.ndarray:
     return gaussian(np.median(feet[rows], axis=1), 4.0)
 
 
-def _body(points: np.ndarray, up: np.ndarray) -> Body:
+def _body(points: np.ndarray, up: np.ndarray, flat: bool) -> Body:
     at = {name: points[:, j] for name, j in INDEX.items()}
     torso = np.linalg.norm(at["shoulder_center"] - at["pelvis"], axis=1)
     size = max(float(np.median(torso)), 1e-6)
     side = at["right_shoulder"] - at["left_shoulder"] + at["right_hip"] - at["left_hip"]
     side = gaussian(side - (side @ up)[:, None] * up, 2.5)
-    weak = np.linalg.norm(side, axis=1) < 0.15 * size  # seen edge-on: borrow the clip's direction
-    side[weak] = side[weak] + 0.3 * size * _unit(side.mean(axis=0))
-    right = _unit(side)
+    if flat:
+        facing = np.where(np.abs(side[:, 0]) > 0.35 * size, np.sign(side[:, 0]), 0.0)
+        right = np.broadcast_to(np.array([1.0, 0.0, 0.0]), side.shape)
+    else:
+        facing = np.ones(len(side))
+        weak = np.linalg.norm(side, axis=1) < 0.15 * size  # seen edge-on: borrow the clip's direction
+        side[weak] = side[weak] + 0.3 * size * _unit(side.mean(axis=0))
+        right = _unit(side)
     axes = np.stack([right, np.broadcast_to(up, right.shape), np.cross(up, right)], axis=1)  # (T, 3, 3)
     local = np.einsum("tjc,tac->tja", points - at["pelvis"][:, None], axes) / size
     height = points @ up / size
@@ -186,4 +220,6 @@ def _body(points: np.ndarray, up: np.ndarray) -> Body:
         world=at["pelvis"],
         axes=axes,
         size=size,
+        facing=facing,
+        flat=flat,
     )

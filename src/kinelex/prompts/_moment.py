@@ -9,6 +9,7 @@ from kinelex.prompts._body import FORWARD, RIGHT, UP, Body, gaussian
 _DIRECTIONS = {
     "left": ("", "inward", "outward", "up", "down", "forward", "back"),
     "right": ("", "outward", "inward", "up", "down", "forward", "back"),
+    "picture": ("", "to the right", "to the left", "up", "down", "", ""),
 }
 _WALKS = (
     "",
@@ -37,7 +38,7 @@ def _hand_words(body: Body, side: str, frames: np.ndarray) -> list[str]:
     axis = np.abs(step).argmax(axis=1)
     value = np.take_along_axis(step, axis[:, None], axis=1)[:, 0]
     codes = np.where(np.linalg.norm(step, axis=1) > _SLOW_HAND, 1 + 2 * axis + (value < 0), 0)
-    words = [_DIRECTIONS[side][c] for c in codes[frames].tolist()]
+    words = [_DIRECTIONS["picture" if body.flat else side][c] for c in codes[frames].tolist()]
     return [f"The {side} hand moves {w}." if w else "" for w in words]
 
 

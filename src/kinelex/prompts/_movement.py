@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kinelex.prompts._body import FORWARD, RIGHT, Body
-from kinelex.prompts._posture import hand_height
+from kinelex.prompts._posture import as_filmed, hand_height
 from kinelex.prompts._strokes import hand_path, loop_sentences, repeat_sentences, stroke_sentences
 from kinelex.prompts._whole_body import (
     bend_sentences,
@@ -43,7 +43,8 @@ def clip_sentences(body: Body) -> list[str]:
     for side in busy:
         out += stroke_sentences(body, side) + repeat_sentences(body, side) + loop_sentences(body, side)
     out += _hands_meet(body) + _hands_at_head(body)
-    return out + hip_sentences(body) + bend_sentences(body) + step_sentences(body) + walk_sentences(body)
+    out += hip_sentences(body) + bend_sentences(body) + step_sentences(body) + walk_sentences(body)
+    return [as_filmed(s) for s in out] if body.flat else out
 
 
 def _swings_along(body: Body, side: str) -> bool:
@@ -75,8 +76,7 @@ def _arms_together(body: Body) -> list[str]:
 def _arm_sentences(body: Body, side: str) -> list[str]:
     """How far a hand comes, and its fastest stroke."""
     path = hand_path(body, side)
-    sign = 1 if side == "right" else -1
-    outward, ahead = sign * path[:, RIGHT], path[:, FORWARD]
+    outward, ahead = body.outward(side, path[:, RIGHT]), path[:, FORWARD]
     far = {
         "across the body": outward.min() < -0.05,
         "far out to the side": outward.max() > 1.15,
@@ -110,7 +110,7 @@ def _hands_meet(body: Body) -> list[str]:
         out.append("The hands stay together in front of the body.")
     elif meets == 1:
         out.append("The hands come together once.")
-    crossed = ((body["left_hand"] - body["right_hand"])[:, RIGHT] > 0.15) & raised
+    crossed = (body.outward("right", (body["left_hand"] - body["right_hand"])[:, RIGHT]) > 0.15) & raised
     if crossed.mean() > 0.08:
         out.append("The arms cross in front of the chest.")
     high = np.minimum(hand_path(body, "left")[:, 1], hand_path(body, "right")[:, 1]) > -0.9

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from kinelex.prompts._body import FORWARD, INDEX, UP, Body
+from kinelex.prompts._body import FORWARD, INDEX, RIGHT, UP, Body
 from kinelex.prompts._movement import clip_sentences
 from kinelex.prompts._posture import frame_sentences, other_person
 
 _DISTANCE = ("very close together", "within reach of each other", "a step apart", "far apart")
 _FACING = ("face each other", "look the same way", "stand with their backs to each other", "stand sideways")
+_BESIDE = ("stand side by side, the second on the right", "stand side by side, the second on the left")
 
 
 def seen_by(one: Body, two: Body) -> np.ndarray:
@@ -19,10 +20,15 @@ def seen_by(one: Body, two: Body) -> np.ndarray:
 
 
 def _relation(one: Body, two: Body) -> tuple[np.ndarray, np.ndarray]:
-    """Distance between the persons in torso lengths, and how they face each other, each (T,)."""
+    """Distance between the persons in torso lengths, and how they stand to each other, each (T,).
+
+    The latter are places in ``_FACING``, or of bodies in 2-D in ``_BESIDE``.
+    """
     between = two.world - one.world
     flat = between - (between * one.axes[:, UP]).sum(1, keepdims=True) * one.axes[:, UP]
     distance = np.linalg.norm(flat, axis=1)
+    if one.flat:
+        return distance / one.size, (between[:, RIGHT] < 0).astype(int)
     towards = flat / np.maximum(distance, 1e-6)[:, None]
     first = (one.axes[:, FORWARD] * towards).sum(1)
     second = -(two.axes[:, FORWARD] * towards).sum(1)
@@ -61,12 +67,13 @@ def _touches(one: Body, two: Body) -> list[tuple[str, np.ndarray]]:
 def pair_frame_sentences(one: Body, two: Body, indices: np.ndarray) -> list[list[str]]:
     """How two persons stand to each other and what the second one does, per frame."""
     distance, facing = _relation(one, two)
+    stands = _BESIDE if one.flat else _FACING
     apart = np.digitize(distance, [1.0, 2.0, 3.2])[indices].tolist()
     touches = [(text, near[indices]) for text, near in _touches(one, two)]
     second = frame_sentences(two, indices, second=True)
     out = []
     for p, t in enumerate(indices.tolist()):
-        words = f"The two persons are {_DISTANCE[apart[p]]} and {_FACING[facing[t]]}."
+        words = f"The two persons are {_DISTANCE[apart[p]]} and {stands[facing[t]]}."
         out.append([words, *(text for text, near in touches if near[p]), *second[p]])
     return out
 
@@ -84,6 +91,7 @@ def pair_clip_sentences(one: Body, two: Body) -> list[str]:
     else:
         near = int(np.digitize(np.median(distance), [1.0, 2.0, 3.2]))
         out.append(f"The two persons stay {_DISTANCE[near]}.")
-    out.append(f"The two persons {_FACING[int(np.bincount(facing).argmax())]}.")
+    stands = _BESIDE if one.flat else _FACING
+    out.append(f"The two persons {stands[int(np.bincount(facing).argmax())]}.")
     out += [text for text, near in _touches(one, two) if near.mean() > 0.1]
     return out + [other_person(s) for s in clip_sentences(two)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from kinelex.prompts._body import FORWARD, RIGHT, UP, Body
@@ -34,6 +36,7 @@ _HIPS = (
     "The hips are lowered.",
     "",
 )
+_DEPTH = re.compile(r" (forward|in front of the (body|chest)|sideways(?= to))")
 _ELBOWS = ("folded", "bent", "slightly bent", "straight")
 
 
@@ -57,10 +60,9 @@ def hand_height(body: Body, side: str) -> np.ndarray:
 def hand_place(body: Body, side: str) -> np.ndarray:
     """Where a hand is around the trunk: 0 close, 1 behind, 2 across, 3 to the side, 4 forward; (T,)."""
     hand, shoulder = body[f"{side}_hand"], body[f"{side}_shoulder"]
-    sign = 1 if side == "right" else -1
-    outward = sign * (hand - body["shoulder_center"])[:, RIGHT]
+    outward = body.outward(side, (hand - body["shoulder_center"])[:, RIGHT])
     ahead = (hand - (body["shoulder_center"] + body["pelvis"]) / 2)[:, FORWARD]
-    beyond = sign * (hand - shoulder)[:, RIGHT]
+    beyond = body.outward(side, (hand - shoulder)[:, RIGHT])
     rules = [outward < -0.1, (beyond > 0.55) & (beyond > ahead - 0.2), ahead > 0.6, ahead < -0.3]
     return np.select(rules, [2, 3, 4, 1], 0)
 
@@ -91,13 +93,13 @@ def hands_sentences(body: Body, frames: np.ndarray) -> list[str]:
     """What the two hands do together, per frame; empty where there is nothing to say."""
     left, right = body["left_hand"], body["right_hand"]
     apart = np.linalg.norm(left - right, axis=1)
-    crossed = (left - right)[:, RIGHT] > 0.15
+    crossed = body.outward("right", (left - right)[:, RIGHT]) > 0.15
     high = np.minimum(body.level("left_elbow"), body.level("right_elbow")) > body.level("pelvis") - 0.1
     raised = np.minimum(hand_height(body, "left"), hand_height(body, "right")) >= 3
     rules = [
         crossed & raised,
         (apart < 0.45) & raised,
-        apart < 0.45,
+        (apart < 0.45) & (body.facing != 0),  # from the side, hanging hands only seem to meet
         (apart > 2.4) & high & raised,
     ]
     words = [
@@ -202,9 +204,20 @@ def frame_sentences(body: Body, indices: np.ndarray, second: bool = False) -> li
         hip_words(body, indices),
         *moment_sentences(body, indices),
     ]
+    if body.flat:
+        columns = [[as_filmed(s) for s in column] for column in columns]
     if second:
         columns = [[other_person(s) for s in column] for column in columns]
     return [[s for s in row if s] for row in zip(*columns, strict=True)]
+
+
+def as_filmed(sentence: str) -> str:
+    """The sentence, told of a body in 2-D: without what only depth can tell.
+
+    >>> as_filmed("The hands stay together in front of the body.")
+    'The hands stay together.'
+    """
+    return _DEPTH.sub("", sentence)
 
 
 def other_person(sentence: str) -> str:

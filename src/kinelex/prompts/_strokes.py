@@ -16,9 +16,11 @@ def hand_path(body: Body, side: str) -> np.ndarray:
     return body[f"{side}_hand"] - body["shoulder_center"]
 
 
-def _in_and_out(words: str, side: str) -> str:
-    """Fill in the words for right (out) and left (in) as they are for this hand."""
+def _in_and_out(words: str, body: Body, side: str) -> str:
+    """Fill in the words for right (out) and left (in) as they are for this hand, or in the picture."""
     away, across = ("outward", "inward") if side == "right" else ("inward", "outward")
+    if body.flat:
+        away, across = "to the right", "to the left"
     return words.format(**{"out": away, "in": across})
 
 
@@ -65,7 +67,7 @@ def strokes(body: Body, side: str, most: int = 6) -> list[str]:
         words = _VERBS[2 * first + int(way[first] < 0)]
         if abs(way[second]) > 0.55 * abs(way[first]):
             words += (" " if first == UP else " and ") + _ALSO[2 * second + int(way[second] < 0)]
-        out.append(_in_and_out(words, side))
+        out.append(_in_and_out(words, body, side))
     return out
 
 
@@ -136,7 +138,10 @@ def roundest_loop(path: np.ndarray, gap: float = 0.35, floor: float = -0.55) -> 
 
 
 def loop_sentences(body: Body, side: str) -> list[str]:
-    """Loops of a hand in the body's frontal plane, as the person sees them, and seen from the side."""
+    """Loops of a hand in the body's frontal plane, as the person sees them, and seen from the side.
+
+    Of a body in 2-D those in the picture, as filmed.
+    """
     path, out = hand_path(body, side)[:: max(1, len(body.turn) // 150)], []  # T x T pairs: bounded
     area, roundness = roundest_loop(path[:, [RIGHT, UP]])
     if abs(area) > 0.3 and roundness > 0.3:

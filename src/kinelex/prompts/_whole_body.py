@@ -81,7 +81,8 @@ def hip_sentences(body: Body) -> list[str]:
 def bend_sentences(body: Body) -> list[str]:
     """How far the trunk bends, when, for how long, and what the hands do down there."""
     trunk = body["shoulder_center"] - body["pelvis"]
-    bow = np.degrees(np.arctan2(trunk[:, FORWARD], trunk[:, UP]))
+    ahead = np.abs(trunk[:, RIGHT]) if body.flat else trunk[:, FORWARD]  # as filmed, to either side
+    bow = np.degrees(np.arctan2(ahead, trunk[:, UP]))
     deep = float(np.percentile(bow, 95))
     out = [_word(deep, [10, 20, 32, 50, 70], _TRUNK)]
     if deep > 20:
@@ -130,7 +131,7 @@ def step_sentences(body: Body) -> list[str]:
     apart = body["left_ankle"] - body["right_ankle"]
     ahead, above = apart[:, FORWARD], apart[:, UP]
     out = []
-    steps = reversals(ahead, 0.45)
+    steps = reversals(apart[:, RIGHT] if body.flat else ahead, 0.45)
     if steps >= 2:
         out.append(f"The feet take {_word(steps, [3, 5], ('two', 'several', 'many'))} steps.")
     if reversals(above, 0.3) >= 3:
@@ -166,6 +167,9 @@ def walk_sentences(body: Body) -> list[str]:
         early = float(step[: len(step) // 2].sum()) / path
         when = ("stands first and walks later", "walks all the time", "walks first and stands later")
         out.append(f"The person {_word(early, [0.3, 0.7], when)}.")
+    if body.flat:
+        start, stop = _ends(body.facing)
+        return [*out, "The body turns." if abs(stop - start) > 0.6 else "The body keeps its direction."]
     turned, swing = float(body.turn[-1] - body.turn[0]), float(np.ptp(body.turn))
     if abs(turned) > 0.5:
         out.append(f"{_word(abs(turned), [1.2, 2.2], _TURNS)} to the {'left' if turned > 0 else 'right'}.")

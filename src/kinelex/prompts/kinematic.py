@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kinelex.prompts._body import check_depth, find_bodies, landmark_matrix
+from kinelex.prompts._body import find_bodies, landmark_matrix, y_points_down
 from kinelex.prompts._movement import clip_sentences
 from kinelex.prompts._persons import pair_clip_sentences, pair_frame_sentences
 from kinelex.prompts._posture import frame_sentences
@@ -17,20 +17,23 @@ from kinelex.skeleton import SkeletonLayout
 def describe_clip(frames: np.ndarray, layout: SkeletonLayout, indices: np.ndarray) -> ClipTexts:
     """Sentences about a clip in the body's own frame: they do not depend on camera or labels.
 
+    Clips in 2-D are told as filmed: left and right of limbs are the person's, of movements the picture's, and
+    nothing is said of what only depth could tell.
+
     Each frame's text tells the posture and what moves at that moment; the clip's text tells which limbs
     move, their strokes in order, repetition, loops, and what the whole body does.
 
     Args:
-        frames: coordinates of the clip; joints at exactly 0 count as not tracked.
+        frames: coordinates of the clip; joints at exactly 0 count as not tracked. In 2-D y runs down.
         layout: layout of the coordinates.
         indices: frames to describe.
 
     Shape:
-        - frames: (T, M, V, 3)
+        - frames: (T, M, V, C), C of 2 or 3
         - indices: (P,)
 
     Raises:
-        InputError: the layout lacks joints that the words are about (head, arms, legs), or 2-D coordinates.
+        InputError: the layout lacks joints that the words are about (head, arms, legs).
 
     >>> from kinelex.skeleton import get_layout
     >>> layout = get_layout("kinect20")
@@ -46,8 +49,8 @@ def describe_clip(frames: np.ndarray, layout: SkeletonLayout, indices: np.ndarra
     return _describe(frames, landmark_matrix(layout), indices)
 
 
-def _describe(frames: np.ndarray, matrix: np.ndarray, indices: np.ndarray) -> ClipTexts:
-    bodies = find_bodies(frames, matrix)
+def _describe(frames: np.ndarray, matrix: np.ndarray, indices: np.ndarray, y_down: bool = True) -> ClipTexts:
+    bodies = find_bodies(frames, matrix, y_down)
     posture = frame_sentences(bodies[0], indices)
     movement = clip_sentences(bodies[0])
     if len(bodies) == 2:
@@ -64,18 +67,19 @@ class KinematicLanguage:
         context: the store whose clips it describes.
 
     Raises:
-        InputError: a store in 2-D, or of a layout that lacks joints that the words are about.
+        InputError: a store of a layout that lacks joints that the words are about.
     """
 
     name = "kinematic"
-    version = "1"
+    version = "2"
 
     def __init__(self, context: EngineContext) -> None:
-        self.settings: dict[str, Any] = {}
         self._store = context.clips("language engine kinematic")
-        check_depth(self._store.channels)
         self._matrix = landmark_matrix(self._store.layout)
+        self._y_down = self._store.channels == 2 and y_points_down(self._store, self._matrix)
+        flat = {"plane": "as filmed", "y": "down" if self._y_down else "up"}
+        self.settings: dict[str, Any] = flat if self._store.channels == 2 else {}
 
     def texts(self, row: int, indices: np.ndarray) -> ClipTexts:
         """Texts of one clip of the store."""
-        return _describe(self._store.sequence(row), self._matrix, indices)
+        return _describe(self._store.sequence(row), self._matrix, indices, self._y_down)

@@ -1,4 +1,4 @@
-"""Vision engine ``render``: the skeleton drawn as a body, in the body's own frame, from chosen sides."""
+"""Vision engine ``render``: the skeleton drawn as a body, from chosen sides of it, or in 2-D as filmed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 
 from kinelex.errors import InputError, unknown_name
-from kinelex.prompts._body import FORWARD, INDEX, RIGHT, UP, Body, check_depth, find_bodies, landmark_matrix
+from kinelex.prompts._body import (
+    FORWARD,
+    INDEX,
+    RIGHT,
+    UP,
+    Body,
+    find_bodies,
+    landmark_matrix,
+    y_points_down,
+)
 from kinelex.prompts._persons import seen_by
 from kinelex.prompts.protocols import Crops, EngineContext
 
@@ -17,7 +26,9 @@ VIEWS = {
     "back": ((RIGHT, 1), (FORWARD, -1)),
     "side": ((FORWARD, 1), (RIGHT, 1)),
     "left": ((FORWARD, -1), (RIGHT, -1)),
+    "filmed": ((RIGHT, 1), (FORWARD, 1)),  # bodies in 2-D, whose axes are the picture's
 }
+SIDES = tuple(view for view in VIEWS if view != "filmed")
 _BACKGROUND, _FLOOR = (236, 236, 232), (205, 200, 190)
 _TORSO, _HEAD = (90, 95, 105), (224, 178, 140)
 _COLOURS = {
@@ -116,41 +127,50 @@ def draw_frames(bodies: list[Body], indices: np.ndarray, views: tuple[str, ...],
 
 
 class RenderVision:
-    """The skeleton drawn as a body, in the body's own frame, from chosen sides.
+    """The skeleton drawn as a body, in the body's own frame, from chosen sides; in 2-D as it was filmed.
 
     Args:
         context: the store.
-        views: sides to draw from: front, back, left, side.
+        views: sides to draw from: front, back, left, side; by default front and side, of a store in 2-D the
+            one view that it has, filmed.
         image_size: side of the square pictures in pixels.
 
     Raises:
-        InputError: an unknown view, none, a size below 32, or a store in 2-D.
+        InputError: an unknown view, a side of skeletons in 2-D, or a size below 32.
     """
 
     name = "render"
-    version = "1"
+    version = "2"
     default_frames = 4
 
-    def __init__(
-        self, context: EngineContext, *, views: tuple[str, ...] = ("front", "side"), image_size: int = 160
-    ) -> None:
-        if not views:
-            raise InputError(f"expects at least one view, known are {', '.join(VIEWS)}")
+    def __init__(self, context: EngineContext, *, views: tuple[str, ...] = (), image_size: int = 160) -> None:
+        self._store = context.clips("vision engine render")
+        flat = self._store.channels == 2
+        views = tuple(views) or (("filmed",) if flat else ("front", "side"))
         for view in views:
             if view not in VIEWS:
                 raise unknown_name("view", view, VIEWS)
+            if (view == "filmed") != flat:
+                kind = (
+                    "2-D skeletons are seen as filmed alone"
+                    if flat
+                    else "filmed is the view of 2-D skeletons"
+                )
+                allowed = "filmed" if flat else ", ".join(SIDES)
+                raise InputError(f"vision.views={view}: {kind}, this store can have {allowed}")
         if image_size < 32:
             raise InputError(f"expects pictures of at least 32 pixels, got image size {image_size}")
         self.settings: dict[str, Any] = {"views": list(views), "image_size": image_size}
         self.views = len(views)
         self._sides, self._size = views, image_size
-        self._store = context.clips("vision engine render")
-        check_depth(self._store.channels)
         self._matrix = landmark_matrix(self._store.layout)
+        self._y_down = flat and y_points_down(self._store, self._matrix)
+        if flat:
+            self.settings["y"] = "down" if self._y_down else "up"
 
     def crops(self, row: int, indices: np.ndarray) -> Crops:
         """Pictures of one clip of the store; the box is the whole picture."""
-        bodies = find_bodies(self._store.sequence(row), self._matrix)
+        bodies = find_bodies(self._store.sequence(row), self._matrix, self._y_down)
         images = draw_frames(bodies, indices, self._sides, self._size)
         boxes = np.tile(np.array([0, 0, self._size, self._size], np.float32), (len(indices), 1))
         return Crops(images, boxes, np.zeros(len(indices), bool))
