@@ -16,6 +16,7 @@ class Batch:
         - frames: (sum of T, C, V, M), the clips' frames one after another; None once resampled.
         - lengths: (N,) int64, frames of each clip.
         - x: (N, C, T, V, M), None until resampled.
+        - presence: (N, 1, T, V, M) bool, which joints of ``x`` are there; None until resampled.
         - labels: (N,) int64, -1 where a clip has none.
         - indices: (N,) int64, rows of the store.
         - prompts: per modality (N, P, D), the prompts of single frames.
@@ -29,6 +30,7 @@ class Batch:
     indices: Tensor
     frames: Tensor | None = None
     x: Tensor | None = None
+    presence: Tensor | None = None
     prompts: dict[str, Tensor] = field(default_factory=dict)
     clip_prompts: dict[str, Tensor] = field(default_factory=dict)
     present: dict[str, Tensor] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class Batch:
             indices=self.indices.to(device, non_blocking=True),
             frames=None if self.frames is None else self.frames.to(device, non_blocking=True),
             x=None if self.x is None else self.x.to(device, non_blocking=True),
+            presence=None if self.presence is None else self.presence.to(device, non_blocking=True),
             prompts=move(self.prompts),
             clip_prompts=move(self.clip_prompts),
             present=move(self.present),

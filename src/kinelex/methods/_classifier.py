@@ -77,17 +77,22 @@ class Classifiers(nn.ModuleDict):
             {stream: Classifier(make_encoder(), classes, dropout) for stream in streams or (part.stream,)}
         )
 
-    def classify(self, x: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        """Features and scores by stream.
+    def inputs(self, x: Tensor, presence: Tensor | None = None) -> dict[str, Tensor]:
+        """What each stream's encoder reads.
 
         Shape:
             - x: (N, C, T, V, M), joints where several streams are derived from them
-            - returns: by stream (N, F) and (N, classes)
+            - presence: (N, 1, T, V, M) bool, which joints are there
+            - returns: by stream (N, C, T, V, M)
         """
-        return {stream: self[stream](self._input(x, stream)) for stream in self}
+        if not self.derived:
+            return dict.fromkeys(self, x)
+        layouts = {stream: encoder.layout for stream, encoder in self.encoders.items()}
+        return {stream: make_stream(x, layout, stream, presence) for stream, layout in layouts.items()}
 
-    def _input(self, x: Tensor, stream: str) -> Tensor:
-        return make_stream(x, self.encoders[stream].layout, stream) if self.derived else x
+    def classify(self, inputs: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+        """Features (N, F) and scores (N, classes) by stream, of what :meth:`inputs` gives."""
+        return {stream: self[stream](inputs[stream]) for stream in self}
 
     @property
     def encoders(self) -> dict[str, Encoder]:

@@ -151,7 +151,7 @@ class CMD(Method):
 
         Args:
             x: joint coordinates.
-            batch: the batch (CMD reads nothing from it).
+            batch: the batch; of it the presence of joints is read, for the streams.
             generator: source of randomness (CMD draws nothing).
 
         Shape:
@@ -159,20 +159,21 @@ class CMD(Method):
             - returns: scalar loss; scalars by name.
         """
         first, second = x.chunk(2)
-        queries = self._embed(self.query, first)
+        there = (None, None) if batch.presence is None else batch.presence.chunk(2)
+        queries = self._embed(self.query, first, there[0])
         with torch.no_grad():
             self._follow()
-            keys = self._embed(self.key, second)
+            keys = self._embed(self.key, second, there[1])
         with torch.autocast(x.device.type, enabled=False):  # similarities over τ need full precision
             # the queue changes below, before the backward pass reads it
             loss, logs = self._loss(queries, keys, self.queue.clone())
             enqueue(self.queue, self.pointer, gather(keys.transpose(0, 1).contiguous()).transpose(0, 1))
         return loss, logs
 
-    def _embed(self, branches: nn.ModuleDict, x: Tensor) -> Tensor:
+    def _embed(self, branches: nn.ModuleDict, x: Tensor, presence: Tensor | None) -> Tensor:
         """Embeddings (S, N, D) of joint coordinates."""
         return torch.stack(
-            [branch(make_stream(x, self.layout, stream)) for stream, branch in branches.items()]
+            [branch(make_stream(x, self.layout, stream, presence)) for stream, branch in branches.items()]
         )
 
     @torch.no_grad()

@@ -148,7 +148,7 @@ class MMCL(Supervised):
 
         Args:
             x: the clips.
-            batch: the batch, for its labels, prompts and pictures.
+            batch: the batch, for its labels, prompts, pictures and the presence of joints.
             generator: source of randomness (on the CPU).
 
         Shape:
@@ -161,7 +161,9 @@ class MMCL(Supervised):
         there = {m: gather(batch.present[m]) for m in self.modalities}
         own: dict[str, Tensor] = {}
         shared: dict[str, Tensor] = {}  # of the clips of all processes
-        for stream, (features, scores) in self.streams.classify(x).items():
+        for stream, (features, scores) in self.streams.classify(
+            self.streams.inputs(x, batch.presence)
+        ).items():
             own[f"loss/{stream}"] = self._cross_entropy(scores, batch.labels)
             own[f"accuracy/{stream}"] = (scores.detach().argmax(dim=1) == batch.labels).float().mean()
             for m in self.modalities:

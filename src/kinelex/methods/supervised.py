@@ -94,16 +94,19 @@ class Supervised(Method):
 
         Args:
             x: the clips.
-            batch: the batch, for its labels.
+            batch: the batch, for its labels and the presence of joints.
             generator: source of randomness for mixup (on the CPU).
 
         Shape:
             - x: (N, C, T, V, M)
             - returns: scalar loss; scalars by name.
         """
-        mixed, mix = mixup(x, self.mixup, generator) if self.mixup else (x, None)
+        inputs, mix = self.streams.inputs(x, batch.presence), None
+        if self.mixup:  # of streams, not of joints: in a mixture it cannot be told which joints are there
+            mixed, mix = mixup(torch.stack(list(inputs.values()), dim=1), self.mixup, generator)
+            inputs = dict(zip(inputs, mixed.unbind(1), strict=True))
         values: dict[str, Tensor] = {}
-        for stream, (_, scores) in self.streams.classify(mixed).items():
+        for stream, (_, scores) in self.streams.classify(inputs).items():
             values[f"loss/{stream}"] = classification_loss(
                 scores, batch.labels, self.class_weights, self.label_smoothing, mix
             )

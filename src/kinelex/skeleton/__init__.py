@@ -3,6 +3,7 @@
 from kinelex.skeleton.graph import distance_subsets, spatial_subsets
 from kinelex.skeleton.layout import PARTS, SkeletonLayout, get_layout, layout_names
 from kinelex.skeleton.names import common_names
+from kinelex.skeleton.presence import joint_presence
 from kinelex.skeleton.retarget import has_landmarks, landmark_weights, retarget, retarget_matrix
 from kinelex.skeleton.streams import STREAMS, make_stream, mirror
 
@@ -14,6 +15,7 @@ __all__ = [
     "distance_subsets",
     "get_layout",
     "has_landmarks",
+    "joint_presence",
     "landmark_weights",
     "layout_names",
     "make_stream",

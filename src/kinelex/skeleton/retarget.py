@@ -1,13 +1,15 @@
-"""From one layout to another: each joint copied, or the midpoint of the nearest named ones."""
+"""From one layout to another: each joint copied, or the midpoint of the nearest named ones that are there."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinelex.errors import InputError
 from kinelex.skeleton.layout import SkeletonLayout
+from kinelex.skeleton.presence import all_present, complete, indices_on, joint_presence
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,21 +85,38 @@ def has_landmarks(layout: SkeletonLayout, *joints: str) -> bool:
     return all(_resolve(layout, joint, frozenset()) is not None for joint in joints)
 
 
-def _resolve(layout: SkeletonLayout, joint: str, visited: frozenset[str]) -> np.ndarray | None:
+def landmark_choices(layout: SkeletonLayout, joint: str) -> np.ndarray:
+    """Weights of a joint, if the layout has it, and of everything that can stand for it, the best first.
+
+    Shape:
+        - returns: (K, V), each row non-negative, sum 1; K is 0 where nothing can stand for it.
+
+    >>> from kinelex.skeleton import get_layout
+    >>> [row.nonzero()[0].tolist() for row in landmark_choices(get_layout("coco17"), "head")]
+    [[3, 4], [1, 2], [0], [5, 6]]
+    """
+    rows = list(_choices(layout, joint, frozenset()))
+    return np.stack(rows) if rows else np.zeros((0, layout.num_joints), np.float32)
+
+
+def _choices(layout: SkeletonLayout, joint: str, visited: frozenset[str]) -> Iterator[np.ndarray]:
     if joint in layout.joints:
         weights = np.zeros(layout.num_joints, dtype=np.float32)
         weights[layout.joints.index(joint)] = 1.0
-        return weights
-    if joint in visited:
-        return None
+        yield weights
+    elif joint in visited:
+        return
     side, _, rest = joint.partition("_")
     sided = side in ("left", "right")
     for names in _SUBSTITUTES.get("{s}_" + rest if sided else joint, ()):
         found = [_resolve(layout, name.format(s=side), visited | {joint}) for name in names]
-        present = [w for w in found if w is not None]
-        if len(present) == len(names):
-            return np.mean(present, axis=0)
-    return None
+        known = [w for w in found if w is not None]
+        if len(known) == len(names):
+            yield np.mean(known, axis=0)
+
+
+def _resolve(layout: SkeletonLayout, joint: str, visited: frozenset[str]) -> np.ndarray | None:
+    return next(_choices(layout, joint, visited), None)
 
 
 def retarget_matrix(source: SkeletonLayout, target: SkeletonLayout) -> np.ndarray:
@@ -112,17 +131,104 @@ def retarget_matrix(source: SkeletonLayout, target: SkeletonLayout) -> np.ndarra
     return np.stack([landmark_weights(source, joint) for joint in target.joints])
 
 
-def retarget(x: Tensor, source: SkeletonLayout, target: SkeletonLayout) -> Tensor:
+def retarget_choices(source: SkeletonLayout, target: SkeletonLayout) -> np.ndarray:
+    """Matrices that turn source joints into target joints, for when the sources of a better one are missing.
+
+    The first is :func:`retarget_matrix`. A joint that the source has is only ever copied.
+
+    Shape:
+        - returns: (K, V_target, V_source), rows sum to 1, or are 0 where there is no further choice.
+
+    Raises:
+        InputError: a target joint has no counterpart in the source.
+    """
+    first = retarget_matrix(source, target)
+    rows = [landmark_choices(source, joint) for joint in target.joints]
+    rows = [r[:1] if name in source.joints else r for r, name in zip(rows, target.joints, strict=True)]
+    choices = np.zeros((max(map(len, rows)), *first.shape), dtype=np.float32)
+    for joint, own in enumerate(rows):
+        choices[: len(own), joint] = own
+    choices[0] = first
+    return choices
+
+
+def weigh(
+    x: Tensor, presence: Tensor, weights: Tensor, layout: SkeletonLayout, dim: int = -2
+) -> tuple[Tensor, Tensor]:
+    """Weighted means of joints, and where they are there: where all of the joints are.
+
+    Of a left and a right joint that are both weighed, one stands for the other where that one is missing.
+
+    Args:
+        x: coordinates; absent joints are 0.
+        presence: which joints are there.
+        weights: weights over the joints, sum 1, or all 0 for nothing.
+        layout: layout of ``x``.
+        dim: where the joints are: -2 (persons come after them) or -1.
+
+    Shape:
+        - x: (..., C, T, V, M) or (..., C, T, V); presence: the same with C = 1, bool
+        - weights: (U, V), or (V,) with ``dim=-1``
+        - returns: (..., C, T, U, M) or (..., C, T); the same with C = 1, bool
+    """
+    import torch  # here: preparing data needs matrices of layouts and no torch
+
+    equation = "...vm,uv->...um" if dim == -2 else "...v,v->..."
+    y = torch.einsum(equation, x, weights)
+    if all_present(presence):
+        return y, complete(y.narrow(2 * dim, 0, 1).shape, x.device)
+    other = indices_on(layout.mirror, x.device)
+    alone = presence & ~presence.index_select(dim, other)
+    paired = torch.where(weights > 0, weights[..., other], 0)
+    share = torch.einsum(equation, presence.to(x.dtype), weights)
+    share = share + torch.einsum(equation, alone.to(x.dtype), paired)
+    return y + torch.einsum(equation, x * alone, paired), share > 0.999
+
+
+def retarget_present(
+    x: Tensor, presence: Tensor, source: SkeletonLayout, choices: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Coordinates in another layout and which of them are there, of clips in which joints may be missing.
+
+    Args:
+        x: coordinates in the source layout; absent joints are 0.
+        presence: which joints are there.
+        source: layout of ``x``.
+        choices: as :func:`retarget_choices` gives them.
+
+    Shape:
+        - x: (N, C, T, V_source, M); presence: (N, 1, T, V_source, M) bool
+        - choices: (K, V_target, V_source)
+        - returns: (N, C, T, V_target, M); (N, 1, T, V_target, M) bool
+    """
+    y, there = weigh(x, presence, choices[0], source)
+    if all_present(presence):
+        return y, there
+    y = y * there
+    for weights in choices[1:]:
+        other, found = weigh(x, presence, weights, source)
+        y, there = y + other * (found & ~there), there | found
+    return y, there
+
+
+def retarget(
+    x: Tensor, source: SkeletonLayout, target: SkeletonLayout, presence: Tensor | None = None
+) -> Tensor:
     """Coordinates in another layout: joints copied by name, midpoints where one has no counterpart.
+
+    A joint that is missing in the source is missing in the result, as zeros. A joint that the source does
+    not have at all is made from the best of its substitutes that are there, of a left and a right joint from
+    one alone if need be.
 
     Args:
         x: coordinates in the source layout.
         source: layout of ``x``.
         target: layout wanted.
+        presence: which joints are there; by default those that are not 0.
 
     Shape:
-        - x: (..., V_source, M)
-        - returns: (..., V_target, M)
+        - x: (..., C, T, V_source, M); presence: (..., 1, T, V_source, M) bool
+        - returns: (..., C, T, V_target, M)
 
     Raises:
         InputError: ``x`` has another number of joints, or a joint has no counterpart.
@@ -133,12 +239,15 @@ def retarget(x: Tensor, source: SkeletonLayout, target: SkeletonLayout) -> Tenso
     >>> retarget(x, get_layout("ntu25"), get_layout("coco17")).shape
     torch.Size([2, 3, 8, 17, 1])
     """
-    if x.shape[-2] != source.num_joints:
+    if x.ndim < 4 or x.shape[-2] != source.num_joints:
         raise InputError(
-            f"expects {source.num_joints} joints ({source.name}) in the last but one dimension, "
-            f"got shape {tuple(x.shape)}"
+            f"expects {source.num_joints} joints ({source.name}) in the last but one dimension of "
+            f"(..., C, T, V, M), got shape {tuple(x.shape)}"
         )
     import torch  # here: preparing data needs matrices of layouts and no torch
 
-    matrix = torch.from_numpy(retarget_matrix(source, target)).to(x)
-    return matrix @ x
+    choices = torch.from_numpy(retarget_choices(source, target)).to(x)
+    clips = x.reshape(-1, *x.shape[-4:])
+    there = joint_presence(clips) if presence is None else presence.reshape(-1, 1, *x.shape[-3:])
+    y, _ = retarget_present(clips, there, source, choices)
+    return y.reshape(*x.shape[:-2], *y.shape[-2:])

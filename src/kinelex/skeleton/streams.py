@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from kinelex.errors import InputError, unknown_name
 from kinelex.skeleton.layout import SkeletonLayout
+from kinelex.skeleton.presence import all_present, indices_on, joint_presence
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 STREAMS = ("joint", "bone", "motion", "bone_motion")
 
 
-@lru_cache(maxsize=64)
-def _on_device(joints: tuple[int, ...], device: torch.device) -> Tensor:
-    """Joint indices on a device, copied there once: a copy in every step makes the host wait."""
-    import torch
-
-    with torch.inference_mode(False):  # so that a later training may use it, too
-        return torch.tensor(joints, device=device)
-
-
-def make_stream(x: Tensor, layout: SkeletonLayout, stream: str) -> Tensor:
+def make_stream(x: Tensor, layout: SkeletonLayout, stream: str, presence: Tensor | None = None) -> Tensor:
     """Derive a stream from joint coordinates.
 
     ``bone`` is x[v] - x[parent(v)], the root gets 0; ``motion`` is x[t+1] - x[t], the last frame gets 0;
-    ``bone_motion`` is the motion of ``bone``.
+    ``bone_motion`` is the motion of ``bone``. A bone with an end that is missing is 0, and so is a motion from
+    or to a frame in which the joint (or the bone) is missing.
 
     Args:
         x: joint coordinates.
         layout: the layout of ``x``; its parents define the bones.
         stream: one of :data:`STREAMS`.
+        presence: which joints are there; by default those that are not 0, and the joint that
+            :func:`~kinelex.transforms.centre` moves to the origin. Pass it where other joints may be there
+            at 0, such as those that :func:`~kinelex.transforms.map_joints` sets to 0.
 
     Shape:
         - x: (N, C, T, V, M)
+        - presence: (N, 1, T, V, M) bool
         - returns: (N, C, T, V, M)
 
     Raises:
@@ -55,12 +50,23 @@ def make_stream(x: Tensor, layout: SkeletonLayout, stream: str) -> Tensor:
             f"expects (N, C, T, V, M) with V = {layout.num_joints} joints ({layout.name}), "
             f"got shape {tuple(x.shape)}"
         )
+    if stream == "joint":
+        return x
+    there = joint_presence(x, layout) if presence is None else presence
+    complete = all_present(there)
     if stream.startswith("bone"):
-        x = x - x.index_select(3, _on_device(layout.parents, x.device))
+        parents = indices_on(layout.parents, x.device)
+        x = x - x.index_select(3, parents)
+        if not complete:
+            there = there & there.index_select(3, parents)
+            x = x * there
     if stream.endswith("motion"):
         import torch  # here: preparing data needs layouts and no torch
 
-        x = torch.cat([x[:, :, 1:] - x[:, :, :-1], torch.zeros_like(x[:, :, :1])], dim=2)
+        moved = x[:, :, 1:] - x[:, :, :-1]
+        if not complete:
+            moved = moved * (there[:, :, 1:] & there[:, :, :-1])
+        x = torch.cat([moved, torch.zeros_like(x[:, :, :1])], dim=2)
     return x
 
 
@@ -82,7 +88,7 @@ def mirror(x: Tensor, layout: SkeletonLayout, axis: int = 0) -> Tensor:
     >>> torch.equal(mirror(mirror(x, ntu), ntu), x)
     True
     """
-    x = x.index_select(3, _on_device(layout.mirror, x.device))
+    x = x.index_select(3, indices_on(layout.mirror, x.device))
     sign = x.new_ones(x.shape[1])
     sign[axis] = -1
     return x * sign.view(1, -1, 1, 1, 1)

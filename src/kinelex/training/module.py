@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import lightning as L
@@ -112,10 +113,11 @@ class MethodModule(L.LightningModule):
         generator = torch.Generator().manual_seed(seed)
         with torch.autocast(self.device.type, enabled=False):  # coordinates keep their precision
             views = [
-                self.pipeline(batch, self.pipeline.sample(batch, generator)) for _ in range(self.method.views)
+                self.pipeline.prepare(batch, self.pipeline.sample(batch, generator))
+                for _ in range(self.method.views)
             ]
-        x = views[0] if len(views) == 1 else torch.cat(views)
-        loss, logs = self.method(x, batch, generator)
+        x, presence = views[0] if len(views) == 1 else map(torch.cat, zip(*views, strict=True))
+        loss, logs = self.method(x, replace(batch, presence=presence), generator)
         for name, value in {"loss": loss.detach(), **logs}.items():
             total = self.epoch_sums.get(name)
             self.epoch_sums[name] = value.clone() if total is None else total + value

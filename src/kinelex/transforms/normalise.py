@@ -1,7 +1,9 @@
 """Normalisations of clips (N, C, T, V, M): centring, alignment with the body, scaling.
 
-They act on the batch and are not baked into the store. A person that is absent from a frame (all zeros)
-stays all zeros.
+They act on the batch and are not baked into the store. A joint that is missing stays 0, and so does a person
+who is absent from a frame; neither moves, turns or scales anything. What is measured on one person is measured
+on the first person who is there in the clip (with ``centre=frame``: in the frame). Where a landmark is missing,
+the nearest frame that has it is taken, and in a clip that never shows it the joints that can stand for it.
 """
 
 from __future__ import annotations
@@ -11,45 +13,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kinelex.errors import InputError, unknown_name
-from kinelex.skeleton import SkeletonLayout, has_landmarks, landmark_weights
+from kinelex.skeleton import SkeletonLayout, has_landmarks, joint_presence
+from kinelex.skeleton.presence import all_present
+from kinelex.transforms._landmarks import Landmark, body_centre, find_landmark, first_person
 
 CENTRES = ("none", "first", "frame", "mean")
 ALIGNMENTS = ("none", "body", "torso")
 SCALES = ("none", "clip", "torso", "body")
 TORSO = ("pelvis", "shoulder_center", "right_shoulder", "left_shoulder")  # what align=torso needs
-
-
-def present(x: Tensor) -> Tensor:
-    """Which persons are there in which frame: any coordinate is not 0.
-
-    Shape:
-        - x: (N, C, T, V, M)
-        - returns: (N, 1, T, 1, M) bool
-    """
-    return (x != 0).any(dim=3, keepdim=True).any(dim=1, keepdim=True)
-
-
-def _landmark(x: Tensor, layout: SkeletonLayout, joint: str, asked: str) -> Tensor:
-    """Trajectory of a landmark of person 0, (N, C, T), which the option ``asked`` needs."""
-    try:
-        weights = torch.from_numpy(landmark_weights(layout, joint)).to(x.device, x.dtype, non_blocking=True)
-    except InputError as error:
-        option = asked.partition("=")[0]
-        other = "body" if option == "scale" else "none"
-        raise InputError(
-            f"{asked} does not suit these clips, pass input.{option}={other}: {error}"
-        ) from error
-    return torch.einsum("nctv,v->nct", x[..., 0], weights)
-
-
-def _first_frame(x: Tensor) -> Tensor:
-    """Index (N,) of the first frame in which person 0 is present (0 if there is none)."""
-    return present(x)[:, 0, :, 0, 0].to(torch.int8).argmax(dim=1)
-
-
-def _at(values: Tensor, frame: Tensor) -> Tensor:
-    """Pick one frame per clip from (N, C, T): (N, C)."""
-    return values.gather(2, frame.view(-1, 1, 1).expand(-1, values.shape[1], 1)).squeeze(2)
 
 
 def fill_empty(x: Tensor) -> Tensor:
@@ -68,31 +39,49 @@ def fill_empty(x: Tensor) -> Tensor:
     >>> fill_empty(x).flatten().tolist()
     [1.0, 2.0, 1.0, 2.0, 1.0]
     """
-    there = present(x)[:, 0, :, 0]  # (N, T, M)
+    source = fill_order(joint_presence(x))
+    return x.gather(2, source[:, None, :, None].expand_as(x))
+
+
+def fill_order(presence: Tensor) -> Tensor:
+    """The frame that each frame is filled from, see :func:`fill_empty`.
+
+    Shape:
+        - presence: (N, 1, T, V, M) bool
+        - returns: (N, T, M) int64
+    """
+    there = presence[:, 0].any(dim=2)
     t = there.shape[1]
-    time = torch.arange(t, device=x.device).view(1, t, 1)
+    time = torch.arange(t, device=there.device).view(1, t, 1)
     late = ~there[:, :1]  # (N, 1, M)
     packed = (~there).to(torch.int8).argsort(dim=1, stable=True)  # frames with the person first, in order
     order = torch.where(late, packed, time)
     last = torch.where(there, time + 1, 0).amax(dim=1, keepdim=True)
     count = torch.where(late, there.sum(dim=1, keepdim=True), last).clamp(min=1)
-    source = order.gather(1, (time % count).expand_as(order))  # (N, T, M)
-    return x.gather(2, source[:, None, :, None].expand_as(x))
+    return order.gather(1, (time % count).expand_as(order))
 
 
-def centre(x: Tensor, layout: SkeletonLayout, mode: str = "first", joint: str = "spine") -> Tensor:
-    """Move a joint of person 0 to the origin.
+def centre(
+    x: Tensor,
+    layout: SkeletonLayout,
+    mode: str = "first",
+    joint: str = "spine",
+    presence: Tensor | None = None,
+) -> Tensor:
+    """Move a joint of the first person to the origin.
 
     Args:
         x: coordinates.
         layout: layout of ``x``.
-        mode: ``first`` subtracts the joint's place in the first frame with a body (CTR-GCN), ``frame`` its
+        mode: ``first`` subtracts the joint's place in the first frame that has it (CTR-GCN), ``frame`` its
             place in every frame (CMD), ``mean`` its mean place over the clip, ``none`` does nothing.
         joint: which joint, the middle of the spine as in both publications; where a layout has none (arms
-            alone, a hand), its root.
+            alone, a hand), its root. In a clip that never shows it nor a substitute, the mean of the joints.
+        presence: which joints are there; by default those that are not 0.
 
     Shape:
         - x: (N, C, T, V, M)
+        - presence: (N, 1, T, V, M) bool
         - returns: (N, C, T, V, M)
 
     Raises:
@@ -108,16 +97,29 @@ def centre(x: Tensor, layout: SkeletonLayout, mode: str = "first", joint: str = 
     if mode == "none":
         return x
     has_joint = has_landmarks(layout, joint)
-    path = _landmark(x, layout, joint if has_joint else layout.joints[layout.root], f"centre={mode}")
-    there = present(x)
-    if mode == "first":
-        origin = _at(path, _first_frame(x)).unsqueeze(2)
-    elif mode == "mean":
-        count = there[:, :, :, 0, 0].sum(dim=2, keepdim=True).clamp(min=1)
-        origin = path.sum(dim=2, keepdim=True) / count
+    joint = joint if has_joint else layout.joints[layout.root]
+    there = joint_presence(x) if presence is None else presence
+
+    def path(x: Tensor, presence: Tensor) -> Landmark:
+        found = find_landmark(x, presence, layout, joint, f"centre={mode}")
+        return found if all_present(presence) else found.otherwise(body_centre(x, presence))
+
+    if mode == "frame":
+        origin = _each_frame([path(x[..., m], there[..., m]) for m in range(x.shape[4])], there)
     else:
-        origin = path
-    return (x - origin[:, :, :, None, None]) * there
+        first = path(*first_person(x, there))
+        origin = (first.first() if mode == "first" else first.mean())[:, :, None]
+    moved = x - origin[:, :, :, None, None]
+    return moved if all_present(there) else moved * there
+
+
+def _each_frame(paths: list[Landmark], presence: Tensor) -> Tensor:
+    """In every frame the path of the first person who is there, (N, C, T)."""
+    if len(paths) == 1 or all_present(presence):
+        return paths[0].filled()
+    first = presence.any(dim=3).to(torch.int8).argmax(dim=3, keepdim=True)  # (N, 1, T, 1)
+    stacked = torch.stack([path.filled() for path in paths], dim=3)
+    return torch.take_along_dim(stacked, first, 3).squeeze(3)
 
 
 def rotation_between(source: Tensor, target: Tensor) -> Tensor:
@@ -157,23 +159,29 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     return torch.einsum("ncd,ndtvm->nctvm", rotation.to(x.dtype), x)
 
 
-def align_body(x: Tensor, layout: SkeletonLayout, mode: str = "torso") -> Tensor:
+def align_body(
+    x: Tensor, layout: SkeletonLayout, mode: str = "torso", presence: Tensor | None = None
+) -> Tensor:
     """Turn each clip into the body's own frame, so that it does not depend on the camera.
 
     The two modes look at the body from opposite sides: z points up along the trunk in both, x to the body's
     right in ``body`` and to its left in ``torso``.
 
-    - ``body``, as published: in the first frame with a body, hip → spine is turned to z, then *left → right*
+    - ``body``, as published: in the first frame that has them, hip → spine is turned to z, then *left → right*
       shoulder to x, each by the smallest rotation. A short, noisy spine makes it unstable on Kinect v1.
     - ``torso``: hip → shoulder centre is z and *right → left* shoulder is x, as means over the clip.
+
+    A clip that never shows the trunk is not turned.
 
     Args:
         x: coordinates, centred before.
         layout: layout of ``x``.
         mode: ``none``, ``body`` or ``torso``.
+        presence: which joints are there; by default those that are not 0 and the one at the origin.
 
     Shape:
         - x: (N, 3, T, V, M)
+        - presence: (N, 1, T, V, M) bool
         - returns: (N, 3, T, V, M)
 
     Raises:
@@ -190,34 +198,31 @@ def align_body(x: Tensor, layout: SkeletonLayout, mode: str = "torso") -> Tensor
             f"align={mode} turns skeletons in 3-D, these have {x.shape[1]} coordinates per joint: "
             "pass input.align=none"
         )
+    there = joint_presence(x, layout) if presence is None else presence
+
+    def direction(x: Tensor, start: str, end: str) -> Landmark:
+        person = first_person(x, there)
+        ends = [find_landmark(*person, layout, joint, f"align={mode}") for joint in (end, start)]
+        return ends[0] - ends[1]
+
     if mode == "torso":
-        return rotate(x, _torso_frame(x, layout))
-    first = _first_frame(x)
-
-    def direction(x: Tensor, start: str, end: str) -> Tensor:
-        return _at(_landmark(x, layout, end, "align=body") - _landmark(x, layout, start, "align=body"), first)
-
+        up = direction(x, "pelvis", "shoulder_center").mean()
+        return rotate(x, _torso_frame(up, direction(x, "right_shoulder", "left_shoulder").mean()))
     axes = torch.eye(3, dtype=x.dtype, device=x.device)
-    x = rotate(x, rotation_between(direction(x, "pelvis", "spine"), axes[2]))
-    return rotate(x, rotation_between(direction(x, "left_shoulder", "right_shoulder"), axes[0]))
+    x = rotate(x, rotation_between(direction(x, "pelvis", "spine").first(), axes[2]))
+    return rotate(x, rotation_between(direction(x, "left_shoulder", "right_shoulder").first(), axes[0]))
 
 
-def _torso_frame(x: Tensor, layout: SkeletonLayout) -> Tensor:
-    """Rows: right → left, forward, up of person 0, from means over the clip; (N, 3, 3)."""
-
-    def mean_direction(start: str, end: str) -> Tensor:
-        return (_landmark(x, layout, end, "align=torso") - _landmark(x, layout, start, "align=torso")).mean(
-            dim=2
-        )
-
-    fallback = torch.eye(3, dtype=x.dtype, device=x.device)
+def _torso_frame(up: Tensor, across: Tensor) -> Tensor:
+    """Rows: right → left, forward, up, from the mean directions of trunk and shoulders; (N, 3, 3)."""
+    fallback = torch.eye(3, dtype=up.dtype, device=up.device)
 
     def unit(v: Tensor, axis: int) -> Tensor:
         length = v.norm(dim=1, keepdim=True)
         return torch.where(length > 1e-6, v / length.clamp(min=1e-6), fallback[axis])
 
-    up = unit(mean_direction("pelvis", "shoulder_center"), 2)
-    across = mean_direction("right_shoulder", "left_shoulder")
+    across = torch.where(up.norm(dim=1, keepdim=True) > 1e-6, across, 0)
+    up = unit(up, 2)
     left = across - (across * up).sum(dim=1, keepdim=True) * up
     # A body without width has no left: any direction square to "up" will do.
     anyhow = fallback[0] - up[:, :1] * up
@@ -225,18 +230,23 @@ def _torso_frame(x: Tensor, layout: SkeletonLayout) -> Tensor:
     return torch.stack([left, torch.linalg.cross(up, left), up], dim=1)
 
 
-def scale_clip(x: Tensor, layout: SkeletonLayout, mode: str = "clip") -> Tensor:
+def scale_clip(
+    x: Tensor, layout: SkeletonLayout, mode: str = "clip", presence: Tensor | None = None
+) -> Tensor:
     """Scale each clip.
 
     Args:
         x: coordinates, centred before.
         layout: layout of ``x``.
         mode: ``clip`` maps each axis to [-1, 1] over the clip (the published N-UCLA recipe), ``torso``
-            divides by the mean pelvis → shoulder distance of person 0, ``body`` by the root mean square
-            distance of person 0's joints from their middle, whatever joints there are, ``none`` does nothing.
+            divides by the mean pelvis → shoulder distance of the first person, ``body`` by the root mean square
+            distance of the person's joints from their middle, whatever joints there are (so does ``torso`` in a
+            clip that never shows pelvis and shoulders), ``none`` does nothing.
+        presence: which joints are there; by default those that are not 0 and the one at the origin.
 
     Shape:
         - x: (N, C, T, V, M)
+        - presence: (N, 1, T, V, M) bool
         - returns: (N, C, T, V, M)
 
     Raises:
@@ -246,24 +256,24 @@ def scale_clip(x: Tensor, layout: SkeletonLayout, mode: str = "clip") -> Tensor:
         raise unknown_name("scale", mode, SCALES)
     if mode == "none":
         return x
-    there = present(x)
+    there = joint_presence(x, layout) if presence is None else presence
     if mode == "clip":
         low = x.masked_fill(~there, torch.inf).amin(dim=(2, 3, 4), keepdim=True)
         high = x.masked_fill(~there, -torch.inf).amax(dim=(2, 3, 4), keepdim=True)
         return ((x - low) / (high - low).clamp(min=1e-6) * 2 - 1).masked_fill(~there, 0)
-    if mode == "body":
-        return x / _body_size(x).clamp(min=1e-6).view(-1, 1, 1, 1, 1)
-    ends = [_landmark(x, layout, joint, "scale=torso") for joint in ("shoulder_center", "pelvis")]
-    torso = (ends[0] - ends[1]).norm(dim=1)  # (N, T)
-    seen = there[:, 0, :, 0, 0]
-    length = (torso * seen).sum(dim=1) / seen.sum(dim=1).clamp(min=1)
+    body, seen = first_person(x, there)
+    length = _body_size(body, seen)
+    if mode == "torso":
+        ends = [
+            find_landmark(body, seen, layout, joint, "scale=torso") for joint in ("shoulder_center", "pelvis")
+        ]
+        trunk = ends[0] - ends[1]
+        mean = trunk.path.norm(dim=1).sum(dim=1) / trunk.there.sum(dim=1).clamp(min=1)
+        length = torch.where(trunk.there.any(dim=1), mean, length)
     return x / length.clamp(min=1e-6).view(-1, 1, 1, 1, 1)
 
 
-def _body_size(x: Tensor) -> Tensor:
-    """Root mean square distance of person 0's joints from their middle, over the frames with them; (N,)."""
-    person = x[..., 0]  # (N, C, T, V)
-    apart = person - person.mean(dim=3, keepdim=True)
-    squares = apart.square().sum(dim=1).mean(dim=2)  # (N, T)
-    seen = present(x)[:, 0, :, 0, 0]
-    return ((squares * seen).sum(dim=1) / seen.sum(dim=1).clamp(min=1)).sqrt()
+def _body_size(x: Tensor, presence: Tensor) -> Tensor:
+    """Root mean square distance of a person's joints from their middle in the frame, (N,)."""
+    apart = (x - body_centre(x, presence).path[..., None]) * presence
+    return (apart.square().sum(dim=(1, 2, 3)) / presence.sum(dim=(1, 2, 3)).clamp(min=1)).sqrt()

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from kinelex.batch import Batch
 from kinelex.errors import InputError, unknown_name
-from kinelex.skeleton import STREAMS, SkeletonLayout, make_stream, retarget_matrix
+from kinelex.skeleton import STREAMS, SkeletonLayout, make_stream
+from kinelex.skeleton.retarget import retarget_choices, retarget_present
 from kinelex.transforms import normalise
 from kinelex.transforms.corruption import JointMap, map_joints, sample_joint_map
 from kinelex.transforms.spatial import sample_rotation, sample_scale, scale
@@ -143,7 +144,7 @@ class InputPipeline:
         self.layout, self.config = layout, config
         self.source = source or layout
         same = self.source.joints == layout.joints
-        self._retarget = None if same else torch.from_numpy(retarget_matrix(self.source, layout))
+        self._retarget = None if same else torch.from_numpy(retarget_choices(self.source, layout))
 
     def sample(self, batch: Batch, generator: torch.Generator) -> InputParams:
         """Draw the training augmentation of a batch."""
@@ -174,6 +175,14 @@ class InputPipeline:
         Shape:
             - returns: (N, C, T, V, M)
         """
+        return self.prepare(batch, params)[0]
+
+    def prepare(self, batch: Batch, params: InputParams | None = None) -> tuple[Tensor, Tensor]:
+        """The encoder's input, and which joints of it are there, for who derives streams from it.
+
+        Shape:
+            - returns: (N, C, T, V, M); (N, 1, T, V, M) bool
+        """
         config = self.config
         if params is not None:
             plan = params.plan
@@ -181,21 +190,24 @@ class InputPipeline:
             plan = uniform_plan(batch.lengths, config.frames)
         else:
             plan = resize_plan(centre_crop(batch.lengths, config.test_crop), config.frames)
-        x = apply_plan(batch, plan).x
-        assert x is not None
-        x = self._with_places(x)
+        clips = apply_plan(batch, plan)
+        x, there = clips.x, clips.presence
+        assert x is not None and there is not None
+        x, there = self._with_places(x), self._with_places(there)
         if self._retarget is not None:
-            x = self._retarget.to(x) @ x
+            choices = self._retarget.to(x.device, x.dtype, non_blocking=True)
+            x, there = retarget_present(x, there, self.source, choices)
         if config.fill:
-            x = normalise.fill_empty(x)
-        x = normalise.centre(x, self.layout, config.centre)
-        x = normalise.align_body(x, self.layout, config.align)
+            order = normalise.fill_order(there)[:, None, :, None]
+            x, there = x.gather(2, order.expand_as(x)), there.gather(2, order.expand_as(there))
+        x = normalise.centre(x, self.layout, config.centre, presence=there)
+        x = normalise.align_body(x, self.layout, config.align, there)
         if params is not None and config.view_first:
             x = self._view(x, params)
-        x = normalise.scale_clip(x, self.layout, config.scale)
+        x = normalise.scale_clip(x, self.layout, config.scale, there)
         if params is not None:
-            x = self._augment(x if config.view_first else self._view(x, params), params)
-        return make_stream(x, self.layout, config.stream)
+            x = self._augment(x if config.view_first else self._view(x, params), there, params)
+        return make_stream(x, self.layout, config.stream, there), there
 
     def _with_places(self, x: Tensor) -> Tensor:
         """``x`` with the person places of the run; as loaded where it does not say how many."""
@@ -211,13 +223,13 @@ class InputPipeline:
             x = scale(x, params.scaling[:, : x.shape[1]])
         return x
 
-    def _augment(self, x: Tensor, params: InputParams) -> Tensor:
+    def _augment(self, x: Tensor, presence: Tensor, params: InputParams) -> Tensor:
         if params.noise_seed is not None:
             generator = torch.Generator(x.device).manual_seed(params.noise_seed)
             # One offset per joint and clip that drifts little: sensors err in place more than in time.
             shape = (x.shape[0], x.shape[1], 1, *x.shape[3:])
             noise = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
-            x = x + self.config.noise * noise * normalise.present(x)
+            x = x + self.config.noise * noise * presence
         if params.joint_map is not None:
             x = map_joints(x, params.joint_map)
         return x

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from kinelex.batch import Batch
 from kinelex.errors import InputError
+from kinelex.skeleton import joint_presence
+from kinelex.skeleton.presence import all_present, complete
 
 
 @dataclass
@@ -149,7 +151,9 @@ def sorted_plan(lengths: Tensor, frames: int, generator: torch.Generator | None 
 
 
 def apply_plan(batch: Batch, plan: FramePlan) -> Batch:
-    """Make the clips of one length from the batch's ragged frames.
+    """Make the clips of one length from the batch's ragged frames, and say which joints are there.
+
+    Where one of the two frames to mix lacks a joint, the nearer frame alone is taken.
 
     Raises:
         InputError: the batch has no ragged frames.
@@ -158,18 +162,42 @@ def apply_plan(batch: Batch, plan: FramePlan) -> Batch:
         raise InputError("expects a batch with ragged frames, this one is resampled already")
     frames = batch.frames.permute(0, 3, 2, 1)  # (sum of T, M, V, C): as loaded, a frame is one row of memory
     offset = (torch.cumsum(batch.lengths, 0) - batch.lengths).unsqueeze(1)  # (N, 1)
-    x = _mixed(frames.flatten(1), offset, plan)
-    x = x.view(*plan.lower.shape, *frames.shape[1:])  # (N, T, M, V, C)
-    return replace(batch, x=x.permute(0, 4, 1, 3, 2).contiguous(), frames=None)
+    lower, upper = (offset + plan.lower).flatten(), (offset + plan.upper).flatten()
+    picked = plan.upper is plan.lower  # nothing to mix; a comparison would wait for the device
+    weight = None if picked else plan.weight.reshape(-1, 1).to(frames.dtype)
+    x, there = _mixed(frames, _presence(batch.frames), lower, upper, weight)
+    n, t = plan.lower.shape
+    x = x.view(n, t, *frames.shape[1:]).permute(0, 4, 1, 3, 2).contiguous()
+    if there is None:
+        presence = complete(x[:, :1].shape, x.device)
+    else:
+        presence = there.view(n, t, *frames.shape[1:3]).permute(0, 1, 3, 2).unsqueeze(1).contiguous()
+    return replace(batch, x=x, frames=None, presence=presence)
 
 
-def _mixed(rows: Tensor, offset: Tensor, plan: FramePlan) -> Tensor:
-    """The rows of each output frame, (N * T, row)."""
-    x = rows.index_select(0, (offset + plan.lower).flatten())
-    if plan.upper is plan.lower:  # picked frames, nothing to mix; a comparison would wait for the device
-        return x
-    upper = rows.index_select(0, (offset + plan.upper).flatten())
-    return x.lerp_(upper, plan.weight.reshape(-1, 1).to(x.dtype))
+def _presence(frames: Tensor) -> Tensor | None:
+    """Which joints of ragged frames are there, (sum of T, M * V); None where the host sees that all are."""
+    if frames.device.type == "cpu" and torch.count_nonzero(frames) == frames.numel():
+        return None
+    there = joint_presence(frames)[:, 0].transpose(1, 2)
+    return None if all_present(there) else there.flatten(1)
+
+
+def _mixed(
+    frames: Tensor, there: Tensor | None, lower: Tensor, upper: Tensor, weight: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """The rows of each output frame, (N * T, row), and which joints of them are there, (N * T, M * V)."""
+    rows = frames.flatten(1)
+    x = rows.index_select(0, lower)
+    if weight is None:
+        return x, None if there is None else there.index_select(0, lower)
+    y = rows.index_select(0, upper)
+    if there is None:
+        return x.lerp_(y, weight), None
+    here, next_ = there.index_select(0, lower), there.index_select(0, upper)
+    late = weight >= 0.5
+    both = (here & next_).repeat_interleave(frames.shape[3], dim=1)
+    return torch.where(both, x.lerp(y, weight), torch.where(late, y, x)), torch.where(late, next_, here)
 
 
 def crop_resize(
