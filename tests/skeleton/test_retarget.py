@@ -110,3 +110,35 @@ def test_errors_name_the_joint_and_the_shape() -> None:
         retarget_matrix(hand, get_layout("ntu25"))
     with pytest.raises(InputError, match=r"expects 25 joints \(ntu25\).*got shape \(1, 3, 2, 20, 1\)"):
         retarget(torch.zeros(1, 3, 2, 20, 1), get_layout("ntu25"), get_layout("coco17"))
+
+
+def test_joints_made_from_missing_ones_take_what_is_there_or_are_missing() -> None:
+    coco, h36m, openpose = (get_layout(name) for name in ("coco17", "h36m17", "openpose18"))
+    x = _clip(coco) + 3
+    left, right = (coco.index(f"{side}_shoulder") for side in ("left", "right"))
+    x[:, :, 1, left] = 0  # one of a pair
+    x[:, :, 2, [left, right]] = 0  # both
+    x[:, :, 3, coco.index("left_wrist")] = 0  # a joint that is copied
+    neck = retarget(x, coco, openpose)[:, :, :, openpose.index("neck")]
+    torch.testing.assert_close(neck[:, :, 0], (x[:, :, 0, left] + x[:, :, 0, right]) / 2)
+    torch.testing.assert_close(neck[:, :, 1], x[:, :, 1, right])
+    assert not neck[:, :, 2].any()
+    y = retarget(x, coco, h36m)
+    hips = (x[:, :, :, coco.index("left_hip")] + x[:, :, :, coco.index("right_hip")]) / 2
+    torch.testing.assert_close(
+        y[:, :, 1, h36m.index("spine")], (hips[:, :, 1] + x[:, :, 1, right]) / 2
+    )  # half hips, half shoulders, though one of those is missing
+    assert not y[:, :, 2, h36m.index("spine")].any()
+    assert not y[:, :, 3, h36m.index("left_wrist")].any()
+
+
+def test_the_next_substitute_is_taken_where_the_better_one_is_missing() -> None:
+    coco, h36m = get_layout("coco17"), get_layout("h36m17")
+    x = _clip(coco) + 3
+    ears, eyes = ([coco.index(f"{side}_{name}") for side in ("left", "right")] for name in ("ear", "eye"))
+    x[:, :, 1:, ears] = 0
+    x[:, :, 2:, eyes] = 0
+    head = retarget(x, coco, h36m)[:, :, :, h36m.index("head")]
+    torch.testing.assert_close(head[:, :, 0], x[:, :, 0, ears].mean(dim=2))
+    torch.testing.assert_close(head[:, :, 1], x[:, :, 1, eyes].mean(dim=2))
+    torch.testing.assert_close(head[:, :, 2:], x[:, :, 2:, coco.index("nose")])

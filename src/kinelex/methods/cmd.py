@@ -145,13 +145,13 @@ class CMD(Method):
         check_room(clips, self.queue.shape[2])
 
     def forward(
-        self, x: Tensor, batch: Batch, generator: torch.Generator
+        self, x: Tensor, batch: Batch | None, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of a batch and what to log; the key encoders follow and the new keys enter the queues.
 
         Args:
             x: joint coordinates.
-            batch: the batch; of it the presence of joints is read, for the streams.
+            batch: the batch, for the presence of joints; by default what is 0 is missing.
             generator: source of randomness (CMD draws nothing).
 
         Shape:
@@ -159,7 +159,8 @@ class CMD(Method):
             - returns: scalar loss; scalars by name.
         """
         first, second = x.chunk(2)
-        there = (None, None) if batch.presence is None else batch.presence.chunk(2)
+        presence = None if batch is None else batch.presence
+        there = (None, None) if presence is None else presence.chunk(2)
         queries = self._embed(self.query, first, there[0])
         with torch.no_grad():
             self._follow()

@@ -18,8 +18,8 @@ def make_stream(x: Tensor, layout: SkeletonLayout, stream: str, presence: Tensor
     """Derive a stream from joint coordinates.
 
     ``bone`` is x[v] - x[parent(v)], the root gets 0; ``motion`` is x[t+1] - x[t], the last frame gets 0;
-    ``bone_motion`` is the motion of ``bone``. A bone with an end that is missing is 0, and so is a motion from
-    or to a frame in which the joint (or the bone) is missing.
+    ``bone_motion`` is the motion of ``bone``. A bone with an end that is missing is 0, and so is a motion
+    from or to a frame in which the joint (or the bone) is missing.
 
     Args:
         x: joint coordinates.

@@ -1,9 +1,10 @@
 """Normalisations of clips (N, C, T, V, M): centring, alignment with the body, scaling.
 
-They act on the batch and are not baked into the store. A joint that is missing stays 0, and so does a person
-who is absent from a frame; neither moves, turns or scales anything. What is measured on one person is measured
-on the first person who is there in the clip (with ``centre=frame``: in the frame). Where a landmark is missing,
-the nearest frame that has it is taken, and in a clip that never shows it the joints that can stand for it.
+They act on the batch and are not baked into the store. A joint that is missing stays 0, and so does a
+person who is absent from a frame; neither moves, turns or scales anything. What is measured on one person is
+measured on the first person who is there in the clip (with ``centre=frame``: in the frame). Where a landmark
+is missing, the nearest frame that has it is taken, and in a clip that never shows it the joints that can
+stand for it.
 """
 
 from __future__ import annotations
@@ -167,8 +168,8 @@ def align_body(
     The two modes look at the body from opposite sides: z points up along the trunk in both, x to the body's
     right in ``body`` and to its left in ``torso``.
 
-    - ``body``, as published: in the first frame that has them, hip → spine is turned to z, then *left → right*
-      shoulder to x, each by the smallest rotation. A short, noisy spine makes it unstable on Kinect v1.
+    - ``body``, as published: in the first frame that has them, hip → spine is turned to z, then *left →
+      right* shoulder to x, each by the smallest rotation. Kinect v1's short, noisy spine makes it unstable.
     - ``torso``: hip → shoulder centre is z and *right → left* shoulder is x, as means over the clip.
 
     A clip that never shows the trunk is not turned.
@@ -239,9 +240,9 @@ def scale_clip(
         x: coordinates, centred before.
         layout: layout of ``x``.
         mode: ``clip`` maps each axis to [-1, 1] over the clip (the published N-UCLA recipe), ``torso``
-            divides by the mean pelvis → shoulder distance of the first person, ``body`` by the root mean square
-            distance of the person's joints from their middle, whatever joints there are (so does ``torso`` in a
-            clip that never shows pelvis and shoulders), ``none`` does nothing.
+            divides by the mean pelvis → shoulder distance of the first person, ``body`` by the root mean
+            square distance of the person's joints from their middle, whatever joints there are (so does
+            ``torso`` in a clip that never shows pelvis and shoulders), ``none`` does nothing.
         presence: which joints are there; by default those that are not 0 and the one at the origin.
 
     Shape:

@@ -192,7 +192,8 @@ class InputPipeline:
             plan = resize_plan(centre_crop(batch.lengths, config.test_crop), config.frames)
         clips = apply_plan(batch, plan)
         x, there = clips.x, clips.presence
-        assert x is not None and there is not None
+        assert x is not None
+        assert there is not None
         x, there = self._with_places(x), self._with_places(there)
         if self._retarget is not None:
             choices = self._retarget.to(x.device, x.dtype, non_blocking=True)
