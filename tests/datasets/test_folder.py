@@ -56,6 +56,70 @@ def test_the_example_of_the_docs(tmp_path: Path) -> None:
         np.testing.assert_allclose(store.sequence(row), x, rtol=1e-6)
 
 
+def test_folders_of_classes_do_without_a_manifest(tmp_path: Path) -> None:
+    files = {
+        f"{part}/{label}/{n}.npy": clip(n) for n, part in enumerate(("train", "test")) for label in ("b", "a")
+    }
+    source = folder(tmp_path / "raw", "", files)
+    (source / "manifest.csv").unlink()
+    store = prepared(source)
+    assert store.ids == ["test/a/1", "test/b/1", "train/a/0", "train/b/0"]
+    assert (store.class_names, store.labels.tolist()) == (("a", "b"), [0, 1, 0, 1])
+    assert split_sizes(store) == {"given": (2, 2)}
+    (tmp_path / "names.txt").write_text("b\na\n")
+    assert prepared(source, classes=tmp_path / "names.txt").labels.tolist() == [1, 0, 1, 0]
+
+
+def test_parts_of_a_file_by_frames_and_by_seconds(tmp_path: Path) -> None:
+    x = clip(0, frames=12)
+    manifest = "file,label,start,end,fps,frames\nlong.npy,0,,4,,4\nlong,1,4,,,\nlong.mp4,1,0.5s,2s,4,6\n"
+    source = folder(tmp_path / "raw", manifest, {"long.npy": x})
+    store = prepared(source)
+    assert store.ids == ["long_0_4", "long_4_end", "long_0.5s_2s"]
+    for row, part in enumerate((slice(0, 4), slice(4, 12), slice(2, 8))):
+        np.testing.assert_array_equal(store.sequence(row), x[part])
+    assert store.fps[2] == 4
+    for cells, reason in (
+        ("1,40,", "start 1 and end 40 are no part of its 12 frames"),
+        ("0.5,2,", "start is '0.5', expects a frame from 0, or seconds such as 1.5s"),
+        ("0s,1s,", "no rate is known: add a column fps, or pass --fps"),
+        ("0,1,-3", "fps is '-3', expects a positive number"),
+    ):
+        (source / "manifest.csv").write_text(f"file,start,end,fps\nlong.npy,{cells}\n")
+        with pytest.raises(InputError, match=reason):
+            prepared(source)
+    (source / "manifest.csv").write_text("file,start,end\nlong.npy,0s,1s\n")
+    assert prepared(source, fps=5.0).lengths.tolist() == [5]
+
+
+def test_other_orders_of_axes(tmp_path: Path) -> None:
+    x = clip(0, frames=4, persons=2)
+    for axes, order in (("CTVM", (3, 0, 2, 1)), ("(M, T, V, C)", (1, 0, 2, 3)), ("tvcm", (0, 2, 3, 1))):
+        source = folder(tmp_path / "raw", "file\na.npy\n", {"a.npy": x.transpose(order)})
+        np.testing.assert_array_equal(prepared(source, axes=axes).sequence(0), x)
+    source = folder(tmp_path / "raw", "file\na.npy\n", {"a.npy": x[:, 0].transpose(2, 0, 1)})
+    np.testing.assert_array_equal(prepared(source, axes="CTV").sequence(0), x[:, :1])
+    with pytest.raises(InputError, match="--axes TV: expects each of T, V, C once, and M"):
+        prepared(source, axes="TV")
+    with pytest.raises(InputError, match="--axes TMVC has 4 axes, the array 3"):
+        prepared(source, axes="TMVC")
+
+
+def test_a_body_has_the_size_of_one_in_metres(tmp_path: Path) -> None:
+    x = clip(0)
+    source = folder(tmp_path / "raw", "file\na.npy\n", {"a.npy": x * 100})
+    with pytest.raises(InputError, match=r"no body in metres: pass --units centimetres \(then .* m\)"):
+        prepared(source)
+    for units in ("cm", "centimetres"):
+        store = prepared(source, units=units)
+        assert store.meta.units == "metres"
+        np.testing.assert_allclose(store.sequence(0), x, rtol=1e-6)
+    np.testing.assert_allclose(prepared(source, units="metres").sequence(0), x * 100, rtol=1e-6)
+    assert prepared(source, units="heads").meta.units == "heads"
+    with pytest.raises(InputError, match="both convert"):
+        prepared(source, units="cm", scale=0.01)
+
+
 def test_every_kind_of_file_gives_the_same_clip(tmp_path: Path) -> None:
     x = clip(3)
     header = "frame;hand_x;hand_y;hand_z;elbow_x;elbow_y;elbow_z;shoulder_x;shoulder_y;shoulder_z"
@@ -100,7 +164,7 @@ def test_bvh_brings_its_own_layout_or_gives_the_joints_asked_for(tmp_path: Path)
     for number, joints in enumerate(("{LeftUpLeg: Hips, Hips: Hips}", "{left_hip: pelvis, pelvis: pelvis}")):
         own = tmp_path / f"own{number}.yaml"
         own.write_text(f"name: own\njoints: {joints}\n")
-        found = prepared(source, layout=str(own)).sequence(0)
+        found = prepared(source, layout=str(own), units="metres").sequence(0)
         np.testing.assert_allclose(found[:, 0], places[:, [1, 0]], rtol=1e-5)
     (tmp_path / "bad.yaml").write_text("name: own\njoints: {Hip: Hip, left_toe: Hip}\n")
     with pytest.raises(InputError, match="unknown joint of own in this file 'left_toe': "):
@@ -156,8 +220,11 @@ def test_the_layout_is_told_by_the_size_or_asked_for(tmp_path: Path) -> None:
         ("x.txt", "1", "expects a file ending in .npy, .npz, .csv, .bvh"),
         ("x.npy", "?", "not a readable .npy array"),
         ("x.npy", np.ones((3, 4, 3)), r"expects 3 joints \(arm\), got 4"),
-        ("x.npy", np.ones((3, 9)), r"expects shape \(T, V, C\) or \(T, M, V, C\)"),
-        ("x.npy", np.ones((3, 3, 2)), "has 2 coordinates per joint, the first clip has 3"),
+        ("x.npy", np.ones((3, 10)), "10 columns, expects 9"),
+        ("x.npy", np.ones(9), r"expects shape \(T, V, C\) or \(T, M, V, C\)"),
+        ("x.npy", np.ones((3, 3, 2)), r"2 numbers per joint, expects 3 \(x, y, z\)"),
+        ("x.npy", np.ones((1, 40, 3, 2)), "1 frames of 40 persons: pass --axes MTVC"),
+        ("x.npy", np.ones((3, 40, 3, 2)), "3 frames of 40 persons: pass --axes MTVC or CTVM"),
         ("x.npy", np.zeros((3, 3, 3)), "no frame has a body"),
         ("x.npy", np.full((3, 3, 3), np.nan), "no frame has a body"),
         ("x.npy", np.full((3, 3, 3), 1e300), "coordinates of frame 0 are not finite"),

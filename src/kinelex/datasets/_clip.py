@@ -27,6 +27,7 @@ class Clip:
         fps: frames per second, where the file says it.
         units: unit of the coordinates, where it is not pixels for 2-D or metres for 3-D.
         image_size: (height, width) of the picture in pixels, where the file says it.
+        notes: what was guessed or left out, in sentences.
 
     Shape:
         - coordinates: (T, M, V, C)
@@ -40,6 +41,7 @@ class Clip:
     fps: float | None = None
     units: str | None = None
     image_size: tuple[int, int] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def with_joints_of(clip: Clip, layout: SkeletonLayout, path: Path) -> Clip:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,32 @@ from kinelex.datasets._formats import MAX_CLASSES, split_tags
 from kinelex.errors import InputError, unknown_name
 
 MANIFEST = "manifest.csv"
-_COLUMNS = ("file", "label", "id", "subject", "camera", "split", "caption", "frames")
+_COLUMNS = ("file", "label", "id", "subject", "camera", "split", "caption", "frames", "start", "end", "fps")
+_PARTS = ("train", "val", "test")  # folders above those of the classes
+_MOMENT = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s?)")
 _NUMBER = re.compile(r"[+-]?\d+([.]\d*)?|nan", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A place in a file: frames from 0, or seconds. A clip begins at its start and ends before its end."""
+
+    value: float
+    in_seconds: bool
+
+    def frame(self, fps: float | None) -> int:
+        """The number of the frame.
+
+        Raises:
+            InputError: seconds, and no rate.
+        """
+        if not self.in_seconds:
+            return int(self.value)
+        if fps is None:
+            raise InputError(
+                "start or end is in seconds, but no rate is known: add a column fps, or pass --fps"
+            )
+        return round(self.value * fps)
 
 
 @dataclass(frozen=True)
@@ -29,6 +53,8 @@ class Row:
         tags: the splits that the clip is in.
         caption: a sentence about it.
         frames: how many frames it should have.
+        start, end: the part of the file that the clip is, see :class:`Moment`; None for its begin and end.
+        fps: frames per second.
     """
 
     line: int
@@ -40,6 +66,9 @@ class Row:
     tags: tuple[str, ...]
     caption: str | None
     frames: int | None
+    start: Moment | None = None
+    end: Moment | None = None
+    fps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -162,17 +191,79 @@ def _row(
     label = _index(cells.get("label", ""), "label", labels)
     if label is not None and label >= MAX_CLASSES:
         raise InputError(f"label {label} is out of range, expects less than {MAX_CLASSES}")
+    span = [cells.get(column, "") for column in ("start", "end")]
+    part = f"_{span[0] or 0}_{span[1] or 'end'}" if any(span) else ""
     return Row(
         line=line,
         file=file,
-        id=cells.get("id") or Path(file).with_suffix("").as_posix(),
+        id=cells.get("id") or Path(file).with_suffix("").as_posix() + part,
         label=label,
         subject=_index(cells.get("subject", ""), "subject", numbering["subject"]),
         camera=_index(cells.get("camera", ""), "camera", numbering["camera"]),
         tags=tuple(dict.fromkeys(tags[name] for name in _split_names(cells.get("split", "")))),
         caption=cells.get("caption") or None,
         frames=_index(cells.get("frames", ""), "frames", None),
+        start=_moment(span[0], "start"),
+        end=_moment(span[1], "end"),
+        fps=_rate(cells.get("fps", "")),
     )
+
+
+def _moment(cell: str, column: str) -> Moment | None:
+    if not cell:
+        return None
+    match = _MOMENT.fullmatch(cell)
+    if match is None or (not match[2] and "." in cell):
+        raise InputError(f"{column} is {cell!r:.40}, expects a frame from 0, or seconds such as 1.5s")
+    return Moment(float(match[1]), bool(match[2]))
+
+
+def _rate(cell: str) -> float | None:
+    try:
+        rate = float(cell or "nan")
+    except ValueError:
+        rate = -1.0
+    if cell and not 0 < rate < float("inf"):
+        raise InputError(f"fps is {cell!r:.40}, expects a positive number of frames per second")
+    return rate if cell else None
+
+
+def folder_manifest(
+    folder: Path, is_clip: Callable[[Path], bool], classes: tuple[str, ...] | None = None
+) -> Manifest | None:
+    """The manifest of a folder without one: ``CLASS/clip.npy``, or ``train/CLASS/clip.npy`` and so on.
+
+    Args:
+        folder: the folder.
+        is_clip: whether a file, or a folder, is a clip.
+        classes: the class names, where they were given.
+
+    Returns:
+        One row per clip, by path; None where no clip is in a folder of a class.
+
+    Raises:
+        InputError: folders named by numbers among others.
+    """
+    found: list[tuple[Path, str, str]] = []
+    for path in _clips(folder, folder, is_clip):
+        folders = list(path.parts[:-1])
+        split = folders.pop(0) if folders and folders[0].lower() in _PARTS else ""
+        if folders:
+            found.append((path, folders[0], split.lower()))
+    if not found:
+        return None
+    labels = _numbering([label for _, label, _ in found])
+    labels = classes if classes is not None and labels is not None else labels
+    _check_names(folder, "label", None if classes is not None else labels)
+    tags = split_tags({split for _, _, split in found if split})
+    rows: list[Row | str] = []
+    for number, (path, label, split) in enumerate(found, start=1):
+        try:
+            cells = {"file": path.as_posix(), "label": label, "split": split}
+            rows.append(_row(number, cells, labels, {"subject": None, "camera": None}, tags))
+        except InputError as error:
+            rows.append(f"{folder / path}: {error}")
+    return Manifest(tuple(rows), labels, {})
 
 
 def _index(cell: str, column: str, names: tuple[str, ...] | None) -> int | None:
@@ -186,3 +277,14 @@ def _index(cell: str, column: str, names: tuple[str, ...] | None) -> int | None:
     if not cell.isdecimal() or len(cell) > 9:
         raise InputError(f"{column} is {cell!r:.40}, expects a whole number of at most 9 digits")
     return int(cell)
+
+
+def _clips(folder: Path, root: Path, is_clip: Callable[[Path], bool]) -> Iterator[Path]:
+    """The clips in a folder and those in it, from the root."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if is_clip(path):
+            yield path.relative_to(root)
+        elif path.is_dir() and not path.is_symlink():
+            yield from _clips(path, root, is_clip)

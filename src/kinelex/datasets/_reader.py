@@ -60,6 +60,7 @@ class Reader(ABC):
     gaps: ClassVar[str | None] = None  # what happens to lost frames unless --gaps says otherwise
     policy = Policy()  # the options that all readers share, as they were given
     to_metres: float = 1.0  # coordinates are multiplied with it
+    units_guessed: bool = False  # metres because nobody said so: then bodies must have the size of one
 
     def __init__(self, source: Path) -> None:
         self.source = source

@@ -1,8 +1,9 @@
-"""Reader of a folder of one's own clips: a ``manifest.csv`` and one .npy, .npz, .csv or .bvh file per clip.
+"""Reader of a folder of one's own clips: a ``manifest.csv``, or a folder per class, and a file per clip.
 
 The manifest's columns: ``file`` (from the folder), ``label`` (number or class name), and where there is
 such a thing ``id``, ``subject``, ``camera``, ``split`` (train or test, or names such as ``xsub_train``),
-``caption`` and ``frames`` (how many the clip should have). Any layout, also one of one's own in YAML.
+``caption``, ``frames`` (how many the clip should have), ``start`` and ``end`` (the part of the file, in
+frames from 0, or in seconds such as ``1.5s``) and ``fps``. Any layout, also one of one's own in YAML.
 """
 
 from __future__ import annotations
@@ -13,17 +14,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
+from kinelex.datasets._axes import check_axes
+from kinelex.datasets._channels import check_channels, guess_channels, split_channels
 from kinelex.datasets._clip import Clip
-from kinelex.datasets._clip_files import ENDINGS, files_of, read_clip
+from kinelex.datasets._clip_files import ENDINGS, files_of, is_clip, read_clip
 from kinelex.datasets._formats import (
     as_stored,
-    default_units,
     numbered_classes,
     read_class_names,
     resolve_layout,
 )
-from kinelex.datasets._manifest import MANIFEST, Manifest, Row, read_manifest
+from kinelex.datasets._manifest import MANIFEST, Manifest, Row, folder_manifest, read_manifest
 from kinelex.datasets._reader import Item, Reader, Skipped
+from kinelex.datasets._units import in_metres
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, get_layout
 from kinelex.store import Sequence, StoreMeta
@@ -32,20 +35,24 @@ LAYOUT_FILE = "layout.yaml"
 
 
 class FolderReader(Reader):
-    """A folder of one's own clips with a manifest.
+    """A folder of one's own clips with a manifest, or with a folder per class.
 
     Args:
-        source: the folder with manifest.csv.
+        source: the folder with manifest.csv, or with the files CLASS/clip.npy and so on.
         layout: the layout of the joints: a built-in name or a YAML file; by default the folder's
             layout.yaml, the hierarchy of .bvh files, or the one that the number of joints tells.
         classes: text file with one class name per line, in the order of the labels; by default the names in
             the manifest, sorted, or "class 0" and so on.
-        units: unit of the coordinates; by default pixels for 2-D and metres for 3-D.
-        scale: number to multiply coordinates with, for example 0.01 for files in centimetres.
+        units: unit of the coordinates: centimetres, millimetres, inches and feet become metres, other words
+            are kept; by default pixels for 2-D and metres for 3-D.
+        scale: number to multiply coordinates with.
+        channels: what the numbers of a joint are: xy, xyz, or with a confidence xyc, xyzc; by default what
+            they look like.
+        axes: order of the axes of arrays, for example CTVM or MTVC; by default TMVC or TVC.
 
     Raises:
-        InputError: no such layout, a file of class names that cannot be read, or a scale that is not
-            positive.
+        InputError: no such layout, a file of class names that cannot be read, a scale that is not positive,
+            channels or axes that are none, or a scale beside a unit that is converted.
     """
 
     dataset: ClassVar[str] = "folder"
@@ -60,11 +67,16 @@ class FolderReader(Reader):
         classes: Path | None = None,
         units: str | None = None,
         scale: float = 1.0,
+        channels: str | None = None,
+        axes: str | None = None,
     ) -> None:
         super().__init__(source)
+        self._channels, self._axes = check_channels(channels), check_axes(axes)
         if not 0 < scale < float("inf"):
             raise InputError(f"--scale {scale}: expects a positive number")
         self._units, self._scale = units, scale
+        if scale != 1 and in_metres(units, 3)[1] != 1:
+            raise InputError(f"--scale {scale} and --units {units} both convert: pass one of them")
         self._classes = None if classes is None else read_class_names(classes)
         own = source / LAYOUT_FILE
         asked = layout or (str(own) if own.is_file() else None)
@@ -72,13 +84,16 @@ class FolderReader(Reader):
 
     def meta(self) -> StoreMeta:
         """Layout and unit from the first clip that can be read, classes from the manifest."""
-        layout, first = self._kind
+        layout, first, channels = self._kind
+        size = len(channels) - channels.endswith("c")
+        units, self.to_metres = in_metres(self._units or first.units, size)
+        self.units_guessed = self._units is None and first.units is None
         labels = [row.label for row in self._manifest.rows if isinstance(row, Row)]
         return StoreMeta(
             dataset=self.dataset,
             layout=layout,
             class_names=self._classes or self._manifest.class_names or numbered_classes(labels),
-            units=self._units or first.units or default_units(None, first.coordinates.shape[3]),
+            units=units,
             source=str(self.source),
             prepared={"reader": self.dataset, "scale": self._scale, **self._manifest.names},
         )
@@ -87,7 +102,7 @@ class FolderReader(Reader):
         """The manifest's rows, in its order."""
         path = self.source / MANIFEST
         return [
-            Item(self.source / row.file if isinstance(row, Row) else path, number)
+            Item(self._file(row) if isinstance(row, Row) else path, number)
             for number, row in enumerate(self._manifest.rows)
         ]
 
@@ -100,13 +115,9 @@ class FolderReader(Reader):
         row = self._manifest.rows[item.part]
         if isinstance(row, str):
             raise InputError(row)
-        layout, first = self._kind
-        clip = read_clip(item.path, layout)
-        x, channels = clip.coordinates, first.coordinates.shape[3]
-        if x.shape[3] != channels:
-            raise InputError(
-                f"{item.path}: has {x.shape[3]} coordinates per joint, the first clip has {channels}"
-            )
+        layout, _, channels = self._kind
+        clip = self._cut(self._split(read_clip(item.path, layout, channels, self._axes), item.path), row)
+        x = clip.coordinates
         if row.frames is not None and row.frames != len(x):
             raise InputError(f"{item.path}: has {len(x)} frames, the manifest says {row.frames}")
         yield Sequence(
@@ -119,37 +130,93 @@ class FolderReader(Reader):
             scores=None if clip.scores is None else as_stored(clip.scores),
             splits=row.tags,
             image_size=clip.image_size,
-            fps=clip.fps,
+            fps=row.fps or clip.fps,
         )
+
+    def _file(self, row: Row) -> Path:
+        """The file of a row, also where it is listed without its ending, or with that of its video."""
+        path = self.source / row.file
+        if path.exists():
+            return path
+        names = [path.with_suffix(e) for e in ENDINGS] + [path.with_name(path.name + e) for e in ENDINGS]
+        found = [name for name in dict.fromkeys(names) if name.exists()]
+        if len(found) != 1:
+            return path
+        self.note(f"{MANIFEST} lists files by other endings, for example {row.file} for {found[0].name}")
+        return found[0]
+
+    def _split(self, clip: Clip, path: Path) -> Clip:
+        """A clip with its confidences apart, as many coordinates per joint as the first one has."""
+        channels = self._kind[2]
+        x, scores = clip.coordinates, clip.scores
+        if not _is_known(clip):
+            x, scores = split_channels(x, channels, path)
+        size = len(channels) - channels.endswith("c")
+        if x.shape[3] != size:
+            raise InputError(f"{path}: has {x.shape[3]} coordinates per joint, the first clip has {size}")
+        return replace(clip, coordinates=x, scores=scores)
+
+    def _cut(self, clip: Clip, row: Row) -> Clip:
+        """The part of a file that a row names."""
+        if row.start is None and row.end is None:
+            return clip
+        path, frames = self.source / row.file, len(clip.coordinates)
+        fps = row.fps or clip.fps or self.policy.fps
+        try:
+            start = 0 if row.start is None else row.start.frame(fps)
+            end = frames if row.end is None else row.end.frame(fps)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        if not start < end <= frames:
+            raise InputError(f"{path}: start {start} and end {end} are no part of its {frames} frames")
+        scores = None if clip.scores is None else clip.scores[start:end]
+        return replace(clip, coordinates=clip.coordinates[start:end], scores=scores)
 
     @cached_property
     def _manifest(self) -> Manifest:
         path = self.source / MANIFEST
-        if not path.is_file():
+        if path.is_file():
+            return read_manifest(path, self._classes)
+        found = folder_manifest(self.source, is_clip, self._classes)
+        if found is None:
             raise InputError(f"{path} does not exist: expects a folder with {self.expected}")
-        return read_manifest(path, self._classes)
+        self.note(f"there is no {MANIFEST}: labels are the names of the folders")
+        return found
 
     @cached_property
-    def _kind(self) -> tuple[SkeletonLayout, Clip]:
-        """Layout, and the first clip that can be read (its first frame): it tells channels and unit."""
+    def _kind(self) -> tuple[SkeletonLayout, Clip, str]:
+        """Layout, the first clip that can be read (its first frame), and what the numbers of a joint are."""
         wrong: InputError | None = None
         for row in self._manifest.rows:
             try:
                 if isinstance(row, str):
                     raise InputError(row)
-                return self._kind_of(self.source / row.file)
+                return self._kind_of(self._file(row))
             except InputError as error:
                 wrong = wrong or error
         raise wrong or InputError(f"{self.source} holds no clip: expects {self.expected}")
 
-    def _kind_of(self, path: Path) -> tuple[SkeletonLayout, Clip]:
-        clip = read_clip(path, self._layout)
+    def _kind_of(self, path: Path) -> tuple[SkeletonLayout, Clip, str]:
+        clip = read_clip(path, self._layout, self._channels, self._axes)
+        for note in clip.notes:
+            self.note(f"{note} ({path.name})")
+        known = self._layout or clip.layout
+        channels = "xyz"[: clip.coordinates.shape[3]]
+        if not _is_known(clip):
+            channels, guess = guess_channels(clip.coordinates, known.name if known else None, path)
+            if self._channels is None and guess:
+                self.note(guess)
+            channels = self._channels or channels
         first = replace(clip, coordinates=clip.coordinates[:1], scores=None)
-        joints, channels = clip.coordinates.shape[2:]
-        if self._layout is None:
-            return clip.layout or resolve_layout(None, joints, channels, path), first
-        if joints != self._layout.num_joints:
-            raise InputError(
-                f"{path}: expects {self._layout.num_joints} joints ({self._layout.name}), got {joints}"
-            )
-        return self._layout, first
+        joints = clip.coordinates.shape[2]
+        if known is None:
+            known = resolve_layout(None, joints, len(channels) - channels.endswith("c"), path)
+            self.note(f"the layout is {known.name}: guessed from {joints} joints; --layout names another")
+        if joints != known.num_joints:
+            raise InputError(f"{path}: expects {known.num_joints} joints ({known.name}), got {joints}")
+        return known, first, channels
+
+
+def _is_known(clip: Clip) -> bool:
+    """Whether a file itself says what the numbers of a joint are."""
+    return clip.names is not None or clip.layout is not None or clip.scores is not None

@@ -26,6 +26,7 @@ from kinelex.datasets._readers import (
     reader_options,
 )
 from kinelex.datasets._skipped import SKIPPED_FILE, other_rows, write_skipped
+from kinelex.datasets._units import check_body_size
 from kinelex.datasets._workers import WorkerLost, Workers, usable_cores
 from kinelex.datasets.describe import grouped
 from kinelex.errors import InputError, unknown_name
@@ -220,6 +221,8 @@ def _write(
             if skipped
             else f"{reader.source} holds no clip, nothing was written: expects {reader.expected}"
         )
+    if reader.units_guessed and meta.units == "metres" and first.coordinates.shape[3] == 3:
+        check_body_size(first.coordinates, f"{reader.source}: clip {first.id}")
     with SkeletonStoreWriter(out, meta) as writer:
         for clip in chain([first], clips):
             writer.add(clip)
