@@ -47,6 +47,8 @@ def test_random_draws_from_all_labelled_training_clips(store: SkeletonStore) -> 
     assert drawn(store, "xview:few-random:0.2:1") != drawn(store, "xview:few-random:0.2:2")
     assert set(drawn(store, "xview:few-random:0.1:1")) < set(drawn(store, "xview:few-random:0.2:1"))
     assert len(drawn(store, "xview:few-random:0.001:1")) == 1
+    for ratio in (0.059, 0.1, 0.237):  # rounded down, as CMD draws
+        assert len(drawn(store, f"xview:few-random:{ratio}:1")) == int(sum(SIZES) * ratio)
     assert len(drawn(store, "xview:few-random:1:1")) == sum(SIZES)
 
 

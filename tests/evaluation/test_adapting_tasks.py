@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -204,6 +205,50 @@ def test_few_labels_fine_tuned_are_those_of_adapt_and_a_draw_is_trained_once(act
         rate = (scores.argmax(axis=1) == actors.truth).mean()
         assert result.numbers["balanced"]["40%"]["draws"][seed] == rate
     assert unfinished(actors) == []
+
+
+def test_few_labels_as_cmd_publishes_train_the_joint_stream_alone(acted, tmp_path, quick):
+    """Of a run with several streams; the same by `adapt` with the recipe, by hand."""
+    changes = [c for c in quick if not c.startswith("dim=")]
+    small = [*changes, "name=stgcn", "streams=joint,motion", "queue=32", "top_k=8", "dim=8"]
+    changed = ["encoder.name=stgcn" if c == "name=stgcn" else c for c in small if not c.startswith("hidden=")]
+    run = train("cmd", acted.store, "xsub", tmp_path / "cmd", overrides=changed, console=quiet()).path
+    context = context_of(run, acted.store)
+    recipe = Path("adapt/cmd_semi")
+    options = SemiOptions((0.4,), ("random",), draws=1, changes=SHORT, recipe=recipe)
+    result = Semi().run(context, options).numbers
+    assert "recipe adapt/cmd_semi with" in result["rule"]
+    made = adapt(
+        run,
+        acted.store,
+        "xsub:few-random:0.4:0",
+        tmp_path / "by_hand",
+        "full",
+        overrides=[*SHORT, "accelerator=cpu"],
+        console=quiet(),
+        recipe="adapt/cmd_semi",
+    )
+    encoders = load_encoders(made.path)
+    assert list(encoders) == ["joint"]
+    assert made.config["optimizer"]["milestones"] == [50, 70]
+    weight, bias = encoders["joint"].last_layer()
+    scores = extract_features(encoders["joint"], context.store, context.test) @ weight.T + bias
+    rate = (scores.argmax(axis=1) == context.truth).mean()
+    assert result["random"]["40%"]["draws"] == [rate]
+    with pytest.raises(InputError, match=r"semi\.recipe is of semi\.by=full"):
+        SemiOptions(by="linear", recipe=recipe)
+    with pytest.raises(
+        InputError, match="--mode linear expects method.name supervised and method.frozen true"
+    ):
+        adapt(run, acted.store, "xsub", tmp_path / "no", "linear", recipe="adapt/cmd_semi")
+
+
+def test_a_recipe_of_a_stream_that_the_run_lacks_is_refused(actors, tmp_path):
+    recipe = tmp_path / "bone.yaml"
+    recipe.write_text("method: {name: supervised, streams: [bone]}")
+    options = SemiOptions((0.4,), ("random",), draws=1, recipe=recipe)
+    with pytest.raises(InputError, match="adapts the stream bone, the run has joint"):
+        Semi().check(actors, options)
 
 
 def test_labels_that_the_run_has_learned_are_not_few(acted, tmp_path, quick):

@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from kinelex.errors import InputError
 from kinelex.evaluation import Material, linear_probe, linear_sgd_probe, run_task
 from kinelex.evaluation.linear import training_folds
+from kinelex.evaluation.linear_sgd import linear_sgd_layers
 
 
 def make(rows: int = 240, noise: float = 1.0, classes: int = 4, seed: int = 0):
@@ -150,3 +151,19 @@ def test_sgd_probe_is_the_plain_loop():
     p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     gradient = sum(np.outer(p[i] - np.eye(4)[y[i]], x[i]) for i in range(32)) / 32
     np.testing.assert_allclose(step.weight.numpy(), start.weight.numpy() - 0.1 * gradient, atol=1e-5)
+
+
+def test_streams_trained_together_are_one_layer_on_their_features_side_by_side():
+    """The mean of the logits is one product; a step of descent on it by hand."""
+    (x, y), (z, _) = make(rows=32), make(rows=32, seed=5)
+    start, step = (linear_sgd_layers([x, z], y, 4, epochs=e) for e in (0, 1))
+    logits = (start[0](torch.as_tensor(x)) + start[1](torch.as_tensor(z))).numpy() / 2
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    for features, before, after in zip((x, z), start, step, strict=True):
+        gradient = (p - np.eye(4)[y]).T @ features / 32 / 2
+        np.testing.assert_allclose(after.weight.numpy(), before.weight.numpy() - 0.1 * gradient, atol=1e-5)
+        np.testing.assert_allclose(
+            after.bias.numpy(), -0.1 * (p - np.eye(4)[y]).sum(axis=0) / 32 / 2, atol=1e-6
+        )
+    (alone,) = linear_sgd_layers([x], y, 4, seed=2)
+    assert torch.equal(alone.weight, linear_sgd_probe(x, y, 4, seed=2).weight)

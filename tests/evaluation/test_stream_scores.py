@@ -14,7 +14,9 @@ from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
 from kinelex.evaluation.knn import knn
-from kinelex.evaluation.streams import fuse, joined
+from kinelex.evaluation.linear_sgd import linear_sgd_layers
+from kinelex.evaluation.scores import load_scores, score_path
+from kinelex.evaluation.streams import fuse, joined, softmax
 from kinelex.skeleton import make_stream
 from kinelex.training.encoder_files import load_encoders, save_encoders
 from kinelex.training.inference import extract_features
@@ -126,3 +128,24 @@ def test_table_and_report_show_all(three):
     for shown in (text, page):
         for words in ("all streams", "features, joint", "features, motion", "probe, bone"):
             assert words in shown
+
+
+def test_linear_sgd_together_is_the_mean_of_the_logits(three, store):
+    options = {"linear_sgd": {"together": True}}
+    found = evaluate(three.path, tasks=("linear_sgd",), options=options, baselines=False, console=quiet())
+    found = found["linear_sgd"]
+    split, loaded = get_split(store, "xsub"), load_encoders(three.path)
+    train, test = (
+        [extract_features(encoder, store, rows) for encoder in loaded.values()]
+        for rows in (split.train, split.test)
+    )
+    layers = linear_sgd_layers(train, store.labels[split.train], 3)
+    logits = np.mean(
+        [layer(torch.as_tensor(x)).numpy() for layer, x in zip(layers, test, strict=True)], axis=0
+    )
+    assert found["top1"] == (logits.argmax(axis=1) == store.labels[split.test]).mean()
+    assert "trained together" in found["fused"]
+    kept = load_scores(score_path(three.path, "xsub", "linear_sgd"))
+    np.testing.assert_allclose(kept.probabilities(), softmax(logits), atol=1e-5)
+    apart = evaluate(three.path, tasks=("linear_sgd",), baselines=False, console=quiet())["linear_sgd"]
+    assert apart["fused"] == "mean of the streams' softmax scores"

@@ -69,9 +69,10 @@ def loso_parts(store: SkeletonStore, name: str) -> Parts:
 def few_labels(store: SkeletonStore, train: np.ndarray, kind: str, ratio: float, seed: int) -> np.ndarray:
     """The labelled clips of a few-label subset, rows ascending.
 
-    ``random`` draws a share of all labelled training clips, one at least. ``balanced`` draws the same
-    number of every class: that share divided by the number of classes and rounded down, one at least; a
-    class that has fewer gives all. With one seed, a smaller share is part of a larger one.
+    ``random`` draws a share of all labelled training clips, rounded down as CMD does, one at least.
+    ``balanced`` draws the same number of every class: that share divided by the number of classes and rounded
+    down, one at least; a class that has fewer gives all. With one seed, a smaller share is part of a larger
+    one.
     """
     labels = store.labels[train]
     rows = train[labels >= 0]
@@ -80,7 +81,7 @@ def few_labels(store: SkeletonStore, train: np.ndarray, kind: str, ratio: float,
             f"{store.path}: no clip of the training part has a label, so there are no few labels"
         )
     if kind == "random":
-        return np.sort(shuffled(store, rows, seed)[: max(_rounded(ratio * len(rows)), 1)])
+        return np.sort(shuffled(store, rows, seed)[: max(int(ratio * len(rows)), 1)])
     classes = np.unique(store.labels[rows])
     each = max(math.floor(ratio * len(rows) / len(classes) + 1e-9), 1)
     drawn = [shuffled(store, rows[store.labels[rows] == label], seed)[:each] for label in classes]

@@ -12,7 +12,8 @@ from kinelex.evaluation.cross_dataset import evaluate_on
 from kinelex.evaluation.ensemble import ensemble
 from kinelex.evaluation.evaluate import evaluate
 from kinelex.evaluation.knn import Neighbours
-from kinelex.evaluation.linear import LinearProbe, linear_probe, linear_sgd_probe
+from kinelex.evaluation.linear import LinearProbe, linear_probe
+from kinelex.evaluation.linear_sgd import linear_sgd_probe
 from kinelex.evaluation.metrics import classification_metrics, confusion_matrix, top_k
 from kinelex.evaluation.scores import ScoreFile, load_scores
 from kinelex.evaluation.statistics import bootstrap_interval, mcnemar, mean_sd

@@ -25,8 +25,10 @@ from kinelex.evaluation.supervision import learned_parts
 from kinelex.store import SkeletonStore
 from kinelex.training.encoder_files import load_encoders, save_encoders
 from kinelex.training.inference import extract_all
+from kinelex.training.recipe import find_recipe
 from kinelex.training.run_directory import RunDirectory
 
+FULL = Path("adapt/full")  # the recipe
 _CODE = (__name__, "kinelex.methods.supervised")  # the method of the recipe adapt/full
 
 
@@ -36,6 +38,7 @@ def adapted_scores(
     protocol: str,
     changes: Sequence[str] = (),
     scratch: bool = False,
+    recipe: Path = FULL,
 ) -> dict[str, np.ndarray]:
     """Logits of a protocol's labelled test clips by the run after fine-tuning on its training part.
 
@@ -43,8 +46,9 @@ def adapted_scores(
         context: the run; its seed and device hold.
         store: the store to learn from, of any layout.
         protocol: a protocol of it.
-        changes: ``key=value`` changes to the recipe ``adapt/full``.
+        changes: ``key=value`` changes to the recipe.
         scratch: begin with random weights instead of the run's: the same training without what it learned.
+        recipe: the recipe, by name or file.
 
     Returns:
         (n_test, classes of the store) by stream.
@@ -58,7 +62,8 @@ def adapted_scores(
     test = split.test[store.labels[split.test] >= 0]
     given = _given(context, changes)
     rows = (split.train, test)
-    parts = (context.file_digest(store.path), protocol, rows, given, scratch)
+    settings = find_recipe(str(recipe), store.meta.dataset)
+    parts = (context.file_digest(store.path), protocol, rows, given, scratch, settings)
     key = digest(code_digest(*_CODE), run_digest(context.run.path), context.encoder_digests, *parts)
     found = context.cache.read("adapted", key)
     if found is not None:
@@ -77,6 +82,7 @@ def adapted_scores(
             overrides=given,
             resume=out.exists(),
             console=Console(quiet=True),
+            recipe=str(recipe),
         )
         encoders = load_encoders(trained.path)
         features = extract_all(encoders, store, test, context.batch_size, context.device)
@@ -88,7 +94,9 @@ def adapted_scores(
     return scores
 
 
-def check_adapted(context: Context, store: SkeletonStore, protocol: str, changes: Sequence[str]) -> None:
+def check_adapted(
+    context: Context, store: SkeletonStore, protocol: str, changes: Sequence[str], recipe: Path = FULL
+) -> None:
     """See whether :func:`adapted_scores` can do its work, before anything is trained.
 
     Raises:
@@ -96,7 +104,7 @@ def check_adapted(context: Context, store: SkeletonStore, protocol: str, changes
     """
     from kinelex.training.adapt import check_adapt  # brings the trainer, which other tasks do not wait for
 
-    check_adapt(context.run.path, store, protocol, "full", _given(context, changes))
+    check_adapt(context.run.path, store, protocol, "full", _given(context, changes), str(recipe))
 
 
 def _given(context: Context, changes: Sequence[str]) -> list[str]:

@@ -204,18 +204,19 @@ class Context:
             )
         return made
 
-    def judged(self, task: str, alone: Mapping[str, Outcome]) -> TaskResult:
+    def judged(self, task: str, alone: Mapping[str, Outcome], whole: Outcome | None = None) -> TaskResult:
         """The result of a task that classifies the test clips by each stream alone, and fused.
 
         Args:
             task: name of the task: votes (``knn``) are fused in another way than scores.
             alone: what it found by stream.
+            whole: what all streams found together, where that is not the fusion of their scores.
 
         Returns:
             The numbers of :func:`kinelex.evaluation.streams.judged_numbers` (rates, confusion, ``ci95``) with
             the outcomes' details, and the scores. The task adds its ``rule``.
         """
-        whole = fused(task, alone)
+        whole = whole or fused(task, alone)
         numbers = judged_numbers(whole, alone, self.truth, self.class_names, self.copied, self.seed)
         scores = {"": whole.scores}
         if len(alone) > 1:

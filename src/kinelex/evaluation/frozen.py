@@ -14,8 +14,10 @@ from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation._clips import subject_groups
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.knn import METRICS, knn, knn_scores
-from kinelex.evaluation.linear import linear_probe, linear_sgd_probe, training_folds
+from kinelex.evaluation.linear import linear_probe, training_folds
+from kinelex.evaluation.linear_sgd import linear_sgd_layers, linear_sgd_probe
 from kinelex.evaluation.material import Material, Outcome
+from kinelex.evaluation.streams import softmax
 
 _NO_CLASSIFIER = "classify needs a run that learned from labels; probe this one: --tasks knn,linear"
 
@@ -196,6 +198,18 @@ class Linear(FrozenTask):
         return Outcome(probe.scores(material.test), details)
 
 
+@dataclass(frozen=True)
+class LinearSGDOptions:
+    """Options of ``linear_sgd``.
+
+    Args:
+        together: of several streams train one logit, the mean of their layers', as CMD publishes its three
+            streams, instead of each stream's own.
+    """
+
+    together: bool = False
+
+
 class LinearSGD(FrozenTask):
     """A linear probe by the papers' protocol: one layer on frozen features, trained by SGD."""
 
@@ -203,11 +217,35 @@ class LinearSGD(FrozenTask):
     title = "linear probe, papers' SGD"
     rule = (
         "One fully connected layer on frozen features of the training clips, trained by SGD for 80 epochs; "
-        "top-1 over the test clips."
+        "top-1 over the test clips by the last epoch's weights."
     )
+    Options = LinearSGDOptions
 
     def judge(self, material: Material, options: Any) -> Outcome:
         """Logits of the trained layer."""
         m = material
         layer = linear_sgd_probe(m.train, m.train_labels, m.num_classes, seed=m.seed, device=m.device)
-        return Outcome(np.asarray(layer(torch.as_tensor(m.test, dtype=torch.float32))))
+        return Outcome(_logits(layer, m.test))
+
+    def run(self, context: Context, options: LinearSGDOptions) -> TaskResult:
+        """Judge the run.
+
+        Raises:
+            InputError: as :meth:`judge`.
+        """
+        materials = context.materials()
+        if not options.together or len(materials) == 1:
+            return super().run(context, options)
+        parts = list(materials.values())
+        some = ([m.train for m in parts], parts[0].train_labels, parts[0].num_classes)
+        layers = linear_sgd_layers(*some, seed=context.seed, device=context.device)
+        logits = {s: _logits(layer, materials[s].test) for s, layer in zip(materials, layers, strict=True)}
+        how = {"fused": "one logit, the mean of the streams', trained together"}
+        whole = Outcome(softmax(np.mean(list(logits.values()), axis=0)), how)
+        result = context.judged(self.name, {s: Outcome(scores) for s, scores in logits.items()}, whole)
+        result.numbers["rule"] = self.rule
+        return result
+
+
+def _logits(layer: torch.nn.Linear, features: np.ndarray) -> np.ndarray:
+    return np.asarray(layer(torch.as_tensor(features, dtype=torch.float32)))

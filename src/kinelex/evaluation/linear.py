@@ -1,4 +1,4 @@
-"""Linear probes on cached features: L-BFGS with a chosen regularisation, and the papers' SGD protocol.
+"""Linear probes on cached features: logistic regression by L-BFGS with a chosen regularisation.
 
 scikit-learn is imported where it is used: a second that no one waits for whose probes are in the cache.
 """
@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from threadpoolctl import threadpool_limits
-from torch import nn
 
 from kinelex.errors import InputError
 
@@ -216,58 +214,3 @@ def _expand(model: LogisticRegression, num_classes: int) -> tuple[np.ndarray, np
     bias = np.full(num_classes, -np.inf, coef.dtype)
     weight[model.classes_], bias[model.classes_] = coef, intercept
     return weight, bias
-
-
-def linear_sgd_probe(
-    features: np.ndarray,
-    labels: np.ndarray,
-    num_classes: int,
-    epochs: int = 80,
-    milestones: tuple[int, ...] = (50, 70),
-    learning_rate: float = 0.1,
-    batch_size: int = 64,
-    seed: int = 0,
-    device: torch.device | str = "cpu",
-) -> nn.Linear:
-    """The papers' linear protocol: one fully connected layer on frozen features, trained by SGD.
-
-    SGD with momentum 0.9 and no weight decay, the rate divided by 10 at the milestones. It differs from
-    the published protocol in one point: here the features are cached, of the test-time crop, while the
-    papers draw a new crop (ratio 0.5 to 1) of every training clip in every epoch.
-
-    Args:
-        features: features of the training part, as they are.
-        labels: their classes.
-        num_classes: number of classes.
-        epochs, milestones, learning_rate, batch_size: the schedule.
-        seed: of the weights and the order of the clips; the global generator is left alone.
-        device: where to train.
-
-    Shape:
-        - features: (n, F); labels: (n,)
-        - returns: a layer (N, F) -> (N, classes)
-
-    Source: CMD (Mao et al., ECCV 2022), section 4.2, and its public code.
-
-    >>> labels = np.arange(60) % 3
-    >>> layer = linear_sgd_probe(np.eye(3)[labels], labels, num_classes=3)
-    >>> layer(torch.eye(3)).argmax(dim=1).tolist()
-    [0, 1, 2]
-    """
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.as_tensor(features, dtype=torch.float32).to(device)
-    y = torch.as_tensor(labels, dtype=torch.int64).to(device)
-    layer = nn.utils.skip_init(nn.Linear, x.shape[1], num_classes)
-    nn.init.normal_(layer.weight, std=0.01, generator=generator)
-    nn.init.zeros_(layer.bias)
-    layer.to(device)
-    optimizer = torch.optim.SGD(layer.parameters(), lr=learning_rate, momentum=0.9)
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(milestones))
-    for _ in range(epochs):
-        for rows in torch.randperm(len(x), generator=generator).to(device).split(batch_size):
-            loss = nn.functional.cross_entropy(layer(x[rows]), y[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        schedule.step()
-    return layer.cpu().requires_grad_(False)

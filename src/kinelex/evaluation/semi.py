@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
-from kinelex.evaluation._adapted import adapted_scores, check_adapted, refuse_learned
+from kinelex.evaluation._adapted import FULL, adapted_scores, check_adapted, refuse_learned
 from kinelex.evaluation._clips import subject_groups
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.linear import linear_probe
@@ -33,8 +34,10 @@ class SemiOptions:
         kinds: random draws over all clips, balanced the same number of every class.
         draws: how often each share is drawn anew.
         by: full fine-tunes everything, linear fits logistic regression on frozen features.
-        changes: changes to the recipe adapt/full, for example epochs=20,batch_size=16.
+        changes: changes to the recipe, for example epochs=20,batch_size=16.
         scratch: also do the same from random weights, to see what the run's are worth.
+        recipe: what is trained and how: adapt/full, adapt/cmd_semi (CMD's published training of the joint
+            stream), or a file.
     """
 
     ratios: tuple[float, ...] = (0.01, 0.05, 0.1, 0.2)
@@ -43,6 +46,7 @@ class SemiOptions:
     by: str = "full"
     changes: tuple[str, ...] = ()
     scratch: bool = False
+    recipe: Path = FULL
 
     def __post_init__(self) -> None:
         for kind in self.kinds:
@@ -55,8 +59,9 @@ class SemiOptions:
         wrong = next((r for r in self.ratios if not 0 < r <= 1), None)
         if wrong is not None:
             raise InputError(f"expects semi.ratios above 0 and up to 1, got {wrong:g}")
-        if self.changes and self.by != "full":
-            raise InputError(f"semi.changes are of semi.by=full, not of {self.by}: leave them out")
+        if (self.changes or self.recipe != FULL) and self.by != "full":
+            said = "semi.changes are" if self.changes else "semi.recipe is"
+            raise InputError(f"{said} of semi.by=full, not of {self.by}: leave it out")
 
 
 class Semi:
@@ -80,7 +85,7 @@ class Semi:
                 get_split(context.store, protocol)
             if options.by == "full":
                 changes = (f"training.seed={context.seed}", *options.changes)
-                check_adapted(context, context.store, drawn[0], changes)
+                check_adapted(context, context.store, drawn[0], changes, options.recipe)
 
     def run(self, context: Context, options: SemiOptions) -> TaskResult:
         """Learn from each draw and judge on all test clips.
@@ -106,7 +111,7 @@ class Semi:
 
 def _rule(options: SemiOptions) -> str:
     what = (
-        "the run's encoder and a new classifier are trained (recipe adapt/full"
+        f"the run's encoder and a new classifier are trained (recipe {options.recipe.as_posix()}"
         + (f" with {' '.join(options.changes)}" if options.changes else "")
         + ")"
         if options.by == "full"
@@ -135,7 +140,7 @@ def _drawn(context: Context, options: SemiOptions, kind: str, ratio: float, scra
         context.console.print(said, markup=False)
         if options.by == "full":
             changes = (f"training.seed={seed}", *options.changes)
-            alone = adapted_scores(context, context.store, protocol, changes, scratch)
+            alone = adapted_scores(context, context.store, protocol, changes, scratch, options.recipe)
         else:
             alone = _probed(context, rows)
         whole = fused("linear", {stream: Outcome(scores) for stream, scores in alone.items()})

@@ -20,14 +20,15 @@ class Classifier(nn.Module):
         encoder: the encoder.
         classes: number of classes.
         dropout: dropout on the features.
+        std: standard deviation of the weights to begin with; 0 is CTR-GCN's, sqrt(2 / classes).
     """
 
-    def __init__(self, encoder: Encoder, classes: int, dropout: float) -> None:
+    def __init__(self, encoder: Encoder, classes: int, dropout: float, std: float = 0.0) -> None:
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(encoder.num_features, classes)
-        nn.init.normal_(self.linear.weight, 0, (2 / classes) ** 0.5)  # as CTR-GCN does
+        nn.init.normal_(self.linear.weight, 0, std or (2 / classes) ** 0.5)
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -44,6 +45,7 @@ class Classifiers(nn.ModuleDict):
         part: what is learned from; its stream is the only one unless ``streams`` names others.
         streams: streams to derive from the joints; none leaves the input as it is.
         dropout: dropout on the features.
+        std: of the classifiers' weights, see :class:`Classifier`.
 
     Raises:
         InputError: an unknown stream, one named twice, streams of an input that is no joints, or fewer
@@ -56,6 +58,7 @@ class Classifiers(nn.ModuleDict):
         part: TrainingPart,
         streams: tuple[str, ...],
         dropout: float,
+        std: float = 0.0,
     ) -> None:
         for stream in streams:
             if stream not in STREAMS:
@@ -70,11 +73,17 @@ class Classifiers(nn.ModuleDict):
         classes = len(part.class_names)
         if classes < 2:
             raise InputError(f"a classifier needs two classes or more, the store has {classes}")
-        if not 0 <= dropout < 1:
-            raise InputError(f"expects dropout of at least 0 and below 1, got {dropout}")
+        if not (0 <= dropout < 1 and std >= 0):
+            raise InputError(
+                "expects dropout of at least 0 and below 1 and classifier_std of at least 0, "
+                f"got {dropout} and {std}"
+            )
         self.derived = bool(streams)
         super().__init__(
-            {stream: Classifier(make_encoder(), classes, dropout) for stream in streams or (part.stream,)}
+            {
+                stream: Classifier(make_encoder(), classes, dropout, std)
+                for stream in streams or (part.stream,)
+            }
         )
 
     def inputs(self, x: Tensor, presence: Tensor | None = None) -> dict[str, Tensor]:

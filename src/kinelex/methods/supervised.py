@@ -36,6 +36,8 @@ class Supervised(Method):
         mixup: clips are mixed in pairs, with shares from Beta(mixup, mixup); 0 does not mix.
         dropout: dropout on the features.
         frozen: learn the classifiers alone; the encoders stay as they are, batch norm included.
+        classifier_std: standard deviation of the classifiers' weights to begin with; 0 takes CTR-GCN's,
+            sqrt(2 / classes).
 
     Raises:
         InputError: an unknown stream or kind of weights, or an option out of range.
@@ -53,6 +55,7 @@ class Supervised(Method):
         mixup: float = 0.0,
         dropout: float = 0.0,
         frozen: bool = False,
+        classifier_std: float = 0.0,
     ) -> None:
         super().__init__()
         if not (0 <= label_smoothing < 1 and 0 <= mixup < math.inf):
@@ -60,7 +63,7 @@ class Supervised(Method):
                 "expects label_smoothing of at least 0 and below 1 and mixup of at least 0, "
                 f"got {label_smoothing} and {mixup}"
             )
-        self.streams = Classifiers(make_encoder, part, tuple(streams), dropout)
+        self.streams = Classifiers(make_encoder, part, tuple(streams), dropout, classifier_std)
         self.class_weights: Tensor
         self.register_buffer("class_weights", weights_of(part.class_counts, class_weights), persistent=False)
         self.label_smoothing, self.mixup, self.frozen = label_smoothing, mixup, frozen

@@ -59,6 +59,7 @@ def adapt(
     overrides: Iterable[str] = (),
     resume: bool = False,
     console: Console | None = None,
+    recipe: str | None = None,
 ) -> RunDirectory:
     """Adapt a run's encoders to the training part of a protocol.
 
@@ -72,9 +73,11 @@ def adapt(
             everything, from the run's classifier where the classes are the same, else from a new one.
         labels: share of the training part's labels to learn from, balanced over the classes: the protocol
             ``PROTOCOL:few-balanced:SHARE:SEED``, with the seed of the training.
-        overrides: ``key=value`` changes to the recipe ``adapt/linear`` or ``adapt/full``.
+        overrides: ``key=value`` changes to the recipe.
         resume: go on with the run in ``out``.
         console: where to print.
+        recipe: the recipe, by name or file; ``adapt/linear`` or ``adapt/full`` by default. Where it names
+            streams, those of the run are adapted and the others left out.
 
     Raises:
         InputError: anything that does not fit together; nothing is written then.
@@ -89,28 +92,34 @@ def adapt(
         raise InputError(f"{run} reads {channels}-D coordinates, {store.path} has {store.channels}-D ones")
     record = {"mode": mode, "run": str(base.path.resolve()), "from": _origin(base.config)}
     if mode == "batch_norm":
-        if overrides or labels is not None or resume:
-            given = " ".join(overrides) or ("--labels" if labels is not None else "--resume")
+        if overrides or labels is not None or resume or recipe is not None:
+            options = {"--labels": labels is not None, "--resume": resume, "--recipe": recipe is not None}
+            given = " ".join(overrides) or next(name for name, is_given in options.items() if is_given)
             raise InputError(f"batch_norm learns nothing and reads no labels: leave out {given}")
         return _with_new_statistics(base, adapted, store, protocol, out, record, console or Console())
-    recipe = _recipe(base, adapted, store, mode, overrides)
+    adapted, settled = _recipe(base, adapted, store, mode, overrides, recipe)
     if labels is not None:
-        protocol = f"{protocol}:few-balanced:{labels:g}:{recipe.training.seed}"
+        protocol = f"{protocol}:few-balanced:{labels:g}:{settled.training.seed}"
     start = Start(adapted, _keeps(adapted, store, mode), record)
     if resume:
         if RunDirectory(out).config.get("adapted") != record:
             raise InputError(f"{out} was not adapted from {run} with --mode {mode}: resume with the same")
-        recipe, _ = reopen(out, store, protocol, overrides)
-    return train_resolved(recipe, store, protocol, out, resume=resume, console=console, start=start)
+        settled, _ = reopen(out, store, protocol, overrides)
+    return train_resolved(settled, store, protocol, out, resume=resume, console=console, start=start)
 
 
 def check_adapt(
-    run: str | Path, store: SkeletonStore, protocol: str, mode: str, overrides: Iterable[str] = ()
+    run: str | Path,
+    store: SkeletonStore,
+    protocol: str,
+    mode: str,
+    overrides: Iterable[str] = (),
+    recipe: str | None = None,
 ) -> None:
     """See whether a run can be adapted, before anything is trained; nothing is written.
 
     Args:
-        run, protocol, overrides: as in :func:`adapt`.
+        run, protocol, overrides, recipe: as in :func:`adapt`.
         store: the skeleton store.
         mode: ``linear`` or ``full``.
 
@@ -119,8 +128,8 @@ def check_adapt(
     """
     base = RunDirectory(run)
     adapted = {stream: encoder.for_store(store) for stream, encoder in load_encoders(base.path).items()}
-    recipe = _recipe(base, adapted, store, mode, list(overrides))
-    rehearse(recipe, store, protocol, Start(adapted, _keeps(adapted, store, mode), {}))
+    adapted, settled = _recipe(base, adapted, store, mode, list(overrides), recipe)
+    rehearse(settled, store, protocol, Start(adapted, _keeps(adapted, store, mode), {}))
 
 
 def _keeps(adapted: dict[str, SkeletonEncoder], store: SkeletonStore, mode: str) -> bool:
@@ -142,9 +151,17 @@ def _recipe(
     store: SkeletonStore,
     mode: str,
     overrides: list[str],
-) -> Recipe:
-    """The recipe of the mode with the run's encoder and its preparation of clips."""
-    name, content = find_recipe(f"adapt/{mode}", store.meta.dataset)
+    given: str | None,
+) -> tuple[dict[str, SkeletonEncoder], Recipe]:
+    """The encoders that are adapted, and the recipe with their structure and their preparation of clips."""
+    name, content = find_recipe(given or f"adapt/{mode}", store.meta.dataset)
+    wanted = content.get("method", {})
+    if wanted.get("name") != "supervised" or bool(wanted.get("frozen")) != (mode == "linear"):
+        raise InputError(
+            f"recipe {name}: --mode {mode} expects method.name supervised and method.frozen "
+            f"{'true' if mode == 'linear' else 'false'}"
+        )
+    encoders = _of_streams(encoders, name, wanted.get("streams") or list(encoders))
     config = asdict(next(iter(encoders.values())).pipeline.config)
     encoder = {k: v for k, v in base.config["encoder"].items() if k != "in_channels"}
     several = len(encoders) > 1
@@ -164,7 +181,19 @@ def _recipe(
             raise InputError(f"an adapted run keeps its encoders: leave out {section}.{wrong}=...")
     if changed.input.stream != stream:
         raise InputError("an adapted run keeps its streams: leave out input.stream=...")
-    return changed
+    return encoders, changed
+
+
+def _of_streams(
+    encoders: dict[str, SkeletonEncoder], recipe: str, streams: list[str]
+) -> dict[str, SkeletonEncoder]:
+    missing = [stream for stream in streams if stream not in encoders]
+    if missing:
+        raise InputError(
+            f"recipe {recipe} adapts the stream {missing[0]}, the run has {', '.join(encoders)}: take "
+            "another recipe"
+        )
+    return {stream: encoders[stream] for stream in streams}
 
 
 def _with_new_statistics(
