@@ -17,6 +17,7 @@ class Batch:
         - lengths: (N,) int64, frames of each clip.
         - x: (N, C, T, V, M), None until resampled.
         - presence: (N, 1, T, V, M) bool, which joints of ``x`` are there; None until resampled.
+        - fps: (N,) float, frames per second of each clip, NaN where it is not known; or None.
         - labels: (N,) int64, -1 where a clip has none.
         - indices: (N,) int64, rows of the store.
         - prompts: per modality (N, P, D), the prompts of single frames.
@@ -31,6 +32,7 @@ class Batch:
     frames: Tensor | None = None
     x: Tensor | None = None
     presence: Tensor | None = None
+    fps: Tensor | None = None
     prompts: dict[str, Tensor] = field(default_factory=dict)
     clip_prompts: dict[str, Tensor] = field(default_factory=dict)
     present: dict[str, Tensor] = field(default_factory=dict)
@@ -53,6 +55,7 @@ class Batch:
             frames=None if self.frames is None else self.frames.to(device, non_blocking=True),
             x=None if self.x is None else self.x.to(device, non_blocking=True),
             presence=None if self.presence is None else self.presence.to(device, non_blocking=True),
+            fps=None if self.fps is None else self.fps.to(device, non_blocking=True),
             prompts=move(self.prompts),
             clip_prompts=move(self.clip_prompts),
             present=move(self.present),

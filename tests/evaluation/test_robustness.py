@@ -82,6 +82,35 @@ def test_missing_joints_lie_on_the_root_in_all_frames(batch):
     assert len({tuple(g) for g in lost}) > 1
 
 
+def test_absent_joints_stay_absent_and_count_for_nothing(batch):
+    batch.frames[2:4, :, 3, 0] = 0
+    gone = (batch.frames == 0).all(dim=1, keepdim=True).expand_as(batch.frames)
+    changed = [
+        degrade.joint_noise(batch, 0.3, generator()),
+        degrade.missing_joints(batch, 0.9, 2, generator()),
+        degrade.hidden_joints(batch, (1, 3), root=2),
+        degrade.turned(batch, 30.0, generator()),
+    ]
+    for found in changed:
+        assert not found.frames[gone].any()
+        assert (found.frames[~gone] != 0).all()
+    first = clips_of(batch)[0]
+    apart = [
+        (points - points.mean(dim=0)).square().sum(dim=1)
+        for frame in first
+        for points in (frame[:, :, m].T[(frame[:, :, m] != 0).any(dim=0)] for m in range(2))
+    ]
+    size = torch.cat(apart).mean().sqrt()
+    drawn = torch.randn(batch.frames.shape, generator=generator())[:5]
+    expected = torch.where(first == 0, 0, first + 0.3 * size * drawn)
+    torch.testing.assert_close(clips_of(changed[0])[0], expected)
+
+
+def test_a_slower_rate_is_told(batch):
+    found = degrade.slower_rate(replace(batch, fps=torch.tensor([30.0, 60.0, float("nan")])), 2)
+    assert found.fps[:2].tolist() == [15.0, 30.0]
+
+
 def test_hidden_joints_lie_on_the_root_which_stays(batch):
     found = degrade.hidden_joints(batch, (1, 2, 4), root=2)
     for v in range(6):

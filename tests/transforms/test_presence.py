@@ -243,6 +243,21 @@ def test_the_noise_is_on_every_joint_that_is_there():
     assert (added[there] != 0).all()
 
 
+def test_the_noise_is_drawn_anew_in_every_frame():
+    x = clip(2).expand(1, 3, 6, 25, 2).repeat(1, 1, 200, 1, 1)
+    settings = {"frames": 1200, "sampling": "frames", "centre": "none", "stream": "motion"}
+    noisy, plain = (
+        InputPipeline(NTU, InputConfig(**settings, noise=0.1)),
+        InputPipeline(NTU, InputConfig(**settings)),
+    )
+    params = noisy.sample(batch_of(x), torch.Generator().manual_seed(0))
+    added = (noisy(batch_of(x), params) - plain(batch_of(x), params))[:, :, :-1]
+    assert added.std().item() == pytest.approx(0.1 * 2**0.5, rel=0.02)  # of two independent frames
+    assert added.mean().abs() < 1e-3
+    assert torch.equal(noisy(batch_of(x), params), noisy(batch_of(x), params))
+    assert torch.equal(noisy(batch_of(x)), plain(batch_of(x)))  # test time: none
+
+
 def test_a_clip_with_nothing_missing_is_the_same_beside_one_with_gaps():
     frames = torch.randn(20, 3, 25, 1, generator=torch.Generator().manual_seed(0)) + 2
     holes = frames.clone()

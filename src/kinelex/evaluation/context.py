@@ -271,7 +271,15 @@ class _Seeded:
         for i, frames in enumerate(batch.frames.split(batch.lengths.tolist())):
             lengths, labels, index = (t[i : i + 1] for t in (batch.lengths, batch.labels, batch.indices))
             number = int(digest(self.seed, self.variant, int(index))[:15], 16)
-            clip = Batch(lengths, labels, index, frames)
+            clip = Batch(
+                lengths, labels, index, frames, fps=batch.fps[i : i + 1] if batch.fps is not None else None
+            )
             changed.append(self.change(clip, torch.Generator().manual_seed(number)))
         frames = torch.cat([clip.frames for clip in changed if clip.frames is not None])
-        return replace(batch, frames=frames, lengths=torch.cat([clip.lengths for clip in changed]))
+        fps = [clip.fps for clip in changed if clip.fps is not None]
+        return replace(
+            batch,
+            frames=frames,
+            lengths=torch.cat([clip.lengths for clip in changed]),
+            fps=torch.cat(fps) if fps else None,
+        )

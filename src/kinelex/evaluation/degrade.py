@@ -1,7 +1,7 @@
 """What sensors do to clips: noise, missing joints, hidden parts, lost frames, other frame rates and views.
 
 Each function changes a batch of clips as loaded (:attr:`~kinelex.batch.Batch.frames`), whatever the data
-set's unit, layout and number of persons. Absent persons (all zeros) stay absent.
+set's unit, layout and number of persons. Absent joints and persons (all zeros) stay absent.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from kinelex.batch import Batch
+from kinelex.skeleton import joint_presence
 
 
 def joint_noise(batch: Batch, share: float, generator: torch.Generator) -> Batch:
@@ -26,16 +27,16 @@ def joint_noise(batch: Batch, share: float, generator: torch.Generator) -> Batch
         generator: source of randomness (on the CPU).
     """
     x, clip = _frames(batch)
-    present = _present(x)
-    apart = x - x.mean(dim=2, keepdim=True)
-    squares = (apart.square().sum(dim=1).mean(dim=1) * present).sum(dim=1)
-    ones = present.sum(dim=1).to(x.dtype)
+    present = joint_presence(x)  # (sum of T, 1, V, M)
+    middle = x.sum(dim=2, keepdim=True) / present.sum(dim=2, keepdim=True).clamp(min=1)
+    squares = ((x - middle).square() * present).sum(dim=(1, 2, 3))
+    ones = present.sum(dim=(1, 2, 3)).to(x.dtype)
     n = len(batch)
     total, count = (torch.zeros(n, device=x.device).index_add_(0, clip, v) for v in (squares, ones))
     size = (total / count.clamp(min=1)).sqrt()
     drawn = torch.randn(x.shape, generator=generator).to(x.device)
     noise = share * size[clip][:, None, None, None] * drawn
-    return replace(batch, frames=torch.where(present[:, None, None], x + noise, x))
+    return replace(batch, frames=torch.where(present, x + noise, x))
 
 
 def missing_joints(batch: Batch, share: float, root: int, generator: torch.Generator) -> Batch:
@@ -52,7 +53,7 @@ def missing_joints(batch: Batch, share: float, root: int, generator: torch.Gener
     keys = torch.rand(n, joints, generator=generator)
     keys[:, root] = 2.0
     lost = keys.argsort(dim=1).argsort(dim=1) < max(round(share * (joints - 1)), 1)
-    gone = lost.to(x.device)[clip][:, None, :, None]
+    gone = lost.to(x.device)[clip][:, None, :, None] & joint_presence(x)
     return replace(batch, frames=torch.where(gone, x[:, :, root : root + 1], x))
 
 
@@ -65,9 +66,10 @@ def hidden_joints(batch: Batch, joints: Sequence[int], root: int) -> Batch:
         root: index of the root joint.
     """
     x, _ = _frames(batch)
-    changed = x.clone()
-    changed[:, :, list(joints)] = x[:, :, root : root + 1]
-    return replace(batch, frames=changed)
+    hidden = torch.zeros(x.shape[2], dtype=torch.bool, device=x.device)
+    hidden[list(joints)] = True
+    gone = hidden[:, None] & joint_presence(x)
+    return replace(batch, frames=torch.where(gone, x[:, :, root : root + 1], x))
 
 
 def dropped_frames(batch: Batch, share: float, generator: torch.Generator) -> Batch:
@@ -97,7 +99,8 @@ def slower_rate(batch: Batch, factor: int) -> Batch:
     """
     lengths = batch.lengths.cpu()
     clip = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
-    return _keep(batch, (torch.arange(len(clip)) - _starts(lengths)[clip]) % factor == 0)
+    kept = _keep(batch, (torch.arange(len(clip)) - _starts(lengths)[clip]) % factor == 0)
+    return replace(kept, fps=None if batch.fps is None else batch.fps / factor)
 
 
 def turned(batch: Batch, degrees: float, generator: torch.Generator) -> Batch:
@@ -109,11 +112,10 @@ def turned(batch: Batch, degrees: float, generator: torch.Generator) -> Batch:
         generator: draws the side (on the CPU).
     """
     x, clip = _frames(batch)
-    present = _present(x)
-    n, (_, c, v, _) = len(batch), x.shape
-    here = (x * present[:, None, None]).sum(dim=(2, 3))
-    total = torch.zeros(n, c, device=x.device).index_add_(0, clip, here)
-    count = torch.zeros(n, device=x.device).index_add_(0, clip, present.sum(dim=1).to(x.dtype) * v)
+    present = joint_presence(x)
+    n, c = len(batch), x.shape[1]
+    total = torch.zeros(n, c, device=x.device).index_add_(0, clip, x.sum(dim=(2, 3)))
+    count = torch.zeros(n, device=x.device).index_add_(0, clip, present.sum(dim=(1, 2, 3)).to(x.dtype))
     centre = (total / count.clamp(min=1)[:, None])[clip][:, :, None, None]
     side = (torch.rand(n, generator=generator) < 0.5).to(x.device, x.dtype) * 2 - 1
     angle = (side * math.radians(degrees))[clip][:, None, None]
@@ -122,7 +124,7 @@ def turned(batch: Batch, degrees: float, generator: torch.Generator) -> Batch:
     moved = torch.stack(
         [cos * apart[:, 0] + sin * apart[:, 2], apart[:, 1], cos * apart[:, 2] - sin * apart[:, 0]], dim=1
     )
-    return replace(batch, frames=torch.where(present[:, None, None], moved + centre, x))
+    return replace(batch, frames=torch.where(present, moved + centre, x))
 
 
 def _frames(batch: Batch) -> tuple[Tensor, Tensor]:
@@ -132,11 +134,6 @@ def _frames(batch: Batch) -> tuple[Tensor, Tensor]:
         raise ValueError("clips are changed as loaded, before they are resampled")
     clip = torch.repeat_interleave(torch.arange(len(batch), device=x.device), batch.lengths.to(x.device))
     return x, clip
-
-
-def _present(x: Tensor) -> Tensor:
-    """Which persons are there: (sum of T, M) bool."""
-    return (x != 0).any(dim=2).any(dim=1)
 
 
 def _starts(lengths: Tensor) -> Tensor:

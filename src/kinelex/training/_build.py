@@ -28,6 +28,7 @@ from kinelex.training.module import MethodModule
 from kinelex.training.persons import person_places
 from kinelex.training.recipe import METHODS, Recipe
 from kinelex.transforms import InputPipeline
+from kinelex.transforms.rate import check_rates
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,7 @@ def build_module(
         world_size=training.devices,
         places=persons,
     )
+    check_rates(store.fps[rows], recipe.input.fps)
     pipeline = InputPipeline(layout, recipe.input, store.layout)
     method.check_step(loader.batch_size * training.devices)
     _rehearse(method, pipeline, loader.batch(rows[[store.persons[rows].argmax()]]))

@@ -12,6 +12,7 @@ from kinelex.errors import InputError
 from kinelex.store import SkeletonStore
 from kinelex.training.encoder_files import SkeletonEncoder
 from kinelex.training.loader import SkeletonLoader
+from kinelex.transforms.rate import check_rates
 
 
 def extract_features(
@@ -60,7 +61,8 @@ def extract_all(
         - returns: by name (n, F) float32
 
     Raises:
-        InputError: the store's layout is not an encoder's, or a feature is no finite number.
+        InputError: the store's layout is not an encoder's, a clip does not say the frame rate that the input
+            asks for, or a feature is no finite number.
     """
     for encoder in encoders.values():
         if encoder.source.joints != store.layout.joints:
@@ -68,6 +70,8 @@ def extract_all(
                 f"the encoder expects {encoder.source.num_joints} joints ({encoder.source.name}), "
                 f"{store.path} has {store.layout.num_joints} ({store.layout.name})"
             )
+    for encoder in encoders.values():
+        check_rates(store.fps[indices], encoder.pipeline.config.fps)
     pipelines = {name: encoder.for_store(store).pipeline for name, encoder in encoders.items()}
     places = max(pipeline.config.persons or 1 for pipeline in pipelines.values())
     training = {name: encoder.training for name, encoder in encoders.items()}

@@ -234,6 +234,7 @@ class SkeletonLoader:
         self._frames = FrameTable(store, placement, device, places)
         self._lengths = torch.from_numpy(store.lengths)
         self._labels = torch.from_numpy(store.labels)
+        self._fps = torch.from_numpy(store.fps)
 
     def __len__(self) -> int:
         """Batches per epoch and process; in shuffled order an incomplete last batch is left out."""
@@ -263,7 +264,13 @@ class SkeletonLoader:
     def batch(self, rows: np.ndarray) -> Batch:
         """The batch of given store rows."""
         index = torch.from_numpy(np.asarray(rows, dtype=np.int64))
-        batch = Batch(self._lengths[index], self._labels[index], index, frames=self._frames.gather(rows))
+        batch = Batch(
+            self._lengths[index],
+            self._labels[index],
+            index,
+            frames=self._frames.gather(rows),
+            fps=self._fps[index],
+        )
         if self.prompts is not None:
             batch.prompts = {m: t[index] for m, t in self.prompts.frame.items()}
             batch.clip_prompts = {m: t[index] for m, t in self.prompts.clip.items()}

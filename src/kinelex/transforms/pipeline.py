@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ from kinelex.skeleton import STREAMS, SkeletonLayout, make_stream
 from kinelex.skeleton.retarget import retarget_choices, retarget_present
 from kinelex.transforms import normalise
 from kinelex.transforms.corruption import JointMap, map_joints, sample_joint_map
+from kinelex.transforms.rate import apply_plan_at, lengths_at
 from kinelex.transforms.spatial import sample_rotation, sample_scale, scale
 from kinelex.transforms.temporal import (
     FramePlan,
@@ -35,6 +37,8 @@ class InputConfig:
 
     Args:
         frames: frames T after resampling.
+        fps: frames per second that clips are resampled to before anything else, so that what lasts as long
+            has as many frames; by default they stay as filmed. Clips have to say their rate.
         sampling: ``crop`` crops and resizes; ``frames`` picks frames, in training one at random from each of
             equal parts of the clip; ``random`` picks anyhow in training, in order; both evenly in test.
         crop: bounds of the random temporal crop in training, fractions of the clip.
@@ -48,7 +52,8 @@ class InputConfig:
         view_first: rotate and scale at random before ``scale``, not after it (CTR-GCN on N-UCLA).
         rotation: largest random rotation about x, y, z in training, radians; of 2-D clips about z alone.
         scaling: bounds of the random scaling per axis in training.
-        noise: standard deviation of Gaussian noise added to joints in training, in units of the scaled clip.
+        noise: standard deviation of Gaussian noise added in training to each coordinate of each frame, in
+            units of the scaled clip.
         shear: amplitude of the random shear in training (CMD: 1); 0 does not shear.
         corrupt: share of the joints that a random corruption sets to 0 or distorts (CMD: 0.6); 0 does not.
         shear_probability: share of the training clips that is sheared; the others are corrupted.
@@ -75,6 +80,7 @@ class InputConfig:
     corrupt: float = 0.0
     shear_probability: float = 0.5
     persons: int | None = None
+    fps: float | None = None
 
     def __post_init__(self) -> None:
         known = {
@@ -91,6 +97,10 @@ class InputConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"expects input.{name} of at least 1, got {value}")
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            raise InputError(f"expects input.fps above 0, got {self.fps}")
+        if not (self.noise >= 0 and self.noise < math.inf):
+            raise InputError(f"expects input.noise of at least 0, got {self.noise}")
         if not (self.shear >= 0 and 0 <= self.corrupt <= 1 and 0 <= self.shear_probability <= 1):
             raise InputError(
                 "expects input.shear of at least 0, input.corrupt and input.shear_probability from 0 to 1, "
@@ -148,13 +158,13 @@ class InputPipeline:
 
     def sample(self, batch: Batch, generator: torch.Generator) -> InputParams:
         """Draw the training augmentation of a batch."""
-        config, n = self.config, len(batch)
+        config, n, lengths = self.config, len(batch), self._lengths(batch)
         if config.sampling == "frames":
-            plan = random_plan(batch.lengths, config.frames, generator)
+            plan = random_plan(lengths, config.frames, generator)
         elif config.sampling == "random":
-            plan = sorted_plan(batch.lengths, config.frames, generator)
+            plan = sorted_plan(lengths, config.frames, generator)
         else:
-            crop = sample_crop(batch.lengths, config.crop, config.crop_minimum, generator)
+            crop = sample_crop(lengths, config.crop, config.crop_minimum, generator)
             plan = resize_plan(crop, config.frames)
         params = InputParams(plan)
         if any(config.rotation):
@@ -187,10 +197,10 @@ class InputPipeline:
         if params is not None:
             plan = params.plan
         elif config.sampling != "crop":
-            plan = uniform_plan(batch.lengths, config.frames)
+            plan = uniform_plan(self._lengths(batch), config.frames)
         else:
-            plan = resize_plan(centre_crop(batch.lengths, config.test_crop), config.frames)
-        clips = apply_plan(batch, plan)
+            plan = resize_plan(centre_crop(self._lengths(batch), config.test_crop), config.frames)
+        clips = apply_plan(batch, plan) if config.fps is None else apply_plan_at(batch, plan, config.fps)
         x, there = clips.x, clips.presence
         assert x is not None
         assert there is not None
@@ -210,6 +220,10 @@ class InputPipeline:
             x = self._augment(x if config.view_first else self._view(x, params), there, params)
         return make_stream(x, self.layout, config.stream, there), there
 
+    def _lengths(self, batch: Batch) -> Tensor:
+        """Frames of each clip, at the rate of the input, (N,)."""
+        return batch.lengths if self.config.fps is None else lengths_at(batch, self.config.fps)
+
     def _with_places(self, x: Tensor) -> Tensor:
         """``x`` with the person places of the run; as loaded where it does not say how many."""
         places = self.config.persons
@@ -227,9 +241,7 @@ class InputPipeline:
     def _augment(self, x: Tensor, presence: Tensor, params: InputParams) -> Tensor:
         if params.noise_seed is not None:
             generator = torch.Generator(x.device).manual_seed(params.noise_seed)
-            # One offset per joint and clip that drifts little: sensors err in place more than in time.
-            shape = (x.shape[0], x.shape[1], 1, *x.shape[3:])
-            noise = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
+            noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
             x = x + self.config.noise * noise * presence
         if params.joint_map is not None:
             x = map_joints(x, params.joint_map)

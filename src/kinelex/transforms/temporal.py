@@ -200,6 +200,24 @@ def _mixed(
     return torch.where(both, x.lerp(y, weight), torch.where(late, y, x)), torch.where(late, next_, here)
 
 
+def mix_present(first: Batch, second: Batch, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Mix two batches of resampled clips, frame by frame; where one lacks a joint, the nearer is taken.
+
+    Shape:
+        - weight: (N, T), share of the second
+        - returns: (N, C, T, V, M); (N, 1, T, V, M) bool
+    """
+    assert first.x is not None
+    assert second.x is not None
+    assert first.presence is not None
+    assert second.presence is not None
+    weight = weight[:, None, :, None, None].to(first.x.dtype)
+    late = weight >= 0.5
+    mixed, nearer = first.x.lerp(second.x, weight), torch.where(late, second.x, first.x)
+    both = first.presence & second.presence
+    return torch.where(both, mixed, nearer), torch.where(late, second.presence, first.presence)
+
+
 def crop_resize(
     batch: Batch,
     frames: int = 64,
