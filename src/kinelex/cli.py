@@ -140,6 +140,7 @@ def convert(
     layout: str = "ntu25",
     classes: Path | None = None,
     stream: str | None = None,
+    center: str | None = None,
     json: Path | None = None,
 ) -> None:
     """Turn a published checkpoint into a run that evaluate takes.
@@ -148,18 +149,19 @@ def convert(
 
     Args:
         checkpoint: the file, for example checkpoint_0450.pth.tar.
-        from_: which publication's: cmd, ctrgcn or mmcl.
+        from_: which publication's: cmd, ctrgcn, mmcl, hdgcn or msg3d.
         out: the run directory to make.
         layout: the skeleton layout that it was trained on: ntu25, or kinect20 for N-UCLA.
-        classes: names of the classes of ctrgcn and mmcl, one per line, or a store of the data set; by default
+        classes: names of the classes (of all but cmd), one per line, or a store of the data set; by default
             they are numbered.
-        stream: what ctrgcn or mmcl was trained on: joint (the default), bone, motion or bone_motion.
+        stream: what a classifier was trained on: joint (the default), bone, motion or bone_motion.
+        center: joint in the centre of hdgcn's hierarchy: shoulder_center (the default), spine or pelvis.
         json: also write what was found to this file.
     """
     from kinelex.info import describe
     from kinelex.training.convert import convert as convert_checkpoint
 
-    run = convert_checkpoint(checkpoint, from_, out, layout, classes, stream)
+    run = convert_checkpoint(checkpoint, from_, out, layout, classes, stream, center)
     description, _ = describe(run.path)
     sizes = ", ".join(f"{k} {v}" for k, v in description["encoder"].items() if k != "bidirectional")
     print(f"run directory: {run.path} (streams {', '.join(description['streams'])}; {sizes})")

@@ -147,7 +147,7 @@ def test_places_for_persons_with_norms_of_their_own():
     torch.testing.assert_close(encoder(x), torch.stack(alone).mean(dim=0))
     filled = torch.cat([x[..., :1], torch.zeros_like(x[..., 1:])], dim=4)
     torch.testing.assert_close(encoder(x[..., :1]), encoder(filled))
-    with pytest.raises(InputError, match=r"at most 2 persons, got 3: set encoder\.person_norms=1"):
+    with pytest.raises(InputError, match=r"at most 2 persons, got 3: set encoder\.person_norms=3"):
         encoder(torch.randn(2, 3, 9, 15, 3))
 
 

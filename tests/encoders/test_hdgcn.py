@@ -20,13 +20,41 @@ def numbered(sets):
     return [sorted(joint + 1 for joint in joints) for joints in sets]
 
 
-def test_hierarchy_of_ntu_from_the_papers_centres():
-    layout = get_layout("ntu25")
-    expected = [[2], [1, 21], [3, 5, 9, 13, 17], [4, 6, 10, 14, 18], [7, 11, 15, 19], [8, 12, 16, 20]]
-    expected += [[23, 25], [22, 24]]  # thumbs, and the tips that the layout hangs on them
-    assert numbered(hierarchy(layout)) == expected
-    assert numbered(hierarchy(layout, "shoulder_center"))[:3] == [[21], [2, 3, 5, 9], [1, 4, 6, 10]]
-    assert numbered(hierarchy(layout, "pelvis"))[:3] == [[1], [2, 13, 17], [14, 18, 21]]
+PUBLISHED = {  # the authors' sets, from 1
+    "shoulder_center": [
+        [21],
+        [2, 3, 5, 9],
+        [1, 4, 6, 10],
+        [7, 11, 13, 17],
+        [8, 12, 14, 18],
+        [15, 19, 22, 23, 24, 25],
+        [16, 20],
+    ],
+    "spine": [
+        [2],
+        [1, 21],
+        [3, 5, 9, 13, 17],
+        [4, 6, 10, 14, 18],
+        [7, 11, 15, 19],
+        [8, 12, 16, 20],
+        [22, 23, 24, 25],
+    ],
+    "pelvis": [
+        [1],
+        [2, 13, 17],
+        [14, 18, 21],
+        [3, 5, 9, 15, 19],
+        [4, 6, 10, 16, 20],
+        [7, 11],
+        [8, 12, 22, 23, 24, 25],
+    ],
+}
+
+
+@pytest.mark.parametrize("center", PUBLISHED)
+def test_hierarchy_of_ntu_from_the_papers_centres(center):
+    assert numbered(hierarchy(get_layout("ntu25"), center)) == PUBLISHED[center]
+    assert hierarchy(get_layout("ntu25")) == hierarchy(get_layout("ntu25"), "shoulder_center")
 
 
 @pytest.mark.parametrize("name", layout_names())
@@ -35,9 +63,35 @@ def test_hierarchy_follows_the_bones_and_is_the_same_left_and_right(name):
     sets = hierarchy(layout)
     depth = {joint: d for d, joints in enumerate(sets) for joint in joints}
     assert sorted(depth) == list(range(layout.num_joints))
-    assert all(abs(depth[joint] - depth[parent]) == 1 for joint, parent in layout.bones)
+    assert 2 <= len(sets) <= 7
+    assert all(sets)
+    for joint, parent in layout.bones:
+        beside = depth[joint] == len(sets) - 1 or layout.joints[joint].endswith("hand_tip")
+        assert abs(depth[joint] - depth[parent]) == 1 or (depth[joint] == depth[parent] and beside)
     if len(sets[0]) == 1 and layout.mirror[sets[0][0]] == sets[0][0]:
         assert all(depth[joint] == depth[other] for joint, other in enumerate(layout.mirror))
+
+
+def test_block_1_adds_its_edge_sets_up():
+    encoder = encoders.create("hdgcn", channels=4, depth=(1, 1, 1))
+    assert [block.graph.attention is None for block in encoder.blocks] == [True, False, False]
+    torch.manual_seed(0)
+    conv = randomised(HierarchyGraphConv(torch.rand(2, 3, 4, 4), None, 3, 8))
+    with_attention = (
+        HierarchyGraphConv(torch.rand(2, 3, 4, 4), torch.full((2, 4), 0.25), 3, 8).double().eval()
+    )
+    with_attention.load_state_dict(conv.state_dict(), strict=False)
+    torch.nn.init.zeros_(with_attention.attention.expand.weight)
+    torch.nn.init.constant_(with_attention.attention.expand.bias, 50)  # every set counts 1
+    x = torch.randn(2, 3, 4, 5).double()
+    torch.testing.assert_close(conv(x), with_attention(x))
+
+
+def test_weights_of_the_encoder_of_0_1_are_refused():
+    encoder = encoders.create("hdgcn", channels=4, depth=(1, 1, 1))
+    state = {**encoder.state_dict(), "blocks.0.graph.attention.expand.bias": torch.zeros(4)}
+    with pytest.raises(InputError, match=r"HD-GCN of kinelex 0\.1.*train it again"):
+        encoder.load_state_dict(state)
 
 
 def test_edges_equal_a_loop_over_pairs_of_joints():

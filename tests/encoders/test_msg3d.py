@@ -18,7 +18,7 @@ JOINTS = LAYOUT.num_joints
 
 def make(**options):
     torch.manual_seed(0)
-    return encoders.create("msg3d", **{"layout": "sbu15", "channels": 6, **options})
+    return encoders.create("msg3d", **{"layout": "sbu15", "channels": 6, "person_norms": 1, **options})
 
 
 def clips(m=2, t=11, n=3):
@@ -173,7 +173,7 @@ def test_options_shape_the_encoder():
 def test_wrong_options_say_what_was_expected():
     with pytest.raises(InputError, match="multiple of 6, got 16"):
         make(channels=16)
-    with pytest.raises(InputError, match=r"odd windows, got 13, 6, 1 and \(3, 4\)"):
+    with pytest.raises(InputError, match=r"odd windows, got 13, 6, 1, 1 and \(3, 4\)"):
         make(windows=(3, 4))
     with pytest.raises(InputError, match="at least 1.*got 0, 6, 1"):
         make(scales=0)

@@ -1,6 +1,7 @@
 """Person places: a clip's input depends on the clip and the run, not on the clips beside it."""
 
 import io
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -131,3 +132,37 @@ def test_raw_coordinates_of_a_clip_depend_on_no_other(stores):
     whole = raw.raw_features(store, np.arange(6), frames=4, batch_size=4)
     for row in range(6):
         np.testing.assert_array_equal(raw.raw_features(store, np.array([row]), frames=4)[0], whole[row])
+
+
+def test_each_place_has_a_norm_where_that_is_published(stores, tmp_path):
+    small = ["epochs=0", "frames=8", "accelerator=cpu", "encoder.name=hdgcn", "encoder.channels=4"]
+    for persons in (1, 2):
+        options = [*small, f"input.persons={persons}"] if persons == 1 else small
+        run = train("supervised", stores["mixed"].path, "given", tmp_path / str(persons), overrides=options)
+        assert run.config["encoder"]["person_norms"] == persons
+        assert load_encoder(run.path).encoder.places == (persons if persons > 1 else None)
+
+
+def test_ms_g3d_of_before_shares_its_norm(stores, tmp_path):
+    run = train(
+        "supervised",
+        stores["mixed"].path,
+        "given",
+        tmp_path / "run",
+        overrides=[
+            "epochs=0",
+            "frames=8",
+            "accelerator=cpu",
+            "encoder.name=msg3d",
+            "encoder.channels=6",
+            "encoder.scales=2",
+            "encoder.windows=[]",
+            "encoder.person_norms=1",
+        ],
+    )
+    described = json.loads((run.path / "encoder.json").read_text())
+    del described["encoder"]["person_norms"]
+    expected = extract_features(load_encoder(run.path), stores["mixed"], np.arange(3))
+    (run.path / "encoder.json").write_text(json.dumps(described))
+    found = extract_features(load_encoder(run.path), stores["mixed"], np.arange(3))
+    np.testing.assert_array_equal(found, expected)

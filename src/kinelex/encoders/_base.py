@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout
+
+PERSONS = 2  # places that the published networks have, for NTU's two persons
 
 
 class Encoder(nn.Module):
@@ -22,7 +27,10 @@ class Encoder(nn.Module):
         - returns: (N, F)
     """
 
+    name: ClassVar[str]  # in recipes and messages, where it is registered
     places: int | None = None
+    places_option: ClassVar[str] = "person_norms"  # which option says how many places there are
+    unsaid: ClassVar[dict[str, Any]] = {}  # options of runs that are older than the option
 
     def __init__(self, layout: SkeletonLayout, in_channels: int, num_features: int) -> None:
         super().__init__()
@@ -39,3 +47,35 @@ class Encoder(nn.Module):
     def forward_features(self, x: Tensor) -> Tensor:
         """Features before pooling over frames, joints and persons."""
         raise TypeError(f"{type(self).__name__} has no features before pooling")
+
+    def with_places(self, x: Tensor) -> Tensor:
+        """``x`` filled up with persons of zeros to ``places``, where the encoder has them.
+
+        Raises:
+            InputError: more persons than places.
+        """
+        persons = x.shape[4]
+        if self.places is None or persons == self.places:
+            return x
+        if persons > self.places:
+            raise InputError(
+                f"{self.name} expects at most {self.places} persons, got {persons}: set encoder."
+                f"{self.places_option}={persons}, or keep fewer per clip (input.persons={self.places})"
+            )
+        return F.pad(x, (0, self.places - persons))
+
+
+def normed_persons(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
+    """Batch norm of the input, for all persons together or with numbers for each place.
+
+    Args:
+        norm: over V·C numbers, or over M·V·C.
+        x: the clips.
+
+    Shape:
+        - x: (N, C, T, V, M)
+        - returns: (N·M, V, C, T)
+    """
+    n, c, t, v, m = x.shape
+    y = x.permute(0, 4, 3, 1, 2).reshape(-1, norm.num_features, t)
+    return norm(y).view(n * m, v, c, t)

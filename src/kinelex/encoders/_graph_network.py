@@ -8,13 +8,11 @@ channels last in memory, which convolutions and batch norms are fastest on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from kinelex.encoders._base import Encoder
+from kinelex.encoders._base import Encoder, normed_persons
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout
 
@@ -132,8 +130,6 @@ class GraphNetwork(Encoder):
         InputError: an option out of range, or more persons than ``person_norms`` where that is not 1.
     """
 
-    name: ClassVar[str]  # the encoder's, also for messages
-
     def __init__(
         self,
         layout: SkeletonLayout,
@@ -176,10 +172,9 @@ class GraphNetwork(Encoder):
             - returns: (N, M, F, T', V)
         """
         self.check(x)
-        x = self._filled_up(x)
-        n, c, t, v, m = x.shape
-        x = x.permute(0, 4, 3, 1, 2).reshape(-1, self.person_norms * v * c, t)
-        x = self.data_bn(x).view(n * m, v, c, t).transpose(1, 2)  # (B, C, V, T)
+        x = self.with_places(x)
+        n, m = x.shape[0], x.shape[4]
+        x = normed_persons(self.data_bn, x).transpose(1, 2)  # (B, C, V, T)
         x = x.contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
             x = block(x)
@@ -187,14 +182,3 @@ class GraphNetwork(Encoder):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.forward_features(x).mean(dim=(3, 4)).mean(dim=1)
-
-    def _filled_up(self, x: Tensor) -> Tensor:
-        persons = x.shape[4]
-        if self.person_norms == 1 or persons == self.person_norms:
-            return x
-        if persons > self.person_norms:
-            raise InputError(
-                f"{self.name} with person_norms={self.person_norms} expects at most {self.person_norms} "
-                f"persons, got {persons}: set encoder.person_norms=1 for any number, or keep fewer per clip"
-            )
-        return F.pad(x, (0, self.person_norms - persons))

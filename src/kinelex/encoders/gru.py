@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from kinelex.encoders._base import Encoder
 from kinelex.encoders._gru_cpu import ForwardGRU
@@ -85,6 +84,7 @@ class RecurrentEncoder(Encoder):
     """
 
     name = "gru"
+    places_option = "persons"
 
     def __init__(
         self,
@@ -107,13 +107,5 @@ class RecurrentEncoder(Encoder):
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
-        persons = x.shape[4]
-        if persons > self.persons:
-            raise InputError(
-                f"gru expects at most {self.persons} persons, got {persons}: "
-                f"set encoder.persons={persons}, or keep fewer persons per clip"
-            )
-        if persons < self.persons:
-            x = F.pad(x, (0, self.persons - persons))
-        frames = x.permute(2, 0, 3, 1, 4).flatten(2)  # (T, N, V·C·M)
+        frames = self.with_places(x).permute(2, 0, 3, 1, 4).flatten(2)  # (T, N, V·C·M)
         return self.recurrent(self.input_norm(frames.flatten(0, 1)).view(frames.shape))

@@ -1,54 +1,58 @@
 """HD-GCN: graph convolution over a hierarchically decomposed graph.
 
 Lee et al., "Hierarchically Decomposed Graph Convolutional Networks for Skeleton-Based Action Recognition",
-ICCV 2023, arXiv 2208.10741; with CTR-GCN the other half of MMCL's ensemble. Written from the paper's method;
-published weights are not taken. What the paper leaves to code or to a data set is decided here:
+ICCV 2023, arXiv 2208.10741; with CTR-GCN the other half of MMCL's ensemble. Given the published weights it
+computes the published values. Differs from the published code in how, and in that any layout is taken:
 
 - The hierarchy is made for any layout: the tree of its bones is hung up at the joint ``center`` (the paper's
-  centre of mass; its ensemble uses chest, belly and hip) and a joint's depth is its set. The paper writes
-  the sets of its layouts down by hand, and may group the ends of hands and feet otherwise.
+  centre of mass; its ensemble uses chest, belly and hip) and a joint's depth is its set. Six edge sets at
+  most, so what lies deeper shares the last set; tips of hands lie beside thumbs. For NTU's 25 joints these
+  are the sets that the authors wrote down.
 - All edge sets, and in them all three directions, are computed in one go, without a Python loop.
-- The graph convolution of an edge set reduces channels to a quarter of its output; three quarters come from
-  the directions, one from the edge convolution over the joints' means over frames (5 nearest joints; in the
-  attention 3 nearest sets).
-- The attention takes the maximum over frames before it reduces channels, which is less work.
+- The attention takes the maximum over frames before it reduces channels, as published. Block 1 has none: its
+  edge sets are added up.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kinelex.encoders._base import PERSONS
 from kinelex.encoders._graph_network import ConvNorm, GraphNetwork, init_by_outputs
 from kinelex.encoders._registry import register
+from kinelex.encoders._scales import hop_distances, window_graph
 from kinelex.errors import InputError, unknown_name
 from kinelex.skeleton import SkeletonLayout
 
-_CENTERS = ("spine", "pelvis", "shoulder_center", "neck")  # the belly, or what is nearest to it
+_CENTERS = ("shoulder_center", "neck", "spine", "pelvis")  # the chest, or what is nearest to it
+_EDGE_SETS = 6  # at most
 _DIRECTIONS = 3  # itself, inward, outward
 _NEIGHBOURS = 5  # joints that an edge convolution compares a joint with
 _SET_NEIGHBOURS = 3  # edge sets that the attention compares an edge set with
 
 
 def hierarchy(layout: SkeletonLayout, center: str | None = None) -> tuple[tuple[int, ...], ...]:
-    """Joints by their distance in bones from the centre of the body.
+    """Joints by their distance in bones from the centre of the body; tips of hands beside thumbs.
 
     Args:
         layout: the skeleton layout.
-        center: name of the joint in the centre; None takes the first of spine, pelvis, shoulder_center and
-            neck that the layout has, or else its root.
+        center: name of the joint in the centre; None takes the first of shoulder_center, neck, spine and
+            pelvis that the layout has, or else its root.
 
     Raises:
         InputError: a center that is no joint, or a layout of a single joint.
 
-    Source: Section 3.2, "rooted tree".
+    Source: Section 3.2, "rooted tree"; for ``ntu25`` and the paper's three centres the published sets.
 
     >>> from kinelex.skeleton import get_layout
-    >>> hierarchy(get_layout("sbu15"))[:3]
-    ((2,), (1, 9, 12), (0, 3, 6, 10, 13))
+    >>> hierarchy(get_layout("ntu25"))[-2:]
+    ((14, 18, 21, 22, 23, 24), (15, 19))
     """
     if center is None:
         center = next((c for c in _CENTERS if c in layout.joints), layout.joints[layout.root])
@@ -56,17 +60,13 @@ def hierarchy(layout: SkeletonLayout, center: str | None = None) -> tuple[tuple[
         raise unknown_name(f"joint of the layout {layout.name} for hdgcn's center", center, layout.joints)
     if layout.num_joints < 2:
         raise InputError(f"hdgcn expects a layout of at least two joints, {layout.name} has one")
-    linked: list[set[int]] = [set() for _ in layout.joints]
+    linked = window_graph(layout, 1)
+    depth = hop_distances(linked)[layout.joints.index(center)]
     for joint, parent in layout.bones:
-        linked[joint].add(parent)
-        linked[parent].add(joint)
-    start = layout.joints.index(center)
-    sets: list[tuple[int, ...]] = [(start,)]
-    seen = {start}
-    while len(seen) < layout.num_joints:
-        sets.append(tuple(sorted({n for joint in sets[-1] for n in linked[joint]} - seen)))
-        seen.update(sets[-1])
-    return tuple(sets)
+        if layout.joints[joint].endswith("_hand_tip") and layout.joints[parent].endswith("_thumb"):
+            depth[joint] = depth[parent]
+    depth = depth.clip(max=_EDGE_SETS)
+    return tuple(tuple(np.flatnonzero(depth == d).tolist()) for d in range(depth.max() + 1))
 
 
 def hierarchy_subsets(sets: tuple[tuple[int, ...], ...]) -> np.ndarray:
@@ -124,7 +124,9 @@ class EdgeConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         points = x.shape[3]
         with torch.no_grad():
-            near = torch.cdist(x.mT, x.mT).topk(min(self.neighbours, points), largest=False).indices
+            # Exact differences: by products, who is near would hang on rounding.
+            apart = torch.cdist(x.mT, x.mT, compute_mode="donot_use_mm_for_euclid_dist")
+            near = apart.topk(min(self.neighbours, points), largest=False).indices
         index = near.flatten(2).unsqueeze(2).expand(-1, -1, x.shape[2], -1)  # (B, groups, C, P·k)
         others = x.gather(3, index).unflatten(3, (points, -1))  # (B, groups, C, P, k)
         itself = x.unsqueeze(4).expand_as(others)
@@ -166,11 +168,11 @@ class HierarchyAttention(nn.Module):
 
 
 class HierarchyGraphConv(nn.Module):
-    """Graph convolution along every edge set of a hierarchy, then attention over the sets.
+    """Graph convolution along every edge set of a hierarchy, then attention over the sets, or their sum.
 
     Args:
         adjacency: where the learnt graphs start, (L, 3, V, V).
-        members: (L, V), see :class:`HierarchyAttention`.
+        members: (L, V), see :class:`HierarchyAttention`; None adds the sets up.
         in_channels, out_channels: widths before and after; ``out_channels`` is a multiple of 4.
 
     Shape:
@@ -180,7 +182,9 @@ class HierarchyGraphConv(nn.Module):
     Source: Sections 3.3 and 3.4.
     """
 
-    def __init__(self, adjacency: Tensor, members: Tensor, in_channels: int, out_channels: int) -> None:
+    def __init__(
+        self, adjacency: Tensor, members: Tensor | None, in_channels: int, out_channels: int
+    ) -> None:
         super().__init__()
         self.sets = sets = len(adjacency)
         self.width = width = out_channels // (_DIRECTIONS + 1)
@@ -190,7 +194,7 @@ class HierarchyGraphConv(nn.Module):
         self.mix = nn.Conv2d(groups * width, groups * width, 1, groups=groups)
         self.mix_norm = nn.BatchNorm2d(groups * width)
         self.edges = EdgeConv(sets, width, width, _NEIGHBOURS)
-        self.attention = HierarchyAttention(members, out_channels)
+        self.attention = None if members is None else HierarchyAttention(members, out_channels)
         self.norm = nn.BatchNorm2d(out_channels)
         self.down: nn.Module = nn.Identity()
         if in_channels != out_channels:
@@ -207,9 +211,8 @@ class HierarchyGraphConv(nn.Module):
         mixed = self.mix_norm(self.mix(mixed.reshape(n, -1, v, t))).view(n, self.sets, -1, v, t)
         edges = self.edges(reduced.mean(dim=4))
         edges = edges.view(n, self.sets, self.width, v, 1).expand(-1, -1, -1, -1, t)
-        y = self.attention(
-            torch.cat([mixed, edges], dim=2)
-        )  # sets of (3 directions and edges)·width channels
+        y = torch.cat([mixed, edges], dim=2)  # sets of (3 directions and edges)·width channels
+        y = y.sum(dim=1) if self.attention is None else self.attention(y)
         return torch.relu(self.norm(y) + self.down(x))
 
 
@@ -218,6 +221,8 @@ class HDGCN(GraphNetwork):
     """Ten (by default) blocks in three stages; see :class:`GraphNetwork` for options and shapes.
 
     Args:
+        person_norms: as there; None is published: each place has its own, in a run as many as its input has
+            persons, else two.
         center: name of the joint in the centre of the hierarchy, see :func:`hierarchy`.
 
     Raises:
@@ -234,7 +239,7 @@ class HDGCN(GraphNetwork):
         depth: tuple[int, int, int] = (4, 3, 3),
         kernel: int = 5,
         dilations: tuple[int, ...] = (1, 2),
-        person_norms: int = 1,
+        person_norms: int | None = None,
         center: str | None = None,
     ) -> None:
         if channels < 4 or channels % 4:
@@ -246,5 +251,21 @@ class HDGCN(GraphNetwork):
         members = adjacency[:, 0].diagonal(dim1=1, dim2=2)  # (L, V), 1 for a joint of either of the two sets
         members = members / members.sum(dim=1, keepdim=True)
         graph = partial(HierarchyGraphConv, adjacency, members)
-        options = (in_channels, channels, depth, kernel, dilations, person_norms)
-        super().__init__(layout, graph, *options)
+        norms = PERSONS if person_norms is None else person_norms
+        super().__init__(layout, graph, in_channels, channels, depth, kernel, dilations, norms)
+        self.blocks[0].graph = HierarchyGraphConv(adjacency, None, in_channels, channels)
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Refuse weights of before, which are another function's.
+
+        Raises:
+            InputError: block 1 has an attention.
+        """
+        if any(name.startswith("blocks.0.graph.attention.") for name in state_dict):
+            raise InputError(
+                "these weights are of the HD-GCN of kinelex 0.1, which computed another function than the "
+                "published one (attention in block 1, other edge sets): train it again"
+            )
+        return super().load_state_dict(state_dict, strict, assign)

@@ -7,10 +7,10 @@ branches; three blocks whose width doubles and whose frames halve. Where the pap
 inside a block are those of the published code: the first block widens in its graph convolutions, the later
 ones when windows are collapsed and in the strided temporal convolution.
 
-Differs from the published code: any layout and number of persons is taken, so input statistics are shared by
-the persons; scales beyond the diameter of the graph, which would only repeat the joint itself, are left out;
+Given the published weights it computes the published values. Differs from the published code: any layout is
+taken; scales beyond the diameter of the graph, which would only repeat the joint itself, are left out;
 convolutions that a batch norm follows carry no bias; branches of a temporal convolution share one reduction
-and one batch norm, which computes the same. Published weights are not read.
+and one batch norm, which computes the same.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kinelex.encoders._base import Encoder
+from kinelex.encoders._base import PERSONS, Encoder, normed_persons
 from kinelex.encoders._registry import register
 from kinelex.encoders._scales import k_adjacency, window_graph
 from kinelex.errors import InputError
@@ -193,16 +193,20 @@ class MSG3D(Encoder):
         windows: frames of each G3D window, odd; ``()`` leaves space-then-time alone.
         window_scales: scales of the windows' graphs.
         dilation: frames from one frame of a window to the next.
+        person_norms: 1: all persons share the batch norm of the input, so any number of persons is taken and
+            their order does not count. More: each place for a person has its own. None is published: as many
+            as a run's input has persons, else two.
 
     Shape:
         - x: (N, C, T, V, M)
         - returns: (N, 4·channels)
 
     Raises:
-        InputError: an option out of range.
+        InputError: an option out of range, or more persons than ``person_norms`` where that is not 1.
     """
 
     name = "msg3d"
+    unsaid = {"person_norms": 1}
 
     def __init__(
         self,
@@ -213,16 +217,19 @@ class MSG3D(Encoder):
         windows: tuple[int, ...] = (3, 5),
         window_scales: int = 6,
         dilation: int = 1,
+        person_norms: int | None = None,
     ) -> None:
+        norms = PERSONS if person_norms is None else person_norms
         if channels < 1 or channels % BRANCHES:
             raise InputError(f"msg3d expects channels to be a multiple of {BRANCHES}, got {channels}")
-        if min(scales, window_scales, dilation, *windows, 1) < 1 or any(w % 2 == 0 for w in windows):
+        if min(scales, window_scales, dilation, norms, *windows) < 1 or any(w % 2 == 0 for w in windows):
             raise InputError(
-                "msg3d expects scales, window_scales and dilation of at least 1 and odd windows, got "
-                f"{scales}, {window_scales}, {dilation} and {windows}"
+                "msg3d expects scales, window_scales, dilation and person_norms of at least 1 and odd "
+                f"windows, got {scales}, {window_scales}, {dilation}, {norms} and {windows}"
             )
         super().__init__(layout, in_channels, 4 * channels)
-        self.input_norm = nn.BatchNorm1d(in_channels * layout.num_joints)
+        self.places = norms if norms > 1 else None
+        self.input_norm = nn.BatchNorm1d(norms * in_channels * layout.num_joints)
         options = layout, scales, windows, window_scales, dilation
         self.blocks = nn.Sequential(
             Block(in_channels, channels, channels, 1, *options),
@@ -238,9 +245,9 @@ class MSG3D(Encoder):
             - returns: (N, M, 4·channels, ⌈T / 4⌉, V)
         """
         self.check(x)
-        n, c, t, v, m = x.shape
-        x = x.permute(0, 4, 3, 1, 2).reshape(n * m, v * c, t)
-        x = self.input_norm(x).view(n * m, v, c, t).permute(0, 2, 3, 1)  # (N·M, C, T, V)
+        x = self.with_places(x)
+        n, m = x.shape[0], x.shape[4]
+        x = normed_persons(self.input_norm, x).permute(0, 2, 3, 1)  # (N·M, C, T, V)
         return self.blocks(x).unflatten(0, (n, m))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -136,6 +136,9 @@ def build_module(
         torch.set_num_threads(training.threads)
     _check_hardware(training)
     layout = store.layout if start is None else start.one.layout
+    if recipe.encoder.get("person_norms", 1) is None:  # published: one for each place
+        most = recipe.input.persons or int(store.persons.max(initial=1))
+        recipe = replace(recipe, encoder={**recipe.encoder, "person_norms": most})
     method = _make_method(recipe, store, layout, rows, table)
     if start is not None:
         start.fill(method)

@@ -25,7 +25,7 @@ from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
 from kinelex.store import SkeletonStore, open_store
 from kinelex.training._build import Start
-from kinelex.training.encoder_files import SkeletonEncoder, load_encoders, save_encoders
+from kinelex.training.encoder_files import SkeletonEncoder, complete_options, load_encoders, save_encoders
 from kinelex.training.loader import SkeletonLoader
 from kinelex.training.persons import say_crowded
 from kinelex.training.recipe import Recipe, find_recipe, plain
@@ -163,7 +163,7 @@ def _recipe(
         )
     encoders = _of_streams(encoders, name, wanted.get("streams") or list(encoders))
     config = asdict(next(iter(encoders.values())).pipeline.config)
-    encoder = {k: v for k, v in base.config["encoder"].items() if k != "in_channels"}
+    encoder = {k: v for k, v in complete_options(base.config["encoder"]).items() if k != "in_channels"}
     several = len(encoders) > 1
     stream = "joint" if several else next(iter(encoders))
     fixed = {**{key: config[key] for key in _PREPARATION}, "stream": stream}

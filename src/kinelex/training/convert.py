@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from kinelex import encoders
-from kinelex.encoders import Encoder, _ctrgcn_checkpoint
+from kinelex.encoders import Encoder, _ctrgcn_checkpoint, _hdgcn_checkpoint, _msg3d_checkpoint
 from kinelex.errors import InputError, one_line, unknown_name
 from kinelex.methods._cmd_checkpoint import encoder_options, published_to_encoders
 from kinelex.skeleton import STREAMS, SkeletonLayout, get_layout
@@ -23,7 +24,14 @@ from kinelex.training.recipe import find_recipe, resolve
 from kinelex.training.run_directory import RunDirectory
 from kinelex.transforms import InputPipeline
 
-SOURCES = ("cmd", "ctrgcn", "mmcl")
+# Classifiers: the encoder's name, and what reads its checkpoints.
+_CLASSIFIERS: dict[str, tuple[str, ModuleType]] = {
+    "ctrgcn": ("ctrgcn", _ctrgcn_checkpoint),
+    "mmcl": ("ctrgcn", _ctrgcn_checkpoint),
+    "hdgcn": ("hdgcn", _hdgcn_checkpoint),
+    "msg3d": ("msg3d", _msg3d_checkpoint),
+}
+SOURCES = ("cmd", *_CLASSIFIERS)
 
 
 @dataclass
@@ -34,6 +42,7 @@ class Converted:
         encoders: by stream.
         options: their name and options, as in a recipe.
         recipe: the recipe whose input section is how the published code prepares clips.
+        changes: what of it is different.
         classifiers: last layers by stream, of what learned from labels.
         class_names: their classes.
     """
@@ -41,6 +50,7 @@ class Converted:
     encoders: dict[str, Encoder]
     options: dict[str, Any]
     recipe: str
+    changes: dict[str, Any] = field(default_factory=dict)
     classifiers: dict[str, nn.Linear] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
 
@@ -57,23 +67,27 @@ def convert(
     layout: str | SkeletonLayout = "ntu25",
     classes: str | Path | None = None,
     stream: str | None = None,
+    center: str | None = None,
 ) -> RunDirectory:
     """Make a run directory of a published checkpoint; sizes are read off its weights.
 
     The run is judged with ``evaluate(run, data=STORE, protocol=P)``. Its input is prepared as at the
     publication's test time: for NTU and the like 64 frames of the middle 95 %, with CMD bodies filled in,
-    centred and aligned, else centred; for CTR-GCN on ``kinect20`` as the code for N-UCLA does it.
+    centred and aligned, else centred; for CTR-GCN on ``kinect20`` as the code for N-UCLA does it; for MS-G3D
+    the whole clip, centred and aligned, stretched to 300 frames (published: repeated up to 300).
 
     Args:
         checkpoint: the file, for example ``checkpoint_0450.pth.tar`` of CMD, ``runs-65-40690.pt`` of
             CTR-GCN. Only tensors and plain values are read from it, no code.
         source: which publication's: ``cmd``, ``ctrgcn``, ``mmcl`` (of which the skeletons' classifier is
-            taken).
+            taken), ``hdgcn``, ``msg3d``.
         out: the run directory to make.
         layout: the skeleton layout that it was trained on.
         classes: names of a classifier's classes: a text file with one per line, or a skeleton store of the
             data set; without, they are numbered from 1.
         stream: what a classifier was trained on, which its weights do not tell; ``joint`` by default.
+        center: joint in the centre of HD-GCN's hierarchy, which its weights do not tell either; by default
+            the published one (21), ``shoulder_center``.
 
     Raises:
         InputError: the file is missing, damaged, holds code or is another method's; the layout or the
@@ -84,6 +98,8 @@ def convert(
         raise unknown_name("source of checkpoints", source, SOURCES)
     if source == "cmd" and (classes is not None or stream is not None):
         raise InputError("a checkpoint of cmd has three streams and no classes: leave out classes and stream")
+    if center is not None and source != "hdgcn":
+        raise InputError(f"{source} has no centre of a hierarchy: leave out center")
     if stream not in (None, *STREAMS):
         raise unknown_name("stream", str(stream), STREAMS)
     path = Path(checkpoint)
@@ -94,8 +110,9 @@ def convert(
     if source == "cmd":
         found = _cmd(state, layout, path)
     else:
-        found = _ctrgcn(state, layout, path, classes, stream or "joint")
-    prepared = replace(resolve(*find_recipe(found.recipe)).input, persons=found.persons)
+        more = {} if center is None else {"center": center}
+        found = _classifier(source, state, layout, path, classes, stream or "joint", more)
+    prepared = replace(resolve(*find_recipe(found.recipe)).input, persons=found.persons, **found.changes)
     if len(found.encoders) == 1:
         prepared = replace(prepared, stream=next(iter(found.encoders)))
     epoch = content.get("epoch")
@@ -170,17 +187,27 @@ def _cmd(state: dict[str, Tensor], layout: SkeletonLayout, path: Path) -> Conver
     return Converted(made, {"name": "gru", **options, "bidirectional": False}, "cmd/ntu60")
 
 
-def _ctrgcn(
-    state: dict[str, Tensor], layout: SkeletonLayout, path: Path, classes: str | Path | None, stream: str
+def _classifier(
+    source: str,
+    state: dict[str, Tensor],
+    layout: SkeletonLayout,
+    path: Path,
+    classes: str | Path | None,
+    stream: str,
+    more: dict[str, Any],
 ) -> Converted:
     """The classifier of skeletons; what MMCL has beside it (pictures, texts) is left behind."""
-    own, last = _ctrgcn_checkpoint.published_to_encoder(state, str(path))
+    name, checkpoint = _CLASSIFIERS[source]
+    try:
+        own, last = checkpoint.published_to_encoder(state, str(path))
+        options = {**checkpoint.encoder_options(own, layout.num_joints, str(path)), **more}
+    except (RuntimeError, IndexError, KeyError) as error:  # a weight of another shape
+        raise InputError(f"{path}: the weights do not fit together: {one_line(error)[:200]}") from error
     if not last:
         raise InputError(
             f"{path} has no fc.weight, the published classifier: there is nothing to evaluate with"
         )
-    options = _ctrgcn_checkpoint.encoder_options(own, layout.num_joints, str(path))
-    encoder = _encoder(partial(encoders.create, "ctrgcn", layout=layout, **options), own, path, stream)
+    encoder = _encoder(partial(encoders.create, name, layout=layout, **options), own, path, stream)
     outputs, width = last["bias"].numel(), encoder.num_features
     if last["weight"].shape != (outputs, width) or last["bias"].ndim != 1:
         raise InputError(
@@ -191,14 +218,20 @@ def _ctrgcn(
     linear.load_state_dict(last)
     names = _class_names(classes, outputs, path)
     plain = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}
-    recipe = "mmcl/nw_ucla_ctrgcn" if layout.name == "kinect20" else "mmcl/ntu60"
-    return Converted({stream: encoder}, {"name": "ctrgcn", **plain}, recipe, {stream: linear}, names)
+    recipe, changes = "mmcl/ntu60", {}
+    if name == "msg3d":
+        recipe, changes = "cmd/ntu60", {"frames": 300, "test_crop": 1.0}
+    elif layout.name == "kinect20":
+        recipe = "mmcl/nw_ucla_ctrgcn"
+    options = {"name": name, **plain}
+    return Converted({stream: encoder}, options, recipe, changes, {stream: linear}, names)
 
 
 def _encoder(make: Callable[[], Encoder], state: dict[str, Tensor], path: Path, stream: str) -> Encoder:
     encoder = make()
+    fixed = {k: v for k, v in encoder.named_buffers() if k.endswith("adjacency")}  # follow from the layout
     try:
-        encoder.load_state_dict(state)
+        encoder.load_state_dict({**fixed, **state})
     except RuntimeError as error:
         reason = one_line(error)[:200]
         raise InputError(f"{path}: the {stream} encoder's weights do not fit together: {reason}") from error

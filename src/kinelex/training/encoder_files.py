@@ -214,7 +214,7 @@ def _load(path: Path, untrained_seed: int | None) -> dict[str, SkeletonEncoder]:
     description = json.loads((path / "encoder.json").read_text(encoding="utf-8"))
     layout = SkeletonLayout.from_yaml(description["layout"])
     source = SkeletonLayout.from_yaml(description.get("source_layout", description["layout"]))
-    options = dict(description["encoder"])
+    options = complete_options(description["encoder"])
     name = options.pop("name")
     settings: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in description["input"].items()
@@ -239,6 +239,11 @@ def _load(path: Path, untrained_seed: int | None) -> dict[str, SkeletonEncoder]:
         ).eval()
         for stream, encoder in made.items()
     }
+
+
+def complete_options(encoder: Mapping[str, Any]) -> dict[str, Any]:
+    """Name and options of an encoder as a run keeps them, with what older runs leave unsaid."""
+    return {**getattr(encoders.builder(encoder["name"]), "unsaid", {}), **encoder}
 
 
 def _classifiers(path: Path, names: tuple[str, ...]) -> dict[str, nn.Linear]:

@@ -19,7 +19,7 @@ from kinelex.errors import InputError
 from kinelex.store import SkeletonStore, open_prompts, open_store
 from kinelex.training._build import Start, build_module, training_rows
 from kinelex.training.callbacks import AtomicCheckpointIO, EpochCheckpoint, EpochProgress, EpochRecorder
-from kinelex.training.encoder_files import save_encoders
+from kinelex.training.encoder_files import complete_options, save_encoders
 from kinelex.training.loader import SkeletonLoader
 from kinelex.training.module import MethodModule
 from kinelex.training.persons import say_crowded
@@ -209,6 +209,7 @@ def reopen(
             f"protocol {protocol} is something else: resume with the same data and protocol"
         )
     sections = {k: config[k] for k in ("method", "encoder", "input", "optimizer", "training")}
+    sections["encoder"] = complete_options(sections["encoder"])
     recipe = resolve(config["recipe"], sections)
     if overrides and resolve(config["recipe"], sections, overrides) != recipe:
         raise InputError(
