@@ -1,6 +1,5 @@
 """Motion capture's files as clips: .trc, .c3d, .amc with .asf, joints of SMPL in .npz; exact values."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -106,12 +105,12 @@ def test_c3d_in_metres(c3d: Path) -> None:
 @pytest.mark.parametrize("keep", [0, 3, 100, 600, -300])
 def test_truncated_c3d(c3d: Path, keep: int) -> None:
     c3d.write_bytes(c3d.read_bytes()[:keep])
-    with pytest.raises(InputError, match=r"a.c3d: (not a|truncated)"):
+    with pytest.raises(InputError, match=r"a.c3d: not a readable .c3d file"):
         read_clip(c3d, None)
 
 
 def test_c3d_without_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ezc3d", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     (tmp_path / "a.c3d").write_bytes(b"x")
     with pytest.raises(InputError, match=r"pip install 'kinelex\[formats\]'"):
         read_clip(tmp_path / "a.c3d", None)
