@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 
-from kinelex.datasets._mat_file import read_mat
+from kinelex.datasets._mat_file import read_mat, read_mat_texts
 from kinelex.errors import InputError
 
 WORLD = np.random.default_rng(0).normal(size=(4, 3, 2))
@@ -29,6 +29,14 @@ def test_numeric_arrays_as_scipy_reads_them(packed: bool, tmp_path: Path) -> Non
     for name, array in found.items():
         assert array.dtype == expected[name].dtype
         np.testing.assert_array_equal(array, expected[name])
+
+
+def test_texts(tmp_path: Path) -> None:
+    for packed in (False, True):
+        savemat(
+            tmp_path / "a.mat", {"action": "squat", "long": "tennis_serve", "x": WORLD}, do_compression=packed
+        )
+        assert read_mat_texts(tmp_path / "a.mat") == {"action": "squat", "long": "tennis_serve"}
 
 
 def test_real_files_as_scipy_reads_them(shared: Path) -> None:

@@ -90,7 +90,7 @@ def _check_size(path: Path) -> None:
     needed = (data - 1) * _BLOCK + (last - first + 1) * (4 * points + analog) * width
     if last < 65535 and needed > size:  # longer clips have their length elsewhere
         raise InputError(
-            f"{path}: not a readable .c3d file (truncated or damaged): {size} bytes, its head asks for {needed}"
+            f"{path}: not a readable .c3d file (truncated or damaged): has {size} bytes, expects {needed}"
         )
 
 

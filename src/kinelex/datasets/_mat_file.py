@@ -22,6 +22,8 @@ _LARGEST = 2**28  # bytes of one unpacked variable
 _MATRIX, _COMPRESSED = 14, 15
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _NUMERIC = range(6, 16)  # classes double, single, int8 to uint64
+_TEXT = 4  # class char
+_ENCODINGS = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16"}
 _COMPLEX = 0x0800
 _ORDER = {b"IM": "<", b"MI": ">"}  # the header's last two bytes: little and big end first
 
@@ -35,6 +37,19 @@ def read_mat(path: Path) -> dict[str, np.ndarray]:
         InputError: the file cannot be read, is no .mat file of version 5, truncated or damaged, or has an
             array of complex numbers.
     """
+    return {name: value for name, value in _variables(path).items() if isinstance(value, np.ndarray)}
+
+
+def read_mat_texts(path: Path) -> dict[str, str]:
+    """The texts of a file by name; other variables are left out.
+
+    Raises:
+        InputError: as in :func:`read_mat`.
+    """
+    return {name: value for name, value in _variables(path).items() if isinstance(value, str)}
+
+
+def _variables(path: Path) -> dict[str, np.ndarray | str]:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -86,13 +101,13 @@ def _matrices(content: bytes, order: str) -> Iterator[bytes]:
             yield body
 
 
-def _variable(body: bytes, order: str) -> tuple[str, np.ndarray] | None:
-    """Name and values of a matrix element; None if it is no numeric array."""
+def _variable(body: bytes, order: str) -> tuple[str, np.ndarray | str] | None:
+    """Name and value of a matrix element; None if it is neither a numeric array nor a text."""
     parts = list(_elements(body, order))
     if len(parts) < 3:
         raise _DamagedError("a variable without flags, shape and name")
     flags = int(_numbers(parts[0], order, "u4", 2)[0])
-    if flags & 0xFF not in _NUMERIC:
+    if flags & 0xFF not in (*_NUMERIC, _TEXT):
         return None
     shape = [int(n) for n in _numbers(parts[1], order, "i4", None)]
     name = parts[2][1].decode("ascii", errors="backslashreplace")
@@ -100,10 +115,21 @@ def _variable(body: bytes, order: str) -> tuple[str, np.ndarray] | None:
         raise _DamagedError(f"variable {name!r} holds complex numbers, expects real ones")
     if len(shape) < 2 or min(shape) < 0 or len(parts) != 4:
         raise _DamagedError(f"variable {name!r} has no shape or no values")
+    if flags & 0xFF == _TEXT:
+        return name, _text(parts[3], order)
     kind = _STORED.get(parts[3][0])
     if kind is None:
         raise _DamagedError(f"variable {name!r} has values of no known type")
     return name, _numbers(parts[3], order, kind, math.prod(shape)).reshape(shape, order="F")
+
+
+def _text(element: tuple[int, bytes], order: str) -> str:
+    encoding = _ENCODINGS.get(element[0])
+    if encoding is None:
+        raise _DamagedError("a text of no known encoding")
+    if encoding == "utf-16":
+        encoding = "utf-16-le" if order == "<" else "utf-16-be"
+    return element[1].decode(encoding, errors="replace")
 
 
 def _numbers(element: tuple[int, bytes], order: str, kind: str, count: int | None) -> np.ndarray:

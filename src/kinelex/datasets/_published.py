@@ -23,8 +23,8 @@ def published_names(store: SkeletonStore) -> tuple[str, ...]:
     names: list[str] = []
     for name, rule in rules_of(store.meta.dataset).items():
         if "each" in rule:
-            subjects = known_subjects(store)
-            names += [f"{name}:{number}" for number in subjects if len(subjects) > 1]
+            numbers = known_numbers(_columns(store)[rule["each"]])
+            names += [f"{name}:{number}" for number in numbers if len(numbers) > 1]
         else:
             names.append(name)
     names += [name for name in tagged_names(store) if name not in names]
@@ -50,6 +50,10 @@ def published_parts(store: SkeletonStore, name: str) -> Parts:
         return train, test
     if store.meta.dataset == "sysu":
         return _sysu_parts(store, name)
+    each, _, number = name.partition(":")
+    if name in published_names(store):  # one of those that leave out each number of a column
+        left_out = _columns(store)[rules_of(store.meta.dataset)[each]["each"]] == int(number)
+        return np.flatnonzero(~left_out), np.flatnonzero(left_out)
     known = [*rules, *tagged]
     if not known:
         raise InputError(
@@ -67,7 +71,12 @@ def rule_in_words(store: SkeletonStore, name: str, part: str) -> str:
 
 def known_subjects(store: SkeletonStore) -> list[int]:
     """The subjects of a store, ascending, without the clips that have none."""
-    return [int(s) for s in np.unique(store.subjects) if s >= 0]
+    return known_numbers(store.subjects)
+
+
+def known_numbers(column: np.ndarray) -> list[int]:
+    """The numbers of a column, ascending, without the clips that have none."""
+    return [int(number) for number in np.unique(column) if number >= 0]
 
 
 def tagged_names(store: SkeletonStore) -> tuple[str, ...]:
@@ -97,14 +106,19 @@ def _tagged_parts(store: SkeletonStore, name: str) -> Parts:
 
 @lru_cache
 def rules_of(dataset: str) -> dict[str, dict[str, Any]]:
-    """The rules of a data set: per protocol what trains and what tests, or ``each: subject``."""
+    """The rules of a data set: per protocol what trains and what tests, or ``each`` with a column."""
     file = resources.files("kinelex.datasets").joinpath("protocols", f"{dataset}.yaml")
     return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def _selects(store: SkeletonStore, rule: dict[str, Any]) -> np.ndarray:
     """Which rows fulfil all conditions of a rule, (rows,) bool."""
-    columns = {
+    return np.broadcast_to(fulfils(_columns(store), rule), len(store))
+
+
+def _columns(store: SkeletonStore) -> dict[str, np.ndarray]:
+    """What rules may ask for, by name."""
+    return {
         "subject": store.subjects,
         "camera": store.cameras,
         "setup": store.setups,
@@ -112,7 +126,6 @@ def _selects(store: SkeletonStore, rule: dict[str, Any]) -> np.ndarray:
         "label": store.labels,
         "id": np.array(store.ids),
     }
-    return np.broadcast_to(fulfils(columns, rule), len(store))
 
 
 def fulfils(columns: dict[str, np.ndarray], rule: dict[str, Any]) -> np.ndarray:
