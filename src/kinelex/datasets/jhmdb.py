@@ -1,7 +1,8 @@
 """Reader of JHMDB: 15 joints of a puppet in the plane, 21 actions, 928 clips.
 
 ``joint_positions/CLASS/VIDEO/joint_positions.mat`` holds ``pos_img`` (2, 15, T) in pixels of pictures of 320
-by 240; ``splits/CLASS_test_splitK.txt`` says with 1 and 2 which videos train and test in each of three splits.
+by 240; ``splits/CLASS_test_splitK.txt`` says with 1 and 2 which videos train and test in each of three
+splits.
 
 Source: Jhuang, Gall, Zuffi, Schmid, Black: Towards understanding action recognition, ICCV 2013.
 """
