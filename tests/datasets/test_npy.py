@@ -166,3 +166,30 @@ def test_damaged_files_end_in_an_error_or_in_clips(file: str, cut: float, at: fl
             assert found is None
         for clip in (found or {}).values():
             assert clip.coordinates.shape[2:] == (25, 3)
+
+
+def test_arrays_with_a_confidence_as_those_of_kinetics(tmp_path: Path) -> None:
+    x = padded([drawn_clip(0, 3, 1, 18) - 1, drawn_clip(1, 4, 2, 18) - 1], 4)  # as fractions of the picture
+    x[..., 2] = np.where(x[..., 2] != 0, np.abs(x[..., 2]) / 2, 0)
+    raw = write_npy(tmp_path / "raw", "train", x, ["a", "b"], [0, 1])
+    summary = prepare("npy", raw, tmp_path / "s.arrow", progress=False, layout="openpose18")
+    store = open_store(summary.store)
+    assert (store.channels, store.persons.tolist()) == (2, [1, 2])
+    np.testing.assert_allclose(store.scores(1), x[1, ..., 2], rtol=1e-6)
+    assert any("taken as its confidence" in note for note in summary.notes)
+
+
+def test_other_orders_of_axes_are_told_or_refused(tmp_path: Path) -> None:
+    x = padded(CLIPS, 8)
+    raw = write_npy(tmp_path / "raw", "train", x, NAMES, [2, 0, 1])
+    data = raw / "train_position.npy"
+    np.save(data, np.load(data).transpose(0, 4, 2, 3, 1))
+    with pytest.raises(InputError, match=r"expects an array \(N, C, T, V, M\).*pass --axes NMTVC"):
+        prepare("npy", raw, tmp_path / "s.arrow", progress=False)
+    prepare("npy", raw, tmp_path / "s.arrow", progress=False, axes="NMTVC")
+    np.testing.assert_array_equal(open_store(tmp_path / "s.arrow").sequence(1), CLIPS[1])
+    np.save(data, np.load(data) * 1000)
+    with pytest.raises(InputError, match="--units millimetres"):
+        prepare("npy", raw, tmp_path / "s.arrow", progress=False, axes="NMTVC")
+    prepare("npy", raw, tmp_path / "s.arrow", progress=False, axes="NMTVC", units="mm")
+    np.testing.assert_allclose(open_store(tmp_path / "s.arrow").sequence(1), CLIPS[1], rtol=1e-6)

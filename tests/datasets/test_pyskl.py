@@ -204,3 +204,38 @@ def test_damaged_pickles_end_in_an_error_or_in_clips(cut: float, at: float, valu
             assert found is None
         for clip in (found or {}).values():
             assert clip.coordinates.shape[2:] == (25, 3)
+
+
+def test_ids_of_splits_are_clips_without_their_ending_and_those_that_are_none_are_told(
+    tmp_path: Path,
+) -> None:
+    entries = [annotation(f"clip{i}", 0, seed=i) for i in range(3)]
+    split = {"xsub_train": ["clip0.mp4", "videos/clip1.avi", "gone"], "xsub_val": ["clip2"]}
+    summary = prepare(
+        "pyskl", write(tmp_path / "a.pkl", entries, split), tmp_path / "s.arrow", progress=False
+    )
+    assert open_store(summary.store).splits == [("xsub:train",), ("xsub:train",), ("xsub:test",)]
+    assert "ids in the splits that no clip has: xsub_train: 1 of 3" in summary.notes
+    assert (
+        "ids in the splits are taken without ending or folder, for example clip0.mp4 for clip0"
+        in summary.notes
+    )
+    assert "the layout is ntu25: guessed from 25 joints; --layout names another" in summary.notes
+    split = {"xsub_train": ["a", "b"], "xsub_val": ["c"]}
+    with pytest.raises(
+        InputError, match=r"no id of its splits is a clip \(xsub_train: 2 of 2, xsub_val: 1 of 1\)"
+    ):
+        prepare("pyskl", write(tmp_path / "a.pkl", entries, split), tmp_path / "s.arrow", progress=False)
+
+
+def test_a_confidence_among_the_key_points_is_a_score(tmp_path: Path) -> None:
+    x = drawn_clip(1, 3, 1, 25, 3).transpose(1, 0, 2, 3).astype(np.float64)
+    x[..., :2] *= 200
+    x[..., 2] /= 2
+    path = write(tmp_path / "a.pkl", [annotation("a", keypoint=x)])
+    with pytest.raises(InputError, match=r"25 joints of 2 coordinates do not tell .*body25, ntu25"):
+        prepare("pyskl", path, tmp_path / "s.arrow", progress=False)
+    prepare("pyskl", path, tmp_path / "s.arrow", progress=False, layout="body25")
+    store = open_store(tmp_path / "s.arrow")
+    assert (store.channels, store.meta.units, store.layout.name) == (2, "pixels", "body25")
+    np.testing.assert_allclose(store.scores(0)[:, 0], x[0, ..., 2], rtol=1e-6)

@@ -7,14 +7,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from kinelex.datasets._reader import Reader
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, get_layout
-from kinelex.store import StoreMeta
 
 GIVEN = "given"  # the protocol's name where the files say train and test only
 MAX_CLASSES = 10_000  # a label beyond is a damaged one
@@ -174,11 +172,6 @@ def as_stored(x: np.ndarray, scale: float = 1.0) -> np.ndarray:
         return np.array(x if scale == 1 else x * scale, dtype=np.float32, order="C")
 
 
-def default_units(units: str | None, channels: int) -> str:
-    """The unit that was asked for, or pixels for 2-D and metres for 3-D coordinates."""
-    return units or ("pixels" if channels == 2 else "metres")
-
-
 @dataclass(frozen=True)
 class Note:
     """What an exported file says about the store that it came from, as JSON in the file or beside it.
@@ -235,45 +228,3 @@ def layout_of(
         if noted.num_joints == joints:
             return noted
     return resolve_layout(layout, joints, channels, where)
-
-
-class ArraysReader(Reader):
-    """A format of arrays without a word on layout, classes and unit, so that these are options.
-
-    Args:
-        source: the file or folder.
-        layout: the layout of the joints: a built-in name or a YAML file; None takes what the size tells.
-        classes: text file with one class name per line; None numbers the classes.
-        units: unit of the coordinates; None means pixels for 2-D and metres for 3-D.
-
-    Raises:
-        InputError: a file of class names that cannot be read.
-    """
-
-    gaps: ClassVar[str | None] = "keep"
-
-    def __init__(
-        self,
-        source: Path,
-        *,
-        layout: str | None = None,
-        classes: Path | None = None,
-        units: str | None = None,
-    ) -> None:
-        super().__init__(source)
-        self._layout, self._units = layout, units
-        self._classes = None if classes is None else read_class_names(classes)
-
-    def _described(
-        self, note: Note | None, joints: int, channels: int, labels: Iterable[Any], **prepared: Any
-    ) -> StoreMeta:
-        """What the store says: as asked for, else as an export noted it, else as the arrays tell."""
-        noted = None if note is None else note.class_names
-        return StoreMeta(
-            dataset=self.dataset,
-            layout=layout_of(note, self._layout, joints, channels, self.source),
-            class_names=self._classes or noted or numbered_classes(labels),
-            units=self._units or (note.units if note else default_units(None, channels)),
-            source=str(self.source),
-            prepared={"reader": self.dataset, **prepared},
-        )

@@ -15,6 +15,7 @@ import yaml
 
 from kinelex._files import write_whole
 from kinelex.datasets._published import Parts
+from kinelex.datasets._split_ids import match_ids
 from kinelex.errors import InputError
 from kinelex.store import SkeletonStore
 
@@ -89,11 +90,13 @@ def _from_csv(path: Path, text: str) -> dict[str, list[str]]:
 
 
 def rows_of(store: SkeletonStore, ids: list[str], path: Path) -> np.ndarray:
-    """Rows of clips by their ids, ascending.
+    """Rows of clips by their ids, ascending; an id with its video's ending means the clip without it.
 
     Raises:
         InputError: naming ``path``, for ids that the store does not have or that stand twice.
     """
+    meant = match_ids(ids, store.ids)
+    ids = [meant.get(clip, clip) for clip in ids]
     row_of = {clip: row for row, clip in enumerate(store.ids)}
     unknown = [clip for clip in ids if clip not in row_of]
     if unknown:

@@ -15,10 +15,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from kinelex.datasets._arrays_reader import ArraysReader
+from kinelex.datasets._channels import split_channels
 from kinelex.datasets._formats import (
     GIVEN,
     MAX_CLASSES,
-    ArraysReader,
     Note,
     as_stored,
     has_body,
@@ -33,6 +34,7 @@ from kinelex.store import Sequence, StoreMeta
 PARTS = ("train", "test")
 _NTU_WIDTH = 150  # 2 persons x 25 joints x 3 coordinates
 _BYTES_PER_ITEM = 8 << 20
+_SAMPLE = 16  # clips that tell what the numbers of a joint are
 
 
 class CtrgcnNpzReader(ArraysReader):
@@ -43,10 +45,13 @@ class CtrgcnNpzReader(ArraysReader):
         layout: the layout of the joints: a built-in name or a YAML file; needed where a frame has other
             than 150 numbers (2 persons, ntu25).
         classes: text file with one class name per line; by default "class 0" and so on.
-        units: unit of the coordinates; by default pixels for 2-D and metres for 3-D.
+        units: unit of the coordinates: centimetres, millimetres, inches and feet become metres, other words
+            are kept; by default pixels for 2-D and metres for 3-D.
+        channels: what the numbers of a joint are: xy, xyz, or with a confidence xyc, xyzc; by default what
+            they look like.
 
     Raises:
-        InputError: a file of class names that cannot be read.
+        InputError: a file of class names that cannot be read, or channels that are none.
     """
 
     dataset: ClassVar[str] = "ctrgcn_npz"
@@ -55,9 +60,9 @@ class CtrgcnNpzReader(ArraysReader):
 
     def meta(self) -> StoreMeta:
         """Layout from the width of a frame, classes from the width of a label."""
-        persons, joints, channels = self._size
+        persons, joints, _ = self._size
         classes = max(part.classes for part in self._parts.values())
-        return self._described(self._note, joints, channels, [classes - 1], persons=persons)
+        return self._described(self._note, joints, self._channels, [classes - 1], persons=persons)
 
     def items(self) -> list[Item]:
         """Runs of rows, after the file's checksums were found right."""
@@ -83,8 +88,17 @@ class CtrgcnNpzReader(ArraysReader):
             elif part.labels[row] < 0:
                 yield Skipped(Path(entry), f"{entry}: its label is not one-hot")
             else:
-                x = as_stored(clip)
-                yield Sequence(part.name(row), x, int(part.labels[row]), splits=(tag,))
+                x, scores = split_channels(clip, self._channels, item.path)
+                scores = None if scores is None else as_stored(scores)
+                label = int(part.labels[row])
+                yield Sequence(part.name(row), as_stored(x), label, scores=scores, splits=(tag,))
+
+    @cached_property
+    def _channels(self) -> str:
+        part = next(iter(self._parts.values()))
+        rows = list(part.x.rows(0, min(_SAMPLE, len(part.x))))
+        x = np.concatenate([row.reshape(len(row), *self._size) for row in rows])
+        return self._channels_of(x, is_known=self._note is not None)
 
     @cached_property
     def _parts(self) -> dict[str, _Part]:
@@ -127,7 +141,8 @@ class CtrgcnNpzReader(ArraysReader):
                 "pass --layout NAME or --layout FILE.yaml"
             )
         joints = get_layout(self._layout or "ntu25").num_joints
-        fitting = [c for c in (3, 2) if width % (joints * c) == 0]
+        sizes = (3, 2) if self._asked_channels is None else (len(self._asked_channels),)
+        fitting = [c for c in sizes if width % (joints * c) == 0]
         if not fitting:
             raise InputError(
                 f"{self.source}: {width} numbers in a frame are no whole number of persons with {joints} "
@@ -136,7 +151,16 @@ class CtrgcnNpzReader(ArraysReader):
         return width // (joints * fitting[0]), joints, fitting[0]
 
     def __getstate__(self) -> dict[str, Any]:
-        lasting = ("source", "policy", "to_metres", "_layout", "_units", "_classes")
+        lasting = (
+            "source",
+            "policy",
+            "to_metres",
+            "notes",
+            "_layout",
+            "_units",
+            "_classes",
+            "_asked_channels",
+        )
         return {key: value for key, value in self.__dict__.items() if key in lasting}
 
 

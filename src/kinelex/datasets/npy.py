@@ -19,9 +19,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from kinelex.datasets._arrays_reader import ArraysReader
+from kinelex.datasets._axes import check_axes, ordered
+from kinelex.datasets._channels import split_channels
 from kinelex.datasets._formats import (
     GIVEN,
-    ArraysReader,
     Note,
     as_stored,
     has_body,
@@ -41,6 +43,7 @@ NOTE_FILE = "kinelex.json"
 _DATA = ("position", "data_joint", "data", "joint")  # the first that is there
 _PROTOCOLS = ("xsub", "xview", "xset")  # folder names that tell the protocol when given on their own
 _BYTES_PER_ITEM = 8 << 20
+_SAMPLE = 16  # clips that tell what the numbers of a joint are
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,14 @@ class NpyReader(ArraysReader):
         layout: the layout of the joints: a built-in name or a YAML file; by default the one that the number
             of joints and coordinates tells.
         classes: text file with one class name per line; by default "class 0" and so on.
-        units: unit of the coordinates; by default pixels for 2-D and metres for 3-D.
+        units: unit of the coordinates: centimetres, millimetres, inches and feet become metres, other words
+            are kept; by default pixels for 2-D and metres for 3-D.
+        channels: what the numbers of a joint are: xy, xyz, or with a confidence xyc, xyzc; by default what
+            they look like.
+        axes: order of the axes of the arrays, for example NTVCM; by default NCTVM.
 
     Raises:
-        InputError: a file of class names that cannot be read.
+        InputError: a file of class names that cannot be read, or channels or axes that are none.
     """
 
     dataset: ClassVar[str] = "npy"
@@ -82,12 +89,25 @@ class NpyReader(ArraysReader):
         "train_position.npy and train_label.pkl, the same for val or test, or folders xsub, xview of these"
     )
 
+    def __init__(
+        self,
+        source: Path,
+        *,
+        layout: str | None = None,
+        classes: Path | None = None,
+        units: str | None = None,
+        channels: str | None = None,
+        axes: str | None = None,
+    ) -> None:
+        super().__init__(source, layout=layout, classes=classes, units=units, channels=channels)
+        self._axes = check_axes(axes, clips=True)
+
     def meta(self) -> StoreMeta:
         """Layout from the shape of the arrays, classes from the labels."""
-        sizes = {(x.shape[3], x.shape[1]) for x in (map_npy(part.data) for part in self._parts)}
+        sizes = {(x.shape[3], x.shape[1]) for x in (_array(part.data, self._axes) for part in self._parts)}
         if len(sizes) > 1:
             raise InputError(f"{self.source}: the arrays differ in their number of joints or coordinates")
-        (joints, channels), note = sizes.pop(), self._note
+        (joints, _), note, channels = sizes.pop(), self._note, self._channels
         labels = (label for part in self._parts for label in part.labels)
         arrays = [part.data.name for part in self._parts]
         return self._described(note, joints, channels, labels, arrays=arrays)
@@ -96,7 +116,7 @@ class NpyReader(ArraysReader):
         """Runs of clips that no earlier array has."""
         found = []
         for number, part in enumerate(self._parts):
-            x = map_npy(part.data)
+            x = _array(part.data, self._axes)
             rows = max(1, min(256, _BYTES_PER_ITEM // max(1, x[:1].nbytes)))
             own = [row for row, name in enumerate(part.names) if self._clips[name][0] == number]
             runs = [tuple(own[i : i + rows]) for i in range(0, len(own), rows)]
@@ -107,7 +127,7 @@ class NpyReader(ArraysReader):
         """The clips of a run, without their padding."""
         number, rows = item.part
         part = self._parts[number]
-        x = map_npy(part.data)
+        x = _array(part.data, self._axes)
         for row in rows:
             try:
                 yield self._clip(part, x, row)
@@ -124,10 +144,17 @@ class NpyReader(ArraysReader):
         clip = without_padding(x[row].transpose(1, 3, 2, 0), frames)  # (T, M, V, C)
         if not has_body(clip):
             raise InputError("no frame has a body (all coordinates are 0)")
+        clip, scores = split_channels(clip, self._channels, part.data)
         name = part.names[row]
         numbers: dict[str, Any] = numbers_in_name(name)
         tags = self._clips[name][1]
-        return Sequence(name, as_stored(clip), label, splits=tags, **numbers)
+        scores = None if scores is None else as_stored(scores)
+        return Sequence(name, as_stored(clip), label, scores=scores, splits=tags, **numbers)
+
+    @cached_property
+    def _channels(self) -> str:
+        x = _array(self._parts[0].data, self._axes)[:_SAMPLE]
+        return self._channels_of(np.moveaxis(x, 1, -1), is_known=self._note is not None)
 
     @cached_property
     def _note(self) -> Note | None:
@@ -150,7 +177,10 @@ class NpyReader(ArraysReader):
         for folder, protocol in places:
             arrays = _arrays(folder)
             tags = split_tags(f"{protocol}_{part}" for part in arrays)
-            found += [_part(folder, part, tags[f"{protocol}_{part}"], data) for part, data in arrays.items()]
+            found += [
+                _part(folder, part, tags[f"{protocol}_{part}"], data, self._axes)
+                for part, data in arrays.items()
+            ]
         return found
 
     @cached_property
@@ -177,15 +207,34 @@ def _arrays(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _part(folder: Path, part: str, tag: str, data: Path) -> _Part:
+def _array(path: Path, axes: str | None) -> np.ndarray:
+    """An array (N, C, T, V, M), memory-mapped.
+
+    Raises:
+        InputError: other axes.
+    """
+    x = map_npy(path)
+    if axes is not None:
+        if x.ndim != len(axes):
+            raise InputError(f"{path}: --axes {axes} has {len(axes)} axes, the array {x.ndim}: {x.shape}")
+        x = ordered(x, axes, "NCTVM")
+    is_turned = axes is None and x.ndim == 5 and x.shape[4] in (3, 4) and x.shape[1] < 3
+    if x.ndim != 5 or 0 in x.shape[1:] or not 2 <= x.shape[1] <= 4 or is_turned:
+        order = "NMTVC" if is_turned else "with the order of its axes"
+        raise InputError(
+            f"{path}: expects an array (N, C, T, V, M) with C 2 to 4, got {x.shape}: if its axes have "
+            f"another order, pass --axes {order}"
+        )
+    return x
+
+
+def _part(folder: Path, part: str, tag: str, data: Path, axes: str | None) -> _Part:
     """One array with what lies beside it.
 
     Raises:
         InputError: a file is missing or damaged, or they do not fit each other.
     """
-    shape = map_npy(data).shape
-    if len(shape) != 5 or 0 in shape[1:] or shape[1] not in (2, 3):
-        raise InputError(f"{data}: expects an array (N, C, T, V, M) with C 2 or 3, got {shape}")
+    shape = _array(data, axes).shape
     path = folder / f"{part}_label.pkl"
     if not path.is_file():
         raise InputError(f"{path} does not exist: expects a pickle (names, labels) beside {data.name}")

@@ -10,14 +10,15 @@ Source: Duan, Wang, Chen, Lin: PYSKL: towards good practices for skeleton action
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from kinelex.datasets._arrays_reader import ArraysReader
+from kinelex.datasets._channels import split_channels
 from kinelex.datasets._formats import (
-    ArraysReader,
     Note,
     as_stored,
     is_whole,
@@ -26,6 +27,7 @@ from kinelex.datasets._formats import (
 )
 from kinelex.datasets._pickled_arrays import shape_of, whole_array
 from kinelex.datasets._reader import Item, Skipped
+from kinelex.datasets._split_ids import lost_ids, match_ids
 from kinelex.datasets._unpickle import read_pickle
 from kinelex.errors import InputError
 from kinelex.store import Sequence, StoreMeta
@@ -43,10 +45,13 @@ class PysklReader(ArraysReader):
         layout: the layout of the joints: a built-in name or a YAML file; by default the one that the number
             of joints and coordinates tells.
         classes: text file with one class name per line; by default "class 0" and so on.
-        units: unit of the coordinates; by default pixels for 2-D and metres for 3-D.
+        units: unit of the coordinates: centimetres, millimetres, inches and feet become metres, other words
+            are kept; by default pixels for 2-D and metres for 3-D.
+        channels: what the numbers of a joint are: xy, xyz, or with a confidence xyc, xyzc; by default what
+            they look like.
 
     Raises:
-        InputError: a file of class names that cannot be read.
+        InputError: a file of class names that cannot be read, or channels that are none.
     """
 
     dataset: ClassVar[str] = "pyskl"
@@ -57,7 +62,9 @@ class PysklReader(ArraysReader):
     def meta(self) -> StoreMeta:
         """Layout and unit from the first annotation that has key points, classes from the labels."""
         annotations, note = _load(self._file())[0], _note(self._file())
-        joints, channels = self._size()
+        for text in _load(self._file())[2]:
+            self.note(text)
+        joints, channels = self._size
         labels = (entry.get("label") for entry in annotations if isinstance(entry, dict))
         return self._described(note, joints, channels, labels)
 
@@ -69,12 +76,12 @@ class PysklReader(ArraysReader):
 
     def read(self, item: Item) -> Iterator[Sequence | Skipped]:
         """The clips of a run of annotations."""
-        annotations, tags = _load(self._file())
-        channels = self._size()[1]
+        annotations, tags, _ = _load(self._file())
+        channels = self._size[1]
         for number in range(*item.part):
             try:
                 entry = _with_arrays(annotations[number], item.path)
-                yield _clip(entry, tags, channels)
+                yield _clip(entry, tags, channels, item.path)
             except InputError as error:
                 place = f"{item.path}:entry {number}"
                 yield Skipped(Path(place), f"{place}: {error}")
@@ -86,13 +93,16 @@ class PysklReader(ArraysReader):
         about = self.source.stat()
         return self.source, about.st_size, about.st_mtime_ns
 
-    def _size(self) -> tuple[int, int]:
-        """Number of joints and of coordinates, of the first annotation that has key points."""
+    @cached_property
+    def _size(self) -> tuple[int, str]:
+        """Number of joints and what their numbers are, of the first annotation that has key points."""
         for entry in _load(self._file())[0]:
             x = entry.get("keypoint") if isinstance(entry, dict) else None
             shape = shape_of(x) if isinstance(x, np.ndarray) else ()
-            if len(shape) == 4 and shape[3] in (2, 3):
-                return shape[2], shape[3]
+            if len(shape) == 4 and 0 not in shape and 2 <= shape[3] <= 4:
+                is_known = entry.get("keypoint_score") is not None or _note(self._file()) is not None
+                sample = _with_arrays({"keypoint": x}, self.source)["keypoint"]
+                return shape[2], self._channels_of(sample, is_known)
         raise InputError(f"{self.source}: no annotation has 'keypoint' of shape (M, T, V, 2 or 3)")
 
 
@@ -102,8 +112,8 @@ def _content(file: tuple[Path, int, int]) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _load(file: tuple[Path, int, int]) -> tuple[list[Any], dict[str, tuple[str, ...]]]:
-    """The annotations, and the tags of each clip's id."""
+def _load(file: tuple[Path, int, int]) -> tuple[list[Any], dict[str, tuple[str, ...]], list[str]]:
+    """The annotations, the tags of each clip's id, and what to say of ids in splits that no clip has."""
     path, content = file[0], _content(file)
     if isinstance(content, list):
         content = {"annotations": content}
@@ -114,14 +124,50 @@ def _load(file: tuple[Path, int, int]) -> tuple[list[Any], dict[str, tuple[str, 
     splits = content.get("split") or {}
     if not isinstance(splits, dict) or not all(isinstance(name, str) for name in splits):
         raise InputError(f"{path}: expects 'split' to map names to lists of ids")
-    tags: dict[str, list[str]] = {}
-    for name, tag in split_tags(splits).items():
-        ids = splits[name]
+    for name, ids in splits.items():
         if not isinstance(ids, list | tuple | set) or not all(isinstance(i, str) for i in ids):
             raise InputError(f"{path}: expects split {name!r} to be a list of ids")
-        for clip in ids:
-            tags.setdefault(clip, []).append(tag)
-    return content["annotations"], {clip: tuple(dict.fromkeys(names)) for clip, names in tags.items()}
+    listed = list(dict.fromkeys(clip for ids in splits.values() for clip in ids))
+    named = [name for entry in content["annotations"] if (name := _name(entry))]
+    meant = match_ids(listed, named)
+    tags: dict[str, list[str]] = {}
+    for name, tag in split_tags(splits).items():
+        for clip in splits[name]:
+            tags.setdefault(meant.get(clip, clip), []).append(tag)
+    notes = _notes_of_splits(path, splits, meant, named)
+    return content["annotations"], {clip: tuple(dict.fromkeys(n)) for clip, n in tags.items()}, notes
+
+
+def _name(entry: Any) -> str | None:
+    """The id of an annotation; None where it has none."""
+    name = entry.get("frame_dir", entry.get("filename")) if isinstance(entry, dict) else None
+    return name if isinstance(name, str) and name else None
+
+
+def _notes_of_splits(
+    path: Path, splits: dict[str, Any], meant: dict[str, str], named: list[str]
+) -> list[str]:
+    """What to say of ids in splits that no clip has, or that are clips by another ending.
+
+    Raises:
+        InputError: no id of any split is a clip.
+    """
+    lost = lost_ids(splits, meant)
+    told = ", ".join(f"{name}: {count} of {total}" for name, (count, total) in lost.items())
+    notes = [f"ids in the splits that no clip has: {told}"] if lost else []
+    if lost and not meant:
+        first = next(clip for ids in splits.values() for clip in ids)
+        seen = f"{named[0]!r:.80}" if named else "none"
+        raise InputError(
+            f"{path}: no id of its splits is a clip ({told}): the first is {first!r:.80}, clips are called "
+            f"like {seen}"
+        )
+    other = next((clip for clip, name in meant.items() if clip != name), None)
+    if other is not None:
+        notes.append(
+            f"ids in the splits are taken without ending or folder, for example {other} for {meant[other]}"
+        )
+    return notes
 
 
 def _note(file: tuple[Path, int, int]) -> Note | None:
@@ -137,15 +183,15 @@ def _with_arrays(entry: Any, path: Path) -> dict[str, Any]:
     return {k: whole_array(v, path) if isinstance(v, np.ndarray) else v for k, v in entry.items()}
 
 
-def _clip(entry: dict[str, Any], tags: dict[str, tuple[str, ...]], channels: int) -> Sequence:
-    name = entry.get("frame_dir", entry.get("filename"))
-    if not isinstance(name, str) or not name:
+def _clip(entry: dict[str, Any], tags: dict[str, tuple[str, ...]], channels: str, path: Path) -> Sequence:
+    name = _name(entry)
+    if name is None:
         raise InputError("has no 'frame_dir', the clip's id")
     label = entry.get("label")
     if label is not None and not is_whole(label):
         raise InputError(f"'label' is {label!r:.40}, expects a whole number")
-    x = _key_points(entry, channels)
-    scores = _scores(entry, x.shape[:3])
+    x, confidences = split_channels(_key_points(entry, len(channels)), channels, path)
+    scores = confidences if confidences is not None else _scores(entry, x.shape[:3])
     numbers: dict[str, Any] = numbers_in_name(name)
     numbers |= {key: int(entry[key]) for key in _COLUMNS if is_whole(entry.get(key))}
     return Sequence(
