@@ -24,15 +24,14 @@ def batch():
 
 def prepared(clip, frames, rotation):
     """One clip (T, 20, 3) as published: centred, turned, each axis stretched to [-1, 1] over the clip."""
-    chosen = np.stack([clip[t] for t in frames])
-    turned = np.empty_like(chosen)
-    for t in range(len(chosen)):
+    turned = np.empty_like(clip)
+    for t in range(len(clip)):
         for v in range(20):
-            turned[t, v] = rotation @ (chosen[t, v] - chosen[0, 1])
+            turned[t, v] = rotation @ (clip[t, v] - clip[0, 1])
     for axis in range(3):
         values = turned[..., axis]
         turned[..., axis] = (values - values.min()) / (values.max() - values.min()) * 2 - 1
-    return turned
+    return np.stack([turned[t] for t in frames])
 
 
 def test_the_recipe_prepares_clips_as_published(batch):

@@ -21,11 +21,13 @@ from kinelex.transforms.temporal import (
     FramePlan,
     apply_plan,
     centre_crop,
+    ragged_frames,
     random_plan,
     resize_plan,
     sample_crop,
     sorted_plan,
     uniform_plan,
+    whole_clips,
 )
 
 SAMPLINGS = ("crop", "frames", "random")
@@ -57,6 +59,8 @@ class InputConfig:
         shear: amplitude of the random shear in training (CMD: 1); 0 does not shear.
         corrupt: share of the joints that a random corruption sets to 0 or distorts (CMD: 0.6); 0 does not.
         shear_probability: share of the training clips that is sheared; the others are corrupted.
+        whole_clip: fill, centre, turn and scale the whole clip before frames are chosen, as the published
+            data files of CMD and CTR-GCN are made, instead of the chosen frames.
         persons: person places M of the input, the same for all clips: persons beyond are left out, absent
             ones are zeros. By default a training takes the most persons of any clip of its store (no more
             than the encoder has places for), and the run keeps this number.
@@ -79,6 +83,7 @@ class InputConfig:
     shear: float = 0.0
     corrupt: float = 0.0
     shear_probability: float = 0.5
+    whole_clip: bool = False
     persons: int | None = None
     fps: float | None = None
 
@@ -200,10 +205,24 @@ class InputPipeline:
             plan = uniform_plan(self._lengths(batch), config.frames)
         else:
             plan = resize_plan(centre_crop(self._lengths(batch), config.test_crop), config.frames)
-        clips = apply_plan(batch, plan) if config.fps is None else apply_plan_at(batch, plan, config.fps)
-        x, there = clips.x, clips.presence
-        assert x is not None
-        assert there is not None
+        if config.whole_clip:
+            x, there = self._normalised(*whole_clips(batch), params)
+            x, there = self._resampled(*ragged_frames(batch, x, there), plan)
+        else:
+            x, there = self._normalised(*self._resampled(batch, None, plan), params)
+        if params is not None:
+            x = self._augment(x if config.view_first else self._view(x, params), there, params)
+        return make_stream(x, self.layout, config.stream, there), there
+
+    def _resampled(self, batch: Batch, there: Tensor | None, plan: FramePlan) -> tuple[Tensor, Tensor]:
+        fps = self.config.fps
+        clips = apply_plan(batch, plan, there) if fps is None else apply_plan_at(batch, plan, fps, there)
+        assert clips.x is not None
+        assert clips.presence is not None
+        return clips.x, clips.presence
+
+    def _normalised(self, x: Tensor, there: Tensor, params: InputParams | None) -> tuple[Tensor, Tensor]:
+        config = self.config
         x, there = self._with_places(x), self._with_places(there)
         if self._retarget is not None:
             choices = self._retarget.to(x.device, x.dtype, non_blocking=True)
@@ -215,10 +234,7 @@ class InputPipeline:
         x = normalise.align_body(x, self.layout, config.align, there)
         if params is not None and config.view_first:
             x = self._view(x, params)
-        x = normalise.scale_clip(x, self.layout, config.scale, there)
-        if params is not None:
-            x = self._augment(x if config.view_first else self._view(x, params), there, params)
-        return make_stream(x, self.layout, config.stream, there), there
+        return normalise.scale_clip(x, self.layout, config.scale, there), there
 
     def _lengths(self, batch: Batch) -> Tensor:
         """Frames of each clip, at the rate of the input, (N,)."""

@@ -44,7 +44,7 @@ def lengths_at(batch: Batch, fps: float) -> Tensor:
     return ((batch.lengths - 1) / _ratio(batch, fps) + 1e-6).floor().long() + 1
 
 
-def apply_plan_at(batch: Batch, plan: FramePlan, fps: float) -> Batch:
+def apply_plan_at(batch: Batch, plan: FramePlan, fps: float, presence: Tensor | None = None) -> Batch:
     """As :func:`~kinelex.transforms.apply_plan`, for a plan over the frames at another rate.
 
     Frame k at this rate is the clip k / fps seconds after its first frame, mixed of the two frames around.
@@ -58,7 +58,7 @@ def apply_plan_at(batch: Batch, plan: FramePlan, fps: float) -> Batch:
         place = torch.minimum(frames * ratio, last.double())
         lower = (place + 1e-6).floor().long()
         weight = (place - lower).clamp(min=0).float()
-        return apply_plan(batch, FramePlan(lower, torch.minimum(lower + 1, last), weight))
+        return apply_plan(batch, FramePlan(lower, torch.minimum(lower + 1, last), weight), presence)
 
     first = at(plan.lower)
     if plan.upper is plan.lower:

@@ -150,10 +150,18 @@ def sorted_plan(lengths: Tensor, frames: int, generator: torch.Generator | None 
     return FramePlan(picked, picked, torch.zeros_like(picked, dtype=torch.float32))
 
 
-def apply_plan(batch: Batch, plan: FramePlan) -> Batch:
+def apply_plan(batch: Batch, plan: FramePlan, presence: Tensor | None = None) -> Batch:
     """Make the clips of one length from the batch's ragged frames, and say which joints are there.
 
     Where one of the two frames to mix lacks a joint, the nearer frame alone is taken.
+
+    Args:
+        batch: with ragged frames.
+        plan: which frames to mix.
+        presence: which joints of the ragged frames are there; by default those that are not 0.
+
+    Shape:
+        - presence: (sum of T, 1, V, M) bool
 
     Raises:
         InputError: the batch has no ragged frames.
@@ -165,14 +173,49 @@ def apply_plan(batch: Batch, plan: FramePlan) -> Batch:
     lower, upper = (offset + plan.lower).flatten(), (offset + plan.upper).flatten()
     picked = plan.upper is plan.lower  # nothing to mix; a comparison would wait for the device
     weight = None if picked else plan.weight.reshape(-1, 1).to(frames.dtype)
-    x, there = _mixed(frames, _presence(batch.frames), lower, upper, weight)
+    found = _presence(batch.frames) if presence is None else presence[:, 0].transpose(1, 2).flatten(1)
+    x, there = _mixed(frames, found, lower, upper, weight)
     n, t = plan.lower.shape
     x = x.view(n, t, *frames.shape[1:]).permute(0, 4, 1, 3, 2).contiguous()
     if there is None:
-        presence = complete(x[:, :1].shape, x.device)
+        joints = complete(x[:, :1].shape, x.device)
     else:
-        presence = there.view(n, t, *frames.shape[1:3]).permute(0, 1, 3, 2).unsqueeze(1).contiguous()
-    return replace(batch, x=x, frames=None, presence=presence)
+        joints = there.view(n, t, *frames.shape[1:3]).permute(0, 1, 3, 2).unsqueeze(1).contiguous()
+    return replace(batch, x=x, frames=None, presence=joints)
+
+
+def whole_clips(batch: Batch) -> tuple[Tensor, Tensor]:
+    """All frames of every clip, and which joints are there; nobody is after a clip's end.
+
+    Shape:
+        - batch.frames: (sum of T, C, V, M)
+        - returns: (N, C, longest T, V, M); (N, 1, longest T, V, M) bool
+    """
+    time = torch.arange(int(batch.lengths.max()), device=batch.lengths.device)
+    lengths = batch.lengths.unsqueeze(1)
+    frame = torch.minimum(time, lengths - 1)
+    clips = apply_plan(batch, FramePlan(frame, frame, torch.zeros_like(frame, dtype=torch.float32)))
+    assert clips.x is not None
+    assert clips.presence is not None
+    inside = (time < lengths)[:, None, :, None, None]
+    return clips.x * inside, clips.presence & inside
+
+
+def ragged_frames(batch: Batch, x: Tensor, presence: Tensor) -> tuple[Batch, Tensor]:
+    """The way back from :func:`whole_clips`: a batch with ragged frames, and which joints of them are there.
+
+    Shape:
+        - x: (N, C, longest T, V, M); presence: (N, 1, longest T, V, M) bool
+        - returns: batch.frames (sum of T, C, V, M); (sum of T, 1, V, M) bool
+    """
+    assert batch.frames is not None
+    lengths, total, longest = batch.lengths, len(batch.frames), x.shape[2]
+    clips = torch.arange(len(lengths), device=lengths.device)
+    clip = torch.repeat_interleave(clips, lengths, output_size=total)
+    start = (torch.cumsum(lengths, 0) - lengths)[clip]
+    row = clip * longest + torch.arange(total, device=lengths.device) - start
+    frames, there = (t.transpose(1, 2).flatten(0, 1).index_select(0, row) for t in (x, presence))
+    return replace(batch, frames=frames), there
 
 
 def _presence(frames: Tensor) -> Tensor | None:
