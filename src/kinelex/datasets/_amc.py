@@ -16,7 +16,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from kinelex.datasets._asf import MOVES, TURNS, Skeleton, floats, read_asf
-from kinelex.datasets._clip import Clip
+from kinelex.datasets._clip import METRES, Clip
 from kinelex.errors import InputError
 
 
@@ -47,7 +47,12 @@ def read_amc(path: Path) -> Clip:
     skeleton = read_asf(skeleton_file(path))
     motion = _read_motion(path, skeleton)
     layout = skeleton.layout(path.stem)
-    return Clip(positions(skeleton, motion)[:, None] * skeleton.metres, names=layout.joints, layout=layout)
+    return Clip(
+        positions(skeleton, motion)[:, None] * skeleton.metres,
+        names=layout.joints,
+        layout=layout,
+        units=METRES,
+    )
 
 
 def positions(skeleton: Skeleton, motion: list[np.ndarray]) -> np.ndarray:

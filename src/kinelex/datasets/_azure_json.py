@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kinelex.datasets._clip import MILLIMETRE, Clip
+from kinelex.datasets._clip import METRES, MILLIMETRE, Clip
 from kinelex.datasets._people import Person, clip_of_people, numbers_in
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
@@ -39,7 +39,7 @@ def read_azure(content: dict[str, Any], where: str) -> Clip:
         if not isinstance(bodies, list):
             raise InputError(f"{where}: frame {t}: expects a list of 'bodies'")
         people.append([_body(body, f"{where}: frame {t}, body {i}") for i, body in enumerate(bodies)])
-    return clip_of_people(people, where, layout=get_layout("azure32"), fps=_fps(frames))
+    return clip_of_people(people, where, layout=get_layout("azure32"), fps=_fps(frames), units=METRES)
 
 
 def _body(body: Any, where: str) -> Person:

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kinelex.datasets._clip import Clip
+from kinelex.datasets._clip import METRES, Clip
 from kinelex.errors import InputError
 
-_METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "": 0.001}
+_TO_METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "": 0.001}
 _SECONDS = 300  # for one file
 _BLOCK, _HEAD = 512, 24  # bytes
 _MIPS = 86  # processor type: big end first
@@ -60,16 +60,16 @@ def read_c3d(path: Path) -> Clip:
     found = _content(path)
     points, labels = found["points"], [str(label) for label in found["labels"]][: found["points"].shape[1]]
     unit = str(found["units"][0]).strip().lower() if len(found["units"]) else ""
-    if points.shape[1] == 0 or len(labels) != points.shape[1] or unit not in _METRES:
+    if points.shape[1] == 0 or len(labels) != points.shape[1] or unit not in _TO_METRES:
         raise InputError(
             f"{path}: {points.shape[1]} points, {len(labels)} labels, unit {unit!r:.20}: expects points with "
             "a label each, in m, cm or mm"
         )
-    x = points.transpose(2, 1, 0) * _METRES[unit]  # (T, V, 3)
+    x = points.transpose(2, 1, 0) * _TO_METRES[unit]  # (T, V, 3)
     x = np.where((found["residuals"].T < 0)[..., None] | ~np.isfinite(x), 0, x)
     fps = float(found["fps"])
     names = tuple(label.split(":")[-1] for label in labels)
-    return Clip(x[:, None], names=names, fps=fps if 0 < fps < 1e6 else None)
+    return Clip(x[:, None], names=names, fps=fps if 0 < fps < 1e6 else None, units=METRES)
 
 
 def _check_size(path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from kinelex.errors import InputError, unknown_name
 from kinelex.skeleton import SkeletonLayout, common_names
 
+METRES = "metres"  # the unit of clips whose files say theirs
 MILLIMETRE = 0.001  # metres
 
 

@@ -14,7 +14,7 @@ from kinelex.datasets._clip import Clip
 from kinelex.errors import InputError
 
 MOST_PLACES = 64  # those seen longest; a frame of more persons is a crowd that nobody labels
-_MOST_FRAMES = 1_000_000  # a frame number beyond is a damaged one
+_MOST_LOST = 10_000  # frames that may be missing, beyond nine of ten: more are damaged numbers
 _FAR = 1e12  # cost of what must not be paired
 
 
@@ -59,7 +59,7 @@ def frames_by_number(found: Mapping[int, list[Person]], where: str) -> list[list
         InputError: a span of numbers that no clip has.
     """
     first, last = min(found), max(found)
-    if last - first >= _MOST_FRAMES:
+    if last - first > 10 * len(found) + _MOST_LOST:
         raise InputError(f"{where}: frame numbers from {first} to {last}: expects those of one clip")
     return [found.get(number, []) for number in range(first, last + 1)]
 

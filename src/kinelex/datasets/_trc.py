@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kinelex.datasets._clip import Clip
+from kinelex.datasets._clip import METRES, Clip
 from kinelex.errors import InputError
 
-_METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "meters": 1.0, "metres": 1.0, "in": 0.0254}
+_TO_METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "meters": 1.0, "metres": 1.0, "in": 0.0254}
 _MOST_MARKERS = 1000
 
 
@@ -47,7 +47,7 @@ def read_trc(path: Path) -> Clip:
         raise InputError(f"{path}: line {len(lines)} is not ended, so the file may be truncated")
     table = np.array([_row(line, 3 * len(head.names), f"{path}: line {i}") for i, line in rows])
     x = table.reshape(len(rows), 1, -1, 3) * head.metres
-    return Clip(np.nan_to_num(x, nan=0.0), names=head.names, fps=head.fps)
+    return Clip(np.nan_to_num(x, nan=0.0), names=head.names, fps=head.fps, units=METRES)
 
 
 def _head(lines: list[str], path: Path) -> _Head:
@@ -60,15 +60,15 @@ def _head(lines: list[str], path: Path) -> _Head:
         unit = values["Units"].lower()
     except (KeyError, ValueError) as error:
         raise InputError(f"{path}: line 3: {expected}; {error}") from error
-    if unit not in _METRES or not 0 < fps < 1e6 or not 0 < markers <= _MOST_MARKERS:
+    if unit not in _TO_METRES or not 0 < fps < 1e6 or not 0 < markers <= _MOST_MARKERS:
         raise InputError(
             f"{path}: line 3: rate {fps:g}, {markers} markers, unit {unit!r:.20}: expects a positive rate, "
-            f"1 to {_MOST_MARKERS} markers, and one of {', '.join(_METRES)}"
+            f"1 to {_MOST_MARKERS} markers, and one of {', '.join(_TO_METRES)}"
         )
     names = tuple(name.strip() for name in lines[3].split("\t")[2:] if name.strip())
     if len(names) != markers:
         raise InputError(f"{path}: line 4: NumMarkers is {markers}, but {len(names)} names follow")
-    return _Head(fps, frames, names, _METRES[unit])
+    return _Head(fps, frames, names, _TO_METRES[unit])
 
 
 def _row(line: str, count: int, where: str) -> list[float]:
