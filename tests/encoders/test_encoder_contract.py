@@ -85,6 +85,24 @@ def test_persons(case):
 
 @every_case
 @torch.no_grad()
+def test_absent_persons(case):
+    """A place without a person is a person of zeros, counted in the mean over persons or left out of it."""
+    encoder, x = make(case), clips()
+    empty = torch.zeros_like(x[..., :1])
+    beside = encoder(torch.cat([x[..., :1], empty], dim=4))
+    alone, nobody = encoder(x[..., :1]), encoder(empty)
+    if case in ORDERED:
+        torch.testing.assert_close(beside, alone)  # filled up with the same
+        assert not torch.allclose(beside, encoder(torch.cat([empty, x[..., :1]], dim=4)), atol=1e-4)
+    elif case in PICKS_PERSONS:
+        torch.testing.assert_close(beside, alone)
+    else:
+        torch.testing.assert_close(beside, (alone + nobody) / 2)
+    assert not torch.allclose(beside, encoder(x), atol=1e-4)
+
+
+@every_case
+@torch.no_grad()
 def test_a_clip_at_evaluation_depends_on_nothing_but_itself(case):
     encoder, x = make(case), clips(4)
     features = encoder(x)

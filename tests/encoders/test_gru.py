@@ -167,3 +167,14 @@ def test_exported_and_empty_clips_take_the_usual_way():
     assert ours(x[:, :0])[0].shape == (6, 0, 5)
     with pytest.raises(RuntimeError, match="larger than 0"):
         ours(x[:0])
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_matrices_start_uniform_by_xavier(bidirectional):
+    encoder = make(bidirectional=bidirectional, hidden=32)
+    matrices = [p for name, p in encoder.recurrent.named_parameters() if "weight" in name]
+    assert len(matrices) == 8  # of inputs and states, two directions, two layers
+    for matrix in matrices:
+        bound = (6 / sum(matrix.shape)) ** 0.5  # all three gates are one matrix
+        assert 0.95 * bound < matrix.abs().max() <= bound
+        assert matrix.std().item() == pytest.approx(bound / 3**0.5, rel=0.1)

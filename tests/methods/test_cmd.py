@@ -15,6 +15,7 @@ from kinelex import encoders
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError
 from kinelex.methods import CMD
+from kinelex.methods.cmd import Branch
 from kinelex.skeleton import get_layout, make_stream
 
 LAYOUT = get_layout("sbu15")
@@ -248,3 +249,12 @@ def test_a_step_reads_nothing_back_from_the_device(monkeypatch):
     assert all(p.grad.is_meta for p in method.trained_parameters())
     with pytest.raises(RuntimeError, match="meta"):
         loss.item()
+
+
+def test_the_last_layer_of_a_head_starts_uniform_by_xavier():
+    torch.manual_seed(0)
+    first, _, last = Branch(encoders.create("gru", layout=LAYOUT, hidden=32, layers=1), dim=48).head
+    bound = (6 / (64 + 48)) ** 0.5
+    assert 0.95 * bound < last.weight.abs().max() <= bound
+    assert first.weight.abs().max() <= 64**-0.5  # as Linear begins
+    assert last.bias.abs().max() <= 64**-0.5

@@ -1,10 +1,10 @@
-"""HD-GCN and MS-G3D against the published code's logits, through converted checkpoints."""
+"""ST-GCN against the published code's logits; HD-GCN and MS-G3D too, through converted checkpoints."""
 
 import numpy as np
 import pytest
 import torch
 
-from kinelex import load_encoder
+from kinelex import encoders, load_encoder
 from kinelex.errors import InputError
 from kinelex.training.convert import convert
 
@@ -45,3 +45,17 @@ def test_the_centre_of_hd_gcn_is_asked_for(shared, tmp_path):
     torch.save(state, tmp_path / "less.pt")
     with pytest.raises(InputError, match=r"has no l2\.gcn1\.aha\.aggregate\.bias: expects .* HD-GCN"):
         convert(tmp_path / "less.pt", "hdgcn", tmp_path / "other")
+
+
+def test_st_gcn_computes_the_published_values(shared):
+    z = np.load(shared / "reference" / "stgcn.npz")
+    state = {k.removeprefix("state/"): torch.from_numpy(z[k]) for k in z.files if k.startswith("state/")}
+    state = {k.replace("st_gcn_networks", "blocks"): v for k, v in state.items()}
+    state["adjacency"] = state.pop("A")
+    weight, bias = state.pop("fc.weight"), state.pop("fc.bias")
+    encoder = encoders.create("stgcn", layout="ntu25", channels=8, out_features=24).eval()
+    torch.testing.assert_close(encoder.adjacency, state["adjacency"])
+    encoder.load_state_dict(state)
+    with torch.no_grad():
+        logits = encoder(torch.from_numpy(z["x"])) @ weight.T + bias
+    torch.testing.assert_close(logits, torch.from_numpy(z["logits"]), atol=1e-5, rtol=0)

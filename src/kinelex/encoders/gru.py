@@ -104,6 +104,9 @@ class RecurrentEncoder(Encoder):
         width = layout.num_joints * in_channels * persons
         self.input_norm = nn.BatchNorm1d(width)
         self.recurrent = (BothWays if bidirectional else ForwardPairs)(width, hidden, layers)
+        for name, parameter in self.recurrent.named_parameters():
+            if "weight" in name:
+                nn.init.xavier_uniform_(parameter)  # published
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)

@@ -79,7 +79,7 @@ class STGCN(Encoder):
         out_features: width of the last block and of the features; ``None`` is 16 × ``channels`` up to 256.
         depth: blocks per stage.
         kernel: frames that one temporal convolution sees, odd.
-        dropout: dropout inside the temporal convolutions.
+        dropout: dropout inside the temporal convolutions, of all blocks but the first (AimCLR).
         present_only: compute and average only the persons who are there in a clip (any coordinate not 0).
             The published code averages absent ones in; where most clips show one person of two this is
             nearly twice as fast. (ours)
@@ -121,7 +121,8 @@ class STGCN(Encoder):
         for i, width in enumerate(widths):
             previous = widths[i - 1] if i else in_channels
             stride = 2 if i in starts else 1
-            blocks.append(Block(previous, width, len(adjacency), kernel, stride, dropout, residual=i > 0))
+            lost = dropout if i else 0.0  # published: none in the first block
+            blocks.append(Block(previous, width, len(adjacency), kernel, stride, lost, residual=i > 0))
         self.blocks = nn.ModuleList(blocks)
         self.edge_importance = nn.ParameterList(torch.ones_like(adjacency) for _ in blocks)
 

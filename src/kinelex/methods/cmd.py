@@ -48,6 +48,7 @@ class Branch(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.head = projector(encoder.num_features, encoder.num_features, dim)
+        nn.init.xavier_uniform_(self.head[-1].weight)  # type: ignore[arg-type]  # published
 
     def forward(self, x: Tensor) -> Tensor:
         """Embeddings (N, D), L2-normalised."""
