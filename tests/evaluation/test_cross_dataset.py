@@ -163,7 +163,7 @@ def test_the_packaged_map_is_the_papers():
         ("a9: wave\n", "has a9, the other set has a1 to a3"),
         ("a0: wave\n", "has a0, the other set has a1 to a3"),
         ("a: wave\na1: sit\n", "has 'a' twice"),
-        ("a: wave\nb: sit\na: sit\n", "has 'a' twice"),
+        ("a: wave\nb: sit\na: sit\n", "the key 'a' is there twice"),
         ("a: 3\n", "has 3, which is no text: put it in quotes"),
         ("on: wave\n", "has True, which is no text"),
         ("- a\n", "is no mapping"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from kinelex._bounded import safe_json
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, get_layout
 
@@ -204,7 +205,7 @@ class Note:
             InputError: the text is none.
         """
         try:
-            note = cls(**json.loads(text))
+            note = cls(**safe_json(text))
             texts = (note.layout, note.units, note.protocol, *note.class_names)
             numbers = (note.persons, note.channels)
             if not all(isinstance(t, str) for t in texts) or not all(is_whole(n) and n > 0 for n in numbers):

@@ -13,6 +13,8 @@ import numpy as np
 
 from kinelex.errors import InputError
 
+MOST_BYTES = 1 << 28  # of an array that is unpacked into memory
+_MOST_ROWS = 1 << 42  # of an array that is read in pieces
 _PIECE = 1 << 20  # bytes read at once where content is only passed over
 
 
@@ -110,22 +112,71 @@ def open_zip(path: Path) -> zipfile.ZipFile:
         raise InputError(f"{path}: not a readable .npz file (truncated or damaged): {error}") from error
 
 
-def read_member(archive: zipfile.ZipFile, name: str, kinds: str = "fiu") -> np.ndarray:
-    """One whole array of an .npz file.
+def bounded_member(archive: zipfile.ZipFile, name: str, most: int = MOST_BYTES) -> zipfile.ZipInfo:
+    """What an archive says about one of its files that is to be unpacked into memory.
 
     Raises:
-        InputError: it is damaged, or no array of such a kind.
+        InputError: there is none, it takes more than ``most`` bytes, or is packed in an unusual way.
     """
     where = f"{archive.filename}: {name}"
     try:
-        with archive.open(f"{name}.npy") as file:
-            header = read_header(file, archive.getinfo(f"{name}.npy").file_size, where, kinds)
-            flat = np.frombuffer(file.read(header.bytes + 1), header.dtype)  # one more: the checksum's turn
+        info = archive.getinfo(name)
+    except KeyError:
+        raise InputError(f"{where}: is not there") from None
+    if info.file_size > most:
+        raise InputError(f"{where}: unpacks to {info.file_size} bytes, expects at most {most}")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise InputError(f"{where}: is packed by another method than deflate: pack it again")
+    return info
+
+
+def read_member(
+    archive: zipfile.ZipFile, name: str, kinds: str = "fiu", most: int = MOST_BYTES
+) -> np.ndarray:
+    """One whole array of an .npz file.
+
+    Raises:
+        InputError: it is damaged, takes more than ``most`` bytes, or is no array of such a kind.
+    """
+    where = f"{archive.filename}: {name}"
+    try:
+        info = bounded_member(archive, f"{name}.npy", most)
+        with archive.open(info) as file:
+            header = read_header(file, info.file_size, where, kinds)
+            content = file.read(header.bytes + 1)  # one more: the checksum's turn
+        if header.bytes == 0:
+            return np.zeros(header.shape, header.dtype)
+        if header.dtype.kind == "U":
+            _check_letters(np.frombuffer(content, f"{header.dtype.str[0]}u4"), where)
+        flat = np.frombuffer(content, header.dtype)
         return flat.reshape(header.shape, order="F" if header.fortran else "C")
     except InputError:
         raise
     except Exception as error:  # zlib, zipfile and numpy each have errors of their own
         raise InputError(f"{where}: truncated or damaged: {error}") from error
+
+
+def _check_letters(letters: np.ndarray, where: str) -> None:
+    if ((letters > 0x10FFFF) | ((letters >= 0xD800) & (letters < 0xE000))).any():
+        raise InputError(f"{where}: truncated or damaged: holds what is no text")
+
+
+def read_npz(path: Path, most: int = MOST_BYTES) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file that holds numbers and texts; no pickle is run.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InputError: it is damaged, or takes more than ``most`` bytes.
+    """
+    if not path.exists():
+        raise FileNotFoundError(str(path))
+    found: dict[str, np.ndarray] = {}
+    with open_zip(path) as archive:
+        for member in archive.namelist():
+            name = member.removesuffix(".npy")
+            found[name] = read_member(archive, name, "biufU", most)
+            most -= found[name].nbytes
+    return found
 
 
 class MemberRows:
@@ -147,7 +198,7 @@ class MemberRows:
         self.path, self.name, self.where = path, name, f"{path}: {name}"
         with open_zip(path) as archive:
             try:
-                self._info = archive.getinfo(f"{name}.npy")
+                self._info = bounded_member(archive, f"{name}.npy", _MOST_ROWS)
                 with archive.open(self._info) as file:
                     self.header = read_header(file, self._info.file_size, self.where)
             except InputError:

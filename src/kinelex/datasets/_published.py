@@ -8,8 +8,8 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
-import yaml
 
+from kinelex._bounded import safe_yaml
 from kinelex.datasets._sysu_splits import REPETITIONS, sysu_split
 from kinelex.errors import InputError, unknown_name
 from kinelex.store import SkeletonStore
@@ -108,7 +108,7 @@ def _tagged_parts(store: SkeletonStore, name: str) -> Parts:
 def rules_of(dataset: str) -> dict[str, dict[str, Any]]:
     """The rules of a data set: per protocol what trains and what tests, or ``each`` with a column."""
     file = resources.files("kinelex.datasets").joinpath("protocols", f"{dataset}.yaml")
-    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return safe_yaml(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def _selects(store: SkeletonStore, rule: dict[str, Any]) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import hashlib
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from kinelex._bounded import bounded_text, safe_json, safe_yaml
 from kinelex._files import write_whole
 from kinelex.datasets._published import Parts
 from kinelex.datasets._split_ids import match_ids
@@ -34,7 +34,7 @@ def file_parts(store: SkeletonStore, name: str) -> Parts:
     if not path.is_file():
         raise InputError(f"protocol {name!r}: {path} does not exist, expects {_FORMS}")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = bounded_text(path, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as text: expects {_FORMS}") from error
     if path.suffix.lower() == ".csv":
@@ -58,7 +58,7 @@ def file_parts(store: SkeletonStore, name: str) -> Parts:
 
 def _parsed(path: Path, text: str) -> Any:
     try:
-        return json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+        return safe_json(text) if path.suffix.lower() == ".json" else safe_yaml(text)
     except (ValueError, yaml.YAMLError) as error:
         first = str(error).splitlines()[0]
         raise InputError(f"{path} does not parse ({first}): expects {_FORMS}") from error
@@ -140,7 +140,7 @@ def read_subset(store: SkeletonStore, path: Path, train: np.ndarray, base: str) 
     """
     advice = "delete the file to have the subset drawn again for this store"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = bounded_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as a list of ids: {advice}") from error
     ids = [line.strip() for line in lines if line.strip() and not line.startswith("# ")]

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from kinelex._bounded import safe_json
 from kinelex.datasets._reader import Item, Reader, parse_name
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
@@ -75,7 +76,7 @@ def _load(path: Path) -> tuple[dict[str, Any], bool]:
     """The object in a file, and whether truth values are among what it holds."""
     try:
         text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
+        content = safe_json(text)
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}: line {error.lineno}, column {error.colno}: not valid JSON ({error.msg}); "

@@ -15,8 +15,9 @@ from typing import Any
 
 import yaml
 
+from kinelex._bounded import bounded_text, safe_yaml
 from kinelex.datasets._drawn import read_seed
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, one_line, unknown_name
 
 _KEYS = ("classes", "unseen", "seen", "exemplars")
 _NUMBER = re.compile(r"[aA]0*(\d+)")
@@ -109,7 +110,7 @@ def _drawn(given: str, class_names: Sequence[str]) -> ClassSplit:
 def _content(given: str) -> Any:
     if given in class_split_names():
         file = resources.files("kinelex.datasets").joinpath("class_splits", f"{given}.yaml")
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
+        return safe_yaml(file.read_text(encoding="utf-8"))
     path = Path(given)
     if not path.is_file():
         if path.suffix in (".yaml", ".yml"):
@@ -117,9 +118,11 @@ def _content(given: str) -> Any:
         error = unknown_name("split of classes", given, class_split_names())
         raise InputError(f"{error}; or {_FORM}")
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return safe_yaml(bounded_text(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"the split of classes {given} cannot be read as YAML: expects {_FORM}") from error
+        raise InputError(
+            f"the split of classes {given} cannot be read as YAML ({one_line(error)}): expects {_FORM}"
+        ) from error
 
 
 def _indices(given: str, part: str, names: Any, class_names: Sequence[str]) -> list[int]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from kinelex.errors import InputError, unknown_name
+from kinelex._bounded import bounded_text, safe_yaml
+from kinelex.errors import InputError, one_line, unknown_name
 
 _NUMBER = re.compile(r"a0*(\d+)")
 _FORM = "a YAML file {class of the other set, by its name or as a3 for its third: class of the run}"
@@ -58,28 +59,18 @@ def read_class_map(given: str | Path, theirs: tuple[str, ...], ours: tuple[str, 
 def _content(given: str) -> object:
     if given in class_map_names():
         file = resources.files("kinelex.evaluation").joinpath("class_maps", f"{given}.yaml")
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
+        return safe_yaml(file.read_text(encoding="utf-8"))
     path = Path(given)
     if not path.is_file():
         if path.suffix in (".yaml", ".yml"):
             raise InputError(f"the class map {given} does not exist: expects {_FORM}")
         raise unknown_name("class map", given, class_map_names())
     try:
-        text = path.read_text(encoding="utf-8")
-        _check_keys(yaml.compose(text), given)
-        return yaml.safe_load(text)
+        return safe_yaml(bounded_text(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"the class map {given} cannot be read as YAML: expects {_FORM}") from error
-
-
-def _check_keys(node: yaml.Node | None, given: str) -> None:
-    """Refuse a key that stands there twice: YAML would keep the last and say nothing."""
-    if not isinstance(node, yaml.MappingNode):
-        return
-    keys = [str(key.value) for key, _ in node.value]
-    twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None)
-    if twice is not None:
-        raise InputError(f"the class map {given} has {twice!r} twice")
+        raise InputError(
+            f"the class map {given} cannot be read as YAML ({one_line(error)}): expects {_FORM}"
+        ) from error
 
 
 def _index(key: str, theirs: tuple[str, ...], given: str | Path) -> int:

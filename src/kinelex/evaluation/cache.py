@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -18,7 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from kinelex._bounded import safe_json
 from kinelex._files import whole_file
+from kinelex.datasets._npy import MOST_BYTES, read_npz
 from kinelex.datasets._split_files import as_file_name
 from kinelex.errors import InputError
 from kinelex.evaluation._sources import Sources
@@ -58,10 +59,9 @@ class Cache:
         if self.fresh and path not in self._written:
             return None
         try:
-            with np.load(path, allow_pickle=False) as file:
-                found = {entry: file[entry] for entry in file.files}
+            found = read_npz(path, max(MOST_BYTES, path.stat().st_size))
             return found if found.pop(_ENTRIES).tolist() == sorted(found) else None
-        except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile):
+        except (OSError, ValueError, KeyError):
             return None
 
     def write(self, name: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
@@ -83,7 +83,7 @@ class Cache:
         """What :meth:`write_json` kept: the content, and the arrays beside it."""
         found = self.read(name, key)
         try:
-            return None if found is None else (json.loads(str(found.pop("json"))), found)
+            return None if found is None else (safe_json(str(found.pop("json"))), found)
         except (KeyError, ValueError):
             return None
 

@@ -7,8 +7,8 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
-import yaml
 
+from kinelex._bounded import safe_yaml
 from kinelex.errors import InputError
 from kinelex.prompts import registry
 from kinelex.prompts._language import split_sentences
@@ -66,7 +66,7 @@ def class_texts(given: str, dataset: str, class_names: Sequence[str]) -> tuple[s
 
 def _package_texts(name: str) -> dict[str, list[str]]:
     folder = resources.files("kinelex.evaluation").joinpath("class_texts")
-    texts = yaml.safe_load(folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
+    texts = safe_yaml(folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
     return {of: [text] for of, text in texts.items()}
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from kinelex._bounded import safe_json
 from kinelex._files import check_target, spare_stores, write_whole
+from kinelex.datasets._npy import read_npz
 from kinelex.datasets._split_files import as_file_name
 from kinelex.errors import InputError
 from kinelex.evaluation.material import Outcome
@@ -29,12 +29,6 @@ from kinelex.training.run_directory import RunDirectory
 
 _ABOUT = ("dataset", "protocol", "store_fingerprint", "task", "stream", "run")
 _FORMS = "a score file (.npz) that `kinelex evaluate` wrote, or a pickle of CTR-GCN's or MMCL's code"
-
-
-_UNREADABLE = (  # what numpy and zipfile raise over a damaged file
-    *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error),
-)
 
 
 @dataclass(frozen=True)
@@ -173,22 +167,25 @@ def load_scores(path: str | Path) -> ScoreFile:
         InputError: no such file, none of this form, or a damaged one. No pickle is run.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            about = json.loads(str(file["about"]))
-            learned = about["learned"]
-            return ScoreFile(
-                tuple(map(str, file["ids"])),
-                file["labels"].astype(np.int64, casting="same_kind"),
-                file["logits"].astype(np.float32, casting="same_kind"),
-                tuple(map(str, file["classes"])),
-                **{key: str(about[key]) for key in _ABOUT},
-                learned=None if learned is None else tuple((str(a), str(b)) for a, b in learned),
-            )
+        file = read_npz(Path(path))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: expects {_FORMS}") from None
+    except (InputError, OSError) as error:
+        raise InputError(f"{path} is no score file, or a damaged one: expects {_FORMS}") from error
+    try:
+        about = safe_json(str(file["about"]))
+        learned = about["learned"]
+        return ScoreFile(
+            tuple(map(str, file["ids"])),
+            file["labels"].astype(np.int64, casting="same_kind"),
+            file["logits"].astype(np.float32, casting="same_kind"),
+            tuple(map(str, file["classes"])),
+            **{key: str(about[key]) for key in _ABOUT},
+            learned=None if learned is None else tuple((str(a), str(b)) for a, b in learned),
+        )
     except InputError as error:
         raise InputError(f"{path} is damaged: {error}") from error
-    except _UNREADABLE as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is no score file, or a damaged one: expects {_FORMS}") from error
 
 

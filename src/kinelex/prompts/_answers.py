@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from kinelex._bounded import safe_json
 from kinelex.errors import InputError
 
 
@@ -63,7 +64,7 @@ class Answers:
             if not line.endswith(b"\n"):
                 break
             try:
-                note = json.loads(line)
+                note = safe_json(line)
                 key = (note.pop("clip"), note.pop("frame"))
                 seconds = note.pop("seconds")
                 answer = Answer(**note)

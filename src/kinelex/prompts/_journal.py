@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from kinelex._bounded import safe_json
 from kinelex.errors import InputError
 
 _SYNC = 1.0  # seconds between two flushes to the disk: what a failing power supply may cost
@@ -60,7 +61,7 @@ class Journal:
         whole = 0
         for line in self._file:
             try:
-                row, entry = json.loads(line)
+                row, entry = safe_json(line)
             except (ValueError, TypeError):
                 break
             if not line.endswith(b"\n"):

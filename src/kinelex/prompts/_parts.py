@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import zipfile
-import zlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kinelex._bounded import safe_json
 from kinelex._files import whole_file, write_whole
+from kinelex.datasets._npy import MOST_BYTES, read_npz
 from kinelex.errors import InputError
 from kinelex.prompts._clips import Clips
 from kinelex.prompts._stages import total_cost
@@ -71,7 +71,7 @@ class Parts:
             InputError: there is none.
         """
         try:
-            content = json.loads((parts_folder(out) / "begun.json").read_text(encoding="utf-8"))
+            content = safe_json((parts_folder(out) / "begun.json").read_text(encoding="utf-8"))
             meta = PromptMeta(**content["meta"] | {"kept": tuple(content["meta"]["kept"])})
             clips = Clips(**content["clips"])
         except (OSError, ValueError, TypeError, LookupError) as error:
@@ -96,7 +96,7 @@ class Parts:
             InputError: it is damaged.
         """
         try:
-            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+            return safe_json((self.folder / name).read_text(encoding="utf-8"))
         except ValueError as error:
             raise self._damaged(name) from error
 
@@ -112,9 +112,9 @@ class Parts:
             InputError: it is damaged.
         """
         try:
-            with np.load(self.folder / name, allow_pickle=False) as content:
-                return dict(content)
-        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            path = self.folder / name
+            return read_npz(path, max(MOST_BYTES, path.stat().st_size))
+        except InputError as error:
             raise self._damaged(name) from error
 
     def _damaged(self, name: str) -> InputError:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from kinelex._bounded import bounded_text, safe_yaml
 from kinelex.errors import InputError, unknown_name
 from kinelex.prompts._clips import sample_frames
 from kinelex.prompts.protocols import ClipTexts, EngineContext
@@ -31,7 +32,7 @@ def read_descriptions(path: Path, class_names: tuple[str, ...]) -> dict[str, lis
     """
     form = "expects a YAML file of class names and texts, one per line: carry: The arms hold something."
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = safe_yaml(bounded_text(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path} cannot be read: {error}; {form}") from error
     if not isinstance(content, dict) or not content:

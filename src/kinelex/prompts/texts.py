@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kinelex._bounded import MOST_TEXT, bounded_bytes, safe_json
+from kinelex.datasets._npy import bounded_member
 from kinelex.errors import InputError
 from kinelex.prompts._clips import sample_frames
 from kinelex.prompts.protocols import ClipTexts, EngineContext
@@ -40,7 +43,7 @@ def read_texts(path: Path) -> dict[str, list[str]]:
     texts: dict[str, list[str]] = {}
     for name, content in _files(path):
         try:
-            found = json.loads(content)
+            found = safe_json(content, surrogates=True)
         except ValueError as error:
             raise InputError(f"{name} is no JSON: {error}; {_FORM}") from error
         if not isinstance(found, dict) or not found:
@@ -57,7 +60,7 @@ def read_texts(path: Path) -> dict[str, list[str]]:
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
     """The JSON files: this one, or those in it."""
     if not zipfile.is_zipfile(path):
-        content = path.read_bytes()
+        content = bounded_bytes(path)
         if content.startswith(b"PK\x03\x04"):
             raise InputError(f"{path} cannot be unpacked: its end is missing, was it copied completely?")
         yield str(path), content
@@ -69,9 +72,14 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
             ]
             if not names:
                 raise InputError(f"{path} holds no .json file: {_FORM}")
+            left = MOST_TEXT
             for name in names:
-                yield f"{path}: {name}", archive.read(name)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+                member = bounded_member(archive, name, left)
+                left -= member.file_size
+                yield f"{path}: {name}", archive.read(member)
+    except InputError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError, RuntimeError, OSError) as error:
         raise InputError(f"{path} cannot be unpacked: {error}") from error
 
 

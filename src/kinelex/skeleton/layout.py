@@ -10,7 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from kinelex.errors import InputError, unknown_name
+from kinelex._bounded import bounded_text, safe_yaml
+from kinelex.errors import InputError, one_line, unknown_name
 from kinelex.skeleton.names import common_names
 
 # Words in a joint's name that put it into a limb; the clavicles move with the trunk.
@@ -128,9 +129,9 @@ class SkeletonLayout:
         (0, 0, 0)
         """
         try:
-            content = yaml.safe_load(text)
+            content = safe_yaml(text)
         except yaml.YAMLError as error:
-            raise InputError(f"{origin}: not valid YAML: {error}") from error
+            raise InputError(f"{origin}: not valid YAML: {one_line(error)}") from error
         joints = content.get("joints") if isinstance(content, dict) else None
         if not isinstance(joints, dict) or not joints or set(content) - {"name", "joints"}:
             raise InputError(
@@ -190,7 +191,13 @@ def get_layout(name: str | Path) -> SkeletonLayout:
         path = Path(text)
         if not path.is_file():
             raise InputError(f"layout file {path} does not exist")
-        layout = SkeletonLayout.from_yaml(path.read_text(encoding="utf-8"), origin=str(path))
+        try:
+            text = bounded_text(path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"layout file {path} cannot be read as text in UTF-8: {one_line(error)}"
+            ) from error
+        layout = SkeletonLayout.from_yaml(text, origin=str(path))
         names = common_names(layout.joints)
         sided = any(name.startswith(("left_", "right_")) for name in names)
         return SkeletonLayout(layout.name, tuple(names), layout.parents) if sided else layout

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from kinelex._bounded import safe_json
 from kinelex.errors import InputError, one_line
 from kinelex.store._arrow import open_arrow
 from kinelex.store._content import ContentDigest, RowChecks
@@ -98,7 +98,7 @@ class PromptStore(Pictures):
 
     def _cost(self) -> dict[str, dict[str, float]]:
         try:
-            cost = json.loads(cost_file(self.path).read_text(encoding="utf-8"))
+            cost = safe_json(cost_file(self.path).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
             return {}
         return cost if is_cost(cost) else {}

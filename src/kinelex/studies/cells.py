@@ -10,8 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from kinelex._bounded import safe_yaml
 from kinelex._options import listed
 from kinelex.datasets._split_files import as_file_name
 from kinelex.errors import InputError
@@ -120,7 +119,7 @@ def _changed(study: Study, changes: list[str]) -> tuple[Study, list[str]]:
         if set(chosen) <= set(known):  # some of the axis' own
             grid[label] = {name: known[name] for name in chosen}
         elif len(keys) == 1 and all(len(value) == 1 for value in known.values()):
-            grid[label] = axis(study.name, keys.pop(), [yaml.safe_load(part) for part in chosen])
+            grid[label] = axis(study.name, keys.pop(), [safe_yaml(part) for part in chosen])
         else:
             raise InputError(f"{label} of the study {study.name} can be {', '.join(known)}, got {text!r}")
     skip = tuple(entry for entry in study.skip if all(v in grid[k] for k, v in entry.items()))

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from kinelex._bounded import bounded_text, safe_yaml
 from kinelex.errors import InputError, one_line, unknown_name
 
 Axis = dict[str, dict[str, Any]]  # name of a value -> the keys of the recipe that it sets
@@ -66,7 +67,7 @@ def find_study(name: str) -> Study:
     else:
         raise unknown_name("study", name, study_names())
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = safe_yaml(bounded_text(path))
     except FileNotFoundError as error:
         raise InputError(f"study file {path} does not exist") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

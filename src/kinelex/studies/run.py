@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from kinelex._bounded import safe_json
 from kinelex._files import write_whole
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
@@ -143,7 +144,7 @@ class _Work:
     def is_finished(self, cell: Cell) -> bool:
         """Whether a run was trained and judged by all tasks, and is the same since."""
         try:
-            mark = json.loads(self._mark(cell).read_text(encoding="utf-8"))
+            mark = safe_json(self._mark(cell).read_text(encoding="utf-8"))
             same = mark["run"] == run_digest(self.path(cell))
             return same and set(self.study.tasks) <= set(mark["tasks"])
         except (OSError, ValueError, KeyError, TypeError):

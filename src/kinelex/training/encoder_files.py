@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from kinelex import encoders
+from kinelex._bounded import safe_json
 from kinelex._files import write_whole
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError, one_line, unknown_name
@@ -154,7 +155,7 @@ def streams_of(run: Path) -> list[str]:
     if not path.is_file():
         return []
     try:
-        return _streams(json.loads(path.read_text(encoding="utf-8")))
+        return _streams(safe_json(path.read_text(encoding="utf-8")))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is damaged: {one_line(error)[:200]}") from error
 
@@ -211,7 +212,7 @@ def load_encoders(run: str | Path, untrained_seed: int | None = None) -> dict[st
 
 
 def _load(path: Path, untrained_seed: int | None) -> dict[str, SkeletonEncoder]:
-    description = json.loads((path / "encoder.json").read_text(encoding="utf-8"))
+    description = safe_json((path / "encoder.json").read_text(encoding="utf-8"))
     layout = SkeletonLayout.from_yaml(description["layout"])
     source = SkeletonLayout.from_yaml(description.get("source_layout", description["layout"]))
     options = complete_options(description["encoder"])

@@ -16,6 +16,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from kinelex import encoders
+from kinelex._bounded import bounded_text, safe_yaml
 from kinelex.errors import InputError, unknown_name
 from kinelex.methods import C2VL, CMD, MMCL, Method, Supervised
 from kinelex.training.config import OptimizerConfig, TrainingConfig
@@ -93,7 +94,7 @@ def find_recipe(name: str, dataset: str | None = None) -> tuple[str, dict[str, A
         if not path.is_file():
             raise InputError(f"recipe file {path} does not exist")
         try:
-            text = path.read_text(encoding="utf-8")
+            text = bounded_text(path)
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"recipe file {path} cannot be read as text: {error}") from error
     else:
@@ -104,7 +105,7 @@ def find_recipe(name: str, dataset: str | None = None) -> tuple[str, dict[str, A
             raise unknown_name("recipe", name, known)
         text = resources.files("kinelex").joinpath("recipes", f"{name}.yaml").read_text(encoding="utf-8")
     try:
-        content = yaml.safe_load(text)
+        content = safe_yaml(text)
     except yaml.YAMLError as error:
         raise InputError(f"recipe {name}: not valid YAML: {error}") from error
     if not isinstance(content, dict):
@@ -242,7 +243,7 @@ def _set(content: dict[str, Any], key: str, value: str, is_list: bool) -> None:
     """Put a typed value in its place; a list may be written ``a,b`` as well as ``[a, b]``."""
     section, _, name = key.partition(".")
     try:
-        content[section][name] = yaml.safe_load(f"[{value}]" if is_list and value[:1] != "[" else value)
+        content[section][name] = safe_yaml(f"[{value}]" if is_list and value[:1] != "[" else value)
     except yaml.YAMLError as error:
         raise InputError(f"{key}: {value!r} is not a valid value") from error
     if isinstance(content[section][name], str):  # YAML 1.1 reads 1e-3 as text

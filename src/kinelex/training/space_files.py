@@ -8,6 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
+from kinelex._bounded import safe_json
 from kinelex._files import write_whole
 from kinelex.errors import InputError, one_line
 from kinelex.methods._space import EmbeddingSpace
@@ -45,7 +46,7 @@ def load_space(run: Path) -> EmbeddingSpace | None:
         return None
     try:
         with safe_open(str(path), "pt") as file:
-            description = json.loads(file.metadata()[_KEY])
+            description = safe_json(file.metadata()[_KEY])
         space = EmbeddingSpace.from_description(description)
         space.load_state_dict(load_file(str(path)))
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from kinelex._bounded import safe_json
 from kinelex.errors import InputError
 from kinelex.evaluation.comparison_report.model import TOP1, Column, Comparison, Group, Number
 from kinelex.evaluation.published import published_numbers
@@ -97,7 +97,7 @@ def _results(run: RunDirectory, protocol: str, tasks: Sequence[str]) -> dict[str
     found = {}
     for name in (*tasks, "baselines"):
         try:
-            content = json.loads((run.path / "evaluation" / f"{name}.json").read_text(encoding="utf-8"))
+            content = safe_json((run.path / "evaluation" / f"{name}.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kinelex._bounded import safe_json
 from kinelex.evaluation.comparison_report.model import Comparison
 from kinelex.evaluation.report.task_curves import Panels, panels_of
 from kinelex.evaluation.tasks import TASKS
@@ -28,7 +28,7 @@ def _curves(runs: Sequence[RunDirectory], task: str, protocol: str) -> list[Mapp
     for run in runs:
         path = run.path / "evaluation" / f"{task}.json"
         if path.is_file():
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = safe_json(path.read_text(encoding="utf-8"))
             if content.get("protocol") == protocol and isinstance(content.get("curves"), dict):
                 found.append(content["curves"])
     return found

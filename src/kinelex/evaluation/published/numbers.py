@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from kinelex._bounded import bounded_text, safe_yaml
 from kinelex.datasets._published import rules_of
 from kinelex.errors import InputError, one_line, unknown_name
 from kinelex.evaluation.tasks import TASKS
@@ -97,7 +98,7 @@ def read_published(path: str | Path) -> tuple[Published, ...]:
             number that stands there twice.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = safe_yaml(bounded_text(Path(path)))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path} cannot be read as YAML: {one_line(error)}") from error
     if not isinstance(content, list) or not content:

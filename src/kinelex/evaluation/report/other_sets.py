@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
+from kinelex._bounded import safe_json
 from kinelex.training.run_directory import RunDirectory
 
 
@@ -33,7 +33,7 @@ def other_sets(run: RunDirectory) -> list[OtherSet]:
     found = []
     for path in sorted((run.path / "evaluation").glob("on_*.json")):
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = safe_json(path.read_text(encoding="utf-8"))
             counts = content["counts"]
             found.append(
                 OtherSet(

@@ -13,6 +13,8 @@ import numpy as np
 from kinelex import __version__
 from kinelex._files import write_whole
 from kinelex._page.templates import template
+from kinelex.datasets._npy import read_npz
+from kinelex.errors import InputError
 from kinelex.evaluation.knn import Neighbours
 from kinelex.evaluation.published import published_numbers, published_section
 from kinelex.evaluation.raw import raw_features
@@ -235,7 +237,8 @@ def _diagnostics(run: RunDirectory) -> tuple[np.ndarray, dict[str, np.ndarray]] 
     file = run.path / "diagnostics.npz"
     if not file.is_file():
         return None
-    with np.load(file) as content:
-        prefix = "off_diagonal/"
-        pairs = {n.removeprefix(prefix): content[n] for n in content.files if n.startswith(prefix)}
-        return (content["bins"], pairs) if pairs else None
+    content, prefix = read_npz(file), "off_diagonal/"
+    pairs = {n.removeprefix(prefix): values for n, values in content.items() if n.startswith(prefix)}
+    if pairs and len({len(values.T) for values in pairs.values()} | {len(content.get("bins", ())) - 1}) > 1:
+        raise InputError(f"{file} is damaged: bins and counts do not fit each other")
+    return (content["bins"], pairs) if pairs else None

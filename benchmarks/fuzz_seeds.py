@@ -1,0 +1,292 @@
+"""Small good files of every kind that kinelex reads, for :mod:`fuzz` to spoil.
+
+`RAW` has one entry per raw format of `kinelex prepare`: a function that writes the files into a folder, and one
+that reads them as the command does. What the other verbs read is in :mod:`fuzz_others`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "datasets"))
+import folder_files
+import format_files
+import ntu_files
+import set_files
+from scipy.io import savemat
+
+from kinelex.datasets import prepare
+from kinelex.datasets._readers import READERS
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Files that belong together.
+
+    Args:
+        write: writes good ones into a folder; gives those that are spoilt, or None for all.
+        read: reads them as kinelex does; raises what goes wrong.
+    """
+
+    write: Callable[[Path], list[Path] | None]
+    read: Callable[[Path], Any]
+
+
+def _prepared(dataset: str, source: str = ".", **options: Any) -> Callable[[Path], Any]:
+    def read(folder: Path) -> Any:
+        return prepare(dataset, folder / source, folder / "out.arrow", progress=False, workers=1, **options)
+
+    return read
+
+
+def _points(joints: int, frames: int = 3, channels: int = 3, persons: int = 1) -> np.ndarray:
+    return format_files.drawn_clip(0, frames, persons, joints, channels)
+
+
+def _json(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def _nw_ucla(folder: Path) -> None:
+    x = _points(20)[:, 0].tolist()
+    for name, label in (("a01_s01_e00_v01", 1), ("a02_s02_e01_v03", 2)):
+        _json(folder / "all_sqe" / f"{name}.json", {"file_name": name, "skeletons": x, "label": label})
+
+
+def _utd_mhad(folder: Path) -> None:
+    x = _points(20)[:, 0].transpose(1, 2, 0).astype(float)
+    savemat(folder / "a1_s1_t1_skeleton.mat", {"d_skel": x})
+    savemat(folder / "a2_s2_t1_skeleton.mat", {"d_skel": x}, do_compression=True)
+
+
+def _ntu(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    tracks = [ntu_files.person(rng, range(3)), ntu_files.person(rng, range(1, 3))]
+    ntu_files.write(folder, "S001C001P001R001A001", ntu_files.frames_of(tracks, 3))
+
+
+def _pku(name: str) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        set_files.write_pku_video(folder, name, set_files.pku_frames(8), [(1, 1, 4), (3, 5, 8)])
+
+    return write
+
+
+def _sysu(folder: Path) -> None:
+    set_files.write_sysu_clip(folder, "p01", "video1", _points(20)[:, 0].astype(float))
+
+
+def _sbu(folder: Path) -> None:
+    raw = np.random.default_rng(0).uniform(0.1, 0.9, (3, 2, 15, 3)).round(4)
+    set_files.write_sbu_clip(folder, "s01s02/01/001", set_files.sbu_text(raw))
+
+
+def _msr(folder: Path) -> None:
+    frames = np.concatenate([_points(20)[:, 0], np.ones((3, 20, 1))], axis=-1).reshape(-1, 4)
+    text = "".join(" ".join(f"{n:.4f}" for n in line) + "\n" for line in frames)
+    (folder / "a01_s01_e01_skeleton3D.txt").write_text(text)
+
+
+def _pyskl(folder: Path) -> list[Path]:
+    x = _points(17, channels=2).transpose(1, 0, 2, 3)
+    notes = [
+        {"frame_dir": f"c{i}", "label": i, "total_frames": 3, "img_shape": (480, 640), "keypoint": 100 * x}
+        | {"keypoint_score": np.ones(x.shape[:3], np.float16)}
+        for i in range(2)
+    ]
+    content = {"split": {"train": ["c0"], "test": ["c1"]}, "annotations": notes}
+    (folder / "set.pkl").write_bytes(pickle.dumps(content, protocol=4))
+    return [folder / "set.pkl"]
+
+
+def _ctrgcn(folder: Path) -> None:
+    x = format_files.padded([_points(25), _points(25)], 4)
+    parts = {"train": (x[:1], [0]), "test": (x[1:], [1])}
+    format_files.write_npz(folder / "set.npz", parts, compressed=True)
+
+
+def _npy(folder: Path) -> None:
+    x = format_files.padded([_points(25), _points(25)], 4)
+    format_files.write_npy(folder, "train", x[:1], ["a"], [0], frames=[3])
+    format_files.write_npy(folder, "val", x[1:], ["b"], [1], frames=[3])
+
+
+def _folder(folder: Path) -> None:
+    x = folder_files.clip()
+    files = {"a.npy": x, "b.npz": {"coordinates": x}, "c.csv": folder_files.csv_of(x)}
+    lines = ["file,label,subject", *(f"{name},wave,1" for name in files)]
+    folder_files.folder(folder, "\n".join(lines) + "\n", files)
+
+
+def _clips(name: str, content: Callable[[Path], Any], **options: Any) -> Kind:
+    """Clips of a format that `folder` reads by its ending."""
+
+    def write(folder: Path) -> list[Path]:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content(path)
+        first = name.split("/")[0]
+        (folder / "manifest.csv").write_text(f"file,label\n{first},wave\n")
+        return [p for p in folder.rglob("*") if p.is_file() and p.name != "manifest.csv"]
+
+    return Kind(write, _prepared("folder", **options))
+
+
+def _openpose(path: Path) -> None:
+    people = [{"person_id": [-1], "pose_keypoints_2d": [float(n % 100 + 1) for n in range(75)]}]
+    for number in range(2):
+        _json(path.parent / f"walk_{number:012d}_keypoints.json", {"version": 1.3, "people": people})
+
+
+def _coco(path: Path) -> None:
+    points = [float(n % 90 + 5) for n in range(51)]
+    _json(path, [{"image_id": i, "category_id": 1, "keypoints": points, "score": 0.9} for i in range(2)])
+
+
+def _mediapipe(path: Path) -> None:
+    marks = [{"x": 0.1 + 0.02 * n, "y": 0.5, "z": 0.1, "visibility": 0.9} for n in range(33)]
+    _json(path, [{"pose_landmarks": marks, "pose_world_landmarks": marks}] * 2)
+
+
+def _azure(path: Path) -> None:
+    bodies = [{"body_id": 1, "joint_positions": [[100.0 + n, 20.0, 2000.0] for n in range(32)]}]
+    _json(path, {"frames": [{"frame_id": i, "bodies": bodies} for i in range(2)], "joint_names": []})
+
+
+def _trc(path: Path) -> None:
+    lines = [
+        f"PathFileType\t4\t(X/Y/Z)\t{path.name}",
+        "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
+        "30\t30\t2\t3\tm\t30\t1\t2",
+        "Frame#\tTime\tPelvis\t\t\tLHip\t\t\tRHip\t\t",
+        "\t\tX1\tY1\tZ1\tX2\tY2\tZ2\tX3\tY3\tZ3",
+        "",
+        *("\t".join([str(t + 1), f"{t / 30:.3f}", *(f"{0.1 * n:.2f}" for n in range(9))]) for t in range(2)),
+    ]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _c3d(path: Path) -> None:
+    import ezc3d
+
+    c3d = ezc3d.c3d()
+    c3d["parameters"]["POINT"]["RATE"]["value"] = [30]
+    c3d["parameters"]["POINT"]["LABELS"]["value"] = ["LSHO", "RSHO", "LASI", "RASI"]
+    c3d["parameters"]["POINT"]["UNITS"]["value"] = ["mm"]
+    points = np.random.default_rng(0).uniform(1, 900, (4, 4, 2))
+    c3d["data"]["points"] = points
+    c3d.write(str(path))
+
+
+def _smpl(path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(path, joints=rng.normal(size=(3, 24, 3)), mocap_framerate=np.array(30.0), gender="neutral")
+
+
+ASF = """:version 1.10
+:name toy
+:units
+  mass 1.0
+  length 0.45
+  angle deg
+:root
+  order TX TY TZ RX RY RZ
+  axis XYZ
+  position 0 0 0
+  orientation 0 0 0
+:bonedata
+  begin
+    id 1
+    name lhipjoint
+    direction 0.5 -0.8 0.1
+    length 2.4
+    axis 0 0 0 XYZ
+  end
+  begin
+    id 2
+    name lfemur
+    direction 0.3 -0.9 0
+    length 7.1
+    axis 0 0 20 XYZ
+    dof rx ry rz
+    limits (-160.0 20.0)
+           (-70.0 70.0)
+           (-60.0 70.0)
+  end
+:hierarchy
+  begin
+    root lhipjoint
+    lhipjoint lfemur
+  end
+"""
+
+
+def _amc(path: Path) -> None:
+    path.with_suffix(".asf").write_text(ASF)
+    rows = [f"{t}\nroot 1 2 {t} 0 10 0\nlfemur 5 6 {t}\n" for t in (1, 2)]
+    path.write_text(":FULLY-SPECIFIED\n:DEGREES\n" + "".join(rows))
+
+
+def _mediapipe_csv(path: Path) -> None:
+    rows = [",".join(f"{0.01 * (n + t):.3f}" for n in range(132)) for t in range(2)]
+    path.write_text("\n".join(rows) + "\n")
+
+
+RAW: dict[str, Kind] = {
+    "nw_ucla": Kind(_nw_ucla, _prepared("nw_ucla")),
+    "utd_mhad": Kind(_utd_mhad, _prepared("utd_mhad")),
+    "ntu60": Kind(_ntu, _prepared("ntu60")),
+    "ntu120": Kind(_ntu, _prepared("ntu120")),
+    "pku1": Kind(_pku("0001-L"), _prepared("pku1")),
+    "pku2": Kind(_pku("A01N01-L"), _prepared("pku2")),
+    "sysu": Kind(_sysu, _prepared("sysu")),
+    "sbu": Kind(_sbu, _prepared("sbu")),
+    "msr_action3d": Kind(_msr, _prepared("msr_action3d")),
+    "pyskl": Kind(_pyskl, _prepared("pyskl", "set.pkl")),
+    "ctrgcn_npz": Kind(_ctrgcn, _prepared("ctrgcn_npz", "set.npz")),
+    "npy": Kind(_npy, _prepared("npy")),
+    "folder": Kind(_folder, _prepared("folder")),
+    "folder: bvh": _clips("a.bvh", lambda path: path.write_text(folder_files.BVH)),
+    "folder: openpose": _clips("clip/x", _openpose),
+    "folder: coco": _clips("a.json", _coco),
+    "folder: mediapipe": _clips("a.json", _mediapipe),
+    "folder: mediapipe csv": _clips("a.csv", _mediapipe_csv, layout="mediapipe33"),
+    "folder: azure": _clips("a.json", _azure),
+    "folder: trc": _clips("a.trc", _trc),
+    "folder: c3d": _clips("a.c3d", _c3d),
+    "folder: smpl": _clips("a.npz", _smpl),
+    "folder: amc": _clips("a.amc", _amc),
+}
+
+
+def missing() -> list[str]:
+    """Data sets that `prepare` reads and that have no seed here."""
+    return sorted(set(READERS) - {name.split(":")[0] for name in RAW})
+
+
+def bomb(name: str = "coordinates.npy", unpacked: int = 3 << 30) -> bytes:
+    """A zip of some megabytes with one array of zeros of ``unpacked`` bytes in it."""
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        head, {"descr": "<f4", "fortran_order": False, "shape": (unpacked // 300, 25, 3)}
+    )
+    packed = io.BytesIO()
+    with (
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open(name, "w", force_zip64=True) as member,
+    ):
+        member.write(head.getvalue())
+        for _ in range(unpacked >> 20):
+            member.write(bytes(1 << 20))
+    return packed.getvalue()
