@@ -1,7 +1,7 @@
 """Small good files of every kind that kinelex reads, for :mod:`fuzz` to spoil.
 
-`RAW` has one entry per raw format of `kinelex prepare`: a function that writes the files into a folder, and one
-that reads them as the command does. What the other verbs read is in :mod:`fuzz_others`.
+`RAW` has one entry per raw format of `kinelex prepare`: a function that writes the files into a folder, and
+one that reads them as the command does. What the other verbs read is in :mod:`fuzz_others`.
 """
 
 from __future__ import annotations
