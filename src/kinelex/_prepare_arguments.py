@@ -6,7 +6,7 @@ import argparse
 import difflib
 import inspect
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kinelex._command_line import ALIKE, Verb, VerbParser, flag_of, verb_parser
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def prepare_parser(verb: Verb, arguments: Sequence[str]) -> VerbParser:
     """The parser of ``prepare``, with the options of the data set that the arguments name.
 
-    Its help lists the data sets and the options of each.
+    Its help lists the data sets, and the options with the data sets that have them.
     """
     from kinelex.datasets._policy import OPTIONS
     from kinelex.datasets.prepare import dataset_names, dataset_options, dataset_titles
@@ -32,23 +32,29 @@ def prepare_parser(verb: Verb, arguments: Sequence[str]) -> VerbParser:
         how: dict[str, Any] = {"action": "store_true"} if convert is bool else {"type": convert}
         parser.add_argument(flag_of(name), default=argparse.SUPPRESS, help=argparse.SUPPRESS, **how)
     if {"-h", "--help"} & set(arguments):
-        lines = ["data sets, and options of single ones:"]
-        for dataset, title in dataset_titles().items():
-            lines.append(f"  {dataset:12}{title}")
-            lines += _lines({n: o for n, o in dataset_options(dataset).items() if n not in OPTIONS})
-        lines += ["  all with raw files:", *_lines(OPTIONS)]
+        lines = ["data sets:"]
+        lines += [f"  {dataset:13}{title}" for dataset, title in dataset_titles().items()]
+        found: dict[tuple[str, Option], list[str]] = {}
+        for dataset in dataset_titles():
+            for name, option in dataset_options(dataset).items():
+                found.setdefault((name, option), []).append(dataset)
+        lines.append("options of single data sets:")
+        for (name, option), having in found.items():
+            if name not in OPTIONS:
+                lines += _lines(name, option, f" of {', '.join(having)}")
+        lines.append("options of all data sets with raw files:")
+        for name, option in OPTIONS.items():
+            lines += _lines(name, option)
         parser.epilog = "\n".join(lines)
     return parser
 
 
-def _lines(options: Mapping[str, Option]) -> list[str]:
-    """The help of some options."""
-    lines: list[str] = []
-    for name, (_, default, text) in options.items():
-        shown = "" if default in (None, False) else f" (default: {default})"
-        line = f"{flag_of(name)}  {text.rstrip('.').replace('``', '')}{shown}"
-        lines += textwrap.wrap(line, 100, initial_indent=" " * 14, subsequent_indent=" " * 16)
-    return lines
+def _lines(name: str, option: Option, of: str = "") -> list[str]:
+    """The help of an option."""
+    _, default, text = option
+    shown = "" if default in (None, False) else f" (default: {default})"
+    line = f"{flag_of(name)}{of}: {text.rstrip('.').replace('``', '')}{shown}"
+    return textwrap.wrap(line, 100, initial_indent="  ", subsequent_indent=" " * 6)
 
 
 def parse_prepare(verb: Verb, arguments: Sequence[str]) -> dict[str, Any]:

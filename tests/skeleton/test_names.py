@@ -57,6 +57,7 @@ def test_names_of_other_tools(suite: str) -> None:
 
 def test_one_name_alone_and_names_with_spaces() -> None:
     assert common_names(["Thigh_L"]) == ["left_hip"]
+    assert common_names(["Hand_L_end", "LeftToe_end"]) == ["left_hand_end", "left_toe_end"]
     assert common_names(["LHipJoint"]) == ["left_hip"]
     assert common_names(["Bip01 L Thigh", "Left Wrist"]) == ["left_hip", "left_wrist"]
     assert common_names(["anna_LeftArm", "anna_Spine", "anna_LeftForeArm"]) == [

@@ -30,7 +30,10 @@ READERS = {  # name: (where its reader is, what it is in words)
     "pyskl": ("pyskl:PysklReader", "annotation pickle of PYSKL and MMAction2, 2-D or 3-D"),
     "ctrgcn_npz": ("ctrgcn_npz:CtrgcnNpzReader", "npz file of CTR-GCN's preparation"),
     "npy": ("npy:NpyReader", "padded arrays (N, C, T, V, M) with a label pickle, of CMD, AimCLR and others"),
-    "folder": ("folder:FolderReader", "your own clips: .npy, .npz, .csv or .bvh files with a manifest.csv"),
+    "folder": (
+        "folder:FolderReader",
+        "your own clips, a file each, with a manifest.csv or in folders of classes",
+    ),
 }
 Option = tuple[type, Any, str]  # type, default, description
 

@@ -42,9 +42,8 @@ class CtrgcnNpzReader(ArraysReader):
 
     Args:
         source: the .npz file.
-        layout: the layout of the joints: a built-in name or a YAML file; needed where a frame has other
-            than 150 numbers (2 persons, ntu25).
-        classes: text file with one class name per line; by default "class 0" and so on.
+        layout: the layout of the joints: a built-in name or a YAML file; by default what the files tell.
+        classes: text file with one class name per line, in the order of the labels.
         units: unit of the coordinates: centimetres, millimetres, inches and feet become metres, other words
             are kept; by default pixels for 2-D and metres for 3-D.
         channels: what the numbers of a joint are: xy, xyz, or with a confidence xyc, xyzc; by default what

@@ -39,16 +39,14 @@ class FolderReader(Reader):
 
     Args:
         source: the folder with manifest.csv, or with the files CLASS/clip.npy and so on.
-        layout: the layout of the joints: a built-in name or a YAML file; by default the folder's
-            layout.yaml, the hierarchy of .bvh files, or the one that the number of joints tells.
-        classes: text file with one class name per line, in the order of the labels; by default the names in
-            the manifest, sorted, or "class 0" and so on.
+        layout: the layout of the joints: a built-in name or a YAML file; by default what the files tell.
+        classes: text file with one class name per line, in the order of the labels.
         units: unit of the coordinates: centimetres, millimetres, inches and feet become metres, other words
             are kept; by default pixels for 2-D and metres for 3-D.
         scale: number to multiply coordinates with.
         channels: what the numbers of a joint are: xy, xyz, or with a confidence xyc, xyzc; by default what
             they look like.
-        axes: order of the axes of arrays, for example CTVM or MTVC; by default TMVC or TVC.
+        axes: order of the axes of arrays where it is another, for example CTVM (folder) or NMTVC (npy).
 
     Raises:
         InputError: no such layout, a file of class names that cannot be read, a scale that is not positive,

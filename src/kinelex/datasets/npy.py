@@ -71,14 +71,13 @@ class NpyReader(ArraysReader):
     Args:
         source: the folder with train_position.npy, train_label.pkl and so on, or with one such folder per
             protocol.
-        layout: the layout of the joints: a built-in name or a YAML file; by default the one that the number
-            of joints and coordinates tells.
-        classes: text file with one class name per line; by default "class 0" and so on.
+        layout: the layout of the joints: a built-in name or a YAML file; by default what the files tell.
+        classes: text file with one class name per line, in the order of the labels.
         units: unit of the coordinates: centimetres, millimetres, inches and feet become metres, other words
             are kept; by default pixels for 2-D and metres for 3-D.
         channels: what the numbers of a joint are: xy, xyz, or with a confidence xyc, xyzc; by default what
             they look like.
-        axes: order of the axes of the arrays, for example NTVCM; by default NCTVM.
+        axes: order of the axes of arrays where it is another, for example CTVM (folder) or NMTVC (npy).
 
     Raises:
         InputError: a file of class names that cannot be read, or channels or axes that are none.

@@ -26,6 +26,7 @@ from kinelex.skeleton import get_layout
 from kinelex.store import Sequence, SkeletonStore, StoreMeta
 
 IMAGE_SIZE = (1080, 1920)  # of the colour pictures, height and width
+FPS = 30.0  # of Kinect v2
 _SUFFIX = ".skeleton"
 _VIDEO_SUFFIX = "_rgb.avi"
 _FORM = "SsssCcccPpppRrrrAaaa"
@@ -119,6 +120,7 @@ class _NtuReader(Reader):
             replication=numbers["replication"],
             image_coordinates=persons.pixels,
             image_size=IMAGE_SIZE,
+            fps=FPS,
         )
 
     def numbers(self, path: Path) -> dict[str, int]:

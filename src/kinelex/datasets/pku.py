@@ -38,6 +38,7 @@ from kinelex.store import Sequence, StoreMeta
 __all__ = ["Pku1Reader", "Pku2Reader", "PromptKey", "class_names", "clip_id", "parse_prompt_key"]
 
 _PERSONS, _JOINTS = 2, 25
+_FPS = 30.0
 _FIELDS = _PERSONS * _JOINTS * 3
 _WHOLE = re.compile(rb"\s*[0-9]{1,9}\s*")
 _KINDS = {"skel": "skeleton", "label": "label"}  # what a folder's name has in it: what its files are
@@ -166,6 +167,7 @@ def _read_video(path: Path, part: _Part, video: Video) -> Iterator[Sequence | Sk
             setup=video.group,
             replication=clip.number,
             splits=part.splits,
+            fps=_FPS,
         )
 
 

@@ -32,6 +32,7 @@ CLASSES = (
     "punching",
 )
 _PERSONS, _JOINTS = 2, 15
+_FPS = 15.0
 _FIELDS = 1 + _PERSONS * _JOINTS * 3
 _FILE = "skeleton_pos.txt"
 _FOLDERS = re.compile(r"s(?P<first>[0-9]{2})s(?P<second>[0-9]{2})/(?P<label>[0-9]{2})/(?P<run>[0-9]{3})")
@@ -66,6 +67,7 @@ def read_clip(path: Path) -> Sequence:
         label=numbers["label"] - 1,
         subject=100 * numbers["first"] + numbers["second"],
         replication=numbers["run"],
+        fps=_FPS,
     )
 
 

@@ -52,6 +52,7 @@ CLASSES = (
 _NAME = re.compile(r"a(?P<action>\d+)_s(?P<subject>\d+)_t(?P<trial>\d+)_skeleton")
 _OTHER_MODALITIES = ("_depth.mat", "_inertial.mat")
 _JOINTS = 20
+_FPS = 30.0
 
 
 def read_clip(path: Path) -> Sequence:
@@ -86,6 +87,7 @@ def read_clip(path: Path) -> Sequence:
         label=numbers["action"] - 1,
         subject=numbers["subject"],
         replication=numbers["trial"],
+        fps=_FPS,
     )
 
 

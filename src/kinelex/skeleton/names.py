@@ -10,6 +10,7 @@ _PREFIX = re.compile(  # what rigs put before every name
 )
 _SIDES = {"left": "left", "lft": "left", "l": "left", "right": "right", "rgt": "right", "r": "right"}
 _GLUED = re.compile(r"(left|right|l|r)([a-z].*)")  # lhumerus, leftelbow
+_ENDS = ("end", "nub", "site")
 _FILLER = ("joint", "jnt", "bone", "keypoint", "kp", "landmark")
 
 # Joint: what it is called elsewhere, the surest first. A name stands for the first joint that it fits.
@@ -110,6 +111,9 @@ def _words(name: str) -> list[str]:
 
 def _sided(words: list[str]) -> tuple[str, str]:
     """The side, and the rest in snake case."""
+    if len(words) > 2 and words[-1] in _ENDS:  # an end site is on the side of its joint
+        side, rest = _sided(words[:-1])
+        return side, f"{rest}_{words[-1]}"
     for place in (0, -1):
         if len(words) > 1 and words[place] in _SIDES:
             rest = words[1:] if place == 0 else words[:-1]
