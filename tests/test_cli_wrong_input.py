@@ -40,7 +40,7 @@ def refused(capsys, tmp_path):
         ("", "expects a verb"),
         ("trian", "unknown verb 'trian': did you mean 'train'?"),
         ("--wrong", "unrecognized arguments: --wrong"),
-        ("info", "required: path"),
+        ("info", "expects a store, a prompt store or a run directory, or else --layout NAME alone"),
         ("info a b", "unrecognized arguments: b"),
         ("prepare actors", "required: --out"),
         ("train c2vl", "required: --data, --protocol, --out"),
@@ -74,7 +74,7 @@ def test_wrong_words_on_the_command_line(refused, arguments, message):
     [
         (
             "nw_ucla r --out o --denoise tracks",
-            "nw_ucla has no option --denoise; it has no options of its own",
+            "nw_ucla has no option --denoise; it has --name, --gaps, --persons, --fps",
         ),
         ("ntu60 r --out o --denois=tracks", "ntu60 has no option --denois; it has --denoise"),
         ("--out sbu ntu60 . --denoise all", "unknown denoise 'all'"),

@@ -75,7 +75,7 @@ def parse_prepare(verb: Verb, arguments: Sequence[str]) -> dict[str, Any]:
         raise unknown_name("data set", found.dataset, dataset_names())
     wrong = next((word.partition("=")[0] for word in unknown if word.startswith("--")), None)
     if wrong is not None:
-        has = ", ".join(map(flag_of, sorted(dataset_options(found.dataset)))) or "no options of its own"
+        has = ", ".join(map(flag_of, dataset_options(found.dataset)))
         raise InputError(f"{found.dataset} has no option {wrong}; it has {has}; see `{parser.prog} --help`")
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")

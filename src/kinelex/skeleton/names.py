@@ -112,8 +112,8 @@ def _words(name: str) -> list[str]:
 def _sided(words: list[str]) -> tuple[str, str]:
     """The side, and the rest in snake case."""
     if len(words) > 2 and words[-1] in _ENDS:  # an end site is on the side of its joint
-        side, rest = _sided(words[:-1])
-        return side, f"{rest}_{words[-1]}"
+        side, joint = _sided(words[:-1])
+        return side, f"{joint}_{words[-1]}"
     for place in (0, -1):
         if len(words) > 1 and words[place] in _SIDES:
             rest = words[1:] if place == 0 else words[:-1]
