@@ -138,6 +138,28 @@ def test_a_limit_that_fits_fast_movement(tmp_path: Path) -> None:
     assert found.jumps == []
 
 
+@pytest.mark.parametrize(
+    ("scale", "units", "told"), [(100, "metres", 1), (100, "centimetres", 0), (1, "metres", 0)]
+)
+def test_a_body_of_a_hundred_metres_is_told(tmp_path: Path, scale: float, units: str, told: int) -> None:
+    """Centimetres that were taken for metres: the card says so, and calls nothing metres."""
+    x = moving(10)
+    x[5, 0, 3] += 9
+    meta = StoreMeta("x", LAYOUT, ("a",), units=units)
+    with SkeletonStoreWriter(tmp_path / "s.arrow", meta) as writer:
+        writer.add(Sequence("a", (scale * x).astype(np.float32), 0))
+    found, warned = check(open_store(tmp_path / "s.arrow"))
+    assert ("units" in warned) == bool(told)
+    assert (
+        "of no unit that is known" in warned["jumps"].text
+        if told
+        else f"{units}; the" in warned["jumps"].text
+    )
+    if told:
+        assert f"{found.scale.body:.3g}, which is no body in metres" in warned["units"].text
+        assert next(iter(warned)) == "units"
+
+
 def test_a_clean_store_and_one_of_a_single_frame(tmp_path: Path) -> None:
     labels = (0, 1, 2)
     _, warned = check(write(tmp_path / "s.arrow", [Sequence(f"c{i}", moving(), i) for i in labels]))

@@ -12,7 +12,8 @@ import pytest
 from kinelex.errors import InputError
 from kinelex.evaluation.comparison_report import Group, compare_groups, write_comparison
 from kinelex.evaluation.comparison_report.settings import differing_settings
-from kinelex.evaluation.comparison_report.tables import latex, markdown
+from kinelex.evaluation.comparison_report.tables import Entry, latex, markdown
+from kinelex.evaluation.comparison_report.write import _verdict
 from kinelex.evaluation.report.task_sections import Block, task_sections
 from kinelex.evaluation.scores import ScoreFile, score_path
 from kinelex.evaluation.statistics import mcnemar
@@ -85,7 +86,7 @@ def test_numbers_by_hand(groups):
     )
     assert b.p == pytest.approx([mcnemar(y, x)["p"] for x, y in zip(*hits, strict=True)])
     assert c.p == ()  # no run of the same seed
-    assert column.best() == 1
+    assert column.best() == (1,)
     # sit_down: 20 clips, of which seed 0 gets none and seed 1 none; of walk & turn seed 1 loses one
     assert column.per_class[0] == pytest.approx([0, 1 - 0.5 / 20, 1])
     assert comparison.baselines == {"chance": pytest.approx(1 / 3)}
@@ -283,3 +284,15 @@ def test_a_page_of_many_numbers_is_turned_and_says_what_cannot_be_compared(tmp_p
     assert "semi" not in head
     assert "<td>semi 5% balanced</td>" in html
     assert "By one. Of other runs: By two. The runs&#39; clips were changed in different ways" in html
+
+
+def test_groups_that_tie_are_told_as_level(groups):
+    """Bold in the table, and no one of them is called the best."""
+    twice = [groups[1], Group("again", groups[1].runs), groups[0]]
+    comparison = compare_groups(twice, "xsub")
+    column = comparison.columns[0]
+    assert column.best() == (0, 1)
+    sentence = _verdict(comparison, [column])[0]
+    assert f"{twice[0].name} and again are level, {100 * column.numbers[0].mean:.1f} %." in sentence
+    assert "is best" not in sentence
+    assert [Entry.of(column, place).best for place in range(2)] == [True, True]

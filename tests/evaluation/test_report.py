@@ -184,6 +184,12 @@ def test_every_metric_gets_a_panel_once():
     assert [names for _, _, names in groups] == [["loss", "loss/a"], ["mystery", "mystery/b"]]
 
 
+def test_the_accuracy_of_a_method_that_reads_labels_is_not_called_contrastive():
+    rows = [{"epoch": 0.0, "accuracy/joint": 0.5}]
+    assert [title for title, _, _ in curve_groups(rows)] == ["Contrastive accuracy"]
+    assert [title for title, _, _ in curve_groups(rows, labels=True)] == ["Training accuracy"]
+
+
 def test_figures_of_many_classes_and_clips_stay_small():
     rng = np.random.default_rng(0)
     names = [f"class {c}" for c in range(120)]

@@ -82,7 +82,9 @@ def raw_knn(store: SkeletonStore, train: np.ndarray, test: np.ndarray, aligned: 
         scores[metric] = knn(bank, labels, query, len(store.class_names), metric=metric).scores
     details = {m: {"top1": top_k(s, truth, 1), "top5": top_k(s, truth, 5)} for m, s in scores.items()}
     better = max(METRICS, key=lambda metric: details[metric]["top1"])
-    return Baseline.of(scores[better], truth, details, f"the better of both metrics: {better}")
+    level = len({rates["top1"] for rates in details.values()}) == 1
+    note = "cosine and euclidean alike" if level else f"the better of both metrics: {better}"
+    return Baseline.of(scores[better], truth, details, note)
 
 
 def clip_features(prompts: PromptStore, modality: str) -> np.ndarray:

@@ -56,6 +56,19 @@ def check_unseen(run: RunDirectory, store: SkeletonStore, test: np.ndarray) -> N
             )
 
 
+def reads_labels(config: Mapping[str, Any]) -> bool:
+    """Whether a run's method learns from labels.
+
+    Args:
+        config: the run's ``config.yaml``.
+
+    >>> reads_labels({"method": {"name": "supervised"}}), reads_labels({"method": {"name": "cmd"}})
+    (True, False)
+    """
+    method = METHODS.get(config["method"]["name"])
+    return method is not None and method.needs_labels
+
+
 def learned_parts(config: Mapping[str, Any]) -> list[dict[str, str]]:
     """The parts whose labels a run learned: its own training part, and those of the runs it was adapted from.
 
@@ -71,10 +84,9 @@ def learned_parts(config: Mapping[str, Any]) -> list[dict[str, str]]:
     [{'store_fingerprint': 'a1', 'protocol': 'xsub'}]
     """
     adapted = config.get("adapted") or {}
-    method = METHODS.get(config["method"]["name"])
     parts = learned_parts(adapted["from"]) if adapted else []
     fingerprint, protocol = config.get("store_fingerprint"), config.get("protocol")
-    if method is None or not method.needs_labels or adapted.get("mode") == "batch_norm":
+    if not reads_labels(config) or adapted.get("mode") == "batch_norm":
         return parts
     if fingerprint and protocol:
         parts.insert(0, {"store_fingerprint": fingerprint, "protocol": protocol})

@@ -12,6 +12,7 @@ from kinelex.datasets.splits import protocol_parts
 from kinelex.store import SkeletonStore
 
 _MOSTLY_EMPTY, _OFTEN_MISSING = 0.5, 0.2
+_SMALLEST, _LARGEST = 0.1, 5.0  # metres: a hand alone, and a body with stretched arms and noise
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Warn:
 def warnings_of(store: SkeletonStore, found: Findings) -> list[Warn]:
     """The warnings of a store, the graver ones first; empty for a clean one."""
     every = [
+        _units(store, found),
         _copies(store, found),
         _copies_of_other_classes(store, found),
         _clips(store, "constant", found.constant, "do not move: all their frames are the same."),
@@ -53,6 +55,18 @@ def warnings_of(store: SkeletonStore, found: Findings) -> list[Warn]:
         _classes(store),
     ]
     return [warning for warning in every if warning.count]
+
+
+def _units(store: SkeletonStore, found: Findings) -> Warn:
+    """Metres in which no body can be: centimetres, millimetres or pixels that were taken for metres."""
+    size, there = found.scale.body, bool((found.empty < 1).any())
+    wrong = store.meta.units == "metres" and there and not _SMALLEST <= size <= _LARGEST
+    text = (
+        f"are said to be in metres, and the median diagonal of the bodies is {size:.3g}, which is no body in "
+        "metres: prepare again with the right --units (centimetres, millimetres, pixels) or --scale. Until "
+        "then sizes and distances in this store have no unit."
+    )
+    return Warn("units", len(store) if wrong else 0, text)
 
 
 def copies_across(copies: np.ndarray, train: np.ndarray, test: np.ndarray) -> int:
@@ -117,9 +131,10 @@ def _empty(store: SkeletonStore, found: Findings) -> Warn:
 
 def _jumps(store: SkeletonStore, found: Findings) -> Warn:
     limit, layout = found.scale.jump, store.layout
+    units = store.meta.units if not _units(store, found).count else "of no unit that is known"
     text = (
         f"have a joint that goes farther than {limit:.2g} body sizes from one frame to the next. (A body's "
-        f"size is the median diagonal of the bodies, {found.scale.body:.3g} {store.meta.units}; the limit is "
+        f"size is the median diagonal of the bodies, {found.scale.body:.3g} {units}; the limit is "
         "0.35 of it, or the median step + 20 median deviations where that is more.)"
     )
     items = []

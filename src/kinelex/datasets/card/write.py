@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,6 @@ def write_card(
     ).render(
         title=description["dataset"],
         file=store.path.name,
-        written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         version=__version__,
         facts=_facts(description),
         warnings=[_warning(w) for w in warnings],

@@ -24,6 +24,7 @@ from kinelex.evaluation.report._style import (
     plain,
 )
 from kinelex.evaluation.report.task_curves import line_colours
+from kinelex.evaluation.supervision import reads_labels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +36,12 @@ _CURVES = (
     ("Entropy of the predictions (nats)", ("prediction_entropy",)),
     ("Target mass on the diagonal", ("target_diagonal",)),
     ("Contrastive accuracy", ("accuracy",)),
+    ("Training accuracy", ("accuracy",)),
 )
+_BY_LABELS = {
+    "Contrastive accuracy": False,
+    "Training accuracy": True,
+}  # whose accuracy: of methods that read them
 _MOST_CLASSES = 40  # of the figure of differences
 
 
@@ -85,8 +91,10 @@ def training_curves(groups: Sequence[Group]) -> str | None:
     """Loss, α and entropies over the epochs: means over the seeds; None where nothing was logged."""
     logged = [[run.metrics() for run in group.runs] for group in groups]
     found = []
+    labels = [reads_labels(group.runs[0].config) for group in groups]
     for title, metrics in _CURVES:
-        lines = [_curve(of, metrics) for of in logged]
+        shown = [_BY_LABELS.get(title, read) == read for read in labels]
+        lines = [_curve(of if s else [[]], metrics) for of, s in zip(logged, shown, strict=True)]
         if any(len(values) for _, values in lines):
             found.append((title, lines))
     names = [group.name for group in groups]

@@ -51,7 +51,7 @@ class Entry:
         if number is None:
             return cls("–")
         interval = "" if number.interval is None else "–".join(f"{100 * end:.1f}" for end in number.interval)
-        return cls(spread(number), interval, column.best() == place)
+        return cls(spread(number), interval, place in column.best())
 
 
 def spread(number: Number) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from kinelex import __version__
@@ -78,7 +77,6 @@ def _page(comparison: Comparison, title: str, question: str, notes: Sequence[str
         question=question,
         notes=notes,
         version=__version__,
-        written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         comparison=comparison,
         legend=tables.legend(comparison),
         verdict=_verdict(comparison, columns),
@@ -153,11 +151,13 @@ def _differences_table(comparison: Comparison, columns: Sequence[Column]) -> _Ta
 
 
 def _sentence(comparison: Comparison, column: Column) -> str:
-    """Which group is best, and whether that is more than the clips' and the seeds' chance."""
-    best = column.best()
-    assert best is not None
+    """Which group is best, and whether by more than the clips' and the seeds' chance; or that several tie."""
+    best, *level = column.best()
     number, name = column.numbers[best], comparison.groups[best].name
     assert number is not None
+    if level:
+        others = " and ".join(comparison.groups[i].name for i in level)
+        return f"{column.name}: {name} and {others} are level, {100 * number.mean:.1f} %."
     text = f"{column.name}: {name} is best, {tables.spread(number)} %"
     if best == comparison.reference or number.difference is None:
         return f"{text}." if best != comparison.reference else f"{text}; it is the reference."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -58,7 +57,6 @@ def render_page(stores: list[Judged], result: dict[str, Any], test: np.ndarray, 
     }
     return template("kinelex.evaluation.prompt_report", filters=filters).render(
         version=__version__,
-        written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         dataset=stores[0].prompts.meta.dataset,
         result=result,
         several=len(stores) > 1,

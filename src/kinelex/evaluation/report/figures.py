@@ -22,6 +22,7 @@ from kinelex.evaluation.report._style import (
 )
 
 _ENTROPIES = ("target_entropy", "prediction_entropy", "uniform_entropy")
+_LEARNED = ("Training accuracy", "share of the training clips that got their class", ("accuracy",))
 # Panels of the training curves: title, what to look for, and the metric's name before a slash.
 _CURVES = (
     ("Loss", "mean over the batches of an epoch", ("loss",)),
@@ -55,11 +56,20 @@ class Bar:
     comparable: bool = True
 
 
-def curve_groups(metrics: Sequence[Mapping[str, float]]) -> list[tuple[str, str, list[str]]]:
-    """Panels for the metrics that were logged: title, hint, names; unknown names get their own panel."""
+def curve_groups(
+    metrics: Sequence[Mapping[str, float]], labels: bool = False
+) -> list[tuple[str, str, list[str]]]:
+    """Panels for the metrics that were logged: title, hint, names; unknown names get their own panel.
+
+    Args:
+        metrics: the means of each epoch.
+        labels: whether the method reads labels: its accuracy is that of the classes.
+    """
     names = [n for n in dict.fromkeys(key for row in metrics for key in row) if n not in _NO_CURVE]
     groups = []
     for title, hint, roots in _CURVES:
+        if labels and roots == ("accuracy",):
+            title, hint, roots = _LEARNED
         found = [n for n in names if n.split("/")[0] in roots]
         if found:
             groups.append((title, hint, found))
@@ -72,12 +82,12 @@ def curve_groups(metrics: Sequence[Mapping[str, float]]) -> list[tuple[str, str,
 
 
 @as_panels
-def curves(metrics: Sequence[Mapping[str, float]]) -> list[Panel]:
-    """Small multiples of everything that was logged per epoch."""
+def curves(metrics: Sequence[Mapping[str, float]], labels: bool = False) -> list[Panel]:
+    """Small multiples of everything that was logged per epoch; see :func:`curve_groups`."""
     from matplotlib.ticker import MaxNLocator
 
     drawn = []
-    for title, hint, names in curve_groups(metrics):
+    for title, hint, names in curve_groups(metrics, labels):
         figure, axes = panel()
         lines = []
         for colour, name in zip(SERIES * len(names), names, strict=False):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from kinelex.evaluation.report.maps import (
 from kinelex.evaluation.report.other_sets import other_sets
 from kinelex.evaluation.report.rows import classifying_tasks, result_rows, task_titles
 from kinelex.evaluation.report.task_sections import task_sections
+from kinelex.evaluation.supervision import reads_labels
 from kinelex.store import PromptStore, SkeletonStore
 from kinelex.training.run_directory import RunDirectory
 
@@ -95,7 +95,6 @@ def write_report(
         title=f"{run.config['method']['name']} on {evidence.store.meta.dataset}",
         protocol=result["protocol"],
         version=__version__,
-        written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         verdict=_verdict(result),
         rows=result_rows(result),
         published=_published(result),
@@ -105,7 +104,7 @@ def write_report(
         settings=_settings(run),
         time=_training_time(metrics),
         epochs=len(metrics),
-        curves=curves(metrics) if metrics else None,
+        curves=curves(metrics, reads_labels(run.config)) if metrics else None,
         histograms=histograms,
         no_histograms=missing,
         map=_map(evidence, map_by),
