@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import inspect
 import json
+import os
 import sys
 import traceback
 import typing
@@ -16,10 +18,27 @@ from typing import Any, NoReturn
 from docstring_parser import parse as parse_docstring
 
 from kinelex import __version__
-from kinelex._files import check_place, check_target, spare_stores, write_whole
-from kinelex.errors import InputError
+from kinelex._files import (
+    check_place,
+    check_target,
+    is_stream,
+    refuse_special,
+    spare_stores,
+    write_numbers,
+)
+from kinelex.errors import DivergenceError, InputError
 
 Verb = Callable[..., None]
+_LONGEST = 4000  # characters of a message
+# A full or read-only disk, a name that is too long, a file that may not be read: the machine's, not ours.
+_OF_THE_MACHINE = {
+    getattr(errno, name)
+    for name in (
+        *("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO", "EACCES", "EPERM"),
+        *("ENAMETOOLONG", "ELOOP", "ESTALE", "EMFILE", "ENFILE"),
+    )
+    if hasattr(errno, name)
+}
 ALIKE = 0.75  # from which similarity on a word is taken for a mistyped option
 
 
@@ -207,20 +226,55 @@ def split_overrides(
 
 
 def run_verb(action: Callable[[], None]) -> int:
-    """Run a verb and turn its end into an exit status: 0 done, 2 wrong input, 1 our fault."""
+    """Run a verb and turn its end into an exit status.
+
+    Returns:
+        0 done, 2 wrong input or no room for what is made, 1 our fault or a training that diverged, 130 by
+        Ctrl-C, 141 when nobody reads the output any more.
+    """
     try:
         action()
+        sys.stdout.flush()
     except InputError as error:
-        print(f"kinelex: error: {error}", file=sys.stderr)
-        return 2
+        return _failed(str(error), 2)
+    except DivergenceError as error:
+        return _failed(str(error), 1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        return 141
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            return _fault()
+        place = "" if error.filename is None else f"{_shown(error.filename)}: "
+        return _failed(f"{place}{error.strerror}", 2)
     except KeyboardInterrupt:
         print("kinelex: interrupted", file=sys.stderr)
         return 130
     except Exception:
-        traceback.print_exc()
-        print("kinelex: this is a fault of kinelex, please report it with the lines above", file=sys.stderr)
-        return 1
+        return _fault()
     return 0
+
+
+def _failed(message: str, status: int) -> int:
+    print(f"kinelex: error: {_shown(message)}", file=sys.stderr)
+    return status
+
+
+def _fault() -> int:
+    traceback.print_exc()
+    print("kinelex: this is a fault of kinelex, please report it with the lines above", file=sys.stderr)
+    return 1
+
+
+def _shown(text: str | bytes) -> str:
+    """A message as one line that any terminal can show, whatever names of files stand in it.
+
+    >>> _shown("nix\\n.arrow"), _shown("\\udcff")
+    ('nix\\\\n.arrow', '\\\\udcff')
+    """
+    text = os.fsdecode(text)
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 
 def check_writable(path: Path | None) -> None:
@@ -229,7 +283,7 @@ def check_writable(path: Path | None) -> None:
     Raises:
         InputError: it cannot.
     """
-    if path is None:
+    if path is None or is_stream(path):
         return
     try:
         check_target(path)
@@ -241,6 +295,19 @@ def check_writable(path: Path | None) -> None:
         raise InputError(f"--json {path} cannot be written: {error.strerror}") from error
 
 
+def check_regular(option: str, path: Path | None) -> None:
+    """See before the work that an output is no device, pipe or socket, and no link that leads nowhere.
+
+    Raises:
+        InputError: it is.
+    """
+    if path is not None:
+        try:
+            refuse_special(path)
+        except InputError as error:
+            raise InputError(f"--{option} {error}") from error
+
+
 def write_json(path: Path | None, content: dict[str, Any]) -> None:
     """Write the numbers of a verb for scripts, when a path is given; folders are made.
 
@@ -250,7 +317,6 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
     if path is None:
         return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(content, indent=2, default=str) + "\n")
-    except OSError as error:
-        raise InputError(f"--json {path} cannot be written: {error.strerror}") from error
+        write_numbers(path, json.dumps(content, indent=2, default=str) + "\n")
+    except InputError as error:
+        raise InputError(f"--json {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from kinelex._adapt_verb import adapt
 from kinelex._command_line import (
+    check_regular,
     check_writable,
     kinelex_parser,
     run_verb,
@@ -228,6 +230,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of ``kinelex``; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
 
+    for stream in (sys.stdout, sys.stderr):  # a file's name may be no text, a terminal may lack signs
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
     def action() -> None:
         if not given or given[0].startswith("-"):
             kinelex_parser(VERBS).parse_args(given)  # --help and --version end here
@@ -248,6 +254,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.check_options(kept)
             options = vars(parser.parse_intermixed_args(kept))
         check_writable(options["json"])
+        for option in ("out", "html"):
+            check_regular(option, options.get(option))
         first = [options.pop(_WITH_CHANGES[verb])] if verb in _WITH_CHANGES else []
         verb(*first, *changes, **options)
 

@@ -11,6 +11,13 @@ class InputError(ValueError):
     """
 
 
+class DivergenceError(RuntimeError):
+    """A training has no finite numbers any more: says from which epoch and step on, and in which loss.
+
+    The command line prints the message without a traceback and ends with exit status 1.
+    """
+
+
 def one_line(error: BaseException) -> str:
     """What an error says, without line breaks: for use inside a message.
 

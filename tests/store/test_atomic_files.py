@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from kinelex._files import write_whole
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
 from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_prompts, open_store
@@ -36,18 +35,6 @@ def _write_and_fail(path: Path, count: int) -> None:
         for i in range(count):
             writer.add(_clip(f"c{i}"))
         raise RuntimeError("stop")
-
-
-def test_a_device_takes_what_is_written_and_stays(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    write_whole(pipe, "numbers")
-    assert os.read(reader, 100) == b"numbers"
-    os.close(reader)
-    write_whole(Path("/dev/null"), "numbers")
-    assert Path("/dev/null").is_char_device()
-    assert list(tmp_path.iterdir()) == [pipe]
 
 
 @pytest.mark.parametrize("before", [1, 300])

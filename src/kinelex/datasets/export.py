@@ -7,19 +7,17 @@ them; other programs do not notice it.
 
 from __future__ import annotations
 
-import os
 import pickle
-import shutil
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from kinelex._files import check_target, spare_stores, whole_file
+from kinelex._files import check_target, spare_stores, whole_file, whole_folder
+from kinelex._lock import sole_writer
 from kinelex.datasets._formats import Note
 from kinelex.datasets._progress import Update, progress_bar
 from kinelex.datasets._pyskl_writer import plain_name, pyskl_splits, write_pyskl
@@ -97,7 +95,7 @@ def export_data(
         raise unknown_name("format", to, (*writers, "pyskl"))
     store, out = store if isinstance(store, SkeletonStore) else open_store(store), Path(out)
     try:
-        with progress_bar(f"export {to}", progress) as update:
+        with sole_writer(out), progress_bar(f"export {to}", progress) as update:
             if to == "pyskl":
                 return _to_pyskl(store, out, protocol, frames, update)
             return _to_padded(store, out, protocol, frames, writers[to], update)
@@ -198,7 +196,7 @@ def _header(file: IO[bytes], shape: tuple[int, ...]) -> None:
 
 
 def _npy(out: Path, sides: list[_Padded], note: Note, update: Callable[[], None]) -> None:
-    with _whole_folder(out) as folder:
+    with whole_folder(out) as folder:
         for name, side in zip(("train", "val"), sides, strict=True):
             joints, channels = side.store.layout.num_joints, side.store.channels
             with open(folder / f"{name}_position.npy", "wb") as file:
@@ -210,23 +208,6 @@ def _npy(out: Path, sides: list[_Padded], note: Note, update: Callable[[], None]
             (folder / f"{name}_label.pkl").write_bytes(pickle.dumps(labels, protocol=4))
             np.save(folder / f"{name}_num_frame.npy", side.num_frame)
         (folder / NOTE_FILE).write_text(note.to_json() + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _whole_folder(out: Path) -> Iterator[Path]:
-    """A folder that appears under its name when the block ends well."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} is there already: expects the name of a folder to make")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        yield temporary
-        os.replace(temporary, out)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def _to_pyskl(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kinelex._files import check_target
+from kinelex._lock import sole_writer
 from kinelex.datasets._checked import Result, fitting, read_item
 from kinelex.datasets._parts import Chunk, Parts, RawFiles, read_part, write_part
 from kinelex.datasets._policy import OPTIONS, notes_of
@@ -150,11 +151,15 @@ def prepare(
         other_rows(out)
         if dataset == "actors":
             check_options(dataset, options, ["clips"])
-            written = _prepare_actors(source, out, progress, clips)
+            reader = None
         else:
             reader = make_reader(dataset, source, options)
-            written, skipped, notes = _prepare_files(reader, out, strict, progress, workers)
-        write_skipped(out, skipped)
+        with sole_writer(out):
+            if reader is None:
+                written = _prepare_actors(source, out, progress, clips)
+            else:
+                written, skipped, notes = _prepare_files(reader, out, strict, progress, workers)
+            write_skipped(out, skipped)
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error}") from error
     return PrepareSummary(out, written, len(skipped), time.perf_counter() - start, tuple(notes))
@@ -194,13 +199,6 @@ def _prepare_files(
             if not isinstance(error, WorkerLost):
                 parts.remove()
             raise
-        except FileNotFoundError as error:
-            if parts.folder.exists():
-                raise
-            raise InputError(
-                f"{parts.folder} was removed while it was in use, by another prepare of {out} that ended "
-                "meanwhile: make it by one at a time"
-            ) from error
         parts.remove()
         return written
 

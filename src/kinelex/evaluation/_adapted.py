@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from kinelex._lock import InUseError, sole_writer
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation.cache import code_digest, digest, run_digest
@@ -158,22 +159,12 @@ def _alone(out: Path) -> Iterator[None]:
     Raises:
         InputError: another process holds it.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    lock = out.with_name(f"{out.name}.lock")
-    with lock.open("w") as file:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f"another process is fine-tuning the same in {out}: wait for it, then call again"
-            ) from error
-        except (ImportError, OSError):
-            pass  # a system or a file system without locks
-        try:
+    try:
+        with sole_writer(out):
             yield
-        finally:
-            lock.unlink(missing_ok=True)
-            with suppress(OSError):  # something is left to go on with
-                out.parent.rmdir()
+    except InUseError as error:
+        raise InputError(
+            f"another process is fine-tuning the same in {out}: wait for it, then call again"
+        ) from error
+    with suppress(OSError):  # something is left to go on with
+        out.parent.rmdir()

@@ -13,8 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from kinelex._files import write_whole
-from kinelex.errors import InputError
+from kinelex._files import write_numbers
 from kinelex.evaluation.report import result_rows, task_lines, task_titles
 
 _WIDTH = 80  # columns of the table of further numbers
@@ -41,11 +40,7 @@ def write_json_file(path: Path, content: dict[str, Any]) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(content, indent=1) + "\n")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+    write_numbers(path, json.dumps(content, indent=1) + "\n")
 
 
 def results_table(result: dict[str, Any]) -> RenderableType:

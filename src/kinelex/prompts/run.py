@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kinelex._lock import sole_writer
 from kinelex.errors import InputError
 from kinelex.prompts._clips import Clips
 from kinelex.prompts._parts import NOTES, Parts, check_same, identity, parts_folder
@@ -132,24 +133,35 @@ def make_prompts(
     _check_share(share, ray, workers)
     _meta_of(out)  # something else in its place is said now, not when models are loaded
     try:
-        if ray is not None:
-            from kinelex.prompts._ray import work_on_cluster
-
-            resumed, notes = work_on_cluster(plan, ray, workers, progress), []
-        else:
-            made = Made(plan, NOTES if share is None else f"{NOTES}-{share[0]}-of-{share[1]}")
-            resumed = made_before(out, made.meta, made.clips)
-            if not resumed:
-                parts = Parts(out, made.meta, made.clips)
-                work = Work(parts, made.jobs(parts))
-                waits, resumed = work.do(share or ALL, progress), parts.resumed
-                if share is not None:
-                    return _share_summary(parts, started, share, waits, made.notes())
-                work.merge(out)
-            notes = made.notes()
+        with sole_writer(out, shared=share is not None):
+            return _make(plan, share, ray, workers, progress, started)
     except OSError as error:
         raise InputError(f"{out} cannot be made: {error}") from error
-    return _summary(out, started, resumed, notes)
+
+
+def _make(
+    plan: Plan,
+    share: tuple[int, int] | None,
+    ray: str | None,
+    workers: int | None,
+    progress: bool,
+    started: float,
+) -> PromptSummary:
+    """Make what is not there yet, here or by the workers of a cluster."""
+    if ray is not None:
+        from kinelex.prompts._ray import work_on_cluster
+
+        return _summary(plan.out, started, work_on_cluster(plan, ray, workers, progress), [])
+    made = Made(plan, NOTES if share is None else f"{NOTES}-{share[0]}-of-{share[1]}")
+    resumed = made_before(plan.out, made.meta, made.clips)
+    if not resumed:
+        parts = Parts(plan.out, made.meta, made.clips)
+        work = Work(parts, made.jobs(parts))
+        waits, resumed = work.do(share or ALL, progress), parts.resumed
+        if share is not None:
+            return _share_summary(parts, started, share, waits, made.notes())
+        work.merge(plan.out)
+    return _summary(plan.out, started, resumed, made.notes())
 
 
 def merge_prompts(out: str | Path) -> PromptSummary:
@@ -166,8 +178,9 @@ def merge_prompts(out: str | Path) -> PromptSummary:
     try:
         if not there:
             parts = Parts.begun(out)
-            if not made_before(out, parts.meta, parts.clips):
-                merge_parts(out)
+            with sole_writer(out):
+                if not made_before(out, parts.meta, parts.clips):
+                    merge_parts(out)
     except OSError as error:
         raise InputError(f"{out} cannot be made: {error}") from error
     return _summary(out, started, True, [])

@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from kinelex._files import beside, check_target, publish, remove_leftovers
+from kinelex._files import beside, file_place, publish, remove_leftovers
 from kinelex.errors import InputError, one_line
 from kinelex.store._content import CHECKSUM, ContentDigest, RowChecksums, fits_checksum
 
@@ -196,7 +196,7 @@ class AtomicArrowWriter:
     def __init__(
         self, path: str | Path, kind: StoreKind, fields: list[pa.Field], header: dict[str, Any]
     ) -> None:
-        self.path = Path(path)
+        self.path = file_place(Path(path))
         self._kind = kind
         names = {field.name for field in fields}
         self._covered = {name: [c for c in columns if c in names] for name, columns in kind.checksums.items()}
@@ -205,7 +205,6 @@ class AtomicArrowWriter:
         self.schema = schema_with_header([*fields, *(pa.field(n, CHECKSUM) for n in self._covered)], header)
         self._digest, self._facts = ContentDigest(kind.index(self.schema)), kind.facts(header)
         self._last: pa.RecordBatch | None = None  # waits: the very last one has the fingerprint
-        check_target(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.path)
         self._temporary = beside(self.path)

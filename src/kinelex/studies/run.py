@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from typing import Any
 from rich.console import Console
 
 from kinelex._bounded import safe_json
-from kinelex._files import write_whole
+from kinelex._files import check_place, write_whole
+from kinelex._lock import InUseError, sole_writer
 from kinelex.datasets import get_split
-from kinelex.errors import InputError
+from kinelex.errors import DivergenceError, InputError
 from kinelex.evaluation._task_runs import task_options
 from kinelex.evaluation.cache import run_digest
 from kinelex.evaluation.evaluate import check_device, evaluate
@@ -153,7 +154,6 @@ class _Work:
     def finish(self, cell: Cell) -> None:
         """Train what is not trained yet and judge it."""
         path = self.path(cell)
-        _clear_unborn(path)
         begun = (path / "config.yaml").is_file()
         recipe = reopen(path, self.store, self.protocol)[0] if begun else cell.recipe
         train_resolved(recipe, self.store, self.protocol, path, cell.prompts, begun, self.console)
@@ -191,7 +191,7 @@ def _do(work: _Work, cells: Sequence[Cell]) -> dict[str, str]:
                 continue
             try:
                 work.finish(cell)
-            except InputError as error:
+            except (InputError, DivergenceError) as error:
                 failed[cell.name] = str(error)
                 work.console.print(f"  failed: {error}", markup=False, soft_wrap=True)
     return failed
@@ -199,22 +199,14 @@ def _do(work: _Work, cells: Sequence[Cell]) -> dict[str, str]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[bool]:
-    """Whether no other process works on a run; the system lets go of the lock when this one dies."""
-    try:
-        import fcntl
-    except ImportError:  # no such locks on this system: whoever starts a study twice is not stopped
-        yield True
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as file:
+    """Whether no other process works on a run, which is held for as long as the block runs."""
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        except OSError:  # a file system without locks
-            pass
-        yield True
+            stack.enter_context(sole_writer(path))
+            free = True
+        except InUseError:
+            free = False
+        yield free
 
 
 def _check_prompts(path: Path, store: SkeletonStore) -> None:
@@ -229,18 +221,12 @@ def _check_prompts(path: Path, store: SkeletonStore) -> None:
 
 def _folder(out: str | Path) -> Path:
     folder = Path(out)
+    check_place(folder, f"the folder {folder} cannot be made")
     try:
         (folder / "runs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"the folder {folder} cannot be made: {error.strerror}") from error
     return folder
-
-
-def _clear_unborn(path: Path) -> None:
-    """Remove what a process left that was killed before its run had a config: one file, by name."""
-    if path.is_dir() and not (path / "config.yaml").is_file():
-        for file in (path / "environment.json", *path.glob(".*.tmp")):
-            file.unlink(missing_ok=True)
 
 
 def _differences(wanted: Recipe, there: Recipe) -> list[str]:

@@ -21,6 +21,7 @@ import torch
 from rich.console import Console
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from kinelex._files import whole_folder
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
 from kinelex.store import SkeletonStore, open_store
@@ -225,15 +226,16 @@ def _with_new_statistics(
         "encoder": own["encoder"],
         "input": plain(asdict(first.pipeline.config)),
     }
-    made = RunDirectory.create(out, config)
     classifiers = {s: e.classifier for s, e in encoders.items() if e.classifier is not None}
     modules = {stream: encoder.encoder for stream, encoder in encoders.items()}
     options = {k: v for k, v in own["encoder"].items() if k != "in_channels"}
-    save_encoders(made.path, modules, options, first.pipeline, classifiers, first.class_names)
+    with whole_folder(Path(out)) as folder:
+        run = RunDirectory.create(folder, config)
+        save_encoders(run.path, modules, options, first.pipeline, classifiers, first.class_names)
     say_crowded(console, store, split.train, first.pipeline.config.persons)
     clips = f"{len(split.train)} clips of {store.meta.dataset} ({protocol})"
     console.print(f"batch norm estimated on {clips}, no label read", markup=False, soft_wrap=True)
-    return made
+    return RunDirectory(out)
 
 
 @torch.no_grad()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,6 @@ from kinelex._files import whole_file, write_whole
 from kinelex.training.module import MethodModule
 from kinelex.training.run_directory import RunDirectory
 
-_DIVERGED = "the loss is no finite number: the training has diverged, try a lower optimizer.lr"
-
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint beside its place and renames it when it is whole."""
@@ -32,12 +29,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> None:
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(target) as file:
-            torch.save(checkpoint, file)
+        packed = io.BytesIO()  # of a full disk torch says no more than that writing failed
+        torch.save(checkpoint, packed)
+        write_whole(target, packed.getbuffer())
 
 
 class EpochCheckpoint(Checkpoint):
     """Keeps ``checkpoints/last.ckpt`` up to date: after every epoch, and every so many steps.
+
+    A training that diverged is stopped there: its last good checkpoint stays.
 
     A subclass of Lightning's ``Checkpoint`` is called after the module's own hooks, so the teacher that the
     method makes at the end of an epoch is in the checkpoint.
@@ -51,9 +51,14 @@ class EpochCheckpoint(Checkpoint):
     ) -> None:
         last = batch_idx + 1 >= trainer.num_training_batches  # the epoch's own checkpoint follows at once
         if self.every and not last and (batch_idx + 1) % self.every == 0:
-            trainer.save_checkpoint(self.run.checkpoint)
+            self._save(trainer, module)
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._save(trainer, module)
+
+    def _save(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        assert isinstance(module, MethodModule)
+        module.check_finite()  # the checkpoint before stays, where the numbers were good
         trainer.save_checkpoint(self.run.checkpoint)
 
 
@@ -73,7 +78,8 @@ class EpochRecorder(L.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
-        self.histograms = {k: [np.asarray(h) for h in v] for k, v in state_dict["histograms"].items()}
+        kept = state_dict["histograms"].items()
+        self.histograms = {k: [np.asarray(h, np.float32) for h in v] for k, v in kept}  # as they were
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._started = time.perf_counter()
@@ -97,8 +103,7 @@ class EpochRecorder(L.Callback):
             self.histograms.setdefault(name, []).append(counts)
         if not trainer.is_global_zero:
             return
-        diverged = [] if math.isfinite(row["loss"]) else [_DIVERGED]
-        for text in diverged + module.method.warnings(self.rows):
+        for text in module.method.warnings(self.rows):
             if text not in self._warned:
                 self._warned.add(text)
                 self.console.print(f"[yellow]warning[/]: {text}")

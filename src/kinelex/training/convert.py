@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from kinelex import encoders
+from kinelex._files import whole_folder
 from kinelex.encoders import Encoder, _ctrgcn_checkpoint, _hdgcn_checkpoint, _msg3d_checkpoint
 from kinelex.errors import InputError, one_line, unknown_name
 from kinelex.methods._cmd_checkpoint import encoder_options, published_to_encoders
@@ -21,7 +22,7 @@ from kinelex.skeleton import STREAMS, SkeletonLayout, get_layout
 from kinelex.store import open_store
 from kinelex.training.encoder_files import save_encoders
 from kinelex.training.recipe import find_recipe, resolve
-from kinelex.training.run_directory import RunDirectory
+from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.transforms import InputPipeline
 
 # Classifiers: the encoder's name, and what reads its checkpoints.
@@ -127,16 +128,18 @@ def convert(
         "encoder": found.options,
         "input": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(prepared).items()},
     }
-    run = RunDirectory.create(out, config)
-    save_encoders(
-        run.path,
-        found.encoders,
-        found.options,
-        InputPipeline(layout, prepared),
-        found.classifiers,
-        found.class_names,
-    )
-    return run
+    check_free(out, can_resume=False)
+    with whole_folder(Path(out)) as folder:
+        run = RunDirectory.create(folder, config)
+        save_encoders(
+            run.path,
+            found.encoders,
+            found.options,
+            InputPipeline(layout, prepared),
+            found.classifiers,
+            found.class_names,
+        )
+    return RunDirectory(out)
 
 
 def _load_safely(path: Path) -> dict[str, Any]:

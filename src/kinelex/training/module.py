@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from kinelex.batch import Batch
+from kinelex.errors import DivergenceError
 from kinelex.methods import Method
 from kinelex.training.config import OptimizerConfig
 from kinelex.training.loader import SkeletonLoader
@@ -74,6 +75,7 @@ class MethodModule(L.LightningModule):
         self.method, self.pipeline, self.loader, self.recipe = method, pipeline, loader, recipe
         self.epoch_sums: dict[str, Tensor] = {}
         self.steps_done = 0
+        self.good_steps: dict[str, Tensor] = {}  # of the epoch, until a loss was no finite number
         self._position: tuple[int, int] = (0, 0)
 
     def configure_optimizers(self) -> Any:
@@ -105,7 +107,7 @@ class MethodModule(L.LightningModule):
     def on_train_epoch_start(self) -> None:
         self.loader.seek(self.current_epoch)
         self.method.start_epoch(self.current_epoch, self.recipe.training.epochs)
-        self.epoch_sums, self.steps_done = {}, 0
+        self.epoch_sums, self.good_steps, self.steps_done = {}, {}, 0
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         seed = step_seed(self.recipe.training.seed, self.current_epoch, batch_idx, self.global_rank)
@@ -120,12 +122,41 @@ class MethodModule(L.LightningModule):
         loss, logs = self.method(x, replace(batch, presence=presence), generator)
         for name, value in {"loss": loss.detach(), **logs}.items():
             total = self.epoch_sums.get(name)
-            self.epoch_sums[name] = value.clone() if total is None else total + value
+            self.epoch_sums[name] = total = value.clone() if total is None else total + value
+            if name.startswith("loss"):  # what is not finite stays so in the sum
+                good = self.good_steps.get(name, self.steps_done)
+                self.good_steps[name] = total.isfinite() + good
         self.steps_done = batch_idx + 1
         return loss
 
     def on_train_epoch_end(self) -> None:
         self.method.end_epoch()
+
+    def check_finite(self) -> None:
+        """Stop a training whose losses or weights are no finite numbers any more.
+
+        In half precision the step of a loss that overflows is left out, so that weights alone tell.
+
+        Raises:
+            DivergenceError: says since when, and which loss it was.
+        """
+        good = {name: int(steps) for name, steps in self.good_steps.items()}
+        bad = {name: step for name, step in good.items() if step < self.steps_done}
+        weights = torch.stack([p.detach().isfinite().all() for p in self.method.parameters()]).all()
+        diverged = not weights or (bool(bad) and self.recipe.training.precision != "16-mixed")
+        if not self.trainer.strategy.reduce_boolean_decision(diverged, all=False):
+            return
+        what, step = "the weights", self.steps_done - 1
+        if bad:
+            step = min(bad.values())
+            terms = [name for name, first in bad.items() if first == step]
+            own = [name for name in terms if name != "loss"]  # the terms say more than their sum
+            what = " and ".join(own or terms)
+        raise DivergenceError(
+            f"the training has diverged: no finite numbers since step {step + 1} of epoch "
+            f"{self.current_epoch + 1} in {what}; train anew with a lower optimizer.lr, or with "
+            "optimizer.clip=1"
+        )
 
     def epoch_means(self) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """Means of the scalars over the steps of the epoch so far, and sums of the histograms."""

@@ -19,6 +19,9 @@ from kinelex._files import check_place, write_whole
 from kinelex.errors import InputError, one_line
 
 _PACKAGES = ("torch", "lightning", "numpy", "pyarrow", "scikit-learn", "scipy", "transformers")
+_TEXTS = ("recipe", "data", "dataset", "store_fingerprint", "protocol", "prompts")  # of config.yaml, or none
+_SECTIONS = ("method", "encoder", "input")
+_UNREADABLE = (OSError, ValueError, yaml.YAMLError, RecursionError)  # ValueError: no UTF-8, no JSON, no date
 
 
 class RunDirectory:
@@ -64,18 +67,26 @@ class RunDirectory:
         Raises:
             InputError: the file is damaged.
         """
+        path = self.path / "config.yaml"
         try:
-            found = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"{self.path / 'config.yaml'} is damaged: {one_line(error)}") from error
-        if not isinstance(found, dict) or "method" not in found:
-            raise InputError(f"{self.path / 'config.yaml'} is not the config.yaml of a run")
-        return found
+            found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except _UNREADABLE as error:
+            raise InputError(f"{path} is damaged: {one_line(error)[:200]}") from error
+        return _checked(found, path)
 
     @property
     def environment(self) -> dict[str, Any]:
-        """Versions, commit and hardware."""
-        return json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+        """Versions, commit and hardware.
+
+        Raises:
+            InputError: the file is missing or damaged.
+        """
+        path = self.path / "environment.json"
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except _UNREADABLE as error:
+            raise InputError(f"{path} is missing or damaged: {one_line(error)[:200]}") from error
+        return found if isinstance(found, dict) else {}
 
     @property
     def checkpoint(self) -> Path:
@@ -90,12 +101,37 @@ class RunDirectory:
         return folder
 
     def metrics(self) -> list[dict[str, float]]:
-        """One row per epoch; empty before the first is done."""
+        """One row per epoch; empty before the first is done.
+
+        Raises:
+            InputError: the file is damaged.
+        """
         path = self.path / "metrics.csv"
         if not path.is_file():
             return []
-        with path.open(newline="", encoding="utf-8") as file:
-            return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+        except (*_UNREADABLE, csv.Error, TypeError) as error:
+            raise InputError(f"{path} is damaged: {one_line(error)[:200]}") from error
+
+
+def _checked(found: Any, path: Path) -> dict[str, Any]:
+    """A config with the types that its readers count on; what it may lack is None.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    if not isinstance(found, dict) or any(not isinstance(found.get(key), dict) for key in _SECTIONS):
+        raise InputError(f"{path} is not the config.yaml of a run: expects {', '.join(_SECTIONS)}")
+    found = dict.fromkeys(_TEXTS) | found
+    for key in _TEXTS:
+        if not isinstance(found[key], str | None):
+            raise InputError(f"{path} is damaged: expects {key} to be a text, got {str(found[key])[:80]}")
+    for section in _SECTIONS:
+        if not all(isinstance(key, str) for key in found[section]):
+            raise InputError(f"{path} is damaged: the keys of {section} are no texts")
+    return found
 
 
 def check_free(path: str | Path, can_resume: bool) -> None:
@@ -109,10 +145,19 @@ def check_free(path: str | Path, can_resume: bool) -> None:
         InputError: something is there already, or the place is not writable.
     """
     path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or not _is_unborn(path)):
         to_resume = "--resume to go on with the run in it, or " if can_resume else ""
         raise InputError(f"{path} exists and is not empty: pass {to_resume}another --out")
     check_place(path, f"the run directory {path} cannot be made")
+
+
+def _is_unborn(path: Path) -> bool:
+    """Whether a folder holds no more than what a process left that was killed before its run had a config."""
+    own = ("environment.json", "config.yaml")
+    return all(
+        file.name == own[0] or (file.suffix == ".tmp" and file.name.startswith(tuple(f".{n}." for n in own)))
+        for file in path.iterdir()
+    )
 
 
 def environment() -> dict[str, Any]:

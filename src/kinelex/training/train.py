@@ -13,7 +13,9 @@ import lightning as L
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
+from rich.markup import escape
 
+from kinelex._lock import sole_writer
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.store import SkeletonStore, open_prompts, open_store
@@ -94,37 +96,39 @@ def train_resolved(
     rows = training_rows(resolved, store, split)
     module = build_module(resolved, store, rows, prompts, start)
     resolved = module.recipe
-    if resume or not is_first_process():
-        run = RunDirectory(out)
-        if resume and not has_prompts(run.config, prompts):
-            raise InputError(
-                f"{out} was trained with other prompts than those in {prompts}: resume with the same, or "
-                "train anew with another --out"
-            )
-    else:
-        config = _config(resolved, store, protocol, prompts)
-        run = RunDirectory.create(out, config if start is None else {**config, "adapted": start.record})
-    if not is_first_process():
-        console = Console(quiet=True)
-    console.print(
-        f"{resolved.method['name']} with the recipe {resolved.name}: {len(rows)} clips of "
-        f"{store.meta.dataset} ({protocol}), {resolved.training.epochs} epochs, "
-        f"{_read(module)}",
-        markup=False,
-        soft_wrap=True,
-    )
-    if chosen := said(resolved, store):
-        console.print(chosen, markup=False, soft_wrap=True)
-    say_crowded(console, store, rows, resolved.input.persons)
-    if prompts is not None and not module.method.needs_labels and open_prompts(prompts).meta.uses_labels:
+    with sole_writer(out):
+        if resume or not is_first_process():
+            run = RunDirectory(out)
+            if resume and not has_prompts(run.config, prompts):
+                raise InputError(
+                    f"{out} was trained with other prompts than those in {prompts}: resume with the same, or "
+                    "train anew with another --out"
+                )
+        else:
+            config = _config(resolved, store, protocol, prompts)
+            run = RunDirectory.create(out, config if start is None else {**config, "adapted": start.record})
+        if not is_first_process():
+            console = Console(quiet=True)
         console.print(
-            f"[yellow]warning[/]: {prompts} was made from labels, so this training is not self-supervised",
+            f"{resolved.method['name']} with the recipe {resolved.name}: {len(rows)} clips of "
+            f"{store.meta.dataset} ({protocol}), {resolved.training.epochs} epochs, "
+            f"{_read(module)}",
+            markup=False,
             soft_wrap=True,
         )
-    if resolved.training.epochs:
-        _fit(module, resolved, run, resume, console)
-    if is_first_process():
-        _save(module, resolved, run)
+        if chosen := said(resolved, store):
+            console.print(chosen, markup=False, soft_wrap=True)
+        say_crowded(console, store, rows, resolved.input.persons)
+        if prompts is not None and not module.method.needs_labels and open_prompts(prompts).meta.uses_labels:
+            console.print(
+                f"[yellow]warning[/]: {escape(str(prompts))} was made from labels, so this training is not "
+                "self-supervised",
+                soft_wrap=True,
+            )
+        if resolved.training.epochs:
+            _fit(module, resolved, run, resume, console)
+        if is_first_process():
+            _save(module, resolved, run)
     return run
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kinelex import __version__
-from kinelex._files import spare_stores, write_whole
+from kinelex._files import check_target, spare_stores, write_whole
 from kinelex._page.strips import skeleton_strip
 from kinelex._page.templates import template
 from kinelex.datasets.card.scan import Findings
@@ -39,6 +39,7 @@ def write_card(
         InputError: the file cannot be written.
     """
     path = Path(path)
+    check_target(path)
     spare_stores(path)
     copies = next((w.protocols for w in warnings if w.kind == "copies"), {})
     page = template(

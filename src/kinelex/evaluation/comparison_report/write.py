@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kinelex import __version__
-from kinelex._files import write_whole
+from kinelex._files import check_place, write_whole
 from kinelex._page.templates import template
 from kinelex.errors import InputError
 from kinelex.evaluation.comparison_report import figures, tables
@@ -61,6 +61,7 @@ def write_tables(comparison: Comparison, folder: str | Path, name: str) -> None:
         InputError: the folder cannot be written.
     """
     folder = Path(folder)
+    check_place(folder, f"{folder} cannot be written")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for ending, make in _FILES.items():

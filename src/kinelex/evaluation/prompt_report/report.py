@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from kinelex._files import check_target, spare_stores, write_whole
+from kinelex._files import check_target, spare_stores, write_numbers
 from kinelex.errors import InputError
 from kinelex.evaluation.baselines import chance
 from kinelex.evaluation.prompt_report.clips import clips_of, split_clips
@@ -72,9 +72,9 @@ def prompts_report(
         "baselines": _guesses(clips.labels[train], clips.labels[test], len(clips.classes)),
         "stores": [one.to_json() for one in judged],
     }
-    _write(page, render_page(judged, result, test, seed))
+    write_numbers(page, render_page(judged, result, test, seed))
     if json_path is not None:
-        _write(Path(json_path), json.dumps(result, indent=2, default=str) + "\n")
+        write_numbers(Path(json_path), json.dumps(result, indent=2, default=str) + "\n")
     return result
 
 
@@ -102,14 +102,6 @@ def _check(path: Path) -> None:
     there = next(p for p in path.absolute().parents if p.exists())
     if not there.is_dir():
         raise InputError(f"{path} cannot be written: {there} is a file, expects a directory")
-
-
-def _write(path: Path, content: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def print_summary(result: dict[str, Any]) -> None:
