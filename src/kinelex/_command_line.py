@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import errno
 import inspect
 import json
-import os
-import sys
-import traceback
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,19 +22,9 @@ from kinelex._files import (
     spare_stores,
     write_numbers,
 )
-from kinelex.errors import DivergenceError, InputError
+from kinelex.errors import InputError
 
 Verb = Callable[..., None]
-_LONGEST = 4000  # characters of a message
-# A full or read-only disk, a name that is too long, a file that may not be read: the machine's, not ours.
-_OF_THE_MACHINE = {
-    getattr(errno, name)
-    for name in (
-        *("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO", "EACCES", "EPERM"),
-        *("ENAMETOOLONG", "ELOOP", "ESTALE", "EMFILE", "ENFILE"),
-    )
-    if hasattr(errno, name)
-}
 ALIKE = 0.75  # from which similarity on a word is taken for a mistyped option
 
 
@@ -223,58 +209,6 @@ def split_overrides(
         else:
             kept.append(text)
     return kept, changes
-
-
-def run_verb(action: Callable[[], None]) -> int:
-    """Run a verb and turn its end into an exit status.
-
-    Returns:
-        0 done, 2 wrong input or no room for what is made, 1 our fault or a training that diverged, 130 by
-        Ctrl-C, 141 when nobody reads the output any more.
-    """
-    try:
-        action()
-        sys.stdout.flush()
-    except InputError as error:
-        return _failed(str(error), 2)
-    except DivergenceError as error:
-        return _failed(str(error), 1)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
-        return 141
-    except OSError as error:
-        if error.errno not in _OF_THE_MACHINE:
-            return _fault()
-        place = "" if error.filename is None else f"{_shown(error.filename)}: "
-        return _failed(f"{place}{error.strerror}", 2)
-    except KeyboardInterrupt:
-        print("kinelex: interrupted", file=sys.stderr)
-        return 130
-    except Exception:
-        return _fault()
-    return 0
-
-
-def _failed(message: str, status: int) -> int:
-    print(f"kinelex: error: {_shown(message)}", file=sys.stderr)
-    return status
-
-
-def _fault() -> int:
-    traceback.print_exc()
-    print("kinelex: this is a fault of kinelex, please report it with the lines above", file=sys.stderr)
-    return 1
-
-
-def _shown(text: str | bytes) -> str:
-    """A message as one line that any terminal can show, whatever names of files stand in it.
-
-    >>> _shown("nix\\n.arrow"), _shown("\\udcff")
-    ('nix\\\\n.arrow', '\\\\udcff')
-    """
-    text = os.fsdecode(text)
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 
 def check_writable(path: Path | None) -> None:

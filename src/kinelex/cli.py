@@ -13,7 +13,6 @@ from kinelex._command_line import (
     check_regular,
     check_writable,
     kinelex_parser,
-    run_verb,
     split_overrides,
     verb_name,
     verb_parser,
@@ -22,6 +21,7 @@ from kinelex._command_line import (
 from kinelex._compare_verb import compare
 from kinelex._ensemble_verb import ensemble
 from kinelex._evaluate_verb import evaluate, tasks_help
+from kinelex._exit_status import run_verb
 from kinelex._prepare_arguments import parse_prepare
 from kinelex._prompts_report_verb import prompts_report
 from kinelex._prompts_verb import parts_help, prompts
