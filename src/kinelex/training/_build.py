@@ -27,6 +27,7 @@ from kinelex.training.loader import PromptTable, SkeletonLoader
 from kinelex.training.module import MethodModule
 from kinelex.training.persons import person_places
 from kinelex.training.recipe import METHODS, Recipe
+from kinelex.training.sync_batch_norm import synchronise_batch_norms
 from kinelex.transforms import InputPipeline
 from kinelex.transforms.rate import check_rates
 
@@ -144,6 +145,8 @@ def build_module(
         start.fill(method)
     persons = person_places(recipe.input.persons, next(iter(method.encoders.values())), store)
     recipe = replace(recipe, input=replace(recipe.input, persons=persons))
+    if training.devices > 1 and training.sync_batchnorm:
+        synchronise_batch_norms(method)
     if table is not None:
         method.fit_prompts(table.statistics(rows))
     if training.batch_size % training.devices:

@@ -66,6 +66,7 @@ class TrainingConfig:
         placement: where clips wait: ``memory``, ``mmap`` (in the file) or ``device``.
         accelerator: ``auto``, ``cpu``, ``gpu``, ...
         devices: number of devices.
+        sync_batchnorm: with several devices, batch norm's statistics are those of all of them together.
         precision: ``32-true``, ``bf16-mixed``, ``16-mixed``, ...; ``auto`` is bf16-mixed where the processor
             computes in bf16, else 32-true.
         threads: CPU threads; 0 leaves PyTorch's choice.
@@ -80,6 +81,7 @@ class TrainingConfig:
     placement: str = "memory"
     accelerator: str = "auto"
     devices: int = 1
+    sync_batchnorm: bool = True
     precision: str = "32-true"
     threads: int = 0
     checkpoint_every: int = 0
