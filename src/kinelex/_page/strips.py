@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from kinelex.skeleton import SkeletonLayout, has_landmarks, landmark_weights
+from kinelex.skeleton import SkeletonLayout, has_landmarks, joint_presence, landmark_weights
 from kinelex.transforms import normalise
 
 _CELL = 100  # width and height of one frame, in SVG units
@@ -81,14 +81,20 @@ def _front_view(clip: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
         flat = clip[..., :2].astype(float) * [1, -1]
     else:
         x = torch.from_numpy(np.ascontiguousarray(clip)).float().permute(3, 0, 2, 1)[None]  # (1, C, T, V, M)
-        x = normalise.align_body(normalise.centre(x, layout, "mean"), layout, "torso")
+        there = joint_presence(x)
+        x = normalise.centre(x, layout, "mean", presence=there)
+        x = normalise.align_body(x, layout, "torso", there)
         placed = x[0].permute(1, 3, 2, 0).numpy()  # (T, M, V, C)
         flat = np.stack([placed[..., 0], -placed[..., 2]], axis=3).astype(float)
         # Seen from in front, the body's left side is on the right: x points from right to left shoulder.
     even = np.full(layout.num_joints, 1 / layout.num_joints)
     middle = landmark_weights(layout, "spine") if has_middle else even
-    centres = np.einsum("fmvc,v->fmc", flat, middle)[..., 0]  # (frames, M)
     there = seen.any(axis=2)
+    known = (flat[..., 0] * seen).sum(axis=2) / np.maximum(
+        seen.sum(axis=2), 1
+    )  # of the joints that are there
+    whole = seen[..., middle != 0].all(axis=2)
+    centres = np.where(whole, np.einsum("fmvc,v->fmc", flat, middle)[..., 0], known)  # (frames, M)
     centre = (centres * there).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
     flat[..., 0] -= centre[:, None, None]
     return flat

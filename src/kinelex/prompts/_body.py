@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinelex.prompts._tracked import at_ease, may_tell, tracked_landmarks
 from kinelex.skeleton import SkeletonLayout, landmark_weights
 from kinelex.store import SkeletonStore
 
@@ -34,6 +35,7 @@ class Body:
         - world: (T, 3), pelvis in the axes of the file.
         - axes: (T, 3, 3), the unit vectors right, up, forward in the axes of the file.
         - facing: (T,)
+        - tracked: (T, 19) bool, which landmarks are there.
     """
 
     local: np.ndarray
@@ -45,6 +47,12 @@ class Body:
     size: float
     facing: np.ndarray
     flat: bool
+    tracked: np.ndarray
+
+    def may_tell(self, sentence: str, frame: int | None = None) -> bool:
+        """Whether a sentence is about landmarks that are there: in a frame, or in half of the clip."""
+        there = self.tracked.mean(axis=0) >= 0.5 if frame is None else self.tracked[frame]
+        return may_tell(sentence, there, INDEX)
 
     def __getitem__(self, landmark: str) -> np.ndarray:
         return self.local[:, INDEX[landmark]]
@@ -121,9 +129,13 @@ def find_bodies(frames: np.ndarray, matrix: np.ndarray, y_down: bool = True) -> 
     persons = [m for m in range(len(share)) if share[m] > 0.1][:2]
     if not persons:
         persons = [int(share.argmax())]
-    points = [_smooth(matrix @ _fill(x[:, m], seen[:, m])) for m in persons]
+    tracked = [tracked_landmarks(seen[:, m], matrix) for m in persons]
+    points = [
+        at_ease(_smooth(matrix @ _fill(x[:, m], seen[:, m])), there, INDEX)
+        for m, there in zip(persons, tracked, strict=True)
+    ]
     up = np.array([0.0, 1.0, 0.0]) if flat else _up_axis(points[0])
-    return [_body(p, up, flat) for p in points]
+    return [_body(p, up, flat, there) for p, there in zip(points, tracked, strict=True)]
 
 
 def _fill(x: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -190,7 +202,7 @@ def _floor(feet: np.ndarray, reach: int = 15) -> np.ndarray:
     return gaussian(np.median(feet[rows], axis=1), 4.0)
 
 
-def _body(points: np.ndarray, up: np.ndarray, flat: bool) -> Body:
+def _body(points: np.ndarray, up: np.ndarray, flat: bool, tracked: np.ndarray) -> Body:
     at = {name: points[:, j] for name, j in INDEX.items()}
     torso = np.linalg.norm(at["shoulder_center"] - at["pelvis"], axis=1)
     size = max(float(np.median(torso)), 1e-6)
@@ -222,4 +234,5 @@ def _body(points: np.ndarray, up: np.ndarray, flat: bool) -> Body:
         size=size,
         facing=facing,
         flat=flat,
+        tracked=tracked,
     )

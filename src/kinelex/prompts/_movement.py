@@ -7,6 +7,7 @@ import numpy as np
 from kinelex.prompts._body import FORWARD, RIGHT, Body
 from kinelex.prompts._posture import as_filmed, hand_height
 from kinelex.prompts._strokes import hand_path, loop_sentences, repeat_sentences, stroke_sentences
+from kinelex.prompts._tracked import LITTLE
 from kinelex.prompts._whole_body import (
     bend_sentences,
     hip_sentences,
@@ -44,6 +45,7 @@ def clip_sentences(body: Body) -> list[str]:
         out += stroke_sentences(body, side) + repeat_sentences(body, side) + loop_sentences(body, side)
     out += _hands_meet(body) + _hands_at_head(body)
     out += hip_sentences(body) + bend_sentences(body) + step_sentences(body) + walk_sentences(body)
+    out = [s for s in out if body.may_tell(s)] or [LITTLE]
     return [as_filmed(s) for s in out] if body.flat else out
 
 

@@ -74,7 +74,8 @@ def pair_frame_sentences(one: Body, two: Body, indices: np.ndarray) -> list[list
     out = []
     for p, t in enumerate(indices.tolist()):
         words = f"The two persons are {_DISTANCE[apart[p]]} and {stands[facing[t]]}."
-        out.append([words, *(text for text, near in touches if near[p]), *second[p]])
+        both = [words, *(text for text, near in touches if near[p])]
+        out.append([*(both if one.may_tell("", t) and two.may_tell("", t) else []), *second[p]])
     return out
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from kinelex.prompts._body import FORWARD, RIGHT, UP, Body
 from kinelex.prompts._moment import moment_sentences
+from kinelex.prompts._tracked import LITTLE
 
 _HEIGHTS = (
     "down at the floor",
@@ -204,11 +205,16 @@ def frame_sentences(body: Body, indices: np.ndarray, second: bool = False) -> li
         hip_words(body, indices),
         *moment_sentences(body, indices),
     ]
+    columns = [
+        [s if body.may_tell(s, t) else "" for s, t in zip(column, indices.tolist(), strict=True)]
+        for column in columns
+    ]
     if body.flat:
         columns = [[as_filmed(s) for s in column] for column in columns]
     if second:
         columns = [[other_person(s) for s in column] for column in columns]
-    return [[s for s in row if s] for row in zip(*columns, strict=True)]
+    little = other_person(LITTLE) if second else LITTLE
+    return [[s for s in row if s] or [little] for row in zip(*columns, strict=True)]
 
 
 def as_filmed(sentence: str) -> str:

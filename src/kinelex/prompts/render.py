@@ -69,7 +69,9 @@ def _limbs() -> list[tuple[int, int, float, float, tuple[int, int, int]]]:
 _LIMBS = _limbs()
 
 
-def draw(points: np.ndarray, floor: float, view: str, size: int) -> np.ndarray:
+def draw(
+    points: np.ndarray, floor: float, view: str, size: int, tracked: np.ndarray | None = None
+) -> np.ndarray:
     """One picture of one or two bodies: thick limbs, the nearer ones over those behind.
 
     Args:
@@ -77,9 +79,10 @@ def draw(points: np.ndarray, floor: float, view: str, size: int) -> np.ndarray:
         floor: height of the floor in that frame.
         view: a name of :data:`VIEWS`.
         size: side of the square picture in pixels.
+        tracked: which landmarks are there; limbs without an end are not drawn. By default all are.
 
     Shape:
-        - points: (persons, 19, 3)
+        - points: (persons, 19, 3); tracked: (persons, 19) bool
         - returns: (size, size, 3) uint8
     """
     from PIL import Image, ImageDraw
@@ -94,8 +97,12 @@ def draw(points: np.ndarray, floor: float, view: str, size: int) -> np.ndarray:
     image = Image.new("RGB", (big, big), _BACKGROUND)
     pen = ImageDraw.Draw(image)
     pen.rectangle((0, ground, big, big), fill=_FLOOR)
+    there = np.ones(points.shape[:2], dtype=bool) if tracked is None else tracked
     parts = [
-        (depth[p, a] + depth[p, b], p, k) for p in range(len(points)) for k, (a, b, *_) in enumerate(_LIMBS)
+        (depth[p, a] + depth[p, b], p, k)
+        for p in range(len(points))
+        for k, (a, b, *_) in enumerate(_LIMBS)
+        if there[p, a] and there[p, b]
     ]
     for far, p, k in sorted(parts):
         a, b, ra, rb, colour = _LIMBS[k]
@@ -117,10 +124,11 @@ def draw_frames(bodies: list[Body], indices: np.ndarray, views: tuple[str, ...],
     """
     points = [bodies[0].local, *(seen_by(bodies[0], other) for other in bodies[1:])]
     stacked = np.stack(points, axis=1)  # (T, persons, 19, 3)
+    tracked = np.stack([body.tracked for body in bodies], axis=1)
     floor = -bodies[0].level("pelvis")
     return np.stack(
         [
-            np.stack([draw(stacked[t], float(floor[t]), view, size) for view in views])
+            np.stack([draw(stacked[t], float(floor[t]), view, size, tracked[t]) for view in views])
             for t in indices.tolist()
         ]
     )
