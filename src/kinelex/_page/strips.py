@@ -81,9 +81,9 @@ def _front_view(clip: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
         flat = clip[..., :2].astype(float) * [1, -1]
     else:
         x = torch.from_numpy(np.ascontiguousarray(clip)).float().permute(3, 0, 2, 1)[None]  # (1, C, T, V, M)
-        there = joint_presence(x)
-        x = normalise.centre(x, layout, "mean", presence=there)
-        x = normalise.align_body(x, layout, "torso", there)
+        presence = joint_presence(x)
+        x = normalise.centre(x, layout, "mean", presence=presence)
+        x = normalise.align_body(x, layout, "torso", presence)
         placed = x[0].permute(1, 3, 2, 0).numpy()  # (T, M, V, C)
         flat = np.stack([placed[..., 0], -placed[..., 2]], axis=3).astype(float)
         # Seen from in front, the body's left side is on the right: x points from right to left shoulder.
