@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binomtest
 
 from kinelex.errors import InputError
-from kinelex.evaluation.statistics import bootstrap_interval, mcnemar, mean_sd
+from kinelex.evaluation.statistics import bootstrap_interval, holm, mcnemar, mean_sd
 
 
 @pytest.mark.parametrize("hits", [True, False])
@@ -58,3 +58,17 @@ def test_mcnemar_is_the_exact_binomial_test(a, b):
 def test_mean_and_sample_deviation():
     assert mean_sd([0.5, 0.7, 0.9]) == pytest.approx({"mean": 0.7, "sd": 0.2, "n": 3})
     assert mean_sd([0.5]) == {"mean": 0.5, "sd": None, "n": 1}
+
+
+def test_holm_by_hand():
+    """The smallest times their number, the next times one less, never falling, never above 1."""
+    assert holm([0.02, 0.01, 0.5, 0.015]) == pytest.approx([0.045, 0.04, 0.5, 0.045])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_an_interval_of_rates_is_that_of_the_binomial():
+    """Mean and width by the normal approximation: 95 % within 1.96 standard deviations."""
+    low, high = bootstrap_interval(np.repeat([1.0, 0.0], [300, 100]), draws=20_000)
+    assert (low + high) / 2 == pytest.approx(0.75, abs=0.005)
+    assert high - low == pytest.approx(2 * 1.96 * (0.75 * 0.25 / 400) ** 0.5, rel=0.05)
