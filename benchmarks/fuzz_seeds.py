@@ -98,6 +98,35 @@ def _msr(folder: Path) -> None:
     (folder / "a01_s01_e01_skeleton3D.txt").write_text(text)
 
 
+def _utkinect(folder: Path) -> None:
+    rows = [
+        " ".join([str(t), *(f"{n:.4f}" for n in frame.ravel())]) for t, frame in enumerate(_points(20, 6))
+    ]
+    (folder / "joints").mkdir()
+    (folder / "joints" / "joints_s01_e01.txt").write_text("\n".join(rows) + "\n")
+    (folder / "actionLabel.txt").write_text("s01_e01\nwalk: 0 2\nsitDown: 3 5\ncarry: NaN NaN\n")
+
+
+def _jhmdb(folder: Path) -> None:
+    x = 100 * _points(15, channels=2)[:, 0].transpose(2, 1, 0).astype(float)
+    for video in ("a", "b"):
+        place = folder / "joint_positions" / "clap" / video
+        place.mkdir(parents=True)
+        savemat(place / "joint_positions.mat", {"pos_img": x}, do_compression=video == "b")
+    (folder / "splits").mkdir()
+    for number in (1, 2, 3):
+        (folder / "splits" / f"clap_test_split{number}.txt").write_text("a.avi 1\nb.avi 2\n")
+
+
+def _penn_action(folder: Path) -> None:
+    x = 100 * _points(13, channels=2)[:, 0].astype(float)
+    (folder / "labels").mkdir()
+    for number, train in ((1, 1.0), (2, -1.0)):
+        content = {"x": x[..., 0], "y": x[..., 1], "visibility": np.ones(x.shape[:2]), "action": "bowl"}
+        content |= {"train": train, "dimensions": np.array([270.0, 480.0, 3.0])}
+        savemat(folder / "labels" / f"{number:04d}.mat", content, do_compression=number == 2)
+
+
 def _pyskl(folder: Path) -> list[Path]:
     x = _points(17, channels=2).transpose(1, 0, 2, 3)
     notes = [
@@ -191,7 +220,7 @@ def _c3d(path: Path) -> None:
 
 def _smpl(path: Path) -> None:
     rng = np.random.default_rng(0)
-    np.savez(path, joints=rng.normal(size=(3, 24, 3)), mocap_framerate=np.array(30.0), gender="neutral")
+    np.savez(path, joints=0.3 * rng.normal(size=(3, 24, 3)), mocap_framerate=np.array(30.0), gender="neutral")
 
 
 ASF = """:version 1.10
@@ -253,11 +282,14 @@ RAW: dict[str, Kind] = {
     "sysu": Kind(_sysu, _prepared("sysu")),
     "sbu": Kind(_sbu, _prepared("sbu")),
     "msr_action3d": Kind(_msr, _prepared("msr_action3d")),
+    "utkinect": Kind(_utkinect, _prepared("utkinect")),
+    "jhmdb": Kind(_jhmdb, _prepared("jhmdb")),
+    "penn_action": Kind(_penn_action, _prepared("penn_action")),
     "pyskl": Kind(_pyskl, _prepared("pyskl", "set.pkl")),
     "ctrgcn_npz": Kind(_ctrgcn, _prepared("ctrgcn_npz", "set.npz")),
     "npy": Kind(_npy, _prepared("npy")),
     "folder": Kind(_folder, _prepared("folder")),
-    "folder: bvh": _clips("a.bvh", lambda path: path.write_text(folder_files.BVH)),
+    "folder: bvh": _clips("a.bvh", lambda path: path.write_text(folder_files.BVH), units="centimetres"),
     "folder: openpose": _clips("clip/x", _openpose),
     "folder: coco": _clips("a.json", _coco),
     "folder: mediapipe": _clips("a.json", _mediapipe),
@@ -275,7 +307,7 @@ def missing() -> list[str]:
     return sorted(set(READERS) - {name.split(":")[0] for name in RAW})
 
 
-def bomb(name: str = "coordinates.npy", unpacked: int = 3 << 30) -> bytes:
+def bomb(name: str, unpacked: int = 3 << 29) -> bytes:
     """A zip of some megabytes with one array of zeros of ``unpacked`` bytes in it."""
     head = io.BytesIO()
     np.lib.format.write_array_header_1_0(
