@@ -11,6 +11,8 @@ from kinelex.skeleton import get_layout, retarget_matrix
 from kinelex.store import SkeletonStore, open_store
 
 HEIGHT, WIDTH, FOCAL = 1080, 1920, 1000.0
+ACTED = [0, 11, 13, 21]  # one of them by two persons
+NAMES = ("wave right hand", "squat", "walk", "shake hands")
 
 
 def filmed(x: np.ndarray) -> np.ndarray:
@@ -52,15 +54,16 @@ def annotations(store: SkeletonStore, layout: str, unseen: float = 0.02) -> list
     return out
 
 
-def write_pickle(path: Path, clips: int = 48, layout: str = "coco17", classes: int | None = None) -> Path:
-    """A PYSKL pickle of acted clips with the split ``xsub``, the first ``classes`` actions only."""
-    write_actors(path.with_suffix(".actors"), clips=clips)
-    store = open_store(path.with_suffix(".actors"))
-    found = annotations(store, layout)
-    if classes is not None:
-        found = [entry for entry in found if entry["label"] < classes]
+def write_pickle(path: Path, layout: str = "coco17", performers: int = 6, seed: int = 0) -> Path:
+    """A PYSKL pickle of acted clips with the split ``xsub``, each of :data:`NAMES` by some performers."""
+    keys = [(a + 1, p + 1, p % 3 + 1, 1) for p in range(performers) for a in ACTED]
+    write_actors(path.with_suffix(".actors"), keys, seed)
+    entries = annotations(open_store(path.with_suffix(".actors")), layout)
     sides: dict[str, list[str]] = {"xsub_train": [], "xsub_val": []}
-    for entry in found:
+    for number, entry in enumerate(entries):
+        entry["label"] = ACTED.index(entry["label"])
+        entry["frame_dir"] = f"film{seed}_{number}"
         sides["xsub_val" if entry["subject"] % 2 else "xsub_train"].append(entry["frame_dir"])
-    path.write_bytes(pickle.dumps({"split": sides, "annotations": found}))
+    path.write_bytes(pickle.dumps({"split": sides, "annotations": entries}))
+    path.with_suffix(".txt").write_text("\n".join(NAMES) + "\n")
     return path

@@ -133,9 +133,6 @@ def _scores(
 ) -> dict[str, np.ndarray]:
     """Logits by stream."""
     reading = {stream: encoder.for_store(store) for stream, encoder in trained.items()}
-    channels = next(iter(trained.values())).encoder.in_channels
-    if store.channels != channels:
-        raise InputError(f"the run reads {channels}-D coordinates, {store.path} has {store.channels}-D ones")
     say_crowded(console, store, rows, next(iter(reading.values())).pipeline.config.persons)
     features = extract_all(reading, store, rows, batch_size, device)
     layers = {stream: encoder.last_layer() for stream, encoder in trained.items()}

@@ -106,8 +106,10 @@ def slower_rate(batch: Batch, factor: int) -> Batch:
 def turned(batch: Batch, degrees: float, generator: torch.Generator) -> Batch:
     """Turn each clip about the y axis through the mean place of its joints, to the left or to the right.
 
+    Clips in 2-D turn in the picture's plane, as by a camera that is held askew.
+
     Args:
-        batch: clips as loaded, 3-D; y is the vertical of Kinect's and MediaPipe's coordinates.
+        batch: clips as loaded; y is the vertical of Kinect's and MediaPipe's coordinates.
         degrees: the angle.
         generator: draws the side (on the CPU).
     """
@@ -121,9 +123,9 @@ def turned(batch: Batch, degrees: float, generator: torch.Generator) -> Batch:
     angle = (side * math.radians(degrees))[clip][:, None, None]
     cos, sin = angle.cos(), angle.sin()
     apart = x - centre
-    moved = torch.stack(
-        [cos * apart[:, 0] + sin * apart[:, 2], apart[:, 1], cos * apart[:, 2] - sin * apart[:, 0]], dim=1
-    )
+    one, other = apart[:, 0], apart[:, -1]  # x and z, or x and y
+    turns = [cos * one + sin * other, cos * other - sin * one]
+    moved = torch.stack([turns[0], *apart[:, 1:-1].unbind(dim=1), turns[1]], dim=1)
     return replace(batch, frames=torch.where(present, moved + centre, x))
 
 

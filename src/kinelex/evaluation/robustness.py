@@ -25,7 +25,7 @@ _AXES = {
     "parts": ("hidden part", "part"),
     "frames": ("dropped frames", "share of the frames"),
     "rate": ("frame rate", "every n-th frame"),
-    "rotation": ("rotation", "degrees about the vertical"),
+    "rotation": ("rotation", "degrees about the vertical, in 2-D in the plane"),
 }
 _LIMITS = {"noise": (0.0, np.inf), "joints": (0.0, 1.0), "frames": (0.0, 1.0), "rotation": (0.0, 360.0)}
 
@@ -42,7 +42,7 @@ class RobustnessOptions:
         parts: parts that are hidden: torso, left_arm, right_arm, left_leg, right_leg.
         frames: shares of the frames that are dropped.
         rate: only every so many-th frame is kept.
-        rotation: degrees that clips are turned about the vertical (y).
+        rotation: degrees that clips are turned about the vertical (y), or in 2-D in the picture's plane.
     """
 
     by: str = "auto"
@@ -84,7 +84,7 @@ class Robustness:
             InputError: no classifier, or nothing that this layout can show.
         """
         chosen_way(context, options.by)
-        if next(changes(options, context.store.layout, context.store.channels), None) is None:
+        if next(changes(options, context.store.layout), None) is None:
             raise InputError(f"nothing of what robustness was asked for can be done to {context.store.path}")
 
     def run(self, context: Context, options: RobustnessOptions) -> TaskResult:
@@ -97,7 +97,7 @@ class Robustness:
         fitted = Fitted(context, options.by)
         clean = self._hits(context, fitted, "", None)
         hits: dict[str, dict[Any, np.ndarray]] = {}
-        for kind, value, change in changes(options, context.store.layout, context.store.channels):
+        for kind, value, change in changes(options, context.store.layout):
             name = f"{kind}-{value}" if kind == "parts" else f"{kind}-{value:g}"
             context.console.print(f"robustness: {name}", markup=False)
             hits.setdefault(kind, {})[value] = self._hits(context, fitted, name, change)
@@ -126,20 +126,18 @@ class Robustness:
         return {"top1": float(hits.mean()), "ci95": list(bootstrap_interval(hits, context.seed))}
 
 
-def changes(
-    options: RobustnessOptions, layout: SkeletonLayout, channels: int
-) -> Iterator[tuple[str, Any, Change]]:
+def changes(options: RobustnessOptions, layout: SkeletonLayout) -> Iterator[tuple[str, Any, Change]]:
     """The changes that options ask for: kind, strength, and what makes it of a batch.
 
-    Rotations are left out in the plane, parts where the layout has no joint of them.
+    Parts are left out where the layout has no joint of them.
 
     >>> from kinelex.skeleton import get_layout
     >>> options = RobustnessOptions(noise=(), joints=(), parts=("torso",), frames=(), rotation=(), rate=(2,))
-    >>> [(kind, value) for kind, value, _ in changes(options, get_layout("ntu25"), 3)]
+    >>> [(kind, value) for kind, value, _ in changes(options, get_layout("ntu25"))]
     [('parts', 'torso'), ('rate', 2)]
     """
     for field in fields(options):
-        if field.name not in _AXES or (field.name == "rotation" and channels == 2):
+        if field.name not in _AXES:
             continue
         for value in getattr(options, field.name):
             if field.name != "parts" or set(layout.parts[value]) - {layout.root}:

@@ -129,11 +129,6 @@ def _other_store(context: Context, options: TransferOptions) -> SkeletonStore:
         raise InputError(
             f"{options.data} is the store that is judged anyway: transfer.data expects another data set's"
         )
-    channels = next(iter(context.encoders.values())).encoder.in_channels
-    if store.channels != channels:
-        raise InputError(
-            f"{context.run.path} reads {channels}-D coordinates, {store.path} has {store.channels}-D ones"
-        )
     return store
 
 

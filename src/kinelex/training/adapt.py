@@ -88,9 +88,6 @@ def adapt(
     base, store, overrides = RunDirectory(run), open_store(data), list(overrides)
     trained = load_encoders(base.path)
     adapted = {stream: encoder.for_store(store) for stream, encoder in trained.items()}
-    channels = next(iter(trained.values())).encoder.in_channels
-    if store.channels != channels:
-        raise InputError(f"{run} reads {channels}-D coordinates, {store.path} has {store.channels}-D ones")
     record = {"mode": mode, "run": str(base.path.resolve()), "from": _origin(base.config)}
     if mode == "batch_norm":
         if overrides or labels is not None or resume or recipe is not None:

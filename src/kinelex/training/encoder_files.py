@@ -75,8 +75,14 @@ class SkeletonEncoder(nn.Module):
         A run that was trained before runs had this number takes the most persons of any clip of the store.
 
         Raises:
-            InputError: as :meth:`reading`.
+            InputError: as :meth:`reading`, or a store in 2-D for an encoder of 3-D clips, or the reverse.
         """
+        channels = self.encoder.in_channels
+        if store.channels != channels:
+            raise InputError(
+                f"the run reads {channels}-D coordinates, {store.path} has {store.channels}-D ones: take a "
+                "store of the same kind, or train on this one"
+            )
         encoder = self.reading(store.layout)
         persons = person_places(encoder.pipeline.config.persons, self.encoder, store)
         encoder.pipeline.config = replace(encoder.pipeline.config, persons=persons)

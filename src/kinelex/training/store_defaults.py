@@ -61,9 +61,9 @@ def resolve_for(
     overrides, fixed = list(overrides), fixed or {}
     section = content.get("input", {})
     written = resolve(name, {**content, "input": {**section, **fixed}} if fixed else content, overrides)
-    if is_recipe_file(name):
+    changes = {} if is_recipe_file(name) else input_defaults(section, store)
+    if not changes:
         return written
-    changes = input_defaults(section, store)
     suited = resolve(name, {**content, "input": {**section, **changes, **fixed}}, overrides)
     before, after = asdict(written.input), asdict(suited.input)
     differing = {f"input.{key}": after[key] for key in changes if after[key] != before[key]}
