@@ -131,7 +131,8 @@ def test_coco_results_and_alphapose(tmp_path: Path) -> None:
         coco("10.jpg", pose(136, 500), idx=0)
     ]
     clip = read_clip(write(tmp_path / "alphapose-results.json", named), None)
-    assert clip.coordinates.shape == (2, 2, 26, 2)
+    assert clip.layout is not None
+    assert (clip.layout.name, clip.coordinates.shape) == ("halpe26", (2, 2, 26, 2))
     np.testing.assert_array_equal(clip.coordinates[1], [pose(136, 10)[:26], pose(136, 500)[:26]])
 
 
@@ -155,7 +156,8 @@ def test_mmpose_frames_in_the_plane_and_in_space(tmp_path: Path) -> None:
     frames = [{"frame_id": n, "instances": [instance(pose(17, n))]} for n in (1, 3)]
     clip = read_clip(write(tmp_path / "a.json", {"meta_info": {}, "instance_info": frames}), None)
     assert clip.coordinates.shape == (3, 1, 17, 2)
-    assert clip.layout is None  # 17 in the plane are COCO's, as everywhere
+    assert clip.layout is not None
+    assert clip.layout.name == "coco17"
     solid = [{"instances": [instance(np.column_stack([pose(17), np.ones(17)]))]}]
     clip = read_clip(write(tmp_path / "b.json", solid), None)
     assert clip.layout is not None

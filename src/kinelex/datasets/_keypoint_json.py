@@ -8,6 +8,7 @@ Source: COCO, "Results Format" and "Data Format"; AlphaPose, docs/output.md; MMP
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
 
 _BODY_OF = {133: 17, 136: 26}  # whole-body sets begin with the body
+# What the formats call 17 and 26 joints; MMPose's 3-D models give Human3.6M's.
+_LAYOUTS = {(17, 2): "coco17", (26, 2): "halpe26", (17, 3): "h36m17"}
 _IDS = ("track_id", "idx", "person_id")
 
 
@@ -35,7 +38,7 @@ def read_detections(entries: list[Any], where: str) -> Clip:
         if not isinstance(entry["image_id"], int | str):
             raise InputError(f"{at}: image_id is {str(entry['image_id'])[:40]!r}, expects a number or a name")
         images.setdefault(entry["image_id"], []).append(_person(entry, at))
-    return clip_of_people(_in_order(images, where), where)
+    return _clip(_in_order(images, where), where)
 
 
 def read_annotations(content: dict[str, Any], where: str) -> Clip:
@@ -60,7 +63,7 @@ def read_annotations(content: dict[str, Any], where: str) -> Clip:
     sizes = {(image.get("height"), image.get("width")) for image in images}
     size = sizes.pop() if len(sizes) == 1 else (None, None)
     known = all(isinstance(side, int) for side in size)
-    return clip_of_people(list(found.values()), where, image_size=size if known else None)
+    return _clip(list(found.values()), where, image_size=size if known else None)
 
 
 def read_instances(frames: list[Any], where: str) -> Clip:
@@ -80,9 +83,13 @@ def read_instances(frames: list[Any], where: str) -> Clip:
         found[number] = [_person(one, f"{where}: frame {i}, person {j}") for j, one in enumerate(instances)]
     if not found:
         raise InputError(f"{where}: has no frames")
-    clip = clip_of_people(frames_by_number(found, where), where)
-    lifted = clip.coordinates.shape[2:] == (17, 3)  # its 3-D models give Human3.6M's joints
-    return Clip(clip.coordinates, clip.scores, layout=get_layout("h36m17") if lifted else None)
+    return _clip(frames_by_number(found, where), where)
+
+
+def _clip(frames: list[list[Person]], where: str, image_size: tuple[int, int] | None = None) -> Clip:
+    clip = clip_of_people(frames, where, image_size=image_size)
+    name = _LAYOUTS.get(clip.coordinates.shape[2:])
+    return replace(clip, layout=get_layout(name) if name else None)
 
 
 def _person(entry: Any, where: str) -> Person:

@@ -32,7 +32,7 @@ READERS = {  # name: (where its reader is, what it is in words)
     "npy": ("npy:NpyReader", "padded arrays (N, C, T, V, M) with a label pickle, of CMD, AimCLR and others"),
     "folder": (
         "folder:FolderReader",
-        "your own clips, a file each, with a manifest.csv or in folders of classes",
+        "your own clips, also of pose estimators and motion capture: with a manifest.csv or in class folders",
     ),
 }
 Option = tuple[type, Any, str]  # type, default, description
