@@ -60,10 +60,8 @@ def read_annotations(content: dict[str, Any], where: str) -> Clip:
         person = _person(entry, f"{where}: annotation {i}")
         seen = None if person.scores is None else person.scores / 2  # 0 not labelled, 1 hidden, 2 visible
         found[order[image]].append(Person(person.points, seen, person.id))
-    sizes = {(image.get("height"), image.get("width")) for image in images}
-    size = sizes.pop() if len(sizes) == 1 else (None, None)
-    known = all(isinstance(side, int) for side in size)
-    return _clip(list(found.values()), where, image_size=size if known else None)
+    sizes = {size_of(image) for image in images}
+    return _clip(list(found.values()), where, image_size=sizes.pop() if len(sizes) == 1 else None)
 
 
 def read_instances(frames: list[Any], where: str) -> Clip:
@@ -152,5 +150,7 @@ def is_detection(entry: Any) -> bool:
 
 def size_of(content: dict[str, Any]) -> tuple[int, int] | None:
     """(height, width) in pixels, where a file says it."""
-    size = np.array([content.get("height"), content.get("width")], dtype=object)
-    return (size[0], size[1]) if all(isinstance(side, int) and side > 0 for side in size) else None
+    height, width = content.get("height"), content.get("width")
+    if isinstance(height, int) and isinstance(width, int) and 0 < height < 2**31 and 0 < width < 2**31:
+        return height, width
+    return None
