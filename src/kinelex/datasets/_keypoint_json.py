@@ -11,8 +11,6 @@ import re
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from kinelex.datasets._clip import Clip
 from kinelex.datasets._people import Person, clip_of_people, frames_by_number, numbers_in
 from kinelex.errors import InputError
