@@ -228,6 +228,20 @@ def test_ids_of_splits_are_clips_without_their_ending_and_those_that_are_none_ar
         prepare("pyskl", write(tmp_path / "a.pkl", entries, split), tmp_path / "s.arrow", progress=False)
 
 
+def test_labels_may_be_names(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.pkl",
+        [annotation(n, label) for n, label in zip("abc", ("run", "jump", "run"), strict=True)],
+    )
+    prepare("pyskl", path, tmp_path / "s.arrow", progress=False)
+    store = open_store(tmp_path / "s.arrow")
+    assert (store.class_names, store.labels.tolist()) == (("jump", "run"), [1, 0, 1])
+    (tmp_path / "names.txt").write_text("1 run\n2 jump\n")
+    prepare("pyskl", path, tmp_path / "s.arrow", progress=False, classes=tmp_path / "names.txt")
+    store = open_store(tmp_path / "s.arrow")
+    assert (store.class_names, store.labels.tolist()) == (("run", "jump"), [0, 1, 0])
+
+
 def test_a_confidence_among_the_key_points_is_a_score(tmp_path: Path) -> None:
     x = drawn_clip(1, 3, 1, 25, 3).transpose(1, 0, 2, 3).astype(np.float64)
     x[..., :2] *= 200

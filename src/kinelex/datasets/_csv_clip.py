@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ _AXIS_CAMEL = re.compile(r"(.*[a-z0-9])([XYZ])")
 _AXIS_FIRST = re.compile(rf"([xyz]|{_SCORES})[\s_.:/-]*(.+)", re.IGNORECASE)
 _UNIT = re.compile(r"\s*[\[(]\s*(\w+)\s*[\])]")
 _POSITION = re.compile(r"[\s_.:-]+(pos|position|translation|coord|world)$", re.IGNORECASE)
+_MOST_COLUMNS = 10_000
 _MOST_LOST = 1  # lost frames per frame that is there
 
 
@@ -44,6 +47,8 @@ def read_csv(path: Path, layout: SkeletonLayout | None, channels: str | None = N
     table = read_table(path)
     if table.header is None:
         return _in_order(table, layout, channels)
+    if table.width > _MOST_COLUMNS:
+        raise InputError(f"{path}: {table.width} columns with names, expects at most {_MOST_COLUMNS}")
     columns = _Columns(table)
     return columns.clip(layout or columns.layout())
 
@@ -106,12 +111,13 @@ class _Columns:
                 "row per frame; write a file per person, or an array (T, M, V, C)"
             )
 
+    @cached_property
     def _names(self) -> dict[str, str]:
         """What each joint is called in the common vocabulary, and what the file calls it."""
         raw = list(self.places)
         names = common_names(raw)
-        for name in names:
-            if names.count(name) > 1:
+        for name, count in Counter(names).items():
+            if count > 1:
                 twice = [r for r, n in zip(raw, names, strict=True) if n == name]
                 raise InputError(
                     f"{self.table.path}: columns twice in the header: joint {' and '.join(twice)}"
@@ -120,7 +126,7 @@ class _Columns:
 
     def layout(self) -> SkeletonLayout:
         """The built-in layout with most joints all of which are here."""
-        names = self._names()
+        names = self._names
         layouts = [get_layout(name) for name in layout_names()]
         whole = [layout for layout in layouts if set(layout.joints) <= set(names)]
         most = max((layout.num_joints for layout in whole), default=0)
@@ -168,12 +174,12 @@ class _Columns:
         if all(name.isdecimal() for name in self.places) and len(self.places) == layout.num_joints:
             first = min(map(int, self.places))
             return self.places.get(str(number + first), {})
-        names = self._names()
-        return self.places.get(names.get(joint, names.get(common_names(layout.joints)[number], "")), {})
+        names, vocabulary = self._names, common_names(layout.joints)
+        return self.places.get(names.get(joint, names.get(vocabulary[number], "")), {})
 
     def _refuse(self, missing: list[str], layout: SkeletonLayout, axes: str) -> None:
         known = [f"{joint}_{axis}" for joint in layout.joints for axis in axes]
-        names = self._names()
+        names = self._names
         odd = [*self.odd, *(raw for name, raw in names.items() if name not in layout.joints)]
         told = f"; {unknown_name(f'column for {layout.name}', odd[0], known)}" if odd else ""
         raise InputError(

@@ -20,6 +20,7 @@ MAX_CLASSES = 10_000  # a label beyond is a damaged one
 _BY_SIZE = {(25, 3): "ntu25", (17, 2): "coco17", (18, 2): "openpose18", (15, 3): "sbu15"}
 _BY_SIZE |= {(33, 3): "mediapipe33", (33, 2): "mediapipe33"}
 _SPLIT = re.compile(r"(?:(?P<protocol>[^:]+)[_:-])?(?P<part>train|val|test)(?P<number>\d*)", re.IGNORECASE)
+_COUNTED = re.compile(r"(\d{1,9})[\s,;:.]+(\S.*)")
 _NTU = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
 
 
@@ -60,7 +61,7 @@ NAME (kinect20, msr20, utd20) or --layout FILE.yaml
 
 
 def read_class_names(path: str | Path) -> tuple[str, ...]:
-    """Class names from a text file, one per line.
+    """Class names from a text file, one per line; numbers before them that count from 0 or 1 are left out.
 
     Raises:
         InputError: the file cannot be read, is empty, or has a name twice.
@@ -72,6 +73,10 @@ def read_class_names(path: str | Path) -> tuple[str, ...]:
     names = tuple(line.strip() for line in lines)
     while names and not names[-1]:
         names = names[:-1]
+    counted = [_COUNTED.fullmatch(name) for name in names]
+    numbers = [int(match[1]) for match in counted if match]
+    if len(names) > 1 and numbers in ([*range(len(names))], [*range(1, len(names) + 1)]):
+        names = tuple(match[2] for match in counted if match)
     if not names or "" in names:
         raise InputError(f"--classes {path}: expects one name per line, in the order of the labels")
     twice = sorted({name for name in names if names.count(name) > 1})

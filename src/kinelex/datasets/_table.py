@@ -97,7 +97,10 @@ def read_table(path: Path) -> Table:
     if delimiter == " ":
         lines = [",".join(line.split()) for line in lines]
     mark = "," if delimiter == " " else delimiter
-    rows = [[c.strip() for c in row] for row in csv.reader(islice(lines, len(head)), delimiter=mark)]
+    try:
+        rows = [[c.strip() for c in row] for row in csv.reader(islice(lines, len(head)), delimiter=mark)]
+    except csv.Error as error:
+        raise InputError(f"{path}: its first rows are no table of numbers: {error}") from error
     count = next((n for n, row in enumerate(rows) if not _is_header(row, n)), len(rows))
     if count == len(lines) or count == len(rows):
         raise InputError(f"{path}: has a header and no rows, expects one row per frame")
@@ -128,7 +131,7 @@ def _is_header(row: list[str], number: int) -> bool:
     """Whether a row names columns: most of its cells are no numbers, or it is the first and only counts."""
     cells = [cell for cell in row if cell]
     words = [cell for cell in cells if not _NUMBER.fullmatch(cell) and cell not in _NOTHING]
-    return 2 * len(words) > len(cells) or (number == 0 and counted(row[1:] if row[0] == "" else row))
+    return 2 * len(words) > len(cells) or (number == 0 and counted(row[1:] if row[:1] == [""] else row))
 
 
 def _header(

@@ -29,7 +29,7 @@ from kinelex.datasets._pickled_arrays import shape_of, whole_array
 from kinelex.datasets._reader import Item, Skipped
 from kinelex.datasets._split_ids import lost_ids, match_ids
 from kinelex.datasets._unpickle import read_pickle
-from kinelex.errors import InputError
+from kinelex.errors import InputError, unknown_name
 from kinelex.store import Sequence, StoreMeta
 
 NOTE = "kinelex"  # where an exported pickle says which store it came from
@@ -64,7 +64,11 @@ class PysklReader(ArraysReader):
         for text in _load(self._file())[2]:
             self.note(text)
         joints, channels = self._size
-        labels = (entry.get("label") for entry in annotations if isinstance(entry, dict))
+        labels = [entry.get("label") for entry in annotations if isinstance(entry, dict)]
+        given = [label for label in labels if label is not None]
+        if given and all(isinstance(label, str) for label in given) and self._classes is None:
+            self._classes = tuple(sorted(set(given)))
+            self.note("labels are names: classes in alphabetical order, unless --classes says another")
         return self._described(note, joints, channels, labels)
 
     def items(self) -> list[Item]:
@@ -80,6 +84,7 @@ class PysklReader(ArraysReader):
         for number in range(*item.part):
             try:
                 entry = _with_arrays(annotations[number], item.path)
+                entry["label"] = _label(entry.get("label"), self._classes)
                 yield _clip(entry, tags, channels, item.path)
             except InputError as error:
                 place = f"{item.path}:entry {number}"
@@ -186,9 +191,6 @@ def _clip(entry: dict[str, Any], tags: dict[str, tuple[str, ...]], channels: str
     name = _name(entry)
     if name is None:
         raise InputError("has no 'frame_dir', the clip's id")
-    label = entry.get("label")
-    if label is not None and not is_whole(label):
-        raise InputError(f"'label' is {label!r:.40}, expects a whole number")
     x, confidences = split_channels(_key_points(entry, len(channels)), channels, path)
     scores = confidences if confidences is not None else _scores(entry, x.shape[:3])
     numbers: dict[str, Any] = numbers_in_name(name)
@@ -196,12 +198,23 @@ def _clip(entry: dict[str, Any], tags: dict[str, tuple[str, ...]], channels: str
     return Sequence(
         id=name,
         coordinates=as_stored(x),
-        label=None if label is None else int(label),
+        label=entry["label"],
         **numbers,
         scores=None if scores is None else as_stored(scores),
         splits=tags.get(name, ()),
         image_size=_image_size(entry.get("img_shape")),
     )
+
+
+def _label(label: Any, classes: tuple[str, ...] | None) -> int | None:
+    """A label as the index of its class; it may be the name of one."""
+    if isinstance(label, str) and classes is not None:
+        if label not in classes:
+            raise unknown_name("label", label, classes)
+        return classes.index(label)
+    if label is not None and not is_whole(label):
+        raise InputError(f"'label' is {label!r:.40}, expects a whole number")
+    return None if label is None else int(label)
 
 
 def _key_points(entry: dict[str, Any], channels: int) -> np.ndarray:
