@@ -6,6 +6,8 @@ from kinelex import encoders
 from kinelex.skeleton import get_layout
 
 CASES = {
+    "aagcn": {"channels": 8, "depth": (1, 1, 1), "person_norms": 1},
+    "aagcn, places": {"channels": 8, "depth": (1, 1, 1)},
     "ctrgcn": {"channels": 8, "depth": (1, 1, 1)},
     "gru": {"hidden": 6, "layers": 2},
     "gru, bidirectional": {"hidden": 6, "layers": 2, "bidirectional": True},
@@ -14,6 +16,7 @@ CASES = {
     "hdgcn, places": {"channels": 8, "depth": (1, 1, 1)},
     "msg3d": {"channels": 6, "scales": 3, "window_scales": 2, "person_norms": 1},
     "msg3d, places": {"channels": 6, "scales": 3, "window_scales": 2},
+    "stgcnpp": {"channels": 8, "depth": (1, 1, 1)},
     "stgcn": {"channels": 4, "depth": (1, 1, 1)},
     "stgcn, present_only": {"channels": 4, "depth": (1, 1, 1), "present_only": True},
     "transformer": {"dim": 16, "depth": 2, "heads": 2},

@@ -151,7 +151,7 @@ def convert(
 
     Args:
         checkpoint: the file, for example checkpoint_0450.pth.tar.
-        from_: which publication's: cmd, ctrgcn, mmcl, hdgcn or msg3d.
+        from_: which publication's: cmd, ctrgcn, mmcl, hdgcn, msg3d, or PYSKL's stgcnpp and aagcn.
         out: the run directory to make.
         layout: the skeleton layout that it was trained on: ntu25, or kinect20 for N-UCLA.
         classes: names of the classes (of all but cmd), one per line, or a store of the data set; by default

@@ -15,7 +15,13 @@ from torch import Tensor, nn
 
 from kinelex import encoders
 from kinelex._files import whole_folder
-from kinelex.encoders import Encoder, _ctrgcn_checkpoint, _hdgcn_checkpoint, _msg3d_checkpoint
+from kinelex.encoders import (
+    Encoder,
+    _ctrgcn_checkpoint,
+    _hdgcn_checkpoint,
+    _msg3d_checkpoint,
+    _pyskl_checkpoint,
+)
 from kinelex.errors import InputError, one_line, unknown_name
 from kinelex.methods._cmd_checkpoint import encoder_options, published_to_encoders
 from kinelex.skeleton import STREAMS, SkeletonLayout, get_layout
@@ -31,6 +37,8 @@ _CLASSIFIERS: dict[str, tuple[str, ModuleType]] = {
     "mmcl": ("ctrgcn", _ctrgcn_checkpoint),
     "hdgcn": ("hdgcn", _hdgcn_checkpoint),
     "msg3d": ("msg3d", _msg3d_checkpoint),
+    "stgcnpp": ("stgcnpp", _pyskl_checkpoint),
+    "aagcn": ("aagcn", _pyskl_checkpoint),
 }
 SOURCES = ("cmd", *_CLASSIFIERS)
 
@@ -75,13 +83,15 @@ def convert(
     The run is judged with ``evaluate(run, data=STORE, protocol=P)``. Its input is prepared as at the
     publication's test time: for NTU and the like 64 frames of the middle 95 %, with CMD bodies filled in,
     centred and aligned, else centred; for CTR-GCN on ``kinect20`` as the code for N-UCLA does it; for MS-G3D
-    the whole clip, centred and aligned, stretched to 300 frames (published: repeated up to 300).
+    the whole clip, centred and aligned, stretched to 300 frames (published: repeated up to 300); for PYSKL's
+    100 frames, centred and aligned (published: the mean over ten draws of
+    :func:`~kinelex.transforms.pyskl_test_frames`; here one even draw).
 
     Args:
         checkpoint: the file, for example ``checkpoint_0450.pth.tar`` of CMD, ``runs-65-40690.pt`` of
             CTR-GCN. Only tensors and plain values are read from it, no code.
         source: which publication's: ``cmd``, ``ctrgcn``, ``mmcl`` (of which the skeletons' classifier is
-            taken), ``hdgcn``, ``msg3d``.
+            taken), ``hdgcn``, ``msg3d``, or PYSKL's ``stgcnpp`` and ``aagcn``.
         out: the run directory to make.
         layout: the skeleton layout that it was trained on.
         classes: names of a classifier's classes: a text file with one per line, or a skeleton store of the
@@ -113,7 +123,8 @@ def convert(
     else:
         more = {} if center is None else {"center": center}
         found = _classifier(source, state, layout, path, classes, stream or "joint", more)
-    prepared = replace(resolve(*find_recipe(found.recipe)).input, persons=found.persons, **found.changes)
+    changes = {"persons": found.persons, **found.changes}
+    prepared = replace(resolve(*find_recipe(found.recipe)).input, **changes)
     if len(found.encoders) == 1:
         prepared = replace(prepared, stream=next(iter(found.encoders)))
     epoch = content.get("epoch")
@@ -221,9 +232,12 @@ def _classifier(
     linear.load_state_dict(last)
     names = _class_names(classes, outputs, path)
     plain = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}
-    recipe, changes = "mmcl/ntu60", {}
+    recipe, changes = "mmcl/ntu60", dict[str, Any]()
     if name == "msg3d":
         recipe, changes = "cmd/ntu60", {"frames": 300, "test_crop": 1.0}
+    elif name in ("stgcnpp", "aagcn"):
+        body = ("first", "body") if layout.num_joints == 25 else ("none", "none")
+        changes = {"frames": 100, "sampling": "frames", "centre": body[0], "align": body[1], "persons": 2}
     elif layout.name == "kinect20":
         recipe = "mmcl/nw_ucla_ctrgcn"
     options = {"name": name, **plain}

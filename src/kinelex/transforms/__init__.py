@@ -9,6 +9,7 @@ from kinelex.transforms.corruption import (
 )
 from kinelex.transforms.normalise import align_body, centre, fill_empty, rotate, scale_clip
 from kinelex.transforms.pipeline import InputConfig, InputParams, InputPipeline
+from kinelex.transforms.pyskl import pyskl_normalise_2d, pyskl_normalise_3d, pyskl_test_frames
 from kinelex.transforms.spatial import random_rotation, sample_rotation, sample_scale, scale
 from kinelex.transforms.temporal import (
     apply_plan,
@@ -35,6 +36,9 @@ __all__ = [
     "crop_resize",
     "fill_empty",
     "map_joints",
+    "pyskl_normalise_2d",
+    "pyskl_normalise_3d",
+    "pyskl_test_frames",
     "random_plan",
     "random_rotation",
     "resize_plan",

@@ -1,0 +1,115 @@
+"""ST-GCN++: ST-GCN with learnt graphs and convolutions over time in six branches.
+
+Duan et al., "PYSKL: Towards Good Practices for Skeleton Action Recognition", ACM MM 2022, arXiv 2205.09443,
+section 3. Given PYSKL's weights it computes PYSKL's values; parameters have the names of its checkpoints.
+Differs in that width and depth are options and that any layout is taken.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from kinelex.encoders._pyskl_network import PysklNetwork
+from kinelex.encoders._registry import register
+from kinelex.skeleton import SkeletonLayout, spatial_subsets
+
+DILATIONS = (1, 2, 3, 4)  # of the branches that convolve
+BRANCHES = len(DILATIONS) + 2  # and one that pools, and one that looks at single frames
+
+
+class GraphConv(nn.Module):
+    """Mix joints along learnt graphs, with a matrix of channels for each, and add the input.
+
+    Args:
+        adjacency: where the graphs start, (K, V, V); entry [k, v, w] carries joint v to joint w.
+        in_channels, out_channels: widths before and after.
+
+    Shape:
+        - x: (B, in_channels, T, V)
+        - returns: (B, out_channels, T, V)
+    """
+
+    def __init__(self, adjacency: Tensor, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.A = nn.Parameter(adjacency.clone())
+        self.conv = nn.Conv2d(in_channels, len(adjacency) * out_channels, 1)
+        self.bn = nn.BatchNorm2d(out_channels)
+        self.down: nn.Module = nn.Identity()
+        if in_channels != out_channels:
+            self.down = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1), nn.BatchNorm2d(out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x).unflatten(1, (len(self.A), -1))  # (B, K, C, T, V)
+        y = torch.einsum("bkctv,kvw->bctw", y, self.A)
+        return (self.bn(y) + self.down(x)).relu()
+
+
+class DilatedConv(nn.Module):
+    """Three frames, some frames apart."""
+
+    def __init__(self, channels: int, stride: int, dilation: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, (3, 1), (stride, 1), (dilation, 0), (dilation, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
+
+
+class BranchedTime(nn.Module):
+    """Six branches over time, then one 1×1 convolution for all of them.
+
+    Shape:
+        - x: (B, C, T, V)
+        - returns: (B, C, ⌈T / stride⌉, V)
+    """
+
+    def __init__(self, channels: int, stride: int, dropout: float) -> None:
+        super().__init__()
+        width = channels // BRANCHES
+        first = channels - (BRANCHES - 1) * width  # takes what does not divide
+
+        def begin(out: int) -> list[nn.Module]:
+            return [nn.Conv2d(channels, out, 1), nn.BatchNorm2d(out), nn.ReLU()]
+
+        self.branches = nn.ModuleList()
+        for i, dilation in enumerate(DILATIONS):
+            out = width if i else first
+            self.branches.append(nn.Sequential(*begin(out), DilatedConv(out, stride, dilation)))
+        pool = nn.MaxPool2d((3, 1), (stride, 1), (1, 0))
+        self.branches.append(nn.Sequential(*begin(width), pool))
+        self.branches.append(nn.Conv2d(channels, width, 1, (stride, 1)))
+        self.transform = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(), nn.Conv2d(channels, channels, 1))
+        self.bn = nn.BatchNorm2d(channels)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.transform(torch.cat([branch(x) for branch in self.branches], dim=1))
+        return self.drop(self.bn(y))
+
+
+@register
+class STGCNPP(PysklNetwork):
+    """Ten (by default) blocks in three stages; see :class:`PysklNetwork` for shapes.
+
+    Args:
+        dropout: dropout after the convolutions over time.
+        person_norms: 1, published: all persons share the batch norm of the input.
+    """
+
+    name = "stgcnpp"
+
+    def __init__(
+        self,
+        layout: SkeletonLayout,
+        in_channels: int = 3,
+        channels: int = 64,
+        depth: tuple[int, int, int] = (4, 3, 3),
+        dropout: float = 0.0,
+        person_norms: int = 1,
+    ) -> None:
+        adjacency = torch.from_numpy(spatial_subsets(layout)).float()
+        graph, time = partial(GraphConv, adjacency), partial(BranchedTime, dropout=dropout)
+        super().__init__(layout, graph, time, in_channels, channels, depth, person_norms)
