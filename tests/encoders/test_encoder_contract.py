@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 
 import pytest
 import torch
@@ -46,7 +47,8 @@ def test_gradient_reaches_every_parameter(case):
     for name, parameter in encoder.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
-        assert parameter.grad.abs().max() > 0, name
+        if not (case == "stgcnpp" and re.search(r"branches.*\.bias", name)):  # batch norm takes them away
+            assert parameter.grad.abs().max() > 0, name
 
 
 @every_case
