@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kinelex._bounded import bounded_text, safe_json
 from kinelex.errors import InputError, unknown_name
 from kinelex.skeleton import SkeletonLayout, common_names
 
@@ -74,9 +74,9 @@ def read_json(path: Path) -> Any:
     """The content of a JSON file.
 
     Raises:
-        InputError: it cannot be read, is no JSON, truncated, or nested too deep.
+        InputError: it cannot be read, is no JSON, truncated, too large, or nested too deep.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        return safe_json(bounded_text(path, encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as JSON (truncated or damaged?): {error}") from error
