@@ -53,6 +53,8 @@ class Landmark:
 
     def __sub__(self, other: Landmark) -> Landmark:
         """From the other landmark to this one, in the frames that have both."""
+        if all_present(self.there) and all_present(other.there):
+            return Landmark(self.path - other.path, self.there)
         both = self.there & other.there
         return Landmark((self.path - other.path) * both[:, None], both)
 
@@ -95,8 +97,10 @@ def first_person(x: Tensor, presence: Tensor) -> tuple[Tensor, Tensor]:
         - x: (N, C, T, V, M); presence: (N, 1, T, V, M)
         - returns: (N, C, T, V); (N, 1, T, V)
     """
+    if x.shape[4] == 1 or all_present(presence):
+        return x[..., 0], presence[..., 0]
     leads = presence.any(dim=3).any(dim=2).to(torch.int8).argmax(dim=2)  # (N, 1)
-    if x.shape[4] == 1 or all_present(leads == 0):
+    if all_present(leads == 0):
         return x[..., 0], presence[..., 0]
     index = leads.view(-1, 1, 1, 1, 1)
     return torch.take_along_dim(x, index, 4).squeeze(4), torch.take_along_dim(presence, index, 4).squeeze(4)
@@ -104,7 +108,7 @@ def first_person(x: Tensor, presence: Tensor) -> tuple[Tensor, Tensor]:
 
 def _weighed(x: Tensor, presence: Tensor, weights: Tensor, layout: SkeletonLayout) -> Landmark:
     path, there = weigh(x, presence, weights, layout, dim=-1)
-    return Landmark(path * there, there[:, 0])
+    return Landmark(path if all_present(presence) else path * there, there[:, 0])
 
 
 @lru_cache(maxsize=256)

@@ -106,7 +106,8 @@ def centre(
         return found if all_present(presence) else found.otherwise(body_centre(x, presence))
 
     if mode == "frame":
-        origin = _each_frame([path(x[..., m], there[..., m]) for m in range(x.shape[4])], there)
+        persons = 1 if all_present(there) else x.shape[4]
+        origin = _each_frame([path(x[..., m], there[..., m]) for m in range(persons)], there)
     else:
         first = path(*first_person(x, there))
         origin = (first.first() if mode == "first" else first.mean())[:, :, None]
@@ -116,7 +117,7 @@ def centre(
 
 def _each_frame(paths: list[Landmark], presence: Tensor) -> Tensor:
     """In every frame the path of the first person who is there, (N, C, T)."""
-    if len(paths) == 1 or all_present(presence):
+    if len(paths) == 1:
         return paths[0].filled()
     first = presence.any(dim=3).to(torch.int8).argmax(dim=3, keepdim=True)  # (N, 1, T, 1)
     stacked = torch.stack([path.filled() for path in paths], dim=3)
@@ -259,18 +260,23 @@ def scale_clip(
         return x
     there = joint_presence(x, layout) if presence is None else presence
     if mode == "clip":
+        if all_present(there):
+            low, high = x.amin(dim=(2, 3, 4), keepdim=True), x.amax(dim=(2, 3, 4), keepdim=True)
+            return (x - low) / (high - low).clamp(min=1e-6) * 2 - 1
         low = x.masked_fill(~there, torch.inf).amin(dim=(2, 3, 4), keepdim=True)
         high = x.masked_fill(~there, -torch.inf).amax(dim=(2, 3, 4), keepdim=True)
         return ((x - low) / (high - low).clamp(min=1e-6) * 2 - 1).masked_fill(~there, 0)
     body, seen = first_person(x, there)
-    length = _body_size(body, seen)
-    if mode == "torso":
+    if mode == "body":
+        length = _body_size(body, seen)
+    else:
         ends = [
             find_landmark(body, seen, layout, joint, "scale=torso") for joint in ("shoulder_center", "pelvis")
         ]
         trunk = ends[0] - ends[1]
-        mean = trunk.path.norm(dim=1).sum(dim=1) / trunk.there.sum(dim=1).clamp(min=1)
-        length = torch.where(trunk.there.any(dim=1), mean, length)
+        length = trunk.path.norm(dim=1).sum(dim=1) / trunk.there.sum(dim=1).clamp(min=1)
+        if not all_present(seen):
+            length = torch.where(trunk.there.any(dim=1), length, _body_size(body, seen))
     return x / length.clamp(min=1e-6).view(-1, 1, 1, 1, 1)
 
 

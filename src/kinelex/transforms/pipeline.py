@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from kinelex.batch import Batch
 from kinelex.errors import InputError, unknown_name
 from kinelex.skeleton import STREAMS, SkeletonLayout, make_stream
+from kinelex.skeleton.presence import all_present
 from kinelex.skeleton.retarget import retarget_choices, retarget_present
 from kinelex.transforms import normalise
 from kinelex.transforms.corruption import JointMap, map_joints, sample_joint_map
@@ -227,7 +228,7 @@ class InputPipeline:
         if self._retarget is not None:
             choices = self._retarget.to(x.device, x.dtype, non_blocking=True)
             x, there = retarget_present(x, there, self.source, choices)
-        if config.fill:
+        if config.fill and not all_present(there):
             order = normalise.fill_order(there)[:, None, :, None]
             x, there = x.gather(2, order.expand_as(x)), there.gather(2, order.expand_as(there))
         x = normalise.centre(x, self.layout, config.centre, presence=there)
