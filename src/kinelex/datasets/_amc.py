@@ -11,13 +11,16 @@ Source: Acclaim Skeleton Format, University of Wisconsin; CMU Graphics Lab Motio
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from kinelex.datasets._asf import MOVES, TURNS, Skeleton, floats, read_asf
 from kinelex.datasets._clip import METRES, Clip
 from kinelex.errors import InputError
+
+if TYPE_CHECKING:
+    from scipy.spatial.transform import Rotation
 
 
 def skeleton_file(path: Path) -> Path:
@@ -67,6 +70,8 @@ def positions(skeleton: Skeleton, motion: list[np.ndarray]) -> np.ndarray:
     """
     frames = len(motion[0])
     places = np.zeros((frames, len(skeleton.bones), 3))
+    from scipy.spatial.transform import Rotation  # here: help imports readers
+
     turns: list[Rotation] = []
     for b, (bone, parent) in enumerate(zip(skeleton.bones, skeleton.parents, strict=True)):
         turn = Rotation.identity(frames)

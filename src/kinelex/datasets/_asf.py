@@ -11,12 +11,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, common_names
+
+if TYPE_CHECKING:
+    from scipy.spatial.transform import Rotation
 
 _INCH = 0.0254  # metres
 _MOST_BONES = 1000
@@ -173,6 +176,8 @@ def _root(lines: list[str], path: Path, degrees: bool) -> Bone:
 def _axes(angles: np.ndarray, order: str, where: str, degrees: bool) -> Rotation:
     if sorted(order.lower()) != ["x", "y", "z"]:
         raise InputError(f"{where}: axis {order[:20]!r}: expects an order of X, Y and Z")
+    from scipy.spatial.transform import Rotation  # here: help imports readers
+
     return Rotation.from_euler(order.lower(), angles, degrees=degrees)  # about fixed axes, the first first
 
 

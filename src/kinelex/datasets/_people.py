@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from kinelex.datasets._clip import Clip
 from kinelex.errors import InputError
@@ -143,6 +142,8 @@ class _Places:
         if not poses or not free:
             return
         costs = np.array([[_distance(pose, self._last[p]) for p in free] for pose in poses])
+        from scipy.optimize import linear_sum_assignment  # here: help imports readers
+
         for i, j in zip(*linear_sum_assignment(costs), strict=True):
             if costs[i, j] <= max(_height(poses[i]), _height(self._last[free[j]])):
                 yield int(i), free[j]

@@ -14,13 +14,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, common_names
+
+if TYPE_CHECKING:
+    from scipy.spatial.transform import Rotation
 
 _AXES = "XYZ"
 _MAX_JOINTS = 1000
@@ -62,6 +64,8 @@ class Bvh:
 
     def positions(self) -> np.ndarray:
         """Place of every joint in every frame, (T, V, 3), in the file's unit."""
+        from scipy.spatial.transform import Rotation  # here: help imports readers
+
         frames = len(self.motion)
         places = np.zeros((frames, len(self.joints), 3))
         turns: list[Rotation] = []
