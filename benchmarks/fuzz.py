@@ -214,7 +214,7 @@ def main() -> None:
         every: list[tuple[str, Kind, int]] = []
         for kinds, files in ((RAW, options.raw), (OTHERS, options.others)):
             chosen = [name for name in kinds if not options.only or name in options.only]
-            every += [(name, kinds[name], -(-files // len(kinds))) for name in chosen]
+            every += [(name, kinds[name], -(-files // len(kinds))) for name in chosen if files]
         strangers = _strangers(Path(scratch))
         for place, (name, kind, count) in enumerate(every):
             cases = Cases(name, kind, options.seed, strangers, Path(scratch) / str(place))
