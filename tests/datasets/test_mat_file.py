@@ -102,3 +102,13 @@ def test_replaced_bytes_never_crash(packed: bool, place: int, token: bytes) -> N
     found = _read(content[:place] + token + content[place + len(token) :])
     if packed and found and "SW" in found:  # the packed form has a checksum
         np.testing.assert_array_equal(found["SW"], WORLD)
+
+
+def test_variables_that_unpack_to_much_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.mat"
+    savemat(
+        path, {"a": np.zeros((1, 2**24), np.int8), "b": np.zeros((1, 2**25), np.int8)}, do_compression=True
+    )
+    assert path.stat().st_size < 100_000
+    with pytest.raises(InputError, match="unpack to more than 33554432 bytes"):
+        read_mat(path)

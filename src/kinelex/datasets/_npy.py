@@ -143,6 +143,8 @@ def read_member(
         info = bounded_member(archive, f"{name}.npy", most)
         with archive.open(info) as file:
             header = read_header(file, info.file_size, where, kinds)
+            if header.bytes // header.dtype.itemsize > most // 4:  # 8-bit numbers grow when they are used
+                raise InputError(f"{where}: has shape {header.shape}, expects at most {most // 4} numbers")
             content = file.read(header.bytes + 1)  # one more: the checksum's turn
         if header.bytes == 0:
             return np.zeros(header.shape, header.dtype)
