@@ -1,5 +1,7 @@
 """The package's recipes suit the store; what a user asks for is done, or refused in one message."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from kinelex.skeleton import SkeletonLayout, get_layout
 from kinelex.store import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.training.recipe import find_recipe, recipe_names, resolve
 from kinelex.training.run_directory import RunDirectory
-from kinelex.training.store_defaults import resolve_for, said
+from kinelex.training.store_defaults import heading_spread, resolve_for, said
 from kinelex.training.train import train
 from kinelex.transforms import InputConfig, InputPipeline, centre, scale_clip
 
@@ -69,6 +71,40 @@ def test_what_the_store_decided_is_said_and_kept(stores, tmp_path, capsys) -> No
     )
     given = ["input.align=none", "input.rotation=[0,0,0.3]"]
     assert not resolve_for(stores["flat"], *find_recipe("supervised"), overrides=given).from_store
+
+
+def facing(path: Path, headings: np.ndarray) -> SkeletonStore:
+    """Bodies that stand at some angles to the camera, radians, and sway."""
+    ntu, rng = get_layout("ntu25"), np.random.default_rng(0)
+    body = rng.normal(size=(25, 3))
+    body[[ntu.joints.index(f"{side}_shoulder") for side in ("left", "right")]] = [[0.2, 1, 0], [-0.2, 1, 0]]
+    with SkeletonStoreWriter(path, StoreMeta("mine", ntu, ("a", "b"))) as writer:
+        for i, angle in enumerate(headings):
+            turn = np.array(
+                [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
+            )
+            x = (body @ turn.T)[None, None] + rng.normal(size=(6, 1, 25, 3)) / 50
+            tag = f"given:{('train', 'test')[i % 4 == 3]}"
+            writer.add(Sequence(f"c{i}", x.astype(np.float32), label=i % 2, splits=(tag,)))
+    return open_store(path)
+
+
+def test_general_recipes_turn_clips_only_where_bodies_face_different_ways(tmp_path: Path, capsys) -> None:
+    angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    around = facing(tmp_path / "around.arrow", angles)
+    alike = facing(tmp_path / "alike.arrow", np.radians(np.linspace(-20, 20, 16)))
+    rows = np.arange(16)
+    assert heading_spread(around, rows) < 0.1
+    expected = np.linalg.norm([np.cos(np.radians(np.linspace(-20, 20, 16))).mean(), 0])
+    assert heading_spread(alike, rows) == pytest.approx(expected, abs=0.01)
+    name, content = find_recipe("supervised")
+    assert resolve_for(around, name, content, rows=rows).input.align == "torso"
+    assert resolve_for(alike, name, content, rows=rows).input.align == "none"
+    assert resolve_for(alike, name, content, ["align=torso"], rows=rows).input.align == "torso"
+    # A data set's own recipe is as it was chosen.
+    assert resolve_for(alike, *find_recipe("supervised/utd_mhad"), rows=rows).input.align == "torso"
+    train("supervised", alike.path, "given", tmp_path / "run", overrides=QUICK)
+    assert "bodies face about one way: input.align=none instead of the recipe's" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

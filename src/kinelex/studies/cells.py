@@ -10,6 +10,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kinelex._bounded import safe_yaml
 from kinelex._options import listed
 from kinelex.datasets._split_files import as_file_name
@@ -50,6 +52,7 @@ def cells_of(
     prompts: Sequence[Path] = (),
     changes: Iterable[str] = (),
     store: SkeletonStore | None = None,
+    rows: np.ndarray | None = None,
 ) -> tuple[list[Cell], list[str]]:
     """The trainings of a study, seed by seed, so that an early look shows all variants.
 
@@ -58,7 +61,8 @@ def cells_of(
         dataset: the store's data set, whose recipe is taken where there is one.
         prompts: prompt stores; several are an axis of their own.
         changes: ``key=value`` for all recipes; a key that is an axis gives it other values (``beta=0,1``).
-        store: the skeleton store, which decides some defaults where it is in 2-D.
+        store: the skeleton store, which decides some defaults of a recipe.
+        rows: its training part, (n,), which decides some of a general recipe.
 
     Returns:
         The cells, and which were left out and why.
@@ -73,7 +77,7 @@ def cells_of(
     """
     study, common = _changed(study, list(changes))
     name, content = find_recipe(study.recipe, dataset)
-    settle = resolve if store is None else partial(resolve_for, store)
+    settle = resolve if store is None else partial(resolve_for, store, rows=rows)
     own = settle(name, content, common)
     stores = _by_name(prompts)
     variants, left_out = [], []

@@ -74,10 +74,10 @@ def run_study(
         raise InputError("transfer needs options, which a study does not give: leave it out of the tasks")
     check_device(device)
     store = open_store(data)
-    get_split(store, protocol)
+    rows = get_split(store, protocol).train
     for path in prompts:
         _check_prompts(Path(path), store)
-    cells, left_out = cells_of(study, store.meta.dataset, [Path(p) for p in prompts], changes, store)
+    cells, left_out = cells_of(study, store.meta.dataset, [Path(p) for p in prompts], changes, store, rows)
     work = _Work(study, store, protocol, _folder(out), device, console)
     for cell in cells:
         work.check(cell)

@@ -2,7 +2,9 @@
 
 The package's recipes are written for skeletons in 3-D that have a torso. Their settings are defaults: where
 a store is in 2-D, or its layout has no torso (a hand, arms alone), those of ``input`` that cannot hold give
-way. Settings of a user, in a recipe file or as ``key=value``, never do: what cannot hold is refused then.
+way. A method's general recipe, which is for any store, turns clips into the body's frame only where bodies
+face different ways. Settings of a user, in a recipe file or as ``key=value``, never give way: what cannot
+hold is refused then.
 """
 
 from __future__ import annotations
@@ -11,14 +13,40 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from kinelex.skeleton import has_landmarks
+import numpy as np
+
+from kinelex.skeleton import has_landmarks, landmark_weights
 from kinelex.store import SkeletonStore
 from kinelex.training.recipe import Recipe, is_recipe_file, resolve
 from kinelex.transforms import InputConfig
 from kinelex.transforms.normalise import TORSO
 
+ONE_HEADING = 0.9  # UTD-MHAD has 0.99, MSR Action3D 0.96, N-UCLA 0.80, SBU 0.23
 
-def input_defaults(given: Mapping[str, Any], store: SkeletonStore) -> dict[str, Any]:
+
+def heading_spread(store: SkeletonStore, rows: np.ndarray) -> float:
+    """How alike the ways are that bodies face: 1 where all face one way, 0 where no way is preferred.
+
+    The length of the mean of unit vectors, one for each clip, from the right shoulder to the left one of the
+    first person, over its frames; of at most 1 000 clips.
+
+    Args:
+        store: a store of skeletons in 3-D with a torso.
+        rows: the clips to look at.
+
+    Shape:
+        - rows: (n,), rows of the store.
+    """
+    across = np.subtract(*(landmark_weights(store.layout, f"{side}_shoulder") for side in ("left", "right")))
+    step = -(-len(rows) // 1000)
+    mean = np.stack([np.einsum("tvc,v->c", store.sequence(int(row))[:, 0], across) for row in rows[::step]])
+    length = np.linalg.norm(mean, axis=1, keepdims=True)
+    return float(np.linalg.norm((mean / np.maximum(length, 1e-9)).mean(axis=0)))
+
+
+def input_defaults(
+    given: Mapping[str, Any], store: SkeletonStore, rows: np.ndarray | None = None
+) -> dict[str, Any]:
     """The settings of ``input`` that must differ from a recipe's for a store.
 
     Clips in 2-D are not turned into the body's frame, which needs depth, turn in the picture's plane, and are
@@ -27,11 +55,12 @@ def input_defaults(given: Mapping[str, Any], store: SkeletonStore) -> dict[str, 
     Args:
         given: the section ``input`` of the recipe.
         store: the skeleton store.
+        rows: the training part, for recipes that are for any store.
     """
     asked = {**asdict(InputConfig()), **given}
     flat, torso = store.channels == 2, has_landmarks(store.layout, *TORSO)
     changes: dict[str, Any] = {}
-    if asked["align"] != "none" and (flat or not torso):
+    if asked["align"] != "none" and (flat or not torso or faces_one_way(store, rows)):
         changes["align"] = "none"
     if flat and any(asked["rotation"][:2]):
         changes["rotation"] = [0.0, 0.0, asked["rotation"][2]]
@@ -40,12 +69,20 @@ def input_defaults(given: Mapping[str, Any], store: SkeletonStore) -> dict[str, 
     return {key: value for key, value in changes.items() if value != asked[key]}
 
 
+def faces_one_way(store: SkeletonStore, rows: np.ndarray | None) -> bool:
+    """Whether the bodies of a training part face about one way; False where none is given."""
+    if rows is None or not len(rows) or store.channels == 2 or not has_landmarks(store.layout, *TORSO):
+        return False
+    return heading_spread(store, rows) > ONE_HEADING
+
+
 def resolve_for(
     store: SkeletonStore,
     name: str,
     content: dict[str, Any],
     overrides: Iterable[str] = (),
     fixed: Mapping[str, Any] | None = None,
+    rows: np.ndarray | None = None,
 ) -> Recipe:
     """Resolve a recipe with the defaults that a store asks for; ``from_store`` says which they are.
 
@@ -54,6 +91,7 @@ def resolve_for(
         name, content: as :func:`~kinelex.training.recipe.find_recipe` gives them.
         overrides: ``key=value``, as of :func:`~kinelex.training.recipe.resolve`.
         fixed: settings of ``input`` that hold whatever recipe and store say, for they belong to weights.
+        rows: the training part, (n,); a method's general recipe looks at it.
 
     Raises:
         InputError: as :func:`~kinelex.training.recipe.resolve`.
@@ -61,7 +99,8 @@ def resolve_for(
     overrides, fixed = list(overrides), fixed or {}
     section = content.get("input", {})
     written = resolve(name, {**content, "input": {**section, **fixed}} if fixed else content, overrides)
-    changes = {} if is_recipe_file(name) else input_defaults(section, store)
+    general = None if "/" in name else rows
+    changes = {} if is_recipe_file(name) else input_defaults(section, store, general)
     if not changes:
         return written
     suited = resolve(name, {**content, "input": {**section, **changes, **fixed}}, overrides)
@@ -77,6 +116,8 @@ def said(recipe: Recipe, store: SkeletonStore) -> str:
     why = ["2-D store"] * (store.channels == 2)
     if not has_landmarks(store.layout, *TORSO):
         why.append(f"layout {store.layout.name} without a torso")
+    if not why:
+        why.append("bodies face about one way")
     chosen = ", ".join(f"{key}={_text(value)}" for key, value in recipe.from_store.items())
     return f"{', '.join(why)}: {chosen} instead of the recipe's"
 

@@ -64,7 +64,7 @@ def train(
         prompts = prompts or config["prompts"]
     else:
         name, content = find_recipe(recipe, store.meta.dataset)
-        resolved = resolve_for(store, name, content, overrides)
+        resolved = resolve_for(store, name, content, overrides, rows=get_split(store, protocol).train)
     return train_resolved(resolved, store, protocol, out, prompts, resume, console)
 
 
