@@ -33,7 +33,7 @@ def pyskl_normalise_3d(clip: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
 
     >>> from kinelex.skeleton import get_layout
     >>> clip = np.random.default_rng(0).normal(size=(1, 4, 25, 3))
-    >>> np.abs(pyskl_normalise_3d(clip, get_layout("ntu25"))[0, 0, 1]).max()
+    >>> np.abs(pyskl_normalise_3d(clip, get_layout("ntu25"))[0, 0, 1]).max().item()
     0.0
     """
     if clip.ndim != 4 or not 1 <= len(clip) <= 2 or clip.shape[2:] != (layout.num_joints, 3):
