@@ -141,6 +141,7 @@ def test_every_general_recipe_from_training_to_report(flat: Filmed, tmp_path: Pa
         assert list(found["robustness"]["changes"]["rotation"]) == ["30"]
     page = (run / "report.html").read_text()
     assert page.rstrip().endswith("</html>")
+    assert "in front of" not in page
     assert "metre" not in page
 
 
@@ -183,7 +184,10 @@ def test_a_study_and_what_is_said_of_stores(flat: Filmed, tmp_path: Path, capsys
     ok("compare", *runs, "--out", tmp_path / "compared")
     ok("info", runs[0])
     ok("info", flat.store, "--html", tmp_path / "card.html")
-    assert "pixels" in (tmp_path / "card.html").read_text()
+    card = (tmp_path / "card.html").read_text()
+    assert "pixels" in card
+    assert "as filmed" in card
+    assert "in front of" not in card
     ok("info", flat.prompts)
     for to in ("ctrgcn_npz", "pyskl", "npy"):
         ok("export-data", flat.store, "--to", to, "--out", tmp_path / f"out.{to}")

@@ -15,7 +15,7 @@ _COLOURS = {"left": "#d9731a", "right": "#1f5fa8", "torso": "#3b4754"}
 
 
 def skeleton_strip(clip: np.ndarray, layout: SkeletonLayout, frames: int = 8) -> str:
-    """A clip as a strip of drawings, uniformly over its time, seen from in front of the body.
+    """A clip as a strip of drawings, uniformly over its time; :func:`seen_from` says how.
 
     3-D clips are turned into the frame of the clip's mean torso; every drawing is moved sideways so
     that the body is in the middle. Left limbs are orange, right limbs blue.
@@ -35,6 +35,17 @@ def skeleton_strip(clip: np.ndarray, layout: SkeletonLayout, frames: int = 8) ->
     cells = _drawn(chosen, layout)
     moved = [f'<g transform="translate({n * _CELL})">{cell}</g>' for n, cell in enumerate(cells)]
     return f'<svg class="strip" viewBox="0 0 {frames * _CELL} {_CELL}" role="img">{"".join(moved)}</svg>'
+
+
+def seen_from(layout: SkeletonLayout, channels: int) -> str:
+    """How drawings show a store's clips, in words for below them.
+
+    >>> from kinelex.skeleton import get_layout
+    >>> seen_from(get_layout("coco17"), 2), seen_from(get_layout("ntu25"), 3)
+    ('as filmed', 'seen from in front of the body')
+    """
+    turned = channels == 3 and has_landmarks(layout, "spine", *normalise.TORSO)
+    return "seen from in front of the body" if turned else "as filmed"
 
 
 def skeleton_frames(clip: np.ndarray, layout: SkeletonLayout, frames: Sequence[int]) -> list[str]:

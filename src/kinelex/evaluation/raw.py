@@ -28,7 +28,7 @@ def raw_features(
 
     Shape:
         - indices: (n,)
-        - returns: (n, C * frames * V * persons) float32, metres; as many persons as the clip
+        - returns: (n, C * frames * V * persons) float32, in the store's units; as many persons as the clip
               of the store with the most has
     """
     config = InputConfig(

@@ -9,7 +9,7 @@ import numpy as np
 
 from kinelex import __version__
 from kinelex._files import check_target, spare_stores, write_whole
-from kinelex._page.strips import skeleton_strip
+from kinelex._page.strips import seen_from, skeleton_strip
 from kinelex._page.templates import template
 from kinelex.datasets.card.scan import Findings
 from kinelex.datasets.card.warn import Warn, percent
@@ -58,6 +58,7 @@ def write_card(
         lengths=_lengths(store.lengths),
         missing=_missing(store, found),
         examples=_examples(store, found),
+        seen_from=seen_from(store.layout, store.channels),
         details=_details(description),
     )
     try:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kinelex import __version__
+from kinelex._page.strips import seen_from
 from kinelex._page.templates import template
 from kinelex.evaluation.prompt_report.answers import LONG
 from kinelex.evaluation.prompt_report.examples import choose_clips, cut, show
@@ -81,6 +82,7 @@ def render_page(stores: list[Judged], result: dict[str, Any], test: np.ndarray, 
         examples=_examples(stores, seed),
         shown_open=_OPEN,
         classes_known=bool(len(clips.classes)),
+        seen_from="" if clips.store is None else seen_from(clips.store.layout, clips.store.channels),
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from kinelex import __version__
 from kinelex._files import write_whole
+from kinelex._page.strips import seen_from
 from kinelex._page.templates import template
 from kinelex.datasets._npy import read_npz
 from kinelex.errors import InputError
@@ -116,6 +117,7 @@ def write_report(
         hardest=gallery.hardest(confusion),
         examples=gallery.hits(),
         has_prompts=evidence.prompts is not None,
+        seen_from=seen_from(evidence.store.layout, evidence.store.channels),
     )
     path = run.path / "report.html"
     write_whole(path, page)
