@@ -102,6 +102,7 @@ def verb_parser(verb: Verb, epilog: str | None = None) -> VerbParser:
         default, text = parameter.default, texts.get(name, "")
         flag = flag_of(name)
         convert, many = _kind_of(types[name])
+        convert = _path if convert is Path else convert
         required = default is inspect.Parameter.empty
         shown = "" if required or default is None else f" (default: {default})"
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
@@ -122,6 +123,13 @@ def verb_parser(verb: Verb, epilog: str | None = None) -> VerbParser:
             usage = parser.format_usage().removeprefix("usage: ").rstrip().replace("%", "%%")
             parser.usage = f"{usage} [{form if '=' in form else 'KEY=VALUE'} ...]"
     return parser
+
+
+def _path(text: str) -> Path:
+    """A path as given on the command line."""
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"expects the name of a file or folder, got {text[:80]!r}")
+    return Path(text)
 
 
 def _kind_of(annotation: Any) -> tuple[Any, bool]:
@@ -204,11 +212,19 @@ def split_overrides(
             if bare:
                 raise InputError(f"{text} expects a value: {text} VALUE")
             changes.append(text[2:] if equals else f"{text[2:]}={rest.pop(0)}")
-        elif equals and not Path(text).exists():
+        elif equals and not _is_there(text):
             changes.append(text)
         else:
             kept.append(text)
     return kept, changes
+
+
+def _is_there(text: str) -> bool:
+    """Whether a word names a file; what is too long for a name, or has a zero byte, does not."""
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def check_writable(path: Path | None) -> None:

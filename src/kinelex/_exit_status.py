@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from kinelex.errors import DivergenceError, InputError
+from kinelex.errors import DivergenceError, InputError, without_secrets
 
 _LONGEST = 4000  # characters of a message
 # A full or read-only disk, a name that is too long, a file that may not be read: the machine's, not ours.
@@ -69,6 +69,6 @@ def _shown(text: str | bytes) -> str:
     >>> _shown("nix\\n.arrow"), _shown("\\udcff")
     ('nix\\\\n.arrow', '\\\\udcff')
     """
-    text = os.fsdecode(text)
+    text = without_secrets(os.fsdecode(text))
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"

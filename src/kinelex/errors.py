@@ -1,7 +1,10 @@
 """The one exception for wrong input, and the helper that words it."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_KEY_IN_ADDRESS = re.compile(r"(?i)([?&;](?:api[-_]?)?(?:key|token|secret|password|sig)=)[^&\s'\"]+")
 
 
 class InputError(ValueError):
@@ -16,6 +19,16 @@ class DivergenceError(RuntimeError):
 
     The command line prints the message without a traceback and ends with exit status 1.
     """
+
+
+def without_secrets(text: str) -> str:
+    """A text in which no address shows its password or key.
+
+    >>> without_secrets("http://me:secret@host/v1?api_key=abc failed")
+    'http://***@host/v1?api_key=*** failed'
+    """
+    text = re.sub(r"(?<=://)[^/\s@]*(?:@[^/\s@]*)*@", "***@", text)
+    return _KEY_IN_ADDRESS.sub(r"\1***", text)
 
 
 def one_line(error: BaseException) -> str:

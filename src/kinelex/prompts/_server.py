@@ -10,7 +10,7 @@ import re
 import time
 from typing import Any
 
-from kinelex.errors import InputError, one_line
+from kinelex.errors import InputError, one_line, without_secrets
 from kinelex.prompts._answers import Answer
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0  # seconds between a failure and the next try, doubled each time
@@ -53,6 +53,7 @@ class Server:
         self._client = openai.AsyncOpenAI(
             api_key=key or "none", base_url=address or None, timeout=timeout, max_retries=0
         )
+        self._address = without_secrets(str(self._client.base_url))
         self._model, self._timeout, self._retries = model, timeout, retries
         self._extra: dict[str, Any] = {"max_tokens": max_new_tokens, "temperature": 0, "seed": 0}
         self._between = 60 / requests_per_minute if requests_per_minute else 0.0
@@ -101,7 +102,7 @@ class Server:
             failures += 1
             if failures > self._retries:
                 raise InputError(
-                    f"{self._client.base_url} failed {failures} times in a row (last: {_short(last)}): see "
+                    f"{self._address} failed {failures} times in a row (last: {_short(last)}): see "
                     "whether the server runs, then start the same command again; what it has answered is kept"
                 ) from last
             backoff = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1)) * random.uniform(0.5, 1)
@@ -145,7 +146,7 @@ class Server:
             429: "what you have paid for is used up",
         }.get(code, "is it a vision-language model, and are the options within its limits?")
         raise InputError(
-            f"{self._client.base_url} refuses the request with status {code} ({_short(error)}): {hint} "
+            f"{self._address} refuses the request with status {code} ({_short(error)}): {hint} "
             "What it has answered is kept"
         ) from error
 
@@ -162,7 +163,8 @@ def find_access(base_url: str) -> tuple[str, str]:
         raise InputError("OPENAI_API_KEY holds signs that no key has: set it anew, without quotes or accents")
     if address and not re.fullmatch(r"https?://[^/\s]+.*", address):
         raise InputError(
-            f"language.base_url expects an address such as http://localhost:8000/v1, got {address!r}"
+            "language.base_url expects an address such as http://localhost:8000/v1, got "
+            f"{without_secrets(address)!r}"
         )
     if not (key or address):
         raise InputError(
@@ -210,4 +212,5 @@ def _short(error: Exception) -> str:
     cause = " ".join(str(error.__cause__ or "").split())  # of "Connection error." it alone says more
     if cause and cause not in text:
         text = f"{text.rstrip('.')}: {cause}"
+    text = without_secrets(text)
     return text if len(text) <= 160 else f"{text[:160]} …"

@@ -104,7 +104,10 @@ class Checkpoint:
 
     @property
     def _from(self) -> dict[str, Any]:
-        return {} if self.is_folder else {"revision": self.revision, "local_files_only": self.offline}
+        safe = {"trust_remote_code": False}  # said, or transformers asks on the terminal
+        if self.is_folder:
+            return safe
+        return {**safe, "revision": self.revision, "local_files_only": self.offline}
 
     def _wrong(self, auto: str, error: Exception) -> InputError:
         reason = one_line(error)

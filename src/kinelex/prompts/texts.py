@@ -52,6 +52,11 @@ def read_texts(path: Path) -> dict[str, list[str]]:
             mine = [value] if isinstance(value, str) else value
             if not (isinstance(mine, list) and mine and all(isinstance(t, str) for t in mine)):
                 raise InputError(f"{name}: clip {clip}: {_FORM}, got {str(value)[:60]!r}")
+            if not all(text.strip() for text in mine):
+                raise InputError(
+                    f"{name}: clip {clip}: text {[bool(t.strip()) for t in mine].index(False) + 1} is empty, "
+                    "which says nothing about the clip: leave it out, or a clip without any text"
+                )
             if texts.setdefault(clip, mine) != mine:
                 raise InputError(f"{name}: clip {clip} has other texts in another file of {path}")
     return texts

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_origin
@@ -186,9 +187,15 @@ def is_key(name: str) -> bool:
     (True, True, False)
     """
     name = name.replace("-", "_")
-    pairs = [*((method, "stgcn") for method in METHODS), *(("c2vl", other) for other in encoders.names())]
-    keys = {a.dest for pair in pairs for a in _parser(*pair)._actions if "." in a.dest}
+    keys = _all_keys(tuple(encoders.names()))
     return name in keys or name in {key.split(".", 1)[1] for key in keys}
+
+
+@cache
+def _all_keys(names: tuple[str, ...]) -> frozenset[str]:
+    """The keys of all recipes, of any method and any encoder."""
+    pairs = [*((method, "stgcn") for method in METHODS), *(("c2vl", other) for other in names)]
+    return frozenset({a.dest for pair in pairs for a in _parser(*pair)._actions if "." in a.dest})
 
 
 def _finite(value: Any) -> bool:

@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from kinelex._files import check_place, write_whole
-from kinelex.errors import InputError, one_line
+from kinelex.errors import InputError, one_line, without_secrets
 
 _PACKAGES = ("torch", "lightning", "numpy", "pyarrow", "scikit-learn", "scipy", "transformers")
 _TEXTS = ("recipe", "data", "dataset", "store_fingerprint", "protocol", "prompts")  # of config.yaml, or none
@@ -180,5 +180,5 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "packages": versions,
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": without_secrets(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]])),
     }
