@@ -29,6 +29,5 @@ def prompts_report(
     from kinelex.evaluation.prompt_report.report import print_summary
     from kinelex.evaluation.prompt_report.report import prompts_report as report
 
-    page = prompts[0].with_suffix(".html") if out is None else out
-    print_summary(report(prompts, data, protocol, page, json, seed))
-    print(f"report in {page}")
+    print_summary(report(prompts, data, protocol, out, json, seed))
+    print(f"report in {prompts[0].with_suffix('.html') if out is None else out}")
