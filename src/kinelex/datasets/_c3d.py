@@ -20,7 +20,7 @@ from kinelex.datasets._clip import METRES, Clip
 from kinelex.errors import InputError
 
 _TO_METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "": 0.001}
-_SECONDS = 300  # for one file
+_SECONDS = 300  # for one file, on a busy machine
 _BLOCK, _HEAD = 512, 24  # bytes
 _MIPS = 86  # processor type: big end first
 _READ = """
@@ -28,6 +28,7 @@ import io, sys
 try:
     import resource
     resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]),) * 2)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[3]),) * 2)
 except ImportError:
     pass
 import ezc3d, numpy as np
@@ -97,10 +98,11 @@ def _check_size(path: Path) -> None:
 def _content(path: Path) -> dict[str, np.ndarray]:
     """What ezc3d finds in a file."""
     try:
-        bound = (2 << 30) + 32 * path.stat().st_size
+        size = path.stat().st_size
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
-    command = [sys.executable, "-c", _READ, str(path.absolute()), str(bound)]
+    memory, seconds = (1 << 30) + 32 * size, 5 + (size >> 20)  # a damaged file can keep ezc3d busy for ever
+    command = [sys.executable, "-c", _READ, str(path.absolute()), str(memory), str(seconds)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
         if done.returncode == 0:
