@@ -103,3 +103,13 @@ def test_streams_are_averaged_as_probabilities(actors):
         alone.append(softmax(probe.scores(m.test)))
     assert found["ece"] == pytest.approx(reliability((alone[0] + alone[1]) / 2, both.truth)["ece"])
     assert found["streams"]["bone"]["ece"] == pytest.approx(reliability(alone[1], both.truth)["ece"])
+
+
+def test_the_right_edge_belongs_to_a_bin():
+    """A confidence on an edge is in the bin below it; by hand, with what the sums over it are."""
+    probabilities = np.array([[0.5, 0.5], [0.75, 0.25], [1.0, 0.0]])
+    found = reliability(probabilities, np.array([0, 0, 1]), bins=4)
+    assert [b["clips"] for b in found["bins"]] == [0, 1, 1, 1]
+    assert found["ece"] == pytest.approx((0.5 + 0.25 + 1) / 3)
+    assert found["mce"] == pytest.approx(1)
+    assert found["brier"] == pytest.approx((0.5 + 0.125 + 2) / 3)
