@@ -129,6 +129,10 @@ def _path(text: str) -> Path:
     """A path as given on the command line."""
     if not text or "\0" in text:
         raise argparse.ArgumentTypeError(f"expects the name of a file or folder, got {text[:80]!r}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # Arrow opens no such file
+        raise argparse.ArgumentTypeError(f"expects a name in UTF-8, got {text[:80]!r}") from None
     return Path(text)
 
 
