@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 Fault = Callable[[int, dict[str, Any]], str]  # of the request's number and body: how to fail, "" for not
+Seen = tuple[int, int]  # row and frame
 
 
 def picture(row: int, frame: int) -> np.ndarray:
@@ -33,13 +34,19 @@ class Pictures:
         return None if row == 7 else np.stack([picture(row, int(i)) for i in indices])
 
 
+def row_and_frame(pixels: np.ndarray) -> Seen:
+    """What :func:`picture` put into a picture."""
+    red, green, _ = pixels.mean((0, 1))
+    return int(red // 16), int(green // 16)
+
+
 class AnsweringServer:
     """Answers "row 3 frame 5"; counts what was asked and answered, and how many at a time."""
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
-        self.asked: Counter[tuple[int, int]] = Counter()
-        self.answered: Counter[tuple[int, int]] = Counter()
+        self.asked: Counter[Seen] = Counter()
+        self.answered: Counter[Seen] = Counter()
         self.bodies: list[dict[str, Any]] = []
         self.keys: set[str] = set()
         self.times: list[float] = []
@@ -49,8 +56,12 @@ class AnsweringServer:
 
 
 @contextmanager
-def answering_server(fault: Fault = lambda number, body: "", delay: float = 0.0) -> Iterator[AnsweringServer]:
-    """A server that runs while the block does."""
+def answering_server(
+    fault: Fault = lambda number, body: "",
+    delay: float = 0.0,
+    look: Callable[[np.ndarray], Seen] = row_and_frame,
+) -> Iterator[AnsweringServer]:
+    """A server that runs while the block does; ``look`` tells which picture it was sent."""
     state = AnsweringServer(fault)
 
     class Handler(BaseHTTPRequestHandler):
@@ -62,7 +73,7 @@ def answering_server(fault: Fault = lambda number, body: "", delay: float = 0.0)
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            seen = _seen(body)
+            seen = look(_pixels(body))
             with state.lock:
                 number = len(state.bodies)
                 state.bodies.append(body)
@@ -80,11 +91,19 @@ def answering_server(fault: Fault = lambda number, body: "", delay: float = 0.0)
                 with state.lock:
                     state.busy -= 1
 
-        def _answer(self, fault: str, seen: tuple[int, int]) -> None:
+        def _answer(self, fault: str, seen: Seen) -> None:
             kind, _, rest = fault.partition(" ")
+            whole = _completion(f" row {seen[0]} frame {seen[1]} ")
             if kind == "drop":
                 self.close_connection = True
                 self.connection.close()
+            elif kind == "half":  # of what the header promises
+                self.close_connection = True
+                self._send(200, whole[: len(whole) // 2], {"Content-Length": str(len(whole))})
+            elif kind == "cut":  # no JSON, and the header says so
+                self._send(200, whole[: len(whole) // 2])
+            elif kind == "empty":
+                self._send(200, _completion(""))
             elif kind == "slow":
                 time.sleep(float(rest))
                 self._send(200, _completion("too late"))
@@ -96,7 +115,7 @@ def answering_server(fault: Fault = lambda number, body: "", delay: float = 0.0)
             else:
                 with state.lock:
                     state.answered[seen] += 1
-                self._send(200, _completion(None if kind == "filter" else f" row {seen[0]} frame {seen[1]} "))
+                self._send(200, _completion(None) if kind == "filter" else whole)
 
         def _send(
             self,
@@ -106,9 +125,9 @@ def answering_server(fault: Fault = lambda number, body: "", delay: float = 0.0)
             kind: str = "application/json",
         ) -> None:
             self.send_response(code)
-            for name, value in {"Content-Type": kind, **(headers or {})}.items():
+            usual = {"Content-Type": kind, "Content-Length": str(len(body))}
+            for name, value in {**usual, **(headers or {})}.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
@@ -131,12 +150,10 @@ def answering_server(fault: Fault = lambda number, body: "", delay: float = 0.0)
         thread.join()
 
 
-def _seen(body: dict[str, Any]) -> tuple[int, int]:
-    """Row and frame of the picture that came."""
+def _pixels(body: dict[str, Any]) -> np.ndarray:
+    """The picture that came, (H, W, 3)."""
     url = next(p for p in body["messages"][0]["content"] if p["type"] == "image_url")["image_url"]["url"]
-    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))), float)
-    red, green, _ = pixels.mean((0, 1))
-    return int(red // 16), int(green // 16)
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))), float)
 
 
 def _completion(text: str | None) -> bytes:

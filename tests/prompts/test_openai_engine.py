@@ -80,7 +80,7 @@ def test_every_clip_is_answered_many_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_server_that_fails_in_every_way(tmp_path: Path) -> None:
-    ways = ["500", "drop", "429 0.05", "page", "slow 2", "503", "429"]
+    ways = ["500", "drop", "429 0.05", "page", "slow 2", "503", "429", "half", "cut", "empty"]
 
     def fault(number: int, body: dict[str, Any]) -> str:
         return ways[number // 2 % len(ways)] if number % 2 else ""
@@ -146,7 +146,7 @@ def test_what_trying_again_does_not_help_stops_at_once(code: int, hint: str) -> 
     assert KEY not in str(caught.value)
 
 
-@pytest.mark.parametrize("way", ["400 bad picture", "filter"])
+@pytest.mark.parametrize("way", ["400 bad picture", "filter", "empty"])
 def test_a_refused_picture_stops_or_leaves_its_clip_without_texts(tmp_path: Path, way: str) -> None:
     def fault(number: int, body: dict[str, Any]) -> str:
         return way if data_url(Pictures().frames(2, FRAMES)[1], 768) in json.dumps(body) else ""  # type: ignore[index]

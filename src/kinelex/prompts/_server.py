@@ -8,12 +8,14 @@ import os
 import random
 import re
 import time
+from dataclasses import replace
 from typing import Any
 
 from kinelex.errors import InputError, one_line, without_secrets
 from kinelex.prompts._answers import Answer
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0  # seconds between a failure and the next try, doubled each time
+EMPTY = 3  # answers without text until a picture counts as refused
 _TRY_AGAIN = (408, 409, 425, 429)  # and all of 500 and more
 _REFUSED = (400, 413, 415, 422)
 # What some servers want under another name, or not at all; it is dropped when they say so.
@@ -67,12 +69,15 @@ class Server:
             question: what is asked.
             picture: a data URL.
 
+        Returns:
+            The answer; without a text where the server refuses the picture or has nothing to say about it.
+
         Raises:
             InputError: the server does not know us or the model, or fails too often in a row.
         """
         parts = [{"type": "image_url", "image_url": {"url": picture}}, {"type": "text", "text": question}]
         messages: Any = [{"role": "user", "content": parts}]
-        failures, requests = 0, 0
+        failures = requests = read = written = empty = 0
         while True:
             await self._turn()
             before, sent = self._answered, dict(self._extra)
@@ -84,7 +89,11 @@ class Server:
                     )
                 answer = _read(made, requests)
                 self._answered += 1
-                return answer
+                read, written = read + answer.prompt_tokens, written + answer.tokens
+                empty += answer.text == ""
+                if answer.text == "" and empty < EMPTY:
+                    continue
+                return replace(answer, text=answer.text or None, prompt_tokens=read, tokens=written)
             except self._openai.APIStatusError as error:
                 if self._adapts(error, sent):
                     continue

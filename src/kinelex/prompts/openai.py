@@ -54,8 +54,8 @@ class OpenAIServer:
         look: full frames, or the crop of the run's vision engine.
         image_size: longer side that pictures are reduced to, in pixels.
         max_new_tokens: where an answer is cut off, in tokens.
-        refused: what becomes of a clip with a picture that the server refuses: stop the run, or skip the
-            clip, which then has no texts.
+        refused: what becomes of a clip with a picture that the server refuses, or answers three times
+            without a text: stop the run, or skip the clip, which then has no texts.
         concurrency: requests at a time.
         requests_per_minute: the most the server is asked; 0 for no limit.
         retries: how often a failed request is repeated, with growing pauses or those the server asks for.
@@ -214,8 +214,9 @@ class OpenAIServer:
             answer = await server.ask(self._question, picture)
             if answer.text is None and not self._skip:
                 raise InputError(
-                    f"the server refuses to answer about frame {frame} of {clip.id}: language.refused=skip "
-                    "leaves such clips without texts; what it has answered is kept"
+                    f"the server refuses, or answers without a text, frame {frame} of {clip.id}: "
+                    "language.refused=skip leaves such clips without texts, a larger language.max_new_tokens "
+                    "lets a model that thinks first come to its answer; what it has answered is kept"
                 )
             self._answers.note(clip.id, frame, answer)
             clip.left -= 1
