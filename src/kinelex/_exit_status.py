@@ -8,18 +8,13 @@ import sys
 import traceback
 from collections.abc import Callable
 
+from kinelex._files import NO_ROOM
 from kinelex.errors import DivergenceError, InputError, without_secrets
 
 _LONGEST = 4000  # characters of a message
 # A full or read-only disk, a name that is too long, a file that may not be read: the machine's, not ours.
-_OF_THE_MACHINE = {
-    getattr(errno, name)
-    for name in (
-        *("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO", "EACCES", "EPERM"),
-        *("ENAMETOOLONG", "ELOOP", "ESTALE", "EMFILE", "ENFILE"),
-    )
-    if hasattr(errno, name)
-}
+_NAMES = ("EROFS", "EIO", "EACCES", "EPERM", "ENAMETOOLONG", "ELOOP", "ESTALE", "EMFILE", "ENFILE")
+_OF_THE_MACHINE = NO_ROOM | {getattr(errno, name) for name in _NAMES if hasattr(errno, name)}
 
 
 def run_verb(action: Callable[[], None]) -> int:
@@ -43,7 +38,8 @@ def run_verb(action: Callable[[], None]) -> int:
         if error.errno not in _OF_THE_MACHINE:
             return _fault()
         place = "" if error.filename is None else f"{_shown(error.filename)}: "
-        return _failed(f"{place}{error.strerror}", 2)
+        advice = "; make room and start again, what was finished is kept" if error.errno in NO_ROOM else ""
+        return _failed(f"{place}{error.strerror}{advice}", 2)
     except KeyboardInterrupt:
         print("kinelex: interrupted", file=sys.stderr)
         return 130

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO
 
 from kinelex.errors import InputError
 
+NO_ROOM = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name)}
 _STREAM = re.compile(r"/dev/(stdout|stderr|null|fd/\d+)|/proc/(self|\d+)/fd/\d+")
 
 
@@ -78,7 +80,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing that appears under its name when the block ends well.
 
     When the block fails or the process dies, what was there before stays; what killed processes left is
-    deleted. Of a link the file that it leads to is replaced.
+    deleted. Of a link the file that it leads to is replaced. A full disk is said with the file's name.
 
     Raises:
         InputError: a folder, a device, a pipe or a socket is there, or a link that leads nowhere.
@@ -93,8 +95,10 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
             os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is None:
+            error.filename = str(path)  # the system tells it for open, not for write
         raise
 
 

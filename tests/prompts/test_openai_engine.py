@@ -146,6 +146,19 @@ def test_what_trying_again_does_not_help_stops_at_once(code: int, hint: str) -> 
     assert KEY not in str(caught.value)
 
 
+@pytest.mark.parametrize("way", ["404", "503", "page", "drop", "429"])
+def test_a_password_in_the_address_is_in_no_message(way: str, tmp_path: Path) -> None:
+    with answering_server(lambda number, body: f"{way} {server.url}" if way != "429" else way) as server:
+        server.url = server.url.replace("://", "://me:hunter2@") + "?api_key=hunter3"
+        made = engine(server, tmp_path, concurrency=1, retries=1)
+        with pytest.raises(InputError, match=r"http://\*\*\*@127\.0\.0\.1.*kept") as caught:
+            ask(made)
+    assert server.asked
+    told = [str(caught.value), made.summary(), json.dumps(made.settings)]
+    told += [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
+    assert "hunter" not in "".join(told)
+
+
 @pytest.mark.parametrize("way", ["400 bad picture", "filter", "empty"])
 def test_a_refused_picture_stops_or_leaves_its_clip_without_texts(tmp_path: Path, way: str) -> None:
     def fault(number: int, body: dict[str, Any]) -> str:

@@ -114,6 +114,8 @@ def test_other_texts_are_another_run(tmp_path: Path) -> None:
         ('{"a": ["x", 3]}', "clip a: expects"),
         ('{"a": {"b": "c"}}', "clip a: expects"),
         ('{"a": null}', "clip a: expects"),
+        ('{"clip0": ""}', "clip clip0: text 1 is empty, which says nothing about the clip: leave it out"),
+        ('{"clip0": ["He sits.", " \\n"]}', "clip clip0: text 2 is empty"),
         ('{"other": ["x"]}', "has no texts for any clip of .*: its first id is other, the store's is clip0"),
     ],
 )

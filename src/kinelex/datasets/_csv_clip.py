@@ -24,7 +24,6 @@ _AXIS_CAMEL = re.compile(r"(.*[a-z0-9])([XYZ])")
 _AXIS_FIRST = re.compile(rf"([xyz]|{_SCORES})[\s_.:/-]*(.+)", re.IGNORECASE)
 _UNIT = re.compile(r"\s*[\[(]\s*(\w+)\s*[\])]")
 _POSITION = re.compile(r"[\s_.:-]+(pos|position|translation|coord|world)$", re.IGNORECASE)
-_MOST_COLUMNS = 10_000
 _MOST_LOST = 1  # lost frames per frame that is there
 
 
@@ -47,8 +46,6 @@ def read_csv(path: Path, layout: SkeletonLayout | None, channels: str | None = N
     table = read_table(path)
     if table.header is None:
         return _in_order(table, layout, channels)
-    if table.width > _MOST_COLUMNS:
-        raise InputError(f"{path}: {table.width} columns with names, expects at most {_MOST_COLUMNS}")
     columns = _Columns(table)
     return columns.clip(layout or columns.layout())
 

@@ -17,6 +17,7 @@ import numpy as np
 from kinelex.errors import InputError
 
 _LONGEST_HEADER = 4  # rows
+_MOST_COLUMNS = 10_000
 _NOTHING = ["", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "None", "none"]
 _NUMBER = re.compile(r"[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.IGNORECASE)
 _COUNTED = re.compile(r"([^\d]*)(\d+)")
@@ -78,7 +79,8 @@ def read_table(path: Path) -> Table:
     """The header of a file and where its numbers are.
 
     Raises:
-        InputError: it cannot be read, is empty, or its last line is not ended: it may have lost digits.
+        InputError: it cannot be read, is empty, has too many columns, or its last line is not ended: it may
+            have lost digits.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -101,6 +103,10 @@ def read_table(path: Path) -> Table:
         rows = [[c.strip() for c in row] for row in csv.reader(islice(lines, len(head)), delimiter=mark)]
     except csv.Error as error:
         raise InputError(f"{path}: its first rows are no table of numbers: {error}") from error
+    if (widest := max(map(len, rows))) > _MOST_COLUMNS:
+        raise InputError(
+            f"{path}: {widest} columns, expects at most {_MOST_COLUMNS}: a row per frame, not one per clip"
+        )
     count = next((n for n, row in enumerate(rows) if not _is_header(row, n)), len(rows))
     if count == len(lines) or count == len(rows):
         raise InputError(f"{path}: has a header and no rows, expects one row per frame")
