@@ -152,7 +152,7 @@ def test_a_refusal_leaves_nothing(tmp_path: Path) -> None:
     source, out = write_toys(tmp_path / "raw", 300, n299="bad"), tmp_path / "new" / "s.arrow"
     with pytest.raises(InputError, match=r"t00299.txt: is bad"):
         prepare("toy", source, out, progress=False, strict=True, workers=2)
-    assert names(out.parent) == []
+    assert names(tmp_path) == ["raw"]  # not even the new folder
     with pytest.raises(InputError, match="at least 1 worker, got workers=0"):
         prepare("toy", source, out, progress=False, workers=0)
 

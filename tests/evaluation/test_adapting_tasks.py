@@ -2,6 +2,8 @@
 
 import io
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -161,11 +163,15 @@ def test_a_finished_training_is_read_and_a_useless_one_made_anew(actors, monkeyp
 
 def test_two_processes_do_not_train_the_same(actors):
     out = actors.run.path / "evaluation" / "unfinished" / "x"
-    with (
-        _adapted._alone(out),
-        pytest.raises(InputError, match="another process is fine-tuning"),
-        _adapted._alone(out),
-    ):
+    code = "import sys\nfrom kinelex.evaluation._adapted import _alone\nfrom pathlib import Path\n"
+    code += "with _alone(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()\n"
+    command = [sys.executable, "-c", code, str(out)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match="another process is fine-tuning"), _adapted._alone(out):
+            pass
+    assert other.returncode == 0
+    with _adapted._alone(out):  # nobody holds it any more
         pass
     assert unfinished(actors) == []
 

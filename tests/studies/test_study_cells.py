@@ -2,18 +2,23 @@
 
 import re
 
+import numpy as np
 import pytest
 import yaml
 
 from kinelex.errors import InputError
 from kinelex.evaluation.tasks import TASKS
-from kinelex.store import PromptMeta, PromptStoreWriter
+from kinelex.store import ClipPrompts, ModalityPrompts, PromptMeta, PromptStoreWriter
 from kinelex.studies import cells_of, find_study, study_names
 
 
 def write(path, **content):
     path.write_text(yaml.safe_dump({"recipe": "c2vl", "grid": {"beta": [0, 1]}} | content))
     return str(path)
+
+
+def _prompts(width):
+    return ModalityPrompts(np.arange(1), np.ones((1, width)), ["a"])
 
 
 @pytest.mark.parametrize("name", study_names())
@@ -70,8 +75,8 @@ def test_skipped_combinations_are_skipped_also_after_a_change():
 def test_several_prompt_stores_are_an_axis_and_missing_modalities_are_left_out(tmp_path):
     stores = []
     for name, widths in (("a", {"language": 4}), ("b", {"language": 4, "vision": 3})):
-        with PromptStoreWriter(tmp_path / f"{name}.arrow", PromptMeta("actors", "0", {}, widths)):
-            pass
+        with PromptStoreWriter(tmp_path / f"{name}.arrow", PromptMeta("actors", "0", {}, widths)) as writer:
+            writer.add(ClipPrompts("clip", **{m: _prompts(width) for m, width in widths.items()}))
         stores.append(tmp_path / f"{name}.arrow")
     cells, left_out = cells_of(find_study("prompts"), "utd_mhad", stores)
     variants = {c.variant for c in cells}

@@ -5,6 +5,7 @@ import json
 import shutil
 
 import pytest
+import yaml
 from rich.console import Console
 
 from kinelex.cli import main
@@ -112,6 +113,8 @@ def test_other_settings_are_refused_and_more_values_are_not(acted, quick, judge,
     study(acted, quick, tmp_path)
     with pytest.raises(InputError, match=r"method.dim \(8 there, 12 asked for\); pass another --out"):
         study(acted, quick, tmp_path, changes=["dim=12"])
+    with pytest.raises(InputError, match=r"input.persons \(2 there, 1 asked for\)"):
+        study(acted, quick, tmp_path, changes=["input.persons=1"])
     other = tmp_path / "other.arrow"
     shutil.copy(acted.prompts, other)
     with pytest.raises(InputError, match="prompts"):
@@ -120,6 +123,31 @@ def test_other_settings_are_refused_and_more_values_are_not(acted, quick, judge,
     more = study(acted, quick, tmp_path, said=said, changes=["beta=0.5,0.75"])
     assert set(more["table"]) == {"beta 0.5", "beta 0.75"}
     assert said.getvalue().count("finished before") == 1
+
+
+def test_numbers_that_follow_from_the_store_are_no_other_settings(acted, judge, tmp_path):
+    grid = {
+        "encoder": {
+            "one place": {
+                "encoder.name": "gru",
+                "encoder.hidden": 4,
+                "encoder.layers": 1,
+                "encoder.persons": 1,
+            },
+            "a norm for each": {"encoder.name": "aagcn", "encoder.channels": 6, "encoder.depth": [1, 1, 1]},
+        }
+    }
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump({"recipe": "c2vl", "grid": grid, "seeds": [0], "tasks": ["knn"]}))
+    small = ["epochs=1", "frames=16", "batch_size=24", "dim=8", "method.hidden=16", "accelerator=cpu"]
+    for again in range(2):
+        said = io.StringIO()
+        place = (str(file), acted.store, "xsub", tmp_path / "out", [acted.prompts], small)
+        run_study(*place, console=Console(file=said, width=200))
+        assert said.getvalue().count("finished before") == 2 * again
+    configs = [RunDirectory(path).config for path in sorted((tmp_path / "out" / "runs").glob("[a-z]*"))]
+    assert [config["input"]["persons"] for config in configs] == [2, 1]
+    assert configs[0]["encoder"]["person_norms"] == 2
 
 
 @pytest.mark.parametrize(

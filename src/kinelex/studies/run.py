@@ -23,6 +23,7 @@ from kinelex.store import SkeletonStore, open_prompts, open_store
 from kinelex.studies.cells import Cell, cells_of
 from kinelex.studies.compare import compare_cells
 from kinelex.studies.definition import Study, find_study
+from kinelex.training.persons import for_persons_of
 from kinelex.training.recipe import Recipe
 from kinelex.training.train import has_prompts, rehearse, reopen, train_resolved
 
@@ -132,7 +133,7 @@ class _Work:
             return
         recipe, config = reopen(path, self.store, self.protocol)
         prompts = None if cell.prompts is None else str(cell.prompts.resolve())
-        different = _differences(cell.recipe, recipe)
+        different = _differences(*(for_persons_of(self.store, r) for r in (cell.recipe, recipe)))
         if config["prompts"] != prompts:
             different.append(f"prompts ({config['prompts']} there, {prompts} asked for)")
         elif not has_prompts(config, prompts):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from kinelex.training.config import TrainingConfig
 from kinelex.training.encoder_files import SkeletonEncoder
 from kinelex.training.loader import PromptTable, SkeletonLoader
 from kinelex.training.module import MethodModule
-from kinelex.training.persons import person_places
+from kinelex.training.persons import with_person_norms, with_places
 from kinelex.training.recipe import METHODS, Recipe
 from kinelex.training.sync_batch_norm import synchronise_batch_norms
 from kinelex.transforms import InputPipeline
@@ -137,14 +137,11 @@ def build_module(
         torch.set_num_threads(training.threads)
     _check_hardware(training)
     layout = store.layout if start is None else start.one.layout
-    if recipe.encoder.get("person_norms", 1) is None:  # published: one for each place
-        most = recipe.input.persons or int(store.persons.max(initial=1))
-        recipe = replace(recipe, encoder={**recipe.encoder, "person_norms": most})
+    recipe = with_person_norms(recipe, store)
     method = _make_method(recipe, store, layout, rows, table)
     if start is not None:
         start.fill(method)
-    persons = person_places(recipe.input.persons, next(iter(method.encoders.values())), store)
-    recipe = replace(recipe, input=replace(recipe.input, persons=persons))
+    recipe = with_places(recipe, next(iter(method.encoders.values())), store)
     if training.devices > 1 and training.sync_batchnorm:
         synchronise_batch_norms(method)
     if table is not None:
@@ -164,7 +161,7 @@ def build_module(
         prompts=table,
         repeat=training.repeat,
         world_size=training.devices,
-        places=persons,
+        places=recipe.input.persons,
     )
     check_rates(store.fps[rows], recipe.input.fps)
     pipeline = InputPipeline(layout, recipe.input, store.layout)
