@@ -112,6 +112,14 @@ def run_study(
     return result
 
 
+# Keys that may leave open what a run makes of them: its config says what it became, on its machine or store.
+_BECOMES = (
+    ("training", "precision", "auto"),
+    ("input", "persons", None),
+    ("encoder", "person_norms", None),
+)
+
+
 @dataclass(frozen=True)
 class _Work:
     """What all runs of a study have in common."""
@@ -233,8 +241,9 @@ def _folder(out: str | Path) -> Path:
 def _differences(wanted: Recipe, there: Recipe) -> list[str]:
     """The keys of a recipe in which a run differs from what is wanted."""
     first, second = wanted.to_dict(), there.to_dict()
-    if first["training"]["precision"] == "auto":  # a run says what it became on its machine
-        first["training"]["precision"] = second["training"]["precision"]
+    for section, key, left_open in _BECOMES:
+        if first[section].get(key, ...) == left_open:
+            first[section][key] = second[section][key]
     found = []
     for section, keys in first.items():
         if isinstance(keys, dict):

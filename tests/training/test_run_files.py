@@ -1,0 +1,44 @@
+"""A run directory with a damaged table or description: one message, from every verb that reads it."""
+
+import shutil
+
+import pytest
+
+from kinelex.cli import main
+from kinelex.errors import InputError
+from kinelex.training.run_directory import RunDirectory
+
+DAMAGE = {
+    "environment.json": [b"", b"\xff\xfe", b"[" * 100_000],
+    "metrics.csv": [b"\xff\xfe\0\0", b"epoch,loss\n0,much\n", b"epoch,loss\n0,1,2,3\n"],
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_file_of_a_run_is_one_message(name, acted, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(acted.run, run)
+    whole = (run / name).read_bytes()
+    verbs = (["info", run], ["evaluate", run, "--tasks", "knn"])
+    for content in (DAMAGE[name][-1], whole[: len(whole) // 2 + 1]):
+        (run / name).write_bytes(content)
+        for words in verbs:
+            capsys.readouterr()
+            status = main([str(word) for word in words])
+            told = capsys.readouterr().err
+            assert "Traceback" not in told, (content[:20], words)
+            assert status in (0, 2)
+            if status:
+                (message,) = told.splitlines()
+                assert f"{name} is " in message
+                assert "damaged" in message, message
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damage_is_named(name, acted, tmp_path):
+    shutil.copytree(acted.run, tmp_path / "run")
+    for content in DAMAGE[name]:
+        (tmp_path / "run" / name).write_bytes(content)
+        run = RunDirectory(tmp_path / "run")
+        with pytest.raises(InputError, match=rf"{name} is .*damaged: "):
+            _ = run.environment if name == "environment.json" else run.metrics()
