@@ -103,6 +103,7 @@ def make_run(path: Path, store: SkeletonStore, prompts: Path | None = None) -> R
         "prompts": None if prompts is None else str(prompts),
         "method": {"name": "c2vl", "alpha": 0.8},
         "encoder": encoder_options,
+        "input": {"frames": 16},
     }
     directory = RunDirectory.create(path, config)
     torch.manual_seed(0)

@@ -31,6 +31,7 @@ def judged(folder, name, seed, wrong, *, protocol="xsub", ids=60, dim=8, curves=
     config |= {
         "method": {"name": "c2vl", "dim": dim},
         "encoder": {"name": "stgcn"},
+        "input": {},
         "training": {"seed": seed},
     }
     run = RunDirectory.create(folder / name, config)

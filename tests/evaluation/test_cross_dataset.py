@@ -41,6 +41,7 @@ def make_classifier(path, streams=("joint", "bone"), encoder=None, **config) -> 
         "prompts": None,
         "method": {"name": "supervised"},
         "encoder": options,
+        "input": {},
         **config,
     }
     run = RunDirectory.create(path, about)

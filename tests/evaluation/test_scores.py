@@ -44,6 +44,7 @@ def two_streams(store, tmp_path) -> RunDirectory:
         "prompts": None,
         "method": {"name": "supervised"},
         "encoder": options,
+        "input": {},
     }
     run = RunDirectory.create(tmp_path / "two", config)
     torch.manual_seed(0)

@@ -38,6 +38,7 @@ def three(store, tmp_path) -> RunDirectory:
         "prompts": None,
         "method": {"name": "cmd"},
         "encoder": options,
+        "input": {},
     }
     run = RunDirectory.create(tmp_path / "three", config)
     torch.manual_seed(0)

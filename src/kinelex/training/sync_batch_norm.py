@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-class SyncBatchNorm(nn.SyncBatchNorm):
-    """PyTorch's synchronised batch norm, which computes on GPUs only, and the same on the CPU.
+class SyncBatchNorm(_BatchNorm):
+    """Synchronised batch norm on any device: PyTorch's own computes on GPUs only, and DDP refuses it elsewhere.
 
     Statistics are those of all processes' values, of which each may have another number. In evaluation, and
     where there is one process, it is plain batch norm.
@@ -23,7 +23,7 @@ class SyncBatchNorm(nn.SyncBatchNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise a batch."""
-        if x.is_cuda or not self.training or _alone():
+        if not self.training or _alone():
             return super().forward(x)
         values = x if x.dtype in (torch.float32, torch.float64) else x.float()
         others = [0, *range(2, x.ndim)]
@@ -39,6 +39,9 @@ class SyncBatchNorm(nn.SyncBatchNorm):
         if self.affine:
             out = out * self.weight.view(shape) + self.bias.view(shape)
         return out.to(x.dtype)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Any number of dimensions: the layer that this one stands for has had its say."""
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, variance: Tensor) -> None:
@@ -61,9 +64,8 @@ def synchronise_batch_norms(module: nn.Module) -> None:
     ('SyncBatchNorm', '0.bias')
     """
     for layer in module.modules():
-        if isinstance(layer, _BatchNorm) and not isinstance(layer, nn.SyncBatchNorm):
+        if isinstance(layer, _BatchNorm):
             layer.__class__ = SyncBatchNorm
-            vars(layer)["process_group"] = None  # all processes
 
 
 class _SumOverProcesses(torch.autograd.Function):
