@@ -121,7 +121,9 @@ def test_section_without_numbers_is_empty():
 
 def judged(folder, task, top1):
     """A run that was judged by a task on UTD-MHAD."""
-    run = RunDirectory.create(folder, {"protocol": "xsub", "method": {"name": "c2vl"}, "encoder": {}, "input": {}})
+    run = RunDirectory.create(
+        folder, {"protocol": "xsub", "method": {"name": "c2vl"}, "encoder": {}, "input": {}}
+    )
     about = {"protocol": "xsub", "dataset": "utd_mhad", "counts": {"train": 9, "test": 4, "classes": 2}}
     for name, numbers_of in ((task, {"top1": top1}), ("calibration", {"ece": 0.1})):
         content = {"title": name, "rule": "", **numbers_of, **about}
