@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class SyncBatchNorm(_BatchNorm):
-    """Synchronised batch norm on any device: PyTorch's own computes on GPUs alone, and DDP refuses it elsewhere.
+    """Synchronised batch norm on any device; PyTorch's own computes on GPUs alone, and DDP refuses it else.
 
     Statistics are those of all processes' values, of which each may have another number. In evaluation, and
     where there is one process, it is plain batch norm.
