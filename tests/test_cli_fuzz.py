@@ -56,6 +56,33 @@ def test_odd_words(verb, words, tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
+VALUES = ("", os.fsdecode(b"\xff"), "a\0b", "-1", "1e999", "nan", "9" * 5000, "{", ",,,", "1/0", LONG)
+OPTIONS = {
+    "export-data": ("frames", "json", "out", "protocol", "to"),
+    "convert": ("center", "classes", "from", "json", "layout", "out", "stream"),
+    "ensemble": ("combine", "data", "holdout", "objective", "order", "protocol", "search", "task", "weights"),
+}
+
+
+@pytest.mark.parametrize("verb", OPTIONS)
+def test_odd_values_of_options(verb, acted, tmp_path, monkeypatch, capsys):
+    """On a store and a run that are there."""
+    monkeypatch.chdir(tmp_path)
+    base = {
+        "export-data": [acted.store, "--to", "npy", "--out", "arrays"],
+        "convert": [acted.store, "--from", "cmd", "--out", "converted"],
+        "ensemble": [acted.run, "--data", acted.store, "--protocol", "xsub", "--out", "together"],
+    }[verb]
+    for option in OPTIONS[verb]:
+        for value in VALUES:
+            capsys.readouterr()
+            status = main([verb, *map(str, base), f"--{option}={value}"])
+            told = [line.startswith("kinelex: error: ") for line in capsys.readouterr().err.splitlines()]
+            assert status in (0, 2), (option, value)
+            assert sum(told) == (status == 2)
+            assert status == 0 or told[-1]
+
+
 @pytest.mark.parametrize("name", ["with space", "line\nbreak", "naïve 🦴", "[b]/x[/]"])
 def test_odd_names_of_files_work(name, acted, tmp_path, capsys):
     folder = tmp_path / name
