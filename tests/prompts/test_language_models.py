@@ -289,7 +289,7 @@ def test_models_that_are_not_at_the_hub_or_shared_on_conditions(monkeypatch: pyt
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", there)
     found = find_checkpoint("some/llava@v2", "language.model")
     assert asked == {"name": "some/llava", "revision": "v2"}
-    assert found._from == {"revision": "f00d", "local_files_only": False}
+    assert found._from == {"revision": "f00d", "local_files_only": False, "trust_remote_code": False}
 
 
 def test_devices_dtypes_and_packages_that_are_not_there(
