@@ -12,7 +12,7 @@ import re
 import torch
 from torch import Tensor
 
-from kinelex.encoders._published import BLOCK, Published, check_joints, conv_norm, graph_time, named, sizes
+from kinelex.encoders._published import BLOCK, Published, check_joints, conv_norm, graph_blocks, sizes
 
 
 def _graph(published: Published, place: str) -> dict[str, dict[str, Tensor]]:
@@ -57,15 +57,7 @@ def published_to_encoder(
         InputError: a part is missing, or a block has parts that CTR-GCN does not have.
     """
     published = Published(state, origin, "CTR-GCN")
-    ours = named({"data_bn.": published.norm(["data_bn"])})
-    for i in range(max(published.count(BLOCK.pattern), 1)):
-        block = f"l{i + 1}."
-        parts = {f"graph.{name}": part for name, part in _graph(published, f"{block}gcn1.").items()}
-        parts |= {f"time.{name}": part for name, part in graph_time(published, f"{block}tcn1.").items()}
-        if f"{block}residual.conv.weight" in published:
-            residual = conv_norm(published, f"{block}residual.conv", f"{block}residual.bn")
-            parts |= {f"residual.{name}": part for name, part in residual.items()}
-        ours |= {f"blocks.{i}.{name}": value for name, value in named(parts).items()}
+    ours = graph_blocks(published, _graph)
     classifier = published.classifier()
     published.check_all_taken(BLOCK.pattern)
     return ours, classifier

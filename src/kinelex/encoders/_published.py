@@ -124,6 +124,27 @@ def graph_time(published: Published, place: str) -> dict[str, dict[str, Tensor]]
     return parts
 
 
+def graph_blocks(
+    published: Published, graph: Callable[[Published, str], dict[str, dict[str, Tensor]]]
+) -> dict[str, Tensor]:
+    """The state of a :class:`~kinelex.encoders._graph_network.GraphNetwork`: input norm and blocks.
+
+    Args:
+        published: the checkpoint.
+        graph: the parts of one graph convolution, from the checkpoint and the prefix of its names.
+    """
+    ours = named({"data_bn.": published.norm(["data_bn"])})
+    for i in range(max(published.count(BLOCK.pattern), 1)):
+        block = f"l{i + 1}."
+        parts = {f"graph.{name}": part for name, part in graph(published, f"{block}gcn1.").items()}
+        parts |= {f"time.{name}": part for name, part in graph_time(published, f"{block}tcn1.").items()}
+        if f"{block}residual.conv.weight" in published:
+            residual = conv_norm(published, f"{block}residual.conv", f"{block}residual.bn")
+            parts |= {f"residual.{name}": part for name, part in residual.items()}
+        ours |= {f"blocks.{i}.{name}": value for name, value in named(parts).items()}
+    return ours
+
+
 def sizes(state: dict[str, Tensor], joints: int, origin: str) -> dict[str, int | tuple[int, ...]]:
     """The options that a state under our names asks for, of those that all graph networks share.
 
