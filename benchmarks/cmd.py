@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinelex import encoders
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
 from kinelex.encoders.gru import RecurrentEncoder
 from kinelex.losses import enqueue
 from kinelex.methods import CMD

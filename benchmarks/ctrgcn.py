@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinelex import encoders
-from kinelex.encoders._ctrgcn_checkpoint import published_to_encoder
+from kinelex.encoders.published.ctrgcn import published_to_encoder
 from kinelex.skeleton import SkeletonLayout, get_layout, spatial_subsets
 
 CLASSES = 60

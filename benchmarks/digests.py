@@ -1,6 +1,7 @@
 """Whether a change of the code changed what comes out: digests of a small run of every method.
 
-    python benchmarks/digests.py > before.txt;  (change the code);  python benchmarks/digests.py | diff before.txt -
+    python benchmarks/digests.py --out before.txt
+    python benchmarks/digests.py --out after.txt; diff before.txt after.txt
 
 The built-in actors are prepared and described, each method is trained for two epochs by the command line's
 general recipe with small widths, and judged with `knn` and `linear`. Printed is a digest of the stores'

@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 
+from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_prompts, open_store
 from kinelex.prompts import EngineContext, make_prompts, register
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_prompts, open_store
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "prompts"))
 from answering_server import AnsweringServer, answering_server  # noqa: E402 - beside the tests that use it
@@ -123,7 +123,7 @@ def finish(server: AnsweringServer, words: list[str], answers: int, kills: int) 
 
 def judge(store: Path, out: Path, answered: Counter[tuple[int, int]]) -> dict[str, int]:
     """Compare the texts of the prompt store with its pictures."""
-    from kinelex.prompts._clips import sample_frames
+    from kinelex.prompts.clips import sample_frames
 
     lengths, ids = open_store(store).lengths, open_store(store).ids
     made = open_prompts(out)

@@ -17,19 +17,8 @@ from fuzz_seeds import Kind
 from rich.console import Console
 
 from kinelex import encoders
-from kinelex.datasets import get_split
-from kinelex.datasets.seen_classes import class_split
-from kinelex.evaluation._class_map import read_class_map
-from kinelex.evaluation._score_pickles import read_published as read_score_pickle
-from kinelex.evaluation.published.numbers import read_published
-from kinelex.evaluation.report.other_sets import other_sets
-from kinelex.evaluation.report.write import _diagnostics
-from kinelex.evaluation.scores import ScoreFile, load_scores
-from kinelex.info import describe
-from kinelex.prompts.classes import read_descriptions
-from kinelex.prompts.texts import read_texts
-from kinelex.skeleton import get_layout
-from kinelex.store import (
+from kinelex.cli.info import describe
+from kinelex.data import (
     WHOLE_CLIP,
     ClipPrompts,
     ModalityPrompts,
@@ -42,7 +31,18 @@ from kinelex.store import (
     open_store,
     write_jpeg,
 )
-from kinelex.studies.definition import find_study
+from kinelex.data.splits.seen_classes import class_split
+from kinelex.datasets import get_split
+from kinelex.evaluation.class_map import read_class_map
+from kinelex.evaluation.published.numbers import read_published
+from kinelex.evaluation.score_pickles import read_published as read_score_pickle
+from kinelex.evaluation.scores import ScoreFile, load_scores
+from kinelex.evaluation.study.definition import find_study
+from kinelex.prompts.engines.classes import read_descriptions
+from kinelex.prompts.engines.texts import read_texts
+from kinelex.reports.run.other_sets import other_sets
+from kinelex.reports.run.write import _diagnostics
+from kinelex.skeleton import get_layout
 from kinelex.training.encoder_files import load_encoders, save_encoders
 from kinelex.training.recipe import find_recipe, resolve
 from kinelex.training.run_directory import RunDirectory

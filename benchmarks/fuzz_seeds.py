@@ -26,7 +26,7 @@ import set_files
 from scipy.io import savemat
 
 from kinelex.datasets import prepare
-from kinelex.datasets._readers import READERS
+from kinelex.datasets.registry import READERS
 
 
 @dataclass(frozen=True)

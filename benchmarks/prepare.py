@@ -26,9 +26,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kinelex.datasets._ntu_text import read_recording
+from kinelex.data import open_store
 from kinelex.datasets.ntu import missing_skeletons
-from kinelex.store import open_store
+from kinelex.datasets.ntu_text import read_recording
 
 DIFFERENT = 100
 FRAMES, JOINTS = 80, 25

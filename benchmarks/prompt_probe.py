@@ -17,8 +17,8 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from kinelex.datasets.splits import get_split
-from kinelex.store import open_prompts, open_store
+from kinelex.data import open_prompts, open_store
+from kinelex.data.splits.split import get_split
 
 
 def classifier() -> Pipeline:

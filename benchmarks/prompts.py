@@ -26,13 +26,14 @@ import torch
 from prepare import write_table
 from prompt_texts import texts
 
+from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.datasets.pku import clip_id
-from kinelex.prompts import EngineContext, _video_file, create
-from kinelex.prompts._clips import sample_frames
-from kinelex.prompts._pixels import to_pixels
-from kinelex.prompts.video import VideoPictures
+from kinelex.prompts import EngineContext, create
+from kinelex.prompts.clips import sample_frames
+from kinelex.prompts.embed.pixels import to_pixels
+from kinelex.prompts.video import video_file
+from kinelex.prompts.video.video import VideoPictures
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 
 WANTED, SHAPE = 16, (1080, 1920)
 Rows = list[dict[str, object]]
@@ -83,7 +84,7 @@ def seconds(work: Callable[[], Any], times: int = 3) -> float:
 def decoded_frames() -> Iterator[list[tuple[str, Any]]]:
     """The file and time of every frame that our decoders put out."""
     seen: list[tuple[str, Any]] = []
-    decode, begin = _video_file._decode, _video_file.VideoFile._begin
+    decode, begin = video_file._decode, video_file.VideoFile._begin
     names: dict[int, str] = {}
 
     def noted(context: Any, packet: Any) -> list[Any]:
@@ -95,11 +96,11 @@ def decoded_frames() -> Iterator[list[tuple[str, Any]]]:
         begin(video)
         names[id(video._context)] = str(video.path)
 
-    _video_file._decode, _video_file.VideoFile._begin = noted, named  # type: ignore[method-assign]
+    video_file._decode, video_file.VideoFile._begin = noted, named  # type: ignore[method-assign]
     try:
         yield seen
     finally:
-        _video_file._decode, _video_file.VideoFile._begin = decode, begin  # type: ignore[method-assign]
+        video_file._decode, video_file.VideoFile._begin = decode, begin  # type: ignore[method-assign]
 
 
 def all_then_some(path: Path, wanted: np.ndarray) -> int:

@@ -3,7 +3,7 @@
     python benchmarks/store.py [--clips 56880] [--threads 2] [--folder DIR] [--out benchmarks/store.csv]
 
 The clips are generated: 25 joints, about 80 frames, one person in three of four. Opening is timed in fresh
-processes that have imported kinelex.store. Clips are drawn in random order, cropped at random and resized, as
+processes that have imported kinelex.data. Clips are drawn in random order, cropped at random and resized, as
 training does it; the plain way does the same clip by clip, as the data sets of other toolkits do in
 `__getitem__`. Rates are per second of the clock and per second of processor time: on a busy machine they
 differ. The file is in the page cache.
@@ -24,14 +24,14 @@ import torch
 from prepare import write_table
 from torch.nn import functional as F
 
+from kinelex.data import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
+from kinelex.data.loader import SkeletonLoader
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
-from kinelex.training.loader import SkeletonLoader
 from kinelex.transforms.temporal import Crop, apply_plan, resize_plan, sample_crop
 
 BATCH, FRAMES, RATIO = 256, 64, (0.5, 1.0)
 OPEN = (
-    "import sys, time, kinelex.store as s; t = time.perf_counter(); s.open_store(sys.argv[1]); "
+    "import sys, time, kinelex.data as s; t = time.perf_counter(); s.open_store(sys.argv[1]); "
     "print(time.perf_counter() - t)"
 )
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import kinelex
 from kinelex.datasets import get_split
-from kinelex.datasets.actors import write_actors
-from kinelex.evaluation.knn import knn
+from kinelex.datasets.synthetic import write_actors
+from kinelex.evaluation.protocols.knn import knn
+from kinelex.inference.features import extract_features
 from kinelex.training.encoder_files import SkeletonEncoder
-from kinelex.training.inference import extract_features
 from kinelex.transforms import InputConfig, InputPipeline
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from kinelex.data import SkeletonStoreWriter, open_store
 from kinelex.datasets import describe_store, render_store
-from kinelex.datasets.actors import actors_meta, generate_actors
+from kinelex.datasets.synthetic import actors_meta, generate_actors
 from kinelex.evaluation import evaluate
 from kinelex.prompts import make_prompts
 from kinelex.skeleton import SkeletonLayout, get_layout
-from kinelex.store import SkeletonStoreWriter, open_store
 from kinelex.training.train import train
 
 LAYOUT = SkeletonLayout.from_yaml("""

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 import kinelex
-from kinelex.datasets.actors import write_actors
+from kinelex.datasets.synthetic import write_actors
 from kinelex.evaluation import evaluate
 from kinelex.prompts import make_prompts
 from kinelex.training.train import train

@@ -47,8 +47,8 @@ def acted(tmp_path_factory: pytest.TempPathFactory) -> Acted:
     (``prompts.arrow``), and a training of one epoch (``run``), all in one folder."""
     import numpy as np
 
-    from kinelex.datasets.actors import write_actors
-    from kinelex.store import ClipPrompts, ModalityPrompts, PromptMeta, PromptStoreWriter, open_store
+    from kinelex.data import ClipPrompts, ModalityPrompts, PromptMeta, PromptStoreWriter, open_store
+    from kinelex.datasets.synthetic import write_actors
     from kinelex.training.train import train
 
     folder = tmp_path_factory.mktemp("acted")

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from kinelex.datasets.actors import write_actors
+from kinelex.data import SkeletonStore, open_store
+from kinelex.datasets.synthetic import write_actors
 from kinelex.skeleton import get_layout, retarget_matrix
-from kinelex.store import SkeletonStore, open_store
 
 HEIGHT, WIDTH, FOCAL = 1080, 1920, 1000.0
 ACTED = [0, 11, 13, 21]  # one of them by two persons

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
-from kinelex._bounded import bounded_text, safe_json, safe_yaml
-from kinelex.datasets._npy import open_zip, read_member, read_npz
 from kinelex.errors import InputError
-from kinelex.prompts.texts import read_texts
+from kinelex.files.bounded import bounded_text, safe_json, safe_yaml
+from kinelex.files.npy import open_zip, read_member, read_npz
+from kinelex.prompts.engines.texts import read_texts
 from kinelex.skeleton import get_layout
 
 BOMB = "\n".join(["a0: &a0 [1]", *(f"a{i}: &a{i} [{f'*a{i - 1}, ' * 9}]" for i in range(1, 9))])

@@ -13,9 +13,9 @@ import pytest
 from raw_clips import write_clip
 
 import kinelex
-from kinelex._command_line import verb_name
 from kinelex.cli import VERBS, main
-from kinelex.datasets.actors import generate_actors
+from kinelex.cli.functions import verb_name
+from kinelex.datasets.synthetic import generate_actors
 from kinelex.skeleton import get_layout, retarget_matrix
 
 OPTIONS = {

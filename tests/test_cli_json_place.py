@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kinelex._command_line import verb_name
 from kinelex.cli import VERBS, main
+from kinelex.cli.functions import verb_name
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=verb_name)

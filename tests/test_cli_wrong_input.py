@@ -8,7 +8,7 @@ import pytest
 from raw_clips import write_clip
 
 from kinelex.cli import main
-from kinelex.datasets.actors import write_actors
+from kinelex.datasets.synthetic import write_actors
 
 
 def listing(folder: Path) -> dict[str, tuple[int, int]]:

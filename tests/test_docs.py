@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kinelex.encoders import _registry
+from kinelex.encoders import registry
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -21,7 +21,7 @@ PAGES = [
 def test_examples_run(page, acted, tmp_path, monkeypatch):
     shutil.copytree(acted.folder, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(_registry, "_BUILDERS", dict(_registry._BUILDERS))  # forget what a page registers
+    monkeypatch.setattr(registry, "_BUILDERS", dict(registry._BUILDERS))  # forget what a page registers
     lines = page.read_text("utf-8").splitlines()
     text = "\n".join("" if line.startswith("```") else line for line in lines)  # a fence ends the output
     test = doctest.DocTestParser().get_doctest(text, {}, page.name, str(page), 0)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from kinelex._files import write_numbers, write_whole
-from kinelex._lock import InUseError, sole_writer
 from kinelex.cli import main
+from kinelex.data import open_store
 from kinelex.datasets import prepare
 from kinelex.errors import InputError
-from kinelex.store import open_store
+from kinelex.files.atomic import write_numbers, write_whole
+from kinelex.files.lock import InUseError, sole_writer
 
 
 def _device(path: Path) -> None:
@@ -138,7 +138,7 @@ def test_whoever_stops_reading_gets_no_traceback(acted):
 @contextmanager
 def _other_process(path: Path, shared: bool = False) -> Iterator[subprocess.Popen[str]]:
     code = (
-        "import sys\nfrom kinelex._lock import sole_writer\n"
+        "import sys\nfrom kinelex.files.lock import sole_writer\n"
         f"with sole_writer(sys.argv[1], shared={shared}):\n"
         "    print('held', flush=True)\n    sys.stdin.read()\n"
     )

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from kinelex import load_encoder, open_prompts, open_store
+from kinelex.cli.quickstart import run_quickstart
 from kinelex.errors import InputError
-from kinelex.quickstart import run_quickstart
 
 STEPS = ("store", "prompts", "train", "train_hard", "evaluate")
 ROWS = (

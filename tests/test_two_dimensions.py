@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from kinelex.cli import main
+from kinelex.data import open_prompts, open_store
 from kinelex.prompts import registry
-from kinelex.store import open_prompts, open_store
 
 SMALL = ["epochs=1", "frames=12", "batch_size=6", "accelerator=cpu", "precision=32-true"]
 OF_RECIPE = {

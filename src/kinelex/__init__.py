@@ -24,7 +24,7 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     if name in ("open_store", "open_prompts"):
-        return getattr(importlib.import_module("kinelex.store"), name)
+        return getattr(importlib.import_module("kinelex.data"), name)
     if name == "load_encoder":
         return importlib.import_module("kinelex.training.encoder_files").load_encoder
     if name == "encoders":

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from kinelex.datasets._checked import read_item
-from kinelex.datasets._reader import Reader
-from kinelex.datasets._readers import find_items
+from kinelex.data import Sequence, SkeletonStore, open_store
+from kinelex.datasets.making.checked import read_item
+from kinelex.datasets.reader import Reader
+from kinelex.datasets.registry import find_items
 from kinelex.errors import InputError
-from kinelex.store import Sequence, SkeletonStore, open_store
 
 
 def drawn_clip(

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from scipy.io import savemat
 
-from kinelex.datasets._reader import Item, Reader, Skipped
+from kinelex.data import Sequence
+from kinelex.datasets.reader import Item, Reader, Skipped
 from kinelex.errors import InputError
-from kinelex.store import Sequence
 
 
 def read_all(reader: Reader, items: Iterable[Item] | None = None) -> tuple[list[Sequence], list[str]]:

@@ -9,7 +9,8 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from kinelex.datasets.actors import (
+from kinelex.data import open_store
+from kinelex.datasets.synthetic import (
     ACTIONS,
     NUM_PERFORMERS,
     Performer,
@@ -21,10 +22,9 @@ from kinelex.datasets.actors import (
     perform,
     write_actors,
 )
-from kinelex.datasets.actors.camera import hidden_joints, record, view
+from kinelex.datasets.synthetic.camera import hidden_joints, record, view
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
-from kinelex.store import open_store
 
 LAYOUT = get_layout("ntu25")
 BY_NAME = {action.name: action for action in ACTIONS}

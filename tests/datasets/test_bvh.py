@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kinelex.datasets.bvh import read_bvh
+from kinelex.datasets.formats.bvh import read_bvh
 from kinelex.errors import InputError
 
 HIERARCHY = """HIERARCHY

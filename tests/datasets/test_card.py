@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from kinelex.cli.info import describe
+from kinelex.data import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.datasets import get_split
-from kinelex.datasets.card import scan, scan_store, warnings_of, write_card
-from kinelex.datasets.card.scan import Findings
-from kinelex.datasets.card.warn import Warn
 from kinelex.datasets.describe import describe_store
 from kinelex.errors import InputError
-from kinelex.info import describe
+from kinelex.reports.card import scan, scan_store, warnings_of, write_card
+from kinelex.reports.card.scan import Findings
+from kinelex.reports.card.warn import Warn
 from kinelex.skeleton import SkeletonLayout, get_layout
-from kinelex.store import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 
 LAYOUT = get_layout("sbu15")
 RNG = np.random.default_rng(0)

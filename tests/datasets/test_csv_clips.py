@@ -8,12 +8,12 @@ import pytest
 from folder_files import folder
 from format_files import drawn_clip
 
+from kinelex.data import open_store
 from kinelex.datasets import prepare
-from kinelex.datasets._csv_clip import read_csv
-from kinelex.datasets._table import read_table
+from kinelex.datasets.formats.csv_clip import read_csv
+from kinelex.datasets.formats.table import read_table
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, get_layout
-from kinelex.store import open_store
 
 ARM = SkeletonLayout("arm", ("left_shoulder", "left_elbow", "left_wrist"), (0, 0, 1))
 X = drawn_clip(0, 4, 1, 3, 2).astype(np.float64).round(3) * 100

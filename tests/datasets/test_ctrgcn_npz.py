@@ -11,10 +11,10 @@ from format_files import clips_of, content, drawn_clip, only_true_clips, padded,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kinelex.data import open_store
 from kinelex.datasets import prepare, split_sizes
 from kinelex.datasets.ctrgcn_npz import CtrgcnNpzReader
 from kinelex.errors import InputError
-from kinelex.store import open_store
 
 TRAIN = [drawn_clip(0, 4, 1), drawn_clip(1, 6, 2), drawn_clip(2, 2, 1)]
 TEST = [drawn_clip(3, 5, 2), drawn_clip(4, 1, 1)]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from kinelex.data import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.datasets import describe_store, prepare, render_store
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from format_files import content, drawn_clip
 
+from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.datasets import prepare, split_sizes
 from kinelex.datasets.export import ExportSummary, export_data
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 
 NAMES = ("wave", "point", "fall, slowly")
 

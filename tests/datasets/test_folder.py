@@ -9,10 +9,10 @@ import pytest
 from folder_files import BVH, clip, csv_of, folder
 from format_files import drawn_clip
 
+from kinelex.data import open_store
 from kinelex.datasets import prepare, split_sizes
-from kinelex.datasets.bvh import read_bvh
+from kinelex.datasets.formats.bvh import read_bvh
 from kinelex.errors import InputError
-from kinelex.store import open_store
 
 
 def prepared(source: Path, **options: Any) -> Any:

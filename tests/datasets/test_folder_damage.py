@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinelex.datasets import prepare
-from kinelex.datasets.bvh import read_bvh
 from kinelex.datasets.folder import FolderReader
+from kinelex.datasets.formats.bvh import read_bvh
 from kinelex.errors import InputError
 
 X = clip(7, frames=4)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 
-from kinelex.datasets._mat_file import read_mat, read_mat_texts
 from kinelex.errors import InputError
+from kinelex.files.mat_file import read_mat, read_mat_texts
 
 WORLD = np.random.default_rng(0).normal(size=(4, 3, 2))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kinelex.datasets._clip_files import files_of, read_clip
+from kinelex.datasets.formats.clip_files import files_of, read_clip
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, get_layout
 

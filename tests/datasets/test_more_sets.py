@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from kinelex.data import SkeletonStore, open_store
 from kinelex.datasets import get_split, prepare, protocol_names
 from kinelex.datasets.jhmdb import CLASSES as JHMDB
 from kinelex.datasets.penn_action import CLASSES as PENN
 from kinelex.datasets.utkinect import LABELS, read_labels
 from kinelex.errors import InputError
-from kinelex.store import SkeletonStore, open_store
 
 RNG = np.random.default_rng(0)
 

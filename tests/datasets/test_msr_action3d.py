@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kinelex.data import open_store
 from kinelex.datasets import get_split, prepare, protocol_names
 from kinelex.datasets.msr_action3d import CLASSES, read_clip
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
-from kinelex.store import open_store
 
 FRAMES = np.random.default_rng(0).uniform(0.1, 2, size=(3, 20, 4)).round(6)
 

@@ -10,10 +10,10 @@ from format_files import clips_of, drawn_clip, padded, spoilt, write_npy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kinelex.data import open_store
 from kinelex.datasets import prepare, split_sizes
 from kinelex.datasets.npy import NpyReader
 from kinelex.errors import InputError
-from kinelex.store import open_store
 
 NAMES = [f"S001C00{c}P00{c}R001A001.skeleton" for c in (1, 2, 3)]
 CLIPS = [drawn_clip(0, 4, 1), drawn_clip(1, 6, 2), drawn_clip(2, 2, 1)]

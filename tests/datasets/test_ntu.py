@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from ntu_files import Track, frames_of, ghost, person, write
 
+from kinelex.data import SkeletonStore, open_store
 from kinelex.datasets import prepare
 from kinelex.datasets.ntu import NtuReader120, class_names, missing_skeletons, rgb_file
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
-from kinelex.store import SkeletonStore, open_store
 
 NAMES = ("S001C002P003R002A013", "S017C001P040R001A060", "S032C003P106R002A120")
 MISSING = "S001C002P005R002A008"

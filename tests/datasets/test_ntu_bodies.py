@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from ntu_files import Frames, Track, frames_of, ghost, person, text_of
 
-from kinelex.datasets._bodies import Persons, Recording, clean_energy, clean_tracks
-from kinelex.datasets._ntu_text import read_fast
+from kinelex.datasets.bodies import Persons, Recording, clean_energy, clean_tracks
+from kinelex.datasets.ntu_text import read_fast
 from kinelex.errors import InputError
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.datasets import split_sizes
 from kinelex.datasets.ntu import NtuReader60, NtuReader120, missing_skeletons
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 
 PERFORMERS = {
     1: [1, 2, 3, 4, 5, 6, 7, 8],

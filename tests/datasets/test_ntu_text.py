@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ntu_files import Frames, Track, as_written, frames_of, lines_of, person, read_plainly, text_of
 
-from kinelex.datasets._bodies import Recording
-from kinelex.datasets._ntu_text import read_fast, read_recording, read_slowly
+from kinelex.datasets.bodies import Recording
+from kinelex.datasets.ntu_text import read_fast, read_recording, read_slowly
 from kinelex.errors import InputError
 
 PATH = Path("S001C002P003R002A013.skeleton")

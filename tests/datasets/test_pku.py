@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from set_files import pku_frames, read_all, write_pku_video
 
+from kinelex.data import open_store
 from kinelex.datasets import prepare
 from kinelex.datasets.pku import (
     Pku1Reader,
     Pku2Reader,
 )
 from kinelex.skeleton import get_layout
-from kinelex.store import open_store
 
 FRAMES = pku_frames(12)
 LABELS = [(48, 1, 3), (3, 4, 4), (51, 6, 12)]

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from set_files import pku_frames, read_all, write_pku_video
 
+from kinelex.data import Sequence
 from kinelex.datasets.pku import (
     Pku2Reader,
 )
-from kinelex.store import Sequence
 
 
 def _read(skeleton: bytes, label: bytes) -> list[Sequence]:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from set_files import pku_frames, write_pku_video
 
+from kinelex.data import open_store
 from kinelex.datasets import get_split, prepare
 from kinelex.datasets.pku import (
     Pku2Reader,
@@ -20,7 +21,6 @@ from kinelex.datasets.pku import (
     parse_prompt_key,
 )
 from kinelex.errors import InputError
-from kinelex.store import open_store
 
 FRAMES = pku_frames(12)
 LABELS = [(48, 1, 3), (3, 4, 4), (51, 6, 12)]

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from folder_files import clip, folder
 
+from kinelex.data import Sequence, open_store
 from kinelex.datasets import prepare
-from kinelex.datasets._policy import GAPS, Policy
+from kinelex.datasets.policy import GAPS, Policy
 from kinelex.errors import InputError
-from kinelex.store import Sequence, open_store
 
 
 def lossy() -> np.ndarray:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kinelex.data import open_store
 from kinelex.datasets import prepare
-from kinelex.datasets._clip_files import is_clip, read_clip
-from kinelex.datasets._people import Person, clip_of_people
+from kinelex.datasets.formats.clip_files import is_clip, read_clip
+from kinelex.datasets.formats.people import Person, clip_of_people
 from kinelex.errors import InputError
-from kinelex.store import open_store
 
 
 def pose(joints: int, at: float = 100.0, seed: int = 0) -> np.ndarray:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from kinelex.data import open_store
 from kinelex.datasets import dataset_names, prepare, split_sizes
 from kinelex.datasets.prepare import PrepareSummary
 from kinelex.errors import InputError
-from kinelex.store import open_store
 
 Write = Callable[..., Path]
 Rows = Callable[[Path], list[dict[str, str]]]

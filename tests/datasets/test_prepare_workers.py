@@ -16,9 +16,9 @@ import toy_reader
 from toy_reader import ToyReader, write_toys
 
 from kinelex.cli import main
-from kinelex.datasets import _readers, prepare
+from kinelex.data import open_store
+from kinelex.datasets import prepare, registry
 from kinelex.errors import InputError
-from kinelex.store import open_store
 
 Rows = Callable[[Path], list[dict[str, str]]]
 TOY = [sys.executable, "-c", "import toy_reader; toy_reader.main()"]
@@ -31,9 +31,9 @@ ENVIRONMENT = {
 @pytest.fixture(autouse=True)
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     """The data set ``toy``."""
-    monkeypatch.setitem(_readers.READERS, "toy", ("toy", "a toy"))
-    known = _readers.reader_class
-    monkeypatch.setattr(_readers, "reader_class", lambda name: ToyReader if name == "toy" else known(name))
+    monkeypatch.setitem(registry.READERS, "toy", ("toy", "a toy"))
+    known = registry.reader_class
+    monkeypatch.setattr(registry, "reader_class", lambda name: ToyReader if name == "toy" else known(name))
 
 
 def names(folder: Path) -> list[str]:
@@ -247,7 +247,7 @@ def test_settings_have_one_name_in_every_process(tmp_path: Path) -> None:
     source = write_toys(tmp_path / "raw", 3)
     code = (
         "import sys; from pathlib import Path; from toy_reader import ToyReader;"
-        "from kinelex.datasets._parts import Parts, RawFiles;"
+        "from kinelex.datasets.making.parts import Parts, RawFiles;"
         "r = ToyReader(Path(sys.argv[1])); i = r.items();"
         "print(Parts(Path('s'), r, r.meta(), i, RawFiles.of(r, i)).chunks[0].path)"
     )

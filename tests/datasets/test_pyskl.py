@@ -10,11 +10,11 @@ from format_files import clips_of, drawn_clip, spoilt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kinelex.data import open_store
 from kinelex.datasets import prepare, split_sizes
-from kinelex.datasets._formats import split_tags
+from kinelex.datasets.formats.conventions import split_tags
 from kinelex.datasets.pyskl import PysklReader
 from kinelex.errors import InputError
-from kinelex.store import open_store
 
 
 def annotation(name: str, label: int | None = 1, seed: int = 0, **changes: Any) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from set_files import read_all, sbu_text, write_sbu_clip
 
+from kinelex.data import open_store
 from kinelex.datasets import get_split, prepare, protocol_names
 from kinelex.datasets.sbu import CLASSES, SbuReader, read_clip
 from kinelex.errors import InputError
-from kinelex.store import open_store
 
 RAW = np.random.default_rng(0).uniform(0.1, 2, size=(4, 2, 15, 3)).round(5)
 TEXT = sbu_text(RAW, first=55)

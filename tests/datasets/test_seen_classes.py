@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import yaml
 
+from kinelex.data import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
+from kinelex.data.splits.seen_classes import class_split, class_split_names
 from kinelex.datasets import get_split
-from kinelex.datasets.seen_classes import class_split, class_split_names
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 
 NAMES = tuple("abcdefgh")
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kinelex.data import SkeletonStore, open_store
 from kinelex.datasets import prepare
 from kinelex.errors import InputError
-from kinelex.store import SkeletonStore, open_store
 
 
 def prepared(dataset: str, source: Path, tmp_path: Path, **options: Any) -> SkeletonStore:

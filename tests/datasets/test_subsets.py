@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kinelex.datasets import _split_files, get_split
+from kinelex.data import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
+from kinelex.data.splits import files
+from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 
 SIZES = (60, 30, 9, 1)  # training clips per class; another two of each class test, and two have no label
 
@@ -96,7 +97,7 @@ def test_without_a_place_to_write_the_subset_is_drawn_each_time(
         patched.setattr(Path, "mkdir", refuse)
         first = drawn(store, name)
     with monkeypatch.context() as patched:
-        patched.setattr(_split_files, "write_whole", refuse)
+        patched.setattr(files, "write_whole", refuse)
         assert drawn(store, name) == first
     assert not list(tmp_path.glob("*.subsets/*"))
     assert drawn(store, name) == first

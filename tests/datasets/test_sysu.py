@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from scipy.io import savemat
 from set_files import read_all, write_sysu_clip
 
+from kinelex.data import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.datasets import get_split, prepare
 from kinelex.datasets.sysu import CLASSES, SysuReader, read_clip, sysu_split
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 
 WORLD = np.random.default_rng(0).normal(size=(5, 20, 3))
 PIXELS = np.random.default_rng(1).uniform(0, 640, size=(5, 20, 2))

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinelex.datasets._pickled_arrays import shape_of, whole_array
-from kinelex.datasets._unpickle import read_pickle
 from kinelex.errors import InputError
+from kinelex.files.pickled_arrays import shape_of, whole_array
+from kinelex.files.unpickle import read_pickle
 
 GOOD = {
     "plain": [1, -(10**30), 2.5, None, True, "ü", b"by\xfftes", {1, 2}, frozenset([3]), (1, (2,)), {"a": []}],

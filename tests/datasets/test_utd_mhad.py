@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
+from kinelex.data import open_store
 from kinelex.datasets import prepare
-from kinelex.datasets._checked import read_item
-from kinelex.datasets._reader import Skipped
+from kinelex.datasets.making.checked import read_item
+from kinelex.datasets.reader import Skipped
 from kinelex.datasets.utd_mhad import UtdMhadReader
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
-from kinelex.store import open_store
 
 Write = Callable[..., Path]
 Rows = Callable[[Path], list[dict[str, str]]]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kinelex.datasets import _readers, prepare
-from kinelex.datasets._reader import Item, Reader, Skipped
+from kinelex.data import Sequence, StoreMeta
+from kinelex.datasets import prepare, registry
+from kinelex.datasets.reader import Item, Reader, Skipped
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, StoreMeta
 
 
 class ToyReader(Reader):
@@ -73,8 +73,8 @@ class ToyReader(Reader):
 
 def register() -> None:
     """Make ``toy`` known."""
-    _readers.READERS["toy"] = ("toy", "a toy")
-    _readers.reader_class = lambda dataset: ToyReader  # type: ignore[assignment]
+    registry.READERS["toy"] = ("toy", "a toy")
+    registry.reader_class = lambda dataset: ToyReader  # type: ignore[assignment]
 
 
 def write_toys(folder: Path, count: int, **words: str) -> Path:

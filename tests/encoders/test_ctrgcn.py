@@ -6,8 +6,8 @@ import torch
 from published_ctrgcn import published_ctrgcn
 
 from kinelex import encoders
-from kinelex.encoders._ctrgcn_checkpoint import encoder_options, published_to_encoder
 from kinelex.encoders.ctrgcn import RefinedGraphConv
+from kinelex.encoders.published.ctrgcn import encoder_options, published_to_encoder
 from kinelex.errors import InputError
 
 

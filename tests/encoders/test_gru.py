@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from kinelex import encoders
-from kinelex.encoders._gru_cpu import ForwardGRU
+from kinelex.encoders.gru_cpu import ForwardGRU
 from kinelex.errors import InputError
-from kinelex.methods._cmd_checkpoint import encoder_options, published_to_encoder
+from kinelex.methods.cmd_checkpoint import encoder_options, published_to_encoder
 
 
 def make(**options):
@@ -156,7 +156,7 @@ def test_backward_twice_is_repeated_and_a_second_derivative_is_refused():
 def test_without_onednn_the_same_comes_out(monkeypatch):
     ours, _, x = layer(torch.float32)
     expected = ours(x)[0]
-    monkeypatch.setattr("kinelex.encoders._gru_cpu.ONEDNN", None)
+    monkeypatch.setattr("kinelex.encoders.gru_cpu.ONEDNN", None)
     torch.testing.assert_close(ours(x)[0], expected)
 
 

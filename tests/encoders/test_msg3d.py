@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from kinelex import encoders
-from kinelex.encoders._scales import hop_distances, k_adjacency, window_graph
 from kinelex.encoders.msg3d import MultiScaleGraphConv, MultiScaleTemporalConv, WindowConv
+from kinelex.encoders.scales import hop_distances, k_adjacency, window_graph
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout, layout_names
 

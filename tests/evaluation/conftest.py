@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from kinelex import encoders
-from kinelex.skeleton import get_layout
-from kinelex.store import (
+from kinelex.data import (
     ClipPrompts,
     ModalityPrompts,
     PromptMeta,
@@ -22,6 +21,7 @@ from kinelex.store import (
     open_prompts,
     open_store,
 )
+from kinelex.skeleton import get_layout
 from kinelex.training.encoder_files import save_encoders
 from kinelex.training.run_directory import RunDirectory
 from kinelex.transforms import InputConfig, InputPipeline

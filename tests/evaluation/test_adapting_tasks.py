@@ -11,23 +11,24 @@ import pytest
 import torch
 from rich.console import Console
 
+from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.datasets import get_split
 from kinelex.datasets.sysu import CLASSES
 from kinelex.errors import InputError
-from kinelex.evaluation import _adapted, evaluate
-from kinelex.evaluation._clips import subject_groups
+from kinelex.evaluation import evaluate
+from kinelex.evaluation.clips import subject_groups
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.finetune import Finetune, FinetuneOptions
-from kinelex.evaluation.knn import knn
-from kinelex.evaluation.linear import linear_probe
-from kinelex.evaluation.semi import Semi, SemiOptions
-from kinelex.evaluation.transfer import Transfer, TransferOptions
+from kinelex.evaluation.protocols import adapted
+from kinelex.evaluation.protocols.finetune import Finetune, FinetuneOptions
+from kinelex.evaluation.protocols.knn import knn
+from kinelex.evaluation.protocols.linear import linear_probe
+from kinelex.evaluation.protocols.semi import Semi, SemiOptions
+from kinelex.evaluation.protocols.transfer import Transfer, TransferOptions
+from kinelex.inference.features import extract_features
 from kinelex.skeleton import get_layout, retarget_matrix
-from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.training import train as training
 from kinelex.training.adapt import adapt
 from kinelex.training.encoder_files import load_encoders
-from kinelex.training.inference import extract_features
 from kinelex.training.run_directory import RunDirectory
 from kinelex.training.train import train
 
@@ -107,7 +108,7 @@ def test_finetune_is_adapt_and_leaves_nothing(actors, tmp_path):
 
 
 def test_finetune_goes_on_where_it_was_stopped(actors, monkeypatch):
-    whole = _adapted.adapted_scores(actors, actors.store, "xsub", SHORT)["joint"]
+    whole = adapted.adapted_scores(actors, actors.store, "xsub", SHORT)["joint"]
     shutil.rmtree(actors.run.path / "evaluation")
     saved = training.EpochCheckpoint.on_train_epoch_end
 
@@ -118,21 +119,21 @@ def test_finetune_goes_on_where_it_was_stopped(actors, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(training.EpochCheckpoint, "on_train_epoch_end", stopping)
         with pytest.raises(KeyboardInterrupt):
-            _adapted.adapted_scores(actors, actors.store, "xsub", SHORT)
+            adapted.adapted_scores(actors, actors.store, "xsub", SHORT)
     (left,) = unfinished(actors)
     left = actors.run.path / "evaluation" / "unfinished" / left
     with pytest.raises(InputError, match="has not finished"):
         load_encoders(left)
     first = (left / "metrics.csv").read_text().splitlines()[1]
     seen = []
-    finished = _adapted._finished
+    finished = adapted._finished
 
     def looked_at(out):
         seen.append((out / "metrics.csv").read_text().splitlines()[1])
         return finished(out)
 
-    monkeypatch.setattr(_adapted, "_finished", looked_at)
-    again = _adapted.adapted_scores(actors, actors.store, "xsub", SHORT)["joint"]
+    monkeypatch.setattr(adapted, "_finished", looked_at)
+    again = adapted.adapted_scores(actors, actors.store, "xsub", SHORT)["joint"]
     np.testing.assert_array_equal(again, whole)
     assert seen == [first]  # not begun anew
     assert unfinished(actors) == []
@@ -145,17 +146,17 @@ def test_a_finished_training_is_read_and_a_useless_one_made_anew(actors, monkeyp
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_adapted, "extract_all", killed)
+        patch.setattr(adapted, "extract_all", killed)
         with pytest.raises(KeyboardInterrupt):
-            _adapted.adapted_scores(actors, actors.store, "xsub", SHORT)
+            adapted.adapted_scores(actors, actors.store, "xsub", SHORT)
     (left,) = unfinished(actors)
-    found = _adapted.adapted_scores(actors, actors.store, "xsub", SHORT)
+    found = adapted.adapted_scores(actors, actors.store, "xsub", SHORT)
     assert trained == ["xsub"]
     shutil.rmtree(actors.run.path / "evaluation")
     useless = actors.run.path / "evaluation" / "unfinished" / left
     useless.mkdir(parents=True)
     (useless / "config.yaml").write_text("method: {na")
-    again = _adapted.adapted_scores(actors, actors.store, "xsub", SHORT)
+    again = adapted.adapted_scores(actors, actors.store, "xsub", SHORT)
     np.testing.assert_array_equal(again["joint"], found["joint"])
     assert trained == ["xsub", "xsub"]
     assert unfinished(actors) == []
@@ -163,15 +164,15 @@ def test_a_finished_training_is_read_and_a_useless_one_made_anew(actors, monkeyp
 
 def test_two_processes_do_not_train_the_same(actors):
     out = actors.run.path / "evaluation" / "unfinished" / "x"
-    code = "import sys\nfrom kinelex.evaluation._adapted import _alone\nfrom pathlib import Path\n"
+    code = "import sys\nfrom kinelex.evaluation.protocols.adapted import _alone\nfrom pathlib import Path\n"
     code += "with _alone(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()\n"
     command = [sys.executable, "-c", code, str(out)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(InputError, match="another process is fine-tuning"), _adapted._alone(out):
+        with pytest.raises(InputError, match="another process is fine-tuning"), adapted._alone(out):
             pass
     assert other.returncode == 0
-    with _adapted._alone(out):  # nobody holds it any more
+    with adapted._alone(out):  # nobody holds it any more
         pass
     assert unfinished(actors) == []
 

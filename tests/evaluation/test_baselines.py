@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.errors import InputError
 from kinelex.evaluation import chance, prompt_probe, raw_knn
 from kinelex.evaluation.raw import raw_features
 from kinelex.skeleton import SkeletonLayout, get_layout
-from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 
 LAYOUT = get_layout("kinect20")
 TRAIN, TEST = np.arange(0, 24), np.arange(24, 48)

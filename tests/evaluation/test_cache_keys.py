@@ -19,10 +19,10 @@ from rich.console import Console
 import kinelex
 from kinelex.evaluation import cache as cache_module
 from kinelex.evaluation import evaluate
-from kinelex.evaluation._sources import Sources
 from kinelex.evaluation.cache import Cache, digest, encoder_digest
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.tasks import TASKS
+from kinelex.evaluation.protocols.registry import TASKS
+from kinelex.evaluation.sources import Sources
 from kinelex.training.encoder_files import load_encoders
 
 PACKAGE = Path(kinelex.__file__).parent
@@ -67,7 +67,7 @@ def test_imports_are_those_that_pythons_parser_finds():
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_depends_on_its_own_sources_and_not_on_those_of_other_tasks(task):
     own = Sources().closure(MODULES[task])
-    assert own >= {MODULES[task], "kinelex.evaluation.context", "kinelex.training.inference"}
+    assert own >= {MODULES[task], "kinelex.evaluation.context", "kinelex.inference.features"}
     used = {"transfer": {"kinelex.evaluation.frozen"}}.get(task, set())
     assert not own & (set(MODULES.values()) - {MODULES[task]} - used)
     for other in ("evaluation.report", "evaluation.evaluate", "evaluation.output", "studies", "cli"):
@@ -81,7 +81,7 @@ def test_an_edit_shows_where_it_matters():
     knn, finetune, zero_shot = MODULES["knn"], MODULES["finetune"], MODULES["zero_shot"]
     for name in ("frozen.py", "knn.py", "context.py", "cache.py"):
         assert changes(knn, f"evaluation/{name}")
-    assert changes(knn, "store/skeleton_store.py")  # behind the names that kinelex.store passes on
+    assert changes(knn, "store/skeleton_store.py")  # behind the names that kinelex.data passes on
     assert changes(knn, "transforms/normalise.py")
     for name in ("evaluation/retrieval.py", "evaluation/report/maps.py", "encoders/hdgcn.py", "cli.py"):
         assert not changes(knn, name)
@@ -129,10 +129,10 @@ def test_what_was_not_edited_is_read(run, monkeypatch):
 
 
 def test_each_kind_of_baseline_is_kept_on_its_own(run, make_prompts, monkeypatch):
-    from kinelex.evaluation import _baseline_rows
+    from kinelex.evaluation import baseline_rows
 
     raw = []
-    monkeypatch.setattr(_baseline_rows, "_raw", lambda context: raw.append(1) or {})
+    monkeypatch.setattr(baseline_rows, "_raw", lambda context: raw.append(1) or {})
     judged(run, "knn")
     _, found = judged(run, "knn", prompts=make_prompts().path)
     assert (raw, found) == ([1], {"knn"})
@@ -233,7 +233,7 @@ def test_a_second_report_draws_and_searches_nothing(run, make_prompts, monkeypat
 
     counting("matplotlib.figure", "Figure.savefig")
     counting("sklearn.manifold", "TSNE.fit_transform")
-    counting("kinelex.evaluation._evidence", "knn")
+    counting("kinelex.evaluation.evidence", "knn")
 
     def page(**more) -> str:
         done.clear()

@@ -14,9 +14,9 @@ from kinelex.errors import InputError
 from kinelex.evaluation import context as context_module
 from kinelex.evaluation import evaluate
 from kinelex.evaluation.context import Context, TaskResult
-from kinelex.evaluation.tasks import TASKS
+from kinelex.evaluation.protocols.registry import TASKS
+from kinelex.inference.features import extract_features
 from kinelex.training.encoder_files import load_encoders
-from kinelex.training.inference import extract_features
 
 
 @pytest.fixture

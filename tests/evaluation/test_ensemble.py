@@ -13,8 +13,8 @@ from kinelex.cli import main
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation import ScoreFile, ensemble, load_scores
-from kinelex.evaluation._weights import objective_of, search_weights
 from kinelex.evaluation.scores import score_path
+from kinelex.evaluation.weights import objective_of, search_weights
 
 
 def quiet() -> Console:

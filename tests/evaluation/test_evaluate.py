@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
+from kinelex.inference.features import extract_features
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta
 from kinelex.training.encoder_files import load_encoder
-from kinelex.training.inference import extract_features
 
 
 def quiet() -> Console:

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from kinelex.data import open_store
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
-from kinelex.evaluation._clips import subject_groups
+from kinelex.evaluation.clips import subject_groups
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.linear import linear_probe
-from kinelex.evaluation.semi import Semi, SemiOptions
-from kinelex.store import open_store
+from kinelex.evaluation.protocols.linear import linear_probe
+from kinelex.evaluation.protocols.semi import Semi, SemiOptions
 from kinelex.training.encoder_files import load_encoders
 from kinelex.training.run_directory import RunDirectory
 

@@ -10,8 +10,8 @@ from sklearn.preprocessing import StandardScaler
 
 from kinelex.errors import InputError
 from kinelex.evaluation import Material, linear_probe, linear_sgd_probe, run_task
-from kinelex.evaluation.linear import training_folds
-from kinelex.evaluation.linear_sgd import linear_sgd_layers
+from kinelex.evaluation.protocols.linear import training_folds
+from kinelex.evaluation.protocols.linear_sgd import linear_sgd_layers
 
 
 def make(rows: int = 240, noise: float = 1.0, classes: int = 4, seed: int = 0):

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from kinelex.data import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.evaluation import evaluate, load_scores
 from kinelex.evaluation.scores import score_path
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 
 
 @pytest.fixture

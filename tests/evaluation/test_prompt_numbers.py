@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from kinelex.evaluation.baselines import Baseline
-from kinelex.evaluation.prompt_report import mismatch, similarity
-from kinelex.evaluation.prompt_report.answers import LONG, answer_numbers, is_loop, words_of
-from kinelex.evaluation.prompt_report.clips import Clips
-from kinelex.evaluation.prompt_report.judge import neighbour_probes
-from kinelex.evaluation.prompt_report.mismatch import NEIGHBOURS, SURE, find_mismatches
-from kinelex.evaluation.prompt_report.similarity import (
+from kinelex.reports.prompts import mismatch, similarity
+from kinelex.reports.prompts.answers import LONG, answer_numbers, is_loop, words_of
+from kinelex.reports.prompts.clips import Clips
+from kinelex.reports.prompts.judge import neighbour_probes
+from kinelex.reports.prompts.mismatch import NEIGHBOURS, SURE, find_mismatches
+from kinelex.reports.prompts.similarity import (
     agreement,
     class_similarity,
     pair_similarity,

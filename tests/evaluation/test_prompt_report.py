@@ -12,14 +12,7 @@ import numpy as np
 import pytest
 
 from kinelex.cli import main
-from kinelex.errors import InputError
-from kinelex.evaluation import prompt_probe
-from kinelex.evaluation.prompt_report import prompts_report
-from kinelex.evaluation.prompt_report.clips import clips_of, split_clips
-from kinelex.evaluation.prompt_report.examples import choose_clips
-from kinelex.evaluation.prompt_report.figures import class_heat_map, length_histogram
-from kinelex.evaluation.prompt_report.report import short_names
-from kinelex.store import (
+from kinelex.data import (
     WHOLE_CLIP,
     ClipPrompts,
     ModalityPrompts,
@@ -29,6 +22,13 @@ from kinelex.store import (
     tile_pictures,
     write_jpeg,
 )
+from kinelex.errors import InputError
+from kinelex.evaluation import prompt_probe
+from kinelex.reports.prompts import prompts_report
+from kinelex.reports.prompts.clips import clips_of, split_clips
+from kinelex.reports.prompts.examples import choose_clips
+from kinelex.reports.prompts.figures import class_heat_map, length_histogram
+from kinelex.reports.prompts.report import short_names
 
 ENGINES = {
     "language": {"engine": {"name": "vlm", "model": "some/model"}, "encoder": {"name": "minilm"}},

@@ -10,9 +10,9 @@ import yaml
 
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
-from kinelex.evaluation.comparison_report import Group, compare_groups, write_comparison
-from kinelex.evaluation.comparison_report.tables import csv_table, latex, markdown
 from kinelex.evaluation.published import numbers, published_numbers, published_section, read_published
+from kinelex.reports.comparison import Group, compare_groups, write_comparison
+from kinelex.reports.comparison.tables import csv_table, latex, markdown
 from kinelex.training.run_directory import RunDirectory
 
 TABLE = {

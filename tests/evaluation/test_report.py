@@ -10,14 +10,14 @@ import pytest
 import torch
 from rich.console import Console
 
-from kinelex._page.strips import skeleton_strip
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
-from kinelex.evaluation.knn import Neighbours
-from kinelex.evaluation.report.examples import Gallery, clearest
-from kinelex.evaluation.report.figures import curve_groups
-from kinelex.evaluation.report.maps import confusion_figure, feature_maps, project, worst_confusions
-from kinelex.evaluation.report.rows import result_rows
+from kinelex.evaluation.protocols.knn import Neighbours
+from kinelex.reports.page.strips import skeleton_strip
+from kinelex.reports.run.examples import Gallery, clearest
+from kinelex.reports.run.figures import curve_groups
+from kinelex.reports.run.maps import confusion_figure, feature_maps, project, worst_confusions
+from kinelex.reports.run.rows import result_rows
 from kinelex.skeleton import get_layout
 from kinelex.training.run_directory import RunDirectory
 

@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.retrieval import RetrievalOptions, RetrievalTask
+from kinelex.evaluation.protocols.retrieval import RetrievalOptions, RetrievalTask
 from kinelex.evaluation.retrieval_metrics import retrieve
 from kinelex.training.encoder_files import load_encoders
 
@@ -54,7 +54,7 @@ def test_a_space_in_which_all_is_alike_retrieves_nothing():
 
 
 def test_random_vectors_against_scikit_learn_and_a_loop(monkeypatch):
-    monkeypatch.setattr("kinelex.evaluation.knn._CHUNK_ELEMENTS", 200)  # several chunks
+    monkeypatch.setattr("kinelex.evaluation.protocols.knn._CHUNK_ELEMENTS", 200)  # several chunks
     rng = np.random.default_rng(0)
     gallery, query = rng.normal(size=(60, 5)), rng.normal(size=(25, 5))
     gallery[30:40] = gallery[20:30]  # some are equally similar

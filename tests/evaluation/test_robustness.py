@@ -9,17 +9,17 @@ import pytest
 import torch
 from rich.console import Console
 
-from kinelex.batch import Batch
+from kinelex.data import open_store
+from kinelex.data.batch import Batch
+from kinelex.data.loader import SkeletonLoader
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation import degrade, evaluate
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.knn import knn
-from kinelex.evaluation.robustness import Robustness, RobustnessOptions, changes
+from kinelex.evaluation.protocols.knn import knn
+from kinelex.evaluation.protocols.robustness import Robustness, RobustnessOptions, changes
 from kinelex.skeleton import SkeletonLayout, get_layout
-from kinelex.store import open_store
 from kinelex.training.encoder_files import load_encoders
-from kinelex.training.loader import SkeletonLoader
 from kinelex.training.run_directory import RunDirectory
 
 LENGTHS = (5, 1, 12)

@@ -13,16 +13,16 @@ import torch
 from rich.console import Console
 
 from kinelex import encoders
+from kinelex.data import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation import ScoreFile, evaluate, load_scores
-from kinelex.evaluation._score_pickles import read_published
+from kinelex.evaluation.protocols.supervision import learned_parts
+from kinelex.evaluation.score_pickles import read_published
 from kinelex.evaluation.scores import score_path, scores_of_run
-from kinelex.evaluation.supervision import learned_parts
+from kinelex.inference.features import extract_features
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.training.encoder_files import load_encoders, save_encoders
-from kinelex.training.inference import extract_features
 from kinelex.training.run_directory import RunDirectory
 from kinelex.transforms import InputConfig, InputPipeline
 

@@ -10,7 +10,7 @@ from kinelex.evaluation import context as context_module
 from kinelex.evaluation import evaluate
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.frozen import NoOptions
-from kinelex.evaluation.tasks import TASKS
+from kinelex.evaluation.protocols.registry import TASKS
 
 NOT_YAML = "[unclosed"
 BOTH = "unseen: [clap]\nseen: [clap]\n"

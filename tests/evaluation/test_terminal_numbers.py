@@ -8,8 +8,8 @@ from rich.console import Console
 
 from kinelex.evaluation import evaluate
 from kinelex.evaluation.output import further_numbers, results_table
-from kinelex.evaluation.report import task_lines
-from kinelex.evaluation.tasks import TASKS
+from kinelex.evaluation.protocols.registry import TASKS
+from kinelex.reports.run import task_lines
 
 RETRIEVED = {"mAP": 0.5, "ci95": [0.4, 0.6], "R@1": 0.25, "R@10": 1.0, "queries": 8, "unanswered": 0}
 CALIBRATED = {"ece": 0.051, "mce": 0.2, "nll": 0.7, "brier": 0.3}

@@ -9,21 +9,21 @@ import yaml
 from rich.console import Console
 from torch import nn
 
+from kinelex.data import ClipPrompts, ModalityPrompts, PromptMeta, PromptStoreWriter, open_prompts
+from kinelex.data.clip_prompts import PromptChoice, PromptShape
 from kinelex.datasets import get_split
 from kinelex.datasets.utd_mhad import CLASSES
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
 from kinelex.evaluation.class_texts import class_texts, embed_classes
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.prompt_space import ClipSpace
-from kinelex.evaluation.retrieval import RetrievalOptions, RetrievalTask
-from kinelex.evaluation.unseen import harmonic_mean
-from kinelex.evaluation.zero_shot import ZeroShot, ZeroShotOptions
-from kinelex.methods._projector import projector
-from kinelex.methods._space import EmbeddingSpace
-from kinelex.methods.prompts import PromptChoice, PromptShape
+from kinelex.evaluation.protocols.prompt_space import ClipSpace
+from kinelex.evaluation.protocols.retrieval import RetrievalOptions, RetrievalTask
+from kinelex.evaluation.protocols.unseen import harmonic_mean
+from kinelex.evaluation.protocols.zero_shot import ZeroShot, ZeroShotOptions
+from kinelex.methods.embedding_space import EmbeddingSpace
+from kinelex.methods.projector import projector
 from kinelex.prompts import registry
-from kinelex.store import ClipPrompts, ModalityPrompts, PromptMeta, PromptStoreWriter, open_prompts
 from kinelex.training.encoder_files import load_encoders
 from kinelex.training.space_files import save_space
 

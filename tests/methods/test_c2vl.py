@@ -9,12 +9,12 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from kinelex import encoders
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
+from kinelex.data.clip_prompts import PromptChoice, PromptShape, PromptStatistics
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError
 from kinelex.losses import soft_info_nce, soft_targets
 from kinelex.methods import C2VL
-from kinelex.methods.prompts import PromptChoice, PromptShape, PromptStatistics
 from kinelex.skeleton import get_layout
 
 SHAPES = {"language": PromptShape(5, 8, 4), "vision": PromptShape(3, 6)}

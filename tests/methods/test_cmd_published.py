@@ -8,7 +8,7 @@ from kinelex import encoders
 from kinelex.errors import InputError
 from kinelex.losses import queue_similarities
 from kinelex.methods import CMD
-from kinelex.methods._cmd_checkpoint import (
+from kinelex.methods.cmd_checkpoint import (
     SUFFIXES,
     encoder_options,
     method_name,

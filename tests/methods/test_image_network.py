@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from kinelex.errors import InputError
-from kinelex.methods._image_network import ImageNetwork
+from kinelex.models.image_network import ImageNetwork
 
 PICTURES = torch.randint(
     0, 256, (3, 40, 48, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
@@ -29,7 +29,7 @@ def trains(network: ImageNetwork) -> None:
 
 
 def test_efficientnet_has_the_features_of_the_prompts_and_trains():
-    from kinelex.prompts.efficientnet import EfficientNetLite0
+    from kinelex.prompts.embed.efficientnet import EfficientNetLite0
 
     network = ImageNetwork(size=0)
     assert (network.size, network.num_features) == (224, 1280)

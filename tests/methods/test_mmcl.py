@@ -10,13 +10,13 @@ import torch.multiprocessing as mp
 from torch.nn import functional as F
 
 from kinelex import encoders
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
+from kinelex.data.clip_prompts import PromptShape, PromptStatistics
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError
 from kinelex.losses import feature_alignment
 from kinelex.methods import MMCL, TrainingPart
 from kinelex.methods.mmcl import Refinement
-from kinelex.methods.prompts import PromptShape, PromptStatistics
 from kinelex.skeleton import get_layout
 
 SHAPES = {"language": PromptShape(2, 5, 3), "vision": PromptShape(4, 6)}

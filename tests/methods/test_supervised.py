@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kinelex import encoders
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
 from kinelex.errors import InputError
 from kinelex.losses import classification_loss
 from kinelex.methods import Supervised, TrainingPart

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta
 
 LAYOUT = get_layout("kinect20")
 # x to the person's right, y up, z so that the person looks along -z; metres.

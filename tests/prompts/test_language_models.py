@@ -13,10 +13,11 @@ import torch
 import transformers as tf
 from PIL import Image
 
+from kinelex.data import open_prompts
 from kinelex.errors import InputError
-from kinelex.prompts import Crops, EngineContext, _transformers, create, make_prompts
-from kinelex.prompts._transformers import find_checkpoint, find_device
-from kinelex.store import open_prompts
+from kinelex.models import transformers
+from kinelex.models.transformers import find_checkpoint, find_device
+from kinelex.prompts import Crops, EngineContext, create, make_prompts
 
 INDICES = np.array([0, 3, 3, 8, 9])
 QUESTION = "What is he doing?"
@@ -303,7 +304,7 @@ def test_devices_dtypes_and_packages_that_are_not_there(
         engine("blip_vqa", folders["blip"], batch_size=0)
     with pytest.raises(InputError, match="--pictures and --source"):
         create("language engine", "vlm", EngineContext(), model=str(folders["llava"]))
-    monkeypatch.setattr(_transformers, "find_spec", lambda name: None)
+    monkeypatch.setattr(transformers, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'kinelex\[models\]'"):
         engine("vlm", folders["llava"])
 

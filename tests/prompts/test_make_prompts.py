@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from prompt_fakes import FakeImage, FakeText, HalfVision, Killed, ShyLanguage
 
+from kinelex.data import WHOLE_CLIP, Sequence, SkeletonStoreWriter, StoreMeta, open_prompts, open_store
 from kinelex.errors import InputError
 from kinelex.prompts import (
     EngineContext,
@@ -23,10 +24,9 @@ from kinelex.prompts import (
     register,
     registry,
 )
-from kinelex.prompts._clips import sample_frames
-from kinelex.prompts._language import split_sentences
+from kinelex.prompts.clips import sample_frames
+from kinelex.prompts.language import split_sentences
 from kinelex.skeleton import get_layout
-from kinelex.store import WHOLE_CLIP, Sequence, SkeletonStoreWriter, StoreMeta, open_prompts, open_store
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 import transformers
 
 import kinelex
-from kinelex.prompts._transformers import Checkpoint
+from kinelex.models.transformers import Checkpoint
 
 SOURCES = Path(kinelex.__file__).parent
 LOADS = ("from_pretrained", "from_config")

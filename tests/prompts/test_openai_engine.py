@@ -18,11 +18,12 @@ import pytest
 import tiny_models
 from answering_server import AnsweringServer, Pictures, answering_server
 
+from kinelex.data import open_prompts, open_store
 from kinelex.errors import InputError
-from kinelex.prompts import ClipTexts, EngineContext, _server, create, make_prompts
-from kinelex.prompts._answers import Answer, Answers
-from kinelex.prompts.openai import OpenAIServer, data_url
-from kinelex.store import open_prompts, open_store
+from kinelex.prompts import ClipTexts, EngineContext, create, make_prompts
+from kinelex.prompts.engines import server
+from kinelex.prompts.engines.answers import Answer, Answers
+from kinelex.prompts.engines.openai import OpenAIServer, data_url
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")
 ROWS = range(6)
@@ -34,7 +35,7 @@ KEY = "sk-secret-of-the-test"
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_server, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(server, "FIRST_WAIT", 0.01)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
 
@@ -105,8 +106,8 @@ def test_a_limit_makes_all_wait_as_long_as_the_server_says() -> None:
 
 def test_a_date_may_say_how_long_to_wait() -> None:
     date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 30))
-    assert _server._asked_wait({"retry-after": date}) == pytest.approx(29.5, abs=1.5)
-    assert _server._asked_wait({"retry-after": "soon"}) is None
+    assert server._asked_wait({"retry-after": date}) == pytest.approx(29.5, abs=1.5)
+    assert server._asked_wait({"retry-after": "soon"}) is None
 
 
 def test_the_rate_that_was_asked_for_is_kept() -> None:
@@ -320,12 +321,12 @@ def completion(content: Any, usage: Any = None) -> Any:
 
 
 def test_answers_of_another_form() -> None:
-    assert _server._read(completion("He waves \ud83d"), 1).text == "He waves ?"  # half of a sign
+    assert server._read(completion("He waves \ud83d"), 1).text == "He waves ?"  # half of a sign
     sparse = SimpleNamespace(prompt_tokens=None, completion_tokens=7)
-    assert _server._read(completion(None, sparse), 2) == Answer("", 0, 7, 2)
+    assert server._read(completion(None, sparse), 2) == Answer("", 0, 7, 2)
     for content in (["He waves"], 5):
         with pytest.raises(ValueError, match="an answer that is no text"):
-            _server._read(completion(content), 1)
+            server._read(completion(content), 1)
 
 
 def test_large_pictures_are_made_smaller() -> None:

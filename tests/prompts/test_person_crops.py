@@ -12,13 +12,13 @@ import transformers as tf
 from tiny_vision import grounding_dino
 from video_files import clip_store
 
+from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.errors import InputError
 from kinelex.prompts import EngineContext, create
-from kinelex.prompts._cut import cut, fitted
-from kinelex.prompts.grounding_dino import GroundingDinoVision, distinct
+from kinelex.prompts.engines.cut import cut, fitted
+from kinelex.prompts.engines.grounding_dino import GroundingDinoVision, distinct
 from kinelex.prompts.registry import VISION
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 
 
 class Frames:

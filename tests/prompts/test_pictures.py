@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.errors import InputError
 from kinelex.prompts import EngineContext, create
-from kinelex.prompts.depth import depth_picture, foreground_box
+from kinelex.prompts.engines.depth import depth_picture, foreground_box
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 
 LAYOUT = get_layout("kinect20")
 Person = Callable[..., np.ndarray]

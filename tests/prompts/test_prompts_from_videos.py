@@ -12,9 +12,9 @@ from tiny_vision import grounding_dino, vision_model
 from video_files import clip_store, write_video
 
 from kinelex.cli import main
+from kinelex.data import open_prompts
 from kinelex.prompts import make_prompts
-from kinelex.prompts.image_models import ClipImages
-from kinelex.store import open_prompts
+from kinelex.prompts.embed.image_models import ClipImages
 
 CLIPS = {f"S001C001P00{p}R001A001": 20 + p for p in range(1, 5)}
 

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from prompt_fakes import FakeText, ShyLanguage
 
+from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta
 from kinelex.errors import InputError
 from kinelex.prompts import ClipTexts, make_prompts, register, registry
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta
 
 pytestmark = pytest.mark.skipif(
     find_spec("ray") is None or find_spec("pandas") is None, reason="the extra 'ray' is not installed"

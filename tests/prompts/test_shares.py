@@ -11,20 +11,19 @@ import numpy as np
 import pytest
 from prompt_fakes import FakeImage, FakeText, HalfVision, Killed
 
+from kinelex.data import open_prompts, tile_pictures
 from kinelex.errors import InputError
 from kinelex.prompts import (
     ClipTexts,
     Crops,
     EngineContext,
-    _journal,
-    _parts,
     make_prompts,
     merge_prompts,
     register,
     registry,
+    shards,
 )
-from kinelex.prompts._journal import Journal
-from kinelex.store import open_prompts, tile_pictures
+from kinelex.prompts.journal import Journal
 
 
 class Asked:
@@ -170,7 +169,7 @@ def test_an_engine_that_leaves_out_a_text_is_named(small_store: Path, tmp_path: 
 
 
 def test_journal_forgets_a_torn_line_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_journal, "_PATIENCE", 0.2)
+    monkeypatch.setattr("kinelex.prompts.journal._PATIENCE", 0.2)
     path = tmp_path / "j.jsonl"
     journal = Journal(path)
     journal.add(3, ["a", "ü"])
@@ -214,14 +213,14 @@ def test_crops_and_tile_are_kept(small_store: Path, tmp_path: Path) -> None:
 def test_shares_may_begin_at_the_same_moment(
     small_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, out = _parts.write_whole, tmp_path / "p.arrow"
+    write, out = shards.write_whole, tmp_path / "p.arrow"
 
     def write_while_another_begins(path: Path, content: bytes) -> None:
         write(path, content)
-        monkeypatch.setattr(_parts, "write_whole", write)
+        monkeypatch.setattr(shards, "write_whole", write)
         make(small_store, out, share=(2, 3))
 
-    monkeypatch.setattr(_parts, "write_whole", write_while_another_begins)
+    monkeypatch.setattr(shards, "write_whole", write_while_another_begins)
     make(small_store, out, share=(1, 3))
     make(small_store, out, share=(3, 3))
     assert merge_prompts(out).clips == 70

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from prompt_fakes import FakeText
 
+from kinelex.data import open_prompts, open_store
+from kinelex.data.loader import PromptTable
 from kinelex.errors import InputError
 from kinelex.prompts import EngineContext, create, make_prompts, register, registry
-from kinelex.store import open_prompts, open_store
-from kinelex.training.loader import PromptTable
 
 SAID = {f"clip{i}": [f"Text {k} of clip {i}." for k in range(4)] for i in range(70)}
 

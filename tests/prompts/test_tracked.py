@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from kinelex.prompts._body import INDEX, find_bodies, landmark_matrix
-from kinelex.prompts.kinematic import describe_clip
-from kinelex.prompts.render import draw_frames
+from kinelex.prompts.engines.kinematic.body import INDEX, find_bodies, landmark_matrix
+from kinelex.prompts.engines.kinematic.engine import describe_clip
+from kinelex.prompts.engines.render import draw_frames
 from kinelex.skeleton import get_layout
 
 LAYOUT = get_layout("kinect20")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from video_files import read_number, write_video
 
-from kinelex.prompts import _video_file
-from kinelex.prompts._video_file import BrokenVideo, VideoFile
+from kinelex.prompts.video import video_file
+from kinelex.prompts.video.video_file import BrokenVideo, VideoFile
 
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "plain.avi": ("mpeg4", {"g": 12}),  # as NTU RGB+D's
@@ -30,14 +30,14 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
 def times(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The time of every frame that any decoder puts out."""
     seen: list[Any] = []
-    decode = _video_file._decode
+    decode = video_file._decode
 
     def noted(context: Any, packet: Any) -> list[Any]:
         frames = decode(context, packet)
         seen.extend(frame.pts for frame in frames)
         return frames
 
-    monkeypatch.setattr(_video_file, "_decode", noted)
+    monkeypatch.setattr(video_file, "_decode", noted)
     return seen
 
 
@@ -124,6 +124,6 @@ def test_a_damaged_stretch_is_an_error_or_a_picture_never_a_hang(tmp_path: Path)
 
 def test_a_video_held_upright_is_turned() -> None:
     picture = np.arange(6).reshape(2, 3, 1).repeat(3, axis=2)
-    assert np.array_equal(_video_file._upright(picture, 0), picture)
-    assert _video_file._upright(picture, 90)[..., 0].tolist() == [[2, 5], [1, 4], [0, 3]]
-    assert _video_file._upright(picture, -90)[..., 0].tolist() == [[3, 0], [4, 1], [5, 2]]
+    assert np.array_equal(video_file._upright(picture, 0), picture)
+    assert video_file._upright(picture, 90)[..., 0].tolist() == [[2, 5], [1, 4], [0, 3]]
+    assert video_file._upright(picture, -90)[..., 0].tolist() == [[3, 0], [4, 1], [5, 2]]

@@ -13,7 +13,7 @@ from kinelex.datasets.pku import clip_id
 from kinelex.errors import InputError
 from kinelex.prompts import EngineContext, create
 from kinelex.prompts.registry import PICTURES
-from kinelex.prompts.video import VideoPictures, video_frames
+from kinelex.prompts.video.video import VideoPictures, video_frames
 
 NTU = ("S001C001P001R001A001", "S001C002P003R002A013")
 
@@ -171,7 +171,7 @@ def test_what_is_wrong_with_a_folder_of_videos_is_said(tmp_path: Path) -> None:
 
 
 def test_depth_maps_and_drawings_as_pictures(tmp_path: Path, lively: np.ndarray, small_store: Path) -> None:
-    from kinelex.store import open_store
+    from kinelex.data import open_store
 
     store = clip_store(tmp_path / "s.arrow", {"a1_s1_t1": 10, "a1_s2_t1": 10})
     depth = np.zeros((24, 32, 10), np.uint16)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kinelex.data import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 
 STRIPE = 16  # pixels
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from kinelex.datasets.actors import write_actors
-from kinelex.store import (
+from kinelex.data import (
     ClipPrompts,
     ModalityPrompts,
     PromptMeta,
     PromptStoreWriter,
     open_store,
 )
+from kinelex.datasets.synthetic import write_actors
 
 
 @pytest.fixture(scope="session")

@@ -11,18 +11,18 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from kinelex.cli import main
+from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
+from kinelex.data.loader import SkeletonLoader
 from kinelex.datasets import get_split
 from kinelex.datasets.sysu import CLASSES
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
-from kinelex.evaluation.supervision import check_unseen
+from kinelex.evaluation.protocols.supervision import check_unseen
+from kinelex.inference.features import extract_features
 from kinelex.methods import Supervised
 from kinelex.skeleton import SkeletonLayout, get_layout, retarget_matrix
-from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.training.adapt import adapt, estimate_batch_norm
 from kinelex.training.encoder_files import load_encoder, load_encoders
-from kinelex.training.inference import extract_features
-from kinelex.training.loader import SkeletonLoader
 from kinelex.training.run_directory import RunDirectory
 from kinelex.training.train import train
 

@@ -12,12 +12,12 @@ from rich.console import Console
 from kinelex import encoders, load_encoder, open_store
 from kinelex.cli import main
 from kinelex.datasets import get_split
-from kinelex.datasets.actors import write_actors
-from kinelex.encoders._ctrgcn_checkpoint import published_to_encoder
+from kinelex.datasets.synthetic import write_actors
+from kinelex.encoders.published.ctrgcn import published_to_encoder
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
+from kinelex.inference.features import extract_features
 from kinelex.training.convert import convert
-from kinelex.training.inference import extract_features
 
 
 def norm(name, width):

@@ -4,10 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from kinelex.errors import InputError
-from kinelex.methods.prompts import PromptShape
-from kinelex.skeleton import get_layout
-from kinelex.store import (
+from kinelex.data import (
     ClipPrompts,
     ModalityPrompts,
     PromptMeta,
@@ -18,8 +15,11 @@ from kinelex.store import (
     open_prompts,
     open_store,
 )
-from kinelex.store._jpeg import write_jpeg
-from kinelex.training.loader import PromptTable, SkeletonLoader
+from kinelex.data.clip_prompts import PromptShape
+from kinelex.data.jpeg import write_jpeg
+from kinelex.data.loader import PromptTable, SkeletonLoader
+from kinelex.errors import InputError
+from kinelex.skeleton import get_layout
 
 CLIPS = 300  # more than one record batch
 

@@ -11,13 +11,13 @@ from encoder_cases import CASES, make
 from rich.console import Console
 
 from kinelex import encoders
+from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
+from kinelex.data.loader import SkeletonLoader
+from kinelex.data.persons import person_places, say_crowded
 from kinelex.evaluation import raw
+from kinelex.inference.features import extract_features
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoder
-from kinelex.training.inference import extract_features
-from kinelex.training.loader import SkeletonLoader
-from kinelex.training.persons import person_places, say_crowded
 from kinelex.training.train import train
 from kinelex.transforms import InputConfig, InputPipeline
 

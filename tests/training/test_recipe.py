@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from kinelex import encoders
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
+from kinelex.data.clip_prompts import PromptShape
 from kinelex.errors import InputError
 from kinelex.methods import TrainingPart
-from kinelex.methods.prompts import PromptShape
 from kinelex.skeleton import get_layout
 from kinelex.training.recipe import METHODS, find_recipe, recipe_names, resolve
 from kinelex.transforms import InputPipeline

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from kinelex.data import open_prompts, open_store
+from kinelex.data.loader import PromptTable
 from kinelex.errors import InputError
-from kinelex.store import open_prompts, open_store
-from kinelex.training._build import build_module
-from kinelex.training.loader import PromptTable
+from kinelex.training.build import build_module
 from kinelex.training.recipe import find_recipe, resolve
 from kinelex.training.space_files import load_space, save_space, space_file
 from kinelex.training.train import train

@@ -7,10 +7,10 @@ import pytest
 import torch
 import yaml
 
-from kinelex.batch import Batch
+from kinelex.data import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
+from kinelex.data.batch import Batch
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, get_layout
-from kinelex.store import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.training.recipe import find_recipe, recipe_names, resolve
 from kinelex.training.run_directory import RunDirectory
 from kinelex.training.store_defaults import heading_spread, resolve_for, said

@@ -9,11 +9,11 @@ import torch.multiprocessing as mp
 from torch import nn
 
 from kinelex import encoders
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
+from kinelex.data.clip_prompts import PromptShape
 from kinelex.methods import TrainingPart
 from kinelex.methods.c2vl import C2VL
 from kinelex.methods.cmd import CMD
-from kinelex.methods.prompts import PromptShape
 from kinelex.methods.supervised import Supervised
 from kinelex.training.sync_batch_norm import SyncBatchNorm, synchronise_batch_norms
 

@@ -15,12 +15,12 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from kinelex import load_encoder, open_store
+from kinelex.data import ClipPrompts, ModalityPrompts, PromptMeta, PromptStoreWriter
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
+from kinelex.inference.features import extract_features
 from kinelex.prompts import EngineContext, create
-from kinelex.prompts._stages import describe
-from kinelex.store import ClipPrompts, ModalityPrompts, PromptMeta, PromptStoreWriter
-from kinelex.training.inference import extract_features
+from kinelex.prompts.stages import describe
 from kinelex.training.run_directory import RunDirectory
 from kinelex.training.train import train
 

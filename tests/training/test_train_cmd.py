@@ -14,9 +14,9 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from kinelex.cli import main
+from kinelex.cli.info import describe
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
-from kinelex.info import describe
 from kinelex.training.run_directory import RunDirectory
 from kinelex.training.train import train
 

@@ -13,13 +13,7 @@ import transformers
 from rich.console import Console
 from safetensors.torch import load_file
 
-from kinelex.datasets import get_split
-from kinelex.datasets.actors import write_actors
-from kinelex.errors import InputError
-from kinelex.evaluation import evaluate
-from kinelex.prompts.protocols import EngineContext
-from kinelex.prompts.render import RenderVision
-from kinelex.store import (
+from kinelex.data import (
     ClipPrompts,
     ModalityPrompts,
     PromptMeta,
@@ -27,7 +21,13 @@ from kinelex.store import (
     open_prompts,
     open_store,
 )
-from kinelex.store._jpeg import tile_pictures, write_jpeg
+from kinelex.data.jpeg import tile_pictures, write_jpeg
+from kinelex.datasets import get_split
+from kinelex.datasets.synthetic import write_actors
+from kinelex.errors import InputError
+from kinelex.evaluation import evaluate
+from kinelex.prompts.base import EngineContext
+from kinelex.prompts.engines.render import RenderVision
 from kinelex.training.train import train
 
 SMALL = [
@@ -80,7 +80,7 @@ def test_an_image_network_trains_along_and_stays_behind(joint, acted60):
     assert {"loss/joint", "refined/joint", "accuracy/joint"} <= set(rows[0])
     state = torch.load(joint.checkpoint, weights_only=True)["state_dict"]
     stem = state["method.image_network.network.network._conv_stem.weight"]
-    from kinelex.methods._image_network import ImageNetwork
+    from kinelex.models.image_network import ImageNetwork
 
     assert not torch.equal(stem, ImageNetwork(size=32).network.network._conv_stem.weight)
     kept = load_file(joint.path / "encoder.safetensors")

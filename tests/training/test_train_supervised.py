@@ -11,12 +11,12 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
+from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
+from kinelex.data.loader import SkeletonLoader
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
-from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
+from kinelex.inference.features import extract_features
 from kinelex.training.encoder_files import load_encoders
-from kinelex.training.inference import extract_features
-from kinelex.training.loader import SkeletonLoader
 from kinelex.training.train import train
 
 SMALL = [

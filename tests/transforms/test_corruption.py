@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
 from kinelex.transforms import (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
 from kinelex.training.recipe import find_recipe, resolve

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
 from kinelex.skeleton import get_layout, joint_presence, make_stream
 from kinelex.transforms import (
     InputConfig,

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from kinelex.batch import Batch
+from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
+from kinelex.data.batch import Batch
+from kinelex.data.loader import SkeletonLoader
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
-from kinelex.training.loader import SkeletonLoader
 from kinelex.transforms import InputConfig, InputPipeline, resize_plan, sample_crop, uniform_plan
 from kinelex.transforms.rate import apply_plan_at, check_rates, lengths_at
 

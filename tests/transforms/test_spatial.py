@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, get_layout
 from kinelex.transforms import (

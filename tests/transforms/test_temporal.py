@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
 from kinelex.errors import InputError
 from kinelex.transforms import (
     apply_plan,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
 from kinelex.skeleton import get_layout
 from kinelex.training.recipe import find_recipe, resolve
 from kinelex.transforms import InputConfig, InputPipeline, align_body, centre, fill_empty, scale_clip

@@ -1,8 +1,8 @@
 """From raw files to the skeleton store: readers, protocols, the built-in actors, descriptions."""
 
+from kinelex.data.splits.split import Split, get_split, protocol_names, split_sizes
 from kinelex.datasets.describe import describe_store, render_store
 from kinelex.datasets.prepare import PrepareSummary, dataset_names, prepare
-from kinelex.datasets.splits import Split, get_split, protocol_names, split_sizes
 
 __all__ = [
     "PrepareSummary",

@@ -15,9 +15,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kinelex.datasets._arrays_reader import ArraysReader
-from kinelex.datasets._channels import split_channels
-from kinelex.datasets._formats import (
+from kinelex.data import Sequence, StoreMeta
+from kinelex.datasets.arrays_reader import ArraysReader
+from kinelex.datasets.formats.channels import split_channels
+from kinelex.datasets.formats.conventions import (
     GIVEN,
     MAX_CLASSES,
     Note,
@@ -25,11 +26,10 @@ from kinelex.datasets._formats import (
     has_body,
     without_padding,
 )
-from kinelex.datasets._npy import MemberRows, open_zip, read_member
-from kinelex.datasets._reader import Item, Skipped
+from kinelex.datasets.reader import Item, Skipped
 from kinelex.errors import InputError
+from kinelex.files.npy import MemberRows, open_zip, read_member
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, StoreMeta
 
 PARTS = ("train", "test")
 _NTU_WIDTH = 150  # 2 persons x 25 joints x 3 coordinates

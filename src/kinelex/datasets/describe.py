@@ -9,8 +9,8 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from kinelex.datasets.splits import split_sizes
-from kinelex.store import SkeletonStore
+from kinelex.data import SkeletonStore
+from kinelex.data.splits.split import split_sizes
 
 
 def describe_store(store: SkeletonStore) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def describe_store(store: SkeletonStore) -> dict[str, Any]:
     >>> import tempfile, numpy as np
     >>> from pathlib import Path
     >>> from kinelex.skeleton import get_layout
-    >>> from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta, open_store
+    >>> from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
     >>> path = Path(tempfile.mkdtemp()) / "tiny.arrow"
     >>> with SkeletonStoreWriter(path, StoreMeta("tiny", get_layout("sbu15"), ("wave",))) as writer:
     ...     writer.add(Sequence("a", np.ones((4, 1, 15, 3)), label=0, subject=7))

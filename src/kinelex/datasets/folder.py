@@ -14,22 +14,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from kinelex.datasets._axes import check_axes
-from kinelex.datasets._channels import check_channels, guess_channels, split_channels
-from kinelex.datasets._clip import Clip
-from kinelex.datasets._clip_files import ENDINGS, files_of, is_clip, read_clip
-from kinelex.datasets._formats import (
+from kinelex.data import Sequence, StoreMeta
+from kinelex.datasets.formats.axes import check_axes
+from kinelex.datasets.formats.channels import check_channels, guess_channels, split_channels
+from kinelex.datasets.formats.clip import Clip
+from kinelex.datasets.formats.clip_files import ENDINGS, files_of, is_clip, read_clip
+from kinelex.datasets.formats.conventions import (
     as_stored,
     numbered_classes,
     read_class_names,
     resolve_layout,
 )
-from kinelex.datasets._manifest import MANIFEST, Manifest, Row, folder_manifest, read_manifest
-from kinelex.datasets._reader import Item, Reader, Skipped
-from kinelex.datasets._units import in_metres
+from kinelex.datasets.formats.manifest import MANIFEST, Manifest, Row, folder_manifest, read_manifest
+from kinelex.datasets.formats.units import in_metres
+from kinelex.datasets.reader import Item, Reader, Skipped
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, get_layout
-from kinelex.store import Sequence, StoreMeta
 
 LAYOUT_FILE = "layout.yaml"
 

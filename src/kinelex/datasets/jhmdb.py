@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from kinelex.datasets._mat_file import read_mat
-from kinelex.datasets._number_lines import read_lines
-from kinelex.datasets._reader import Item, Reader
+from kinelex.data import Sequence, StoreMeta
+from kinelex.datasets.formats.number_lines import read_lines
+from kinelex.datasets.reader import Item, Reader
 from kinelex.errors import InputError
+from kinelex.files.mat_file import read_mat
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, StoreMeta
 
 CLASSES = (
     *("brush_hair", "catch", "clap", "climb_stairs", "golf", "jump", "kick_ball", "pick", "pour", "pullup"),

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kinelex.datasets._number_lines import read_table
-from kinelex.datasets._reader import Item, Reader, parse_name
+from kinelex.data import Sequence, StoreMeta
+from kinelex.datasets.formats.number_lines import read_table
+from kinelex.datasets.reader import Item, Reader, parse_name
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, StoreMeta
 
 CLASSES = (
     "high arm wave",

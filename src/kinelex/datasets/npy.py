@@ -19,10 +19,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kinelex.datasets._arrays_reader import ArraysReader
-from kinelex.datasets._axes import check_axes, ordered
-from kinelex.datasets._channels import split_channels
-from kinelex.datasets._formats import (
+from kinelex.data import Sequence, StoreMeta
+from kinelex.datasets.arrays_reader import ArraysReader
+from kinelex.datasets.formats.axes import check_axes, ordered
+from kinelex.datasets.formats.channels import split_channels
+from kinelex.datasets.formats.conventions import (
     GIVEN,
     Note,
     as_stored,
@@ -32,11 +33,10 @@ from kinelex.datasets._formats import (
     split_tags,
     without_padding,
 )
-from kinelex.datasets._npy import map_npy, read_npy
-from kinelex.datasets._reader import Item, Skipped
-from kinelex.datasets._unpickle import read_pickle
+from kinelex.datasets.reader import Item, Skipped
 from kinelex.errors import InputError
-from kinelex.store import Sequence, StoreMeta
+from kinelex.files.npy import map_npy, read_npy
+from kinelex.files.unpickle import read_pickle
 
 PARTS = ("train", "val", "test")
 NOTE_FILE = "kinelex.json"

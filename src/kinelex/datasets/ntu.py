@@ -18,12 +18,12 @@ from importlib import resources
 from pathlib import Path
 from typing import ClassVar
 
-from kinelex.datasets._bodies import CLEANINGS
-from kinelex.datasets._ntu_text import read_recording
-from kinelex.datasets._reader import Item, Reader, Skipped, parse_name
+from kinelex.data import Sequence, SkeletonStore, StoreMeta
+from kinelex.datasets.bodies import CLEANINGS
+from kinelex.datasets.ntu_text import read_recording
+from kinelex.datasets.reader import Item, Reader, Skipped, parse_name
 from kinelex.errors import InputError, unknown_name
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, SkeletonStore, StoreMeta
 
 IMAGE_SIZE = (1080, 1920)  # of the colour pictures, height and width
 FPS = 30.0  # of Kinect v2

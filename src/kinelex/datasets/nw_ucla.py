@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from kinelex._bounded import safe_json
-from kinelex.datasets._reader import Item, Reader, parse_name
+from kinelex.data import Sequence, StoreMeta
+from kinelex.datasets.reader import Item, Reader, parse_name
 from kinelex.errors import InputError
+from kinelex.files.bounded import safe_json
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, StoreMeta
 
 CLASSES = (
     "pick up with one hand",

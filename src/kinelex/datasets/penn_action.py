@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kinelex.datasets._mat_file import read_mat, read_mat_texts
-from kinelex.datasets._reader import Item, Reader
+from kinelex.data import Sequence, StoreMeta
+from kinelex.datasets.reader import Item, Reader
 from kinelex.errors import InputError, unknown_name
+from kinelex.files.mat_file import read_mat, read_mat_texts
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, StoreMeta
 
 CLASSES = (
     "baseball_pitch",

@@ -20,8 +20,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from kinelex.datasets._number_lines import parse_numbers, read_lines, split_line
-from kinelex.datasets._pku_names import (
+from kinelex.data import Sequence, StoreMeta
+from kinelex.datasets.formats.number_lines import parse_numbers, read_lines, split_line
+from kinelex.datasets.pku_names import (
     NUM_CLASSES,
     PromptKey,
     Video,
@@ -30,10 +31,9 @@ from kinelex.datasets._pku_names import (
     parse_video,
     read_tags,
 )
-from kinelex.datasets._reader import Item, Reader, Skipped
+from kinelex.datasets.reader import Item, Reader, Skipped
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, StoreMeta
 
 __all__ = ["Pku1Reader", "Pku2Reader", "PromptKey", "class_names", "clip_id", "parse_prompt_key"]
 

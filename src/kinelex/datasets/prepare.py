@@ -11,14 +11,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from kinelex._files import check_target
-from kinelex._lock import sole_writer
-from kinelex.datasets._checked import Result, fitting, read_item
-from kinelex.datasets._parts import Chunk, Parts, RawFiles, read_part, write_part
-from kinelex.datasets._policy import OPTIONS, notes_of
-from kinelex.datasets._progress import Update, progress_bar
-from kinelex.datasets._reader import Item, Reader, Skipped
-from kinelex.datasets._readers import (
+from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta
+from kinelex.data.arrow import kind_of
+from kinelex.data.sequence import SKELETONS
+from kinelex.datasets.describe import grouped
+from kinelex.datasets.formats.units import check_body_size
+from kinelex.datasets.making.checked import Result, fitting, read_item
+from kinelex.datasets.making.parts import Chunk, Parts, RawFiles, read_part, write_part
+from kinelex.datasets.making.workers import WorkerLost, Workers, usable_cores
+from kinelex.datasets.policy import OPTIONS, notes_of
+from kinelex.datasets.progress import Update, progress_bar
+from kinelex.datasets.reader import Item, Reader, Skipped
+from kinelex.datasets.registry import (
     READERS,
     Option,
     check_options,
@@ -26,14 +30,10 @@ from kinelex.datasets._readers import (
     make_reader,
     reader_options,
 )
-from kinelex.datasets._skipped import SKIPPED_FILE, other_rows, write_skipped
-from kinelex.datasets._units import check_body_size
-from kinelex.datasets._workers import WorkerLost, Workers, usable_cores
-from kinelex.datasets.describe import grouped
+from kinelex.datasets.skipped import SKIPPED_FILE, other_rows, write_skipped
 from kinelex.errors import InputError, unknown_name
-from kinelex.store import Sequence, SkeletonStoreWriter, StoreMeta
-from kinelex.store._arrow import kind_of
-from kinelex.store._sequence import SKELETONS
+from kinelex.files.atomic import check_target
+from kinelex.files.lock import sole_writer
 
 NUM_ACTED = 960  # clips of the built-in actors unless another number is asked for
 _SMALL = 64 << 20  # bytes of raw files that are parsed in seconds: workers and parts are not worth while
@@ -176,7 +176,7 @@ def _spare_others(out: Path) -> None:
 def _prepare_actors(source: Path | None, out: Path, progress: bool, clips: int) -> int:
     if source is not None:
         raise InputError(f"actors are built in and read no files: leave out {source}")
-    from kinelex.datasets.actors import write_actors
+    from kinelex.datasets.synthetic import write_actors
 
     with progress_bar("prepare actors", progress) as update:
         return write_actors(out, clips, progress=update)

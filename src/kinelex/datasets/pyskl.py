@@ -2,7 +2,7 @@
 
 ``{"split": {name: [ids]}, "annotations": [{"frame_dir", "label", "keypoint" (M, T, V, C), "total_frames",
 "img_shape", "keypoint_score" (M, T, V)}]}``; a pickle that is the list of annotations alone is read too.
-Nothing in the pickle is run, see :mod:`kinelex.datasets._unpickle`.
+Nothing in the pickle is run, see :mod:`kinelex.files.unpickle`.
 
 Source: Duan, Wang, Chen, Lin: PYSKL: towards good practices for skeleton action recognition, 2022.
 """
@@ -16,21 +16,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kinelex.datasets._arrays_reader import ArraysReader
-from kinelex.datasets._channels import split_channels
-from kinelex.datasets._formats import (
+from kinelex.data import Sequence, StoreMeta
+from kinelex.data.splits.ids import lost_ids, match_ids
+from kinelex.datasets.arrays_reader import ArraysReader
+from kinelex.datasets.formats.channels import split_channels
+from kinelex.datasets.formats.conventions import (
     Note,
     as_stored,
     is_whole,
     numbers_in_name,
     split_tags,
 )
-from kinelex.datasets._pickled_arrays import shape_of, whole_array
-from kinelex.datasets._reader import Item, Skipped
-from kinelex.datasets._split_ids import lost_ids, match_ids
-from kinelex.datasets._unpickle import read_pickle
+from kinelex.datasets.reader import Item, Skipped
 from kinelex.errors import InputError, unknown_name
-from kinelex.store import Sequence, StoreMeta
+from kinelex.files.pickled_arrays import shape_of, whole_array
+from kinelex.files.unpickle import read_pickle
 
 NOTE = "kinelex"  # where an exported pickle says which store it came from
 _ENTRIES_PER_ITEM = 256

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kinelex.datasets._number_lines import parse_numbers, read_lines, split_line
-from kinelex.datasets._reader import Item, Reader, Skipped
+from kinelex.data import Sequence, StoreMeta
+from kinelex.datasets.formats.number_lines import parse_numbers, read_lines, split_line
+from kinelex.datasets.reader import Item, Reader, Skipped
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, StoreMeta
 
 CLASSES = (
     "approaching",

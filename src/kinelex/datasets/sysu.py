@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from kinelex.datasets._mat_file import read_mat
-from kinelex.datasets._reader import Item, Reader, Skipped
-from kinelex.datasets._sysu_splits import sysu_split
+from kinelex.data import Sequence, StoreMeta
+from kinelex.data.splits.sysu import sysu_split
+from kinelex.datasets.reader import Item, Reader, Skipped
 from kinelex.errors import InputError
+from kinelex.files.mat_file import read_mat
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, StoreMeta
 
 __all__ = ["CLASSES", "SysuReader", "read_clip", "sysu_split"]
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kinelex.datasets._mat_file import read_mat
-from kinelex.datasets._reader import Item, Reader, parse_name
+from kinelex.data import Sequence, StoreMeta
+from kinelex.datasets.reader import Item, Reader, parse_name
 from kinelex.errors import InputError
+from kinelex.files.mat_file import read_mat
 from kinelex.skeleton import get_layout
-from kinelex.store import Sequence, StoreMeta
 
 CLASSES = (
     "right arm swipe to the left",

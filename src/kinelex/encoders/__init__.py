@@ -8,7 +8,7 @@ from kinelex.encoders import msg3d as _msg3d  # noqa: F401  (registers itself)
 from kinelex.encoders import stgcn as _stgcn  # noqa: F401  (registers itself)
 from kinelex.encoders import stgcnpp as _stgcnpp  # noqa: F401  (registers itself)
 from kinelex.encoders import transformer as _transformer  # noqa: F401  (registers itself)
-from kinelex.encoders._base import Encoder
-from kinelex.encoders._registry import builder, create, names, register
+from kinelex.encoders.base import Encoder
+from kinelex.encoders.registry import builder, create, names, register
 
 __all__ = ["Encoder", "builder", "create", "names", "register"]

@@ -14,9 +14,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from kinelex.encoders._base import PERSONS
-from kinelex.encoders._pyskl_network import PysklNetwork, TimeConv
-from kinelex.encoders._registry import register
+from kinelex.encoders.base import PERSONS
+from kinelex.encoders.pyskl_network import PysklNetwork, TimeConv
+from kinelex.encoders.registry import register
 from kinelex.skeleton import SkeletonLayout, spatial_subsets
 
 

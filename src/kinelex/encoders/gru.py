@@ -13,9 +13,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from kinelex.encoders._base import Encoder
-from kinelex.encoders._gru_cpu import ForwardGRU
-from kinelex.encoders._registry import register
+from kinelex.encoders.base import Encoder
+from kinelex.encoders.gru_cpu import ForwardGRU
+from kinelex.encoders.registry import register
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout
 

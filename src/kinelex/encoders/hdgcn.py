@@ -23,10 +23,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kinelex.encoders._base import PERSONS
-from kinelex.encoders._graph_network import ConvNorm, GraphNetwork, init_by_outputs
-from kinelex.encoders._registry import register
-from kinelex.encoders._scales import hop_distances, window_graph
+from kinelex.encoders.base import PERSONS
+from kinelex.encoders.graph_network import ConvNorm, GraphNetwork, init_by_outputs
+from kinelex.encoders.registry import register
+from kinelex.encoders.scales import hop_distances, window_graph
 from kinelex.errors import InputError, unknown_name
 from kinelex.skeleton import SkeletonLayout
 

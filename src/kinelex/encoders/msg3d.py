@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kinelex.encoders._base import PERSONS, Encoder, normed_persons
-from kinelex.encoders._registry import register
-from kinelex.encoders._scales import k_adjacency, window_graph
+from kinelex.encoders.base import PERSONS, Encoder, normed_persons
+from kinelex.encoders.registry import register
+from kinelex.encoders.scales import k_adjacency, window_graph
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout
 

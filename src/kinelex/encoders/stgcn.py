@@ -12,8 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from kinelex.encoders._base import Encoder
-from kinelex.encoders._registry import register
+from kinelex.encoders.base import Encoder
+from kinelex.encoders.registry import register
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, distance_subsets
 

@@ -12,8 +12,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from kinelex.encoders._pyskl_network import PysklNetwork
-from kinelex.encoders._registry import register
+from kinelex.encoders.pyskl_network import PysklNetwork
+from kinelex.encoders.registry import register
 from kinelex.skeleton import SkeletonLayout, spatial_subsets
 
 DILATIONS = (1, 2, 3, 4)  # of the branches that convolve

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kinelex.encoders._base import Encoder
-from kinelex.encoders._registry import register
+from kinelex.encoders.base import Encoder
+from kinelex.encoders.registry import register
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout
 

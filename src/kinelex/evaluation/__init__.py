@@ -1,23 +1,23 @@
 """Judging frozen features: nearest neighbours, linear probes, baselines, and the report.
 
 The function ``knn`` stays in its module of the same name: ``from kinelex.evaluation.evaluate import evaluate
-from kinelex.evaluation.knn import knn``.
+from kinelex.evaluation.protocols.knn import knn``.
 """
 
-from kinelex.evaluation._clips import copies
 from kinelex.evaluation.baselines import Baseline, chance, prompt_probe, raw_knn
+from kinelex.evaluation.clips import copies
 from kinelex.evaluation.compare import compare
 from kinelex.evaluation.context import Context, Task, TaskResult
-from kinelex.evaluation.cross_dataset import evaluate_on
 from kinelex.evaluation.ensemble import ensemble
 from kinelex.evaluation.evaluate import evaluate
-from kinelex.evaluation.knn import Neighbours
-from kinelex.evaluation.linear import LinearProbe, linear_probe
-from kinelex.evaluation.linear_sgd import linear_sgd_probe
 from kinelex.evaluation.metrics import classification_metrics, confusion_matrix, top_k
+from kinelex.evaluation.protocols.cross_dataset import evaluate_on
+from kinelex.evaluation.protocols.knn import Neighbours
+from kinelex.evaluation.protocols.linear import LinearProbe, linear_probe
+from kinelex.evaluation.protocols.linear_sgd import linear_sgd_probe
+from kinelex.evaluation.protocols.registry import TASKS, Material, Outcome, run_task
 from kinelex.evaluation.scores import ScoreFile, load_scores
 from kinelex.evaluation.statistics import bootstrap_interval, mcnemar, mean_sd
-from kinelex.evaluation.tasks import TASKS, Material, Outcome, run_task
 
 __all__ = [
     "TASKS",

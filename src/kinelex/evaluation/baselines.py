@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from kinelex.data import PromptStore, SkeletonStore
 from kinelex.errors import InputError
-from kinelex.evaluation._clips import LabelledClips, subject_groups
-from kinelex.evaluation.knn import METRICS, knn
-from kinelex.evaluation.linear import linear_probe, standardisation
+from kinelex.evaluation.clips import LabelledClips, subject_groups
 from kinelex.evaluation.metrics import top_k
+from kinelex.evaluation.protocols.knn import METRICS, knn
+from kinelex.evaluation.protocols.linear import linear_probe, standardisation
 from kinelex.evaluation.raw import raw_features
-from kinelex.store import PromptStore, SkeletonStore
 
 
 @dataclass

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from kinelex._bounded import safe_json
-from kinelex._files import whole_file
-from kinelex.datasets._npy import MOST_BYTES, read_npz
-from kinelex.datasets._split_files import as_file_name
+from kinelex.data.splits.files import as_file_name
 from kinelex.errors import InputError
-from kinelex.evaluation._sources import Sources
+from kinelex.evaluation.sources import Sources
+from kinelex.files.atomic import whole_file
+from kinelex.files.bounded import safe_json
+from kinelex.files.npy import MOST_BYTES, read_npz
 from kinelex.training.encoder_files import SkeletonEncoder
 
 _FORMAT = 2
@@ -185,7 +185,7 @@ def code_of(thing: Any) -> str:
 def encoder_digest(encoder: SkeletonEncoder) -> str:
     """The SHA-256 of all that features depend on but the clips: weights, structure, preparation and code."""
     return digest(
-        code_digest("kinelex.training.inference"),
+        code_digest("kinelex.inference.features"),
         code_of(type(encoder.encoder)),
         repr(encoder.encoder),
         dict(encoder.encoder.state_dict()),

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from kinelex._bounded import safe_yaml
+from kinelex.data import PromptMeta
 from kinelex.errors import InputError
+from kinelex.files.bounded import safe_yaml
 from kinelex.prompts import registry
-from kinelex.prompts._language import split_sentences
-from kinelex.prompts.classes import read_descriptions
-from kinelex.prompts.protocols import TextEncoder
-from kinelex.store import PromptMeta
+from kinelex.prompts.base import TextEncoder
+from kinelex.prompts.engines.classes import read_descriptions
+from kinelex.prompts.language import split_sentences
 
 NAMES, AUTO = "names", "auto"
 

@@ -17,14 +17,14 @@ from rich.table import Table
 
 from kinelex.errors import InputError
 from kinelex.evaluation.cache import digest
-from kinelex.evaluation.comparison_report import Comparison, Group, compare_groups, write_comparison
-from kinelex.evaluation.comparison_report.model import Number
-from kinelex.evaluation.comparison_report.tables import difference, probability, spread
 from kinelex.evaluation.output import percent, write_json_file
+from kinelex.evaluation.protocols.registry import TASKS
 from kinelex.evaluation.scores import ScoreFile, load_scores, score_path
 from kinelex.evaluation.statistics import bootstrap_interval, holm, mcnemar, mean_sd
 from kinelex.evaluation.streams import hits_of
-from kinelex.evaluation.tasks import TASKS
+from kinelex.reports.comparison import Comparison, Group, compare_groups, write_comparison
+from kinelex.reports.comparison.model import Number
+from kinelex.reports.comparison.tables import difference, probability, spread
 from kinelex.training.run_directory import RunDirectory
 
 # Of a run's config: where files lay, and how the machine went through the work.

@@ -1,8 +1,8 @@
 """What every task of ``kinelex evaluate`` gets and gives back.
 
 A task is a class with a ``name``, a ``title`` (its row in tables), ``Options`` (a frozen dataclass, every
-field with a default) and ``run(context, options)``; :data:`kinelex.evaluation.tasks.TASKS` knows it by name.
-Where it can tell from its options, the run and the clips that it will have to refuse, it has
+field with a default) and ``run(context, options)``; :data:`kinelex.evaluation.TASKS` knows it by name. Where
+it can tell from its options, the run and the clips that it will have to refuse, it has
 ``check(context, options)`` too, which raises an InputError and computes nothing: the checks of all tasks come
 before the first task runs.
 """
@@ -19,15 +19,15 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from kinelex.batch import Batch
+from kinelex.data import PromptStore, SkeletonStore
+from kinelex.data.batch import Batch
 from kinelex.errors import unknown_name
-from kinelex.evaluation._clips import copies, subject_groups
 from kinelex.evaluation.cache import Cache, code_digest, code_of, digest, encoder_digest
+from kinelex.evaluation.clips import copies, subject_groups
 from kinelex.evaluation.material import Material, Outcome
 from kinelex.evaluation.streams import fused, judged_numbers
-from kinelex.store import PromptStore, SkeletonStore
+from kinelex.inference.features import extract_all
 from kinelex.training.encoder_files import SkeletonEncoder
-from kinelex.training.inference import extract_all
 from kinelex.training.run_directory import RunDirectory
 
 Change = Callable[[Batch, torch.Generator], Batch]
@@ -141,7 +141,7 @@ class Context:
     @cached_property
     def copied(self) -> np.ndarray:
         """Which test clips are copies of training clips: (n_test,) bool."""
-        key = digest(code_digest("kinelex.evaluation._clips"), self.store_digest, self.train, self.test)
+        key = digest(code_digest("kinelex.evaluation.clips"), self.store_digest, self.train, self.test)
         found = self.cache.read("copies", key)
         if found is None or "copied" not in found:
             found = {"copied": copies(self.store, self.train, self.test)}

@@ -1,6 +1,6 @@
 """What sensors do to clips: noise, missing joints, hidden parts, lost frames, other frame rates and views.
 
-Each function changes a batch of clips as loaded (:attr:`~kinelex.batch.Batch.frames`), whatever the data
+Each function changes a batch of clips as loaded (:attr:`~kinelex.data.batch.Batch.frames`), whatever the data
 set's unit, layout and number of persons. Absent joints and persons (all zeros) stay absent.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
 from kinelex.skeleton import joint_presence
 
 

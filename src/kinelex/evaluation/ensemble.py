@@ -18,14 +18,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from kinelex.data import SkeletonStore, open_store
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
-from kinelex.evaluation._score_sets import files_of, held_files, held_out, in_order, read_scores
-from kinelex.evaluation._weights import OBJECTIVES, search_weights
 from kinelex.evaluation.metrics import classification_metrics, top_k
 from kinelex.evaluation.output import percent, write_json_file
+from kinelex.evaluation.score_sets import files_of, held_files, held_out, in_order, read_scores
 from kinelex.evaluation.scores import ScoreFile
-from kinelex.store import SkeletonStore, open_store
+from kinelex.evaluation.weights import OBJECTIVES, search_weights
 
 COMBINATIONS = ("softmax", "logits")
 

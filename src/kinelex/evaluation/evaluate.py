@@ -11,20 +11,20 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from kinelex.data import PromptStore, SkeletonStore, open_prompts, open_store
+from kinelex.data.persons import say_crowded
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
-from kinelex.evaluation._baseline_rows import baseline_rows
-from kinelex.evaluation._evidence import drawings, evidence_of
-from kinelex.evaluation._task_runs import run_tasks, task_options
-from kinelex.evaluation.comparison_report import Group, compare_groups, write_tables
+from kinelex.evaluation.baseline_rows import baseline_rows
 from kinelex.evaluation.context import Context
+from kinelex.evaluation.evidence import drawings, evidence_of
 from kinelex.evaluation.output import results_table, write_results
-from kinelex.evaluation.report import check_map, classifying_tasks, write_report
-from kinelex.evaluation.report._kept import keeping
-from kinelex.evaluation.supervision import check_classes, check_unseen
-from kinelex.store import PromptStore, SkeletonStore, open_prompts, open_store
+from kinelex.evaluation.protocols.supervision import check_classes, check_unseen
+from kinelex.evaluation.task_runs import run_tasks, task_options
+from kinelex.reports.comparison import Group, compare_groups, write_tables
+from kinelex.reports.run import check_map, classifying_tasks, write_report
+from kinelex.reports.run.kept import keeping
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
-from kinelex.training.persons import say_crowded
 from kinelex.training.run_directory import RunDirectory
 
 

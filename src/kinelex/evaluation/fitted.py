@@ -8,11 +8,11 @@ import numpy as np
 
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.knn import knn
-from kinelex.evaluation.linear import linear_probe
 from kinelex.evaluation.material import Material, Outcome
+from kinelex.evaluation.protocols.knn import knn
+from kinelex.evaluation.protocols.linear import linear_probe
+from kinelex.evaluation.protocols.supervision import check_classes
 from kinelex.evaluation.streams import fused
-from kinelex.evaluation.supervision import check_classes
 
 WAYS = ("auto", "classify", "knn", "linear")
 SAID = {

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from kinelex.errors import InputError, unknown_name
-from kinelex.evaluation._clips import subject_groups
+from kinelex.evaluation.clips import subject_groups
 from kinelex.evaluation.context import Context, TaskResult
-from kinelex.evaluation.knn import METRICS, knn, knn_scores
-from kinelex.evaluation.linear import linear_probe, training_folds
-from kinelex.evaluation.linear_sgd import linear_sgd_layers, linear_sgd_probe
 from kinelex.evaluation.material import Material, Outcome
+from kinelex.evaluation.protocols.knn import METRICS, knn, knn_scores
+from kinelex.evaluation.protocols.linear import linear_probe, training_folds
+from kinelex.evaluation.protocols.linear_sgd import linear_sgd_layers, linear_sgd_probe
 from kinelex.evaluation.streams import softmax
 
 _NO_CLASSIFIER = "classify needs a run that learned from labels; probe this one: --tasks knn,linear"

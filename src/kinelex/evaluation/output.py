@@ -13,8 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from kinelex._files import write_numbers
-from kinelex.evaluation.report import result_rows, task_lines, task_titles
+from kinelex.files.atomic import write_numbers
+from kinelex.reports.run import result_rows, task_lines, task_titles
 
 _WIDTH = 80  # columns of the table of further numbers
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kinelex.store import SkeletonStore
-from kinelex.training.loader import SkeletonLoader
+from kinelex.data import SkeletonStore
+from kinelex.data.loader import SkeletonLoader
 from kinelex.transforms import InputConfig, InputPipeline
 
 

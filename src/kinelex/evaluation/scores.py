@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from kinelex._bounded import safe_json
-from kinelex._files import check_target, spare_stores, write_whole
-from kinelex.datasets._npy import read_npz
-from kinelex.datasets._split_files import as_file_name
+from kinelex.data import SkeletonStore
+from kinelex.data.splits.files import as_file_name
 from kinelex.errors import InputError
 from kinelex.evaluation.material import Outcome
+from kinelex.evaluation.protocols.supervision import learned_parts
 from kinelex.evaluation.streams import softmax
-from kinelex.evaluation.supervision import learned_parts
-from kinelex.store import SkeletonStore
+from kinelex.files.atomic import check_target, spare_stores, write_whole
+from kinelex.files.bounded import safe_json
+from kinelex.files.npy import read_npz
 from kinelex.training.encoder_files import streams_of
 from kinelex.training.run_directory import RunDirectory
 

@@ -1,6 +1,5 @@
 """Losses: tensors in, scalar out. They know no trainer and no encoder."""
 
-from kinelex.losses._gather import gather, mean_over_processes
 from kinelex.losses.classification import (
     CLASS_WEIGHTS,
     Mix,
@@ -10,6 +9,7 @@ from kinelex.losses.classification import (
 )
 from kinelex.losses.diagnostics import alignment, entropy, off_diagonal_histogram, uniformity
 from kinelex.losses.feature_alignment import feature_alignment
+from kinelex.losses.gather import gather, mean_over_processes
 from kinelex.losses.info_nce import pair_logits, soft_info_nce
 from kinelex.losses.mutual_distillation import (
     MINING,

@@ -1,6 +1,6 @@
 """Methods: an encoder, its losses and what to log. One file each, readable from top to bottom."""
 
-from kinelex.methods._base import Method, TrainingPart
+from kinelex.methods.base import Method, TrainingPart
 from kinelex.methods.c2vl import C2VL
 from kinelex.methods.cmd import CMD
 from kinelex.methods.mmcl import MMCL

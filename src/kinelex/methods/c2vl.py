@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
+from kinelex.data.clip_prompts import PromptChoice, PromptShape, PromptStatistics
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError, unknown_name
 from kinelex.losses import (
@@ -31,10 +32,9 @@ from kinelex.losses import (
     soft_targets,
     uniformity,
 )
-from kinelex.methods._base import Method, TrainingPart
-from kinelex.methods._projector import projector
-from kinelex.methods._space import EmbeddingSpace
-from kinelex.methods.prompts import PromptChoice, PromptShape, PromptStatistics
+from kinelex.methods.base import Method, TrainingPart
+from kinelex.methods.embedding_space import EmbeddingSpace
+from kinelex.methods.projector import projector
 
 HISTOGRAM_BINS = 80
 SECOND = "skeleton_view"  # a second augmentation of the same clip

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError, unknown_name
 from kinelex.losses import (
@@ -36,8 +36,8 @@ from kinelex.losses import (
     queue_similarities,
 )
 from kinelex.losses.mutual_distillation import COLDEST
-from kinelex.methods._base import Method
-from kinelex.methods._projector import projector
+from kinelex.methods.base import Method
+from kinelex.methods.projector import projector
 from kinelex.skeleton import STREAMS, make_stream
 
 

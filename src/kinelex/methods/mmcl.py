@@ -15,15 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
+from kinelex.data.clip_prompts import PromptChoice, PromptStatistics
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError, unknown_name
 from kinelex.losses import classification_loss, feature_alignment, gather, mean_over_processes
-from kinelex.methods._base import TrainingPart
-from kinelex.methods._image_network import ImageNetwork
-from kinelex.methods._projector import projector
-from kinelex.methods.prompts import PromptChoice, PromptStatistics
+from kinelex.methods.base import TrainingPart
+from kinelex.methods.projector import projector
 from kinelex.methods.supervised import Supervised
+from kinelex.models.image_network import ImageNetwork
 
 RGB = ("cached", "joint")
 HIDDEN = 64  # of the refinement

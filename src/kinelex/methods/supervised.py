@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError
 from kinelex.losses import class_weights as weights_of
 from kinelex.losses import classification_loss, mean_over_processes, mixup
-from kinelex.methods._base import Method, TrainingPart
-from kinelex.methods._classifier import Classifiers
+from kinelex.methods.base import Method, TrainingPart
+from kinelex.methods.classifier import Classifiers
 
 
 class Supervised(Method):

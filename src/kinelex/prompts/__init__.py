@@ -1,8 +1,6 @@
 """Knowledge prompts: engines that describe and picture clips, encoders that embed what they say."""
 
-from kinelex.prompts.describe import describe_prompts
-from kinelex.prompts.kinematic import describe_clip
-from kinelex.prompts.protocols import (
+from kinelex.prompts.base import (
     ClipTexts,
     Crops,
     EngineContext,
@@ -12,8 +10,10 @@ from kinelex.prompts.protocols import (
     TextEncoder,
     VisionEngine,
 )
+from kinelex.prompts.describe import describe_prompts
+from kinelex.prompts.engines.kinematic.engine import describe_clip
+from kinelex.prompts.make import PromptSummary, make_prompts, merge_prompts
 from kinelex.prompts.registry import create, names, options_of, register
-from kinelex.prompts.run import PromptSummary, make_prompts, merge_prompts
 
 __all__ = [
     "ClipTexts",

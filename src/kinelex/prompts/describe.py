@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from kinelex.data import WHOLE_CLIP, PromptStore, open_prompts
 from kinelex.errors import InputError
-from kinelex.store import WHOLE_CLIP, PromptStore, open_prompts
 
 
 def describe_prompts(path: str | Path) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from docstring_parser import parse as parse_docstring
 
-from kinelex import _options
-from kinelex._options import Option, option_texts
+from kinelex import options
 from kinelex.errors import unknown_name
+from kinelex.options import Option, option_texts
 
 Factory = Callable[..., Any]
 LANGUAGE, VISION, PICTURES = "language engine", "vision engine", "pictures"
@@ -29,35 +29,35 @@ _FREE = "NAME"  # ``timm:NAME`` is known: whatever stands in its place goes to t
 # Built-ins are named by module, so that nothing heavy is imported before it is asked for.
 _KNOWN: dict[str, dict[str, str | Factory]] = {
     LANGUAGE: {
-        "kinematic": "kinelex.prompts.kinematic:KinematicLanguage",
-        "vlm": "kinelex.prompts.vlm:VisionLanguageModel",
-        "blip_vqa": "kinelex.prompts.blip_vqa:BlipVQA",
-        "openai": "kinelex.prompts.openai:OpenAIServer",
-        "texts": "kinelex.prompts.texts:TextsLanguage",
-        "classes": "kinelex.prompts.classes:ClassesLanguage",
+        "kinematic": "kinelex.prompts.engines.kinematic.engine:KinematicLanguage",
+        "vlm": "kinelex.prompts.engines.vlm:VisionLanguageModel",
+        "blip_vqa": "kinelex.prompts.engines.blip_vqa:BlipVQA",
+        "openai": "kinelex.prompts.engines.openai:OpenAIServer",
+        "texts": "kinelex.prompts.engines.texts:TextsLanguage",
+        "classes": "kinelex.prompts.engines.classes:ClassesLanguage",
     },
     VISION: {
-        "render": "kinelex.prompts.render:RenderVision",
-        "depth": "kinelex.prompts.depth:DepthVision",
-        "grounding_dino": "kinelex.prompts.grounding_dino:GroundingDinoVision",
-        "joints": "kinelex.prompts.joints:JointsVision",
-        "full": "kinelex.prompts.full:FullVision",
+        "render": "kinelex.prompts.engines.render:RenderVision",
+        "depth": "kinelex.prompts.engines.depth:DepthVision",
+        "grounding_dino": "kinelex.prompts.engines.grounding_dino:GroundingDinoVision",
+        "joints": "kinelex.prompts.engines.joints:JointsVision",
+        "full": "kinelex.prompts.engines.full:FullVision",
     },
     PICTURES: {
-        "video": "kinelex.prompts.video:VideoPictures",
-        "depth": "kinelex.prompts.pictures:DepthPictures",
-        "render": "kinelex.prompts.pictures:RenderPictures",
+        "video": "kinelex.prompts.video.video:VideoPictures",
+        "depth": "kinelex.prompts.video.pictures:DepthPictures",
+        "render": "kinelex.prompts.video.pictures:RenderPictures",
     },
     TEXT_ENCODER: {
-        "minilm": "kinelex.prompts.minilm:MiniLM",
-        "clip": "kinelex.prompts.clip_text:ClipText",
-        "sentence": "kinelex.prompts.sentence:SentenceEncoder",
+        "minilm": "kinelex.prompts.embed.minilm:MiniLM",
+        "clip": "kinelex.prompts.embed.clip_text:ClipText",
+        "sentence": "kinelex.prompts.embed.sentence:SentenceEncoder",
     },
     IMAGE_ENCODER: {
-        "efficientnet_lite0": "kinelex.prompts.efficientnet:EfficientNetLite0",
-        "clip": "kinelex.prompts.image_models:ClipImages",
-        "image": "kinelex.prompts.image_models:ImageModel",
-        "timm:NAME": "kinelex.prompts.timm_images:TimmImages",
+        "efficientnet_lite0": "kinelex.prompts.embed.efficientnet:EfficientNetLite0",
+        "clip": "kinelex.prompts.embed.image_models:ClipImages",
+        "image": "kinelex.prompts.embed.image_models:ImageModel",
+        "timm:NAME": "kinelex.prompts.embed.timm_images:TimmImages",
     },
 }
 
@@ -167,7 +167,7 @@ def read_options(kind: str, name: str, given: Mapping[str, Any]) -> dict[str, An
     """
     factory = factory_of(kind, name)
     section = next(s for s, k in SECTIONS.items() if k == kind)
-    return _options.read_options(factory, given, f"{kind} {name}", section, _given_by_us(kind, factory))
+    return options.read_options(factory, given, f"{kind} {name}", section, _given_by_us(kind, factory))
 
 
 def split_options(words: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -179,7 +179,7 @@ def split_options(words: Iterable[str]) -> dict[str, dict[str, str]]:
     >>> split_options(["vision.image_size=96", "language.model=llava"])
     {'vision': {'image_size': '96'}, 'language': {'model': 'llava'}}
     """
-    return _options.split_options(words, SECTIONS, "vision.image_size=96", "prompts")
+    return options.split_options(words, SECTIONS, "vision.image_size=96", "prompts")
 
 
 def _given_by_us(kind: str, factory: Factory) -> list[str]:

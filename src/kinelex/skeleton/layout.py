@@ -10,8 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from kinelex._bounded import bounded_text, safe_yaml
 from kinelex.errors import InputError, one_line, unknown_name
+from kinelex.files.bounded import bounded_text, safe_yaml
 from kinelex.skeleton.names import common_names
 
 # Words in a joint's name that put it into a limb; the clavicles move with the trunk.

@@ -21,14 +21,14 @@ import torch
 from rich.console import Console
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from kinelex._files import whole_folder
+from kinelex.data import SkeletonStore, open_store
+from kinelex.data.loader import SkeletonLoader
+from kinelex.data.persons import say_crowded
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
-from kinelex.store import SkeletonStore, open_store
-from kinelex.training._build import Start
+from kinelex.files.atomic import whole_folder
+from kinelex.training.build import Start
 from kinelex.training.encoder_files import SkeletonEncoder, complete_options, load_encoders, save_encoders
-from kinelex.training.loader import SkeletonLoader
-from kinelex.training.persons import say_crowded
 from kinelex.training.recipe import Recipe, find_recipe, plain
 from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.store_defaults import resolve_for

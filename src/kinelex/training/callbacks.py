@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kinelex._files import whole_file, write_whole
+from kinelex.files.atomic import whole_file, write_whole
 from kinelex.training.module import MethodModule
 from kinelex.training.run_directory import RunDirectory
 

@@ -14,18 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from kinelex import encoders
-from kinelex._files import whole_folder
-from kinelex.encoders import (
-    Encoder,
-    _ctrgcn_checkpoint,
-    _hdgcn_checkpoint,
-    _msg3d_checkpoint,
-    _pyskl_checkpoint,
-)
+from kinelex.data import open_store
+from kinelex.encoders import Encoder
+from kinelex.encoders.published import ctrgcn, hdgcn, msg3d, pyskl
 from kinelex.errors import InputError, one_line, unknown_name
-from kinelex.methods._cmd_checkpoint import encoder_options, published_to_encoders
+from kinelex.files.atomic import whole_folder
+from kinelex.methods.cmd_checkpoint import encoder_options, published_to_encoders
 from kinelex.skeleton import STREAMS, SkeletonLayout, get_layout
-from kinelex.store import open_store
 from kinelex.training.encoder_files import save_encoders
 from kinelex.training.recipe import find_recipe, resolve
 from kinelex.training.run_directory import RunDirectory, check_free
@@ -33,12 +28,12 @@ from kinelex.transforms import InputPipeline
 
 # Classifiers: the encoder's name, and what reads its checkpoints.
 _CLASSIFIERS: dict[str, tuple[str, ModuleType]] = {
-    "ctrgcn": ("ctrgcn", _ctrgcn_checkpoint),
-    "mmcl": ("ctrgcn", _ctrgcn_checkpoint),
-    "hdgcn": ("hdgcn", _hdgcn_checkpoint),
-    "msg3d": ("msg3d", _msg3d_checkpoint),
-    "stgcnpp": ("stgcnpp", _pyskl_checkpoint),
-    "aagcn": ("aagcn", _pyskl_checkpoint),
+    "ctrgcn": ("ctrgcn", ctrgcn),
+    "mmcl": ("ctrgcn", ctrgcn),
+    "hdgcn": ("hdgcn", hdgcn),
+    "msg3d": ("msg3d", msg3d),
+    "stgcnpp": ("stgcnpp", pyskl),
+    "aagcn": ("aagcn", pyskl),
 }
 SOURCES = ("cmd", *_CLASSIFIERS)
 

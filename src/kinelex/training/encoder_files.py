@@ -15,13 +15,13 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from kinelex import encoders
-from kinelex._bounded import safe_json
-from kinelex._files import write_whole
+from kinelex.data import SkeletonStore
+from kinelex.data.persons import person_places
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError, one_line, unknown_name
+from kinelex.files.atomic import write_whole
+from kinelex.files.bounded import safe_json
 from kinelex.skeleton import SkeletonLayout
-from kinelex.store import SkeletonStore
-from kinelex.training.persons import person_places
 from kinelex.transforms import InputConfig, InputPipeline
 
 

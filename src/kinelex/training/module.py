@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
+from kinelex.data.loader import SkeletonLoader
 from kinelex.errors import DivergenceError
 from kinelex.methods import Method
 from kinelex.training.config import OptimizerConfig
-from kinelex.training.loader import SkeletonLoader
 from kinelex.training.recipe import Recipe
 from kinelex.transforms import InputPipeline
 

@@ -17,8 +17,8 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from kinelex import encoders
-from kinelex._bounded import bounded_text, safe_yaml
 from kinelex.errors import InputError, unknown_name
+from kinelex.files.bounded import bounded_text, safe_yaml
 from kinelex.methods import C2VL, CMD, MMCL, Method, Supervised
 from kinelex.training.config import OptimizerConfig, TrainingConfig
 from kinelex.transforms import InputConfig

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 import yaml
 
-from kinelex._files import check_place, write_whole
 from kinelex.errors import InputError, one_line, without_secrets
+from kinelex.files.atomic import check_place, write_whole
 
 _PACKAGES = ("torch", "lightning", "numpy", "pyarrow", "scikit-learn", "scipy", "transformers")
 _TEXTS = ("recipe", "data", "dataset", "store_fingerprint", "protocol", "prompts")  # of config.yaml, or none

@@ -8,10 +8,10 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
-from kinelex._bounded import safe_json
-from kinelex._files import write_whole
 from kinelex.errors import InputError, one_line
-from kinelex.methods._space import EmbeddingSpace
+from kinelex.files.atomic import write_whole
+from kinelex.files.bounded import safe_json
+from kinelex.methods.embedding_space import EmbeddingSpace
 
 _FILE, _KEY = "projectors.safetensors", "space"
 

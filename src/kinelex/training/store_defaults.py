@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from kinelex.data import SkeletonStore
 from kinelex.skeleton import has_landmarks, landmark_weights
-from kinelex.store import SkeletonStore
 from kinelex.training.recipe import Recipe, is_recipe_file, resolve
 from kinelex.transforms import InputConfig
 from kinelex.transforms.normalise import TORSO

@@ -15,16 +15,16 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.markup import escape
 
-from kinelex._lock import sole_writer
+from kinelex.data import SkeletonStore, open_prompts, open_store
+from kinelex.data.loader import SkeletonLoader
+from kinelex.data.persons import say_crowded
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
-from kinelex.store import SkeletonStore, open_prompts, open_store
-from kinelex.training._build import Start, build_module, training_rows
+from kinelex.files.lock import sole_writer
+from kinelex.training.build import Start, build_module, training_rows
 from kinelex.training.callbacks import AtomicCheckpointIO, EpochCheckpoint, EpochProgress, EpochRecorder
 from kinelex.training.encoder_files import complete_options, save_encoders
-from kinelex.training.loader import SkeletonLoader
 from kinelex.training.module import MethodModule
-from kinelex.training.persons import say_crowded
 from kinelex.training.recipe import Recipe, find_recipe, plain, resolve
 from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.space_files import save_space

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from kinelex.errors import InputError, unknown_name
 from kinelex.skeleton import SkeletonLayout, has_landmarks, joint_presence
 from kinelex.skeleton.presence import all_present
-from kinelex.transforms._landmarks import Landmark, body_centre, find_landmark, first_person
+from kinelex.transforms.landmarks import Landmark, body_centre, find_landmark, first_person
 
 CENTRES = ("none", "first", "frame", "mean")
 ALIGNMENTS = ("none", "body", "torso")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
 from kinelex.errors import InputError, unknown_name
 from kinelex.skeleton import STREAMS, SkeletonLayout, make_stream
 from kinelex.skeleton.presence import all_present

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
 from kinelex.errors import InputError
 from kinelex.transforms.temporal import FramePlan, apply_plan, mix_present
 

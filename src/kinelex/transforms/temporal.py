@@ -2,7 +2,7 @@
 
 Every transform first samples a plan, then applies it, so that it can be repeated and tested. A plan says
 for each output frame which two input frames to mix: it works straight on the ragged frames of a
-:class:`~kinelex.batch.Batch`, without padding.
+:class:`~kinelex.data.batch.Batch`, without padding.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kinelex.batch import Batch
+from kinelex.data.batch import Batch
 from kinelex.errors import InputError
 from kinelex.skeleton import joint_presence
 from kinelex.skeleton.presence import all_present, complete

@@ -1,6 +1,6 @@
 """Numbers of the papers, each with the text in which it was read, for reports and comparisons."""
 
 from kinelex.evaluation.published.numbers import Published, Source, published_numbers, read_published
-from kinelex.evaluation.published.section import published_section
+from kinelex.reports.run.published import published_section
 
 __all__ = ["Published", "Source", "published_numbers", "published_section", "read_published"]

@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
-from kinelex._bounded import bounded_text, safe_yaml
-from kinelex.datasets._published import rules_of
+from kinelex.data.splits.published import rules_of
 from kinelex.errors import InputError, one_line, unknown_name
-from kinelex.evaluation.tasks import TASKS
+from kinelex.evaluation.protocols.registry import TASKS
+from kinelex.files.bounded import bounded_text, safe_yaml
 
 _TEXTS = ("method", "variant", "task")
 _SOURCE = ("title", "url", "where")

@@ -1,0 +1,46 @@
+"""The verb ``adapt``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kinelex.cli.functions import write_json
+
+
+def adapt(
+    run: Path,
+    *overrides: str,
+    data: Path,
+    protocol: str,
+    out: Path,
+    mode: str,
+    labels: float | None = None,
+    recipe: str | None = None,
+    resume: bool = False,
+    json: Path | None = None,
+) -> None:
+    """Adapt a trained run to another data set; the result is a run too.
+
+    The encoder keeps its layout, clips of another one are retargeted to it. The recipe is adapt/linear,
+    adapt/full or that of --recipe; any key but those of the encoder can be changed: key=value or --key
+    value, for example epochs=20 or --lr 0.01.
+
+    Args:
+        run: the run directory, of any method.
+        data: the skeleton store.
+        protocol: the split whose training part it is adapted to, for example xsub.
+        out: the run directory to make.
+        mode: batch_norm estimates batch norm's statistics anew, without labels; linear learns a new
+            classifier on frozen encoders; full fine-tunes everything.
+        labels: share of the training part's labels to learn from, for example 0.1, balanced over the classes.
+        recipe: another recipe for the mode: adapt/cmd_semi, or a file.
+        resume: go on with the run in --out where it stopped.
+        json: also write the last epoch's numbers to this file.
+    """
+    from kinelex.training.adapt import adapt as adapt_run
+    from kinelex.training.train import is_first_process
+
+    made = adapt_run(run, data, protocol, out, mode, labels, overrides, resume, recipe=recipe)
+    if is_first_process():
+        print(f"run directory: {made.path}")
+        write_json(json, (made.metrics() or [{}])[-1])

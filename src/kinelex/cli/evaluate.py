@@ -1,0 +1,103 @@
+"""The verb ``evaluate``, and a help that lists the tasks and their options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kinelex.errors import InputError
+from kinelex.options import listed, option_texts, shown_default, split_options, wrapped
+
+
+def evaluate(
+    run: Path,
+    *options: str,
+    data: Path | None = None,
+    protocol: str | None = None,
+    tasks: str | None = None,
+    prompts: Path | None = None,
+    against: Path | None = None,
+    on: Path | None = None,
+    class_map: str | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    map: str = "tsne",
+    fresh: bool = False,
+    json: Path | None = None,
+) -> None:
+    """Judge a run's encoder beside its baselines and write the report.
+
+    Options of tasks are written TASK.KEY=VALUE, for example knn.k=5; they are listed below. What was computed
+    is kept in the run directory and read the next time.
+
+    With --on: judge the run's classifier on another data set, on the classes that --class-map names.
+
+    Args:
+        run: the run directory.
+        options: TASK.KEY=VALUE, options of the tasks.
+        data: the skeleton store; by default the one it was trained on.
+        protocol: the split; by default the one it was trained on.
+        tasks: comma-separated names of those below; by default classify for a run that learned from labels,
+            else knn,linear.
+        prompts: the prompt store; by default the run's own.
+        against: another run whose similarities the report shows beside, for example one with hard targets.
+        on: the store of another data set; with --protocol the test part of that protocol, else all clips.
+        class_map: YAML file {class of the other set, or a3 for its third: class of the run}, or the name of a
+            map that comes with the package: utd_mhad_to_ntu120.
+        device: where the encoder runs: cpu, cuda.
+        seed: seed of the untrained encoder, of bootstrap intervals and of tasks that draw at random.
+        map: what the report's map of the features is made by: tsne, or umap (pip install 'kinelex[umap]').
+        fresh: compute everything anew.
+        json: also write the numbers to this file.
+    """
+    from kinelex.evaluation import evaluate as evaluate_run
+    from kinelex.evaluation import evaluate_on
+    from kinelex.evaluation.protocols.registry import TASKS
+
+    if (on is None) != (class_map is None):
+        raise InputError("--on STORE and --class-map MAP belong together: see `kinelex evaluate --help`")
+    if on is not None and class_map is not None:
+        others: dict[str, object] = {
+            "--data": data,
+            "--tasks": tasks,
+            "--prompts": prompts,
+            "--against": against,
+        }
+        others |= {
+            "--fresh": fresh or None,
+            "--map": None if map == "tsne" else map,
+            "TASK.KEY=VALUE": options or None,
+        }
+        for option, value in others.items():
+            if value is not None:
+                raise InputError(f"--on judges the run's classifier on another store: leave out {option}")
+        evaluate_on(run, on, class_map, protocol, device=device, json_path=json)
+        return
+    chosen = None if tasks is None else listed(tasks)
+    evaluate_run(
+        run,
+        data,
+        protocol,
+        chosen,
+        options=split_options(options, TASKS, "knn.k=5", "evaluate"),
+        fresh=fresh,
+        prompts=prompts,
+        against=against,
+        json_path=json,
+        device=device,
+        seed=seed,
+        map_by=map,
+    )
+
+
+def tasks_help() -> str:
+    """Tasks, what they are and their options, for the end of the help."""
+    from kinelex.evaluation.protocols.registry import TASKS, find_task
+
+    lines = ["tasks, with options as TASK.KEY=VALUE:"]
+    for name in TASKS:
+        task = find_task(name)
+        about = (type(task).__doc__ or task.title).partition("\n\n")[0].rstrip(".")
+        lines += wrapped(f"{name:14}{' '.join(about.split())}", 2, 16)
+        for key, (spelled, default, text) in option_texts(task.Options).items():
+            lines += wrapped(f"{key}={spelled}  {text.rstrip('.')}{shown_default(default)}", 16, 18)
+    return "\n".join(lines)

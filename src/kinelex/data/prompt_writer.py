@@ -1,0 +1,197 @@
+"""Private machinery of the prompt store: what a row holds, and the writer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from kinelex.data.arrow import AtomicArrowWriter, StoreKind
+from kinelex.errors import InputError
+
+FORMAT_VERSION = 2
+PROMPTS = StoreKind(
+    name="prompt store",
+    made_by="kinelex prompts",
+    versions=(1, FORMAT_VERSION),  # version 1 had no checksums
+    checked_from=2,
+    about=("dataset", "store_fingerprint", "widths", "kept"),
+    checksums={
+        "checksum": ("language_embeddings", "texts", "vision_embeddings", "boxes", "flags"),
+        "picture_checksum": ("crops", "tile"),
+    },
+)
+MODALITIES = ("language", "vision")
+KEPT = ("crops", "tile")  # what may be kept of the pictures
+WHOLE_CLIP = -1  # frame index of a prompt that describes the whole clip
+_ROWS_PER_BATCH = 256
+_KEPT_TYPES = {"crops": pa.list_(pa.binary()), "tile": pa.binary()}
+
+
+@dataclass(frozen=True)
+class PromptMeta:
+    """What a prompt store says about itself.
+
+    Args:
+        dataset: name of the data set.
+        store_fingerprint: :attr:`SkeletonStore.fingerprint` of the store the prompts were made for; None
+            for prompts made without one, whose clips are found by their ids alone.
+        engines: per modality the engine's and the encoder's name, version and settings.
+        widths: per modality the width D of one embedding.
+        kept: what is kept of the pictures themselves: ``crops``, ``tile`` or both.
+        cost: per modality what its engine counted over all clips: ``seconds``, ``clips``, and for models
+            that write also ``tokens`` (written) and ``prompt_tokens`` (read); empty where none was counted.
+    """
+
+    dataset: str
+    store_fingerprint: str | None
+    engines: dict[str, dict[str, Any]]
+    widths: dict[str, int]
+    kept: tuple[str, ...] = ()
+    cost: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether an engine read the labels of the clips."""
+        engines = [about.get("engine") for about in self.engines.values() if isinstance(about, dict)]
+        return any(isinstance(engine, dict) and engine.get("uses_labels", False) for engine in engines)
+
+
+def cost_file(path: Path) -> Path:
+    """Where the cost of a prompt store is kept: beside it, since two runs differ in it, not in the store."""
+    return path.with_name(path.name + ".cost.json")
+
+
+@dataclass
+class ModalityPrompts:
+    """The prompts of one clip in one modality.
+
+    Args:
+        frames: (P,) frame indices; :data:`WHOLE_CLIP` marks a prompt about the whole clip.
+        embeddings: (P, D).
+        texts: P texts (language).
+        boxes: (P, 4) crops as x0, y0, x1, y1 in pixels (vision).
+        flags: (P,) True where the engine found no person and took the whole frame (vision).
+        crops: the pictures as P x K JPEG files, K views of each frame, where the store keeps them (vision).
+        tile: one JPEG file that tiles the pictures, where the store keeps it (vision).
+    """
+
+    frames: np.ndarray
+    embeddings: np.ndarray
+    texts: list[str] | None = None
+    boxes: np.ndarray | None = None
+    flags: np.ndarray | None = None
+    crops: list[bytes] | None = None
+    tile: bytes | None = None
+
+
+@dataclass
+class ClipPrompts:
+    """The prompts of one clip; a modality the clip lacks is None."""
+
+    id: str
+    language: ModalityPrompts | None = None
+    vision: ModalityPrompts | None = None
+
+
+@dataclass
+class PromptBank:
+    """All embeddings of one modality as arrays, for the loader.
+
+    Shape:
+        - frame: (rows, P, D) float16, the prompts of single frames (P may be 0).
+        - clip: (rows, D) float16 or None, the prompt of the whole clip.
+        - present: (rows,) bool, False where a clip has no prompt in this modality (its rows are 0).
+    """
+
+    frame: np.ndarray
+    clip: np.ndarray | None
+    present: np.ndarray
+
+
+def prompt_fields(widths: Collection[str], kept: Iterable[str]) -> list[pa.Field]:
+    """The columns of a store with prompts in some modalities, and with some of their pictures kept."""
+    fields = [pa.field("id", pa.utf8())]
+    for m in widths:
+        fields += [
+            pa.field(f"{m}_frames", pa.list_(pa.int32())),
+            pa.field(f"{m}_embeddings", pa.list_(pa.float16())),
+        ]
+    if "language" in widths:
+        fields.append(pa.field("texts", pa.list_(pa.utf8())))
+    if "vision" in widths:
+        fields += [pa.field("boxes", pa.list_(pa.float32())), pa.field("flags", pa.list_(pa.bool_()))]
+    return fields + [pa.field(what, _KEPT_TYPES[what]) for what in kept]
+
+
+class PromptStoreWriter:
+    """Writes a prompt store atomically. Every clip has the same number of prompts per modality.
+
+    Raises:
+        InputError: in :meth:`add`, an id twice, or embeddings of another width than the meta says.
+    """
+
+    def __init__(self, path: str | Path, meta: PromptMeta) -> None:
+        self.meta = meta
+        header = {**asdict(meta), "kind": PROMPTS.name, "format_version": FORMAT_VERSION}
+        self._file = AtomicArrowWriter(path, PROMPTS, prompt_fields(meta.widths, meta.kept), header)
+        self._pending: list[ClipPrompts] = []
+        self._ids: set[str] = set()
+
+    def add(self, prompts: ClipPrompts) -> None:
+        """Put one clip's prompts into the store."""
+        if prompts.id in self._ids:
+            raise InputError(f"two clips have the id {prompts.id}")
+        for modality, width in self.meta.widths.items():
+            mine = getattr(prompts, modality)
+            if mine is not None and mine.embeddings.shape != (len(mine.frames), width):
+                raise InputError(
+                    f"{prompts.id}: expects {modality} embeddings ({len(mine.frames)}, {width}), "
+                    f"got {mine.embeddings.shape}"
+                )
+        self._ids.add(prompts.id)
+        self._pending.append(prompts)
+        if len(self._pending) == _ROWS_PER_BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._pending:
+            return
+        rows, self._pending = self._pending, []
+        columns: dict[str, pa.Array] = {"id": pa.array([r.id for r in rows], pa.utf8())}
+        for m in self.meta.widths:
+            mine: list[ModalityPrompts | None] = [getattr(r, m) for r in rows]
+            columns[f"{m}_frames"] = _lists([None if p is None else p.frames for p in mine], pa.int32())
+            halves = [None if p is None else p.embeddings.astype(np.float16) for p in mine]
+            columns[f"{m}_embeddings"] = _lists(halves, pa.float16())
+            if m == "language":
+                columns["texts"] = pa.array(
+                    [None if p is None else p.texts for p in mine], pa.list_(pa.utf8())
+                )
+            else:
+                columns["boxes"] = _lists([None if p is None else p.boxes for p in mine], pa.float32())
+                columns["flags"] = _lists([None if p is None else p.flags for p in mine], pa.bool_())
+                for what in self.meta.kept:
+                    pictures = [None if p is None else getattr(p, what) for p in mine]
+                    columns[what] = pa.array(pictures, _KEPT_TYPES[what])
+        self._file.write(columns)
+
+    def __enter__(self) -> PromptStoreWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._flush()
+        self._file.__exit__(kind, value, trace)
+
+
+def _lists(arrays: list[np.ndarray | None], kind: pa.DataType) -> pa.Array:
+    flat = [None if a is None else np.asarray(a).ravel() for a in arrays]
+    return pa.array(flat, pa.list_(kind))

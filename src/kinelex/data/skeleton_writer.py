@@ -1,0 +1,146 @@
+"""Writing skeleton stores: clips into record batches of an Arrow file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Sequence as Rows
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pyarrow as pa
+
+from kinelex.data.arrow import AtomicArrowWriter
+from kinelex.data.sequence import ARRAYS, NUMBERS, SKELETONS, Sequence, StoreMeta, check_sequence
+from kinelex.errors import InputError
+
+CLIP_FIELDS = [
+    pa.field("id", pa.utf8()),
+    *(pa.field(name, pa.int32()) for name in (*NUMBERS, "persons", "frames")),
+    pa.field("caption", pa.utf8()),
+    pa.field("splits", pa.list_(pa.utf8())),
+    pa.field("image_size", pa.list_(pa.int32(), 2)),
+    pa.field("fps", pa.float32()),
+    *(pa.field(name, pa.list_(pa.float32())) for name in ARRAYS),
+]
+_BYTES_PER_BATCH = 32 << 20  # few batches open fast; one is what the writer holds in memory
+
+
+class SkeletonStoreWriter:
+    """Writes a store atomically: it appears under its name when all clips are in, or not at all.
+
+    Args:
+        path: the file to make.
+        meta: what the store says about itself.
+
+    Raises:
+        InputError: in :meth:`add`, a clip that does not fit the layout, has no frames, coordinates that
+            are not finite, a label out of range, or an id that is already there.
+
+    >>> import tempfile, numpy as np
+    >>> from kinelex.skeleton import get_layout
+    >>> from kinelex.data import open_store
+    >>> path = Path(tempfile.mkdtemp()) / "tiny.arrow"
+    >>> with SkeletonStoreWriter(path, StoreMeta("tiny", get_layout("sbu15"), ("wave",))) as writer:
+    ...     writer.add(Sequence("a", np.ones((4, 1, 15, 3)), label=0))
+    >>> open_store(path).sequence(0).shape
+    (4, 1, 15, 3)
+    """
+
+    def __init__(self, path: str | Path, meta: StoreMeta) -> None:
+        self.meta = meta
+        self._file = AtomicArrowWriter(path, SKELETONS, CLIP_FIELDS, meta._to_header())
+        self._pending: list[Sequence] = []
+        self._pending_bytes = 0
+        self._ids: set[str] = set()
+        self._channels = 0
+
+    def add(self, sequence: Sequence) -> None:
+        """Check one clip and put it into the store."""
+        check_sequence(sequence, self.meta)
+        channels = sequence.coordinates.shape[3]
+        if self._channels not in (0, channels):
+            raise InputError(f"{sequence.id}: expects {self._channels} coordinates per joint, got {channels}")
+        if sequence.id in self._ids:
+            raise InputError(f"two clips have the id {sequence.id}")
+        self._channels = channels
+        self._ids.add(sequence.id)
+        self._pending.append(sequence)
+        self._pending_bytes += sum(4 * a.size for a in _arrays(sequence))
+        if self._pending_bytes >= _BYTES_PER_BATCH:
+            self._flush()
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def _flush(self) -> None:
+        if self._pending:
+            rows, self._pending, self._pending_bytes = self._pending, [], 0
+            self._file.write(clip_columns(rows))
+
+    def __enter__(self) -> SkeletonStoreWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            try:
+                self._flush()
+            except BaseException:
+                self._file.abort()
+                raise
+            if not self._ids:
+                self._file.abort()
+                raise InputError(f"no clip to write: {self._file.path} was not made")
+        self._file.__exit__(kind, value, trace)
+
+
+def _arrays(sequence: Sequence) -> list[np.ndarray]:
+    found = [getattr(sequence, name) for name in ARRAYS]
+    return [array for array in found if array is not None]
+
+
+def clip_columns(rows: Rows[Sequence]) -> dict[str, pa.Array]:
+    """The columns :data:`CLIP_FIELDS` of some clips."""
+    shapes = [s.coordinates.shape for s in rows]
+    columns = {name: pa.array([getattr(s, name) for s in rows], pa.int32()) for name in NUMBERS}
+    columns["persons"] = pa.array([shape[1] for shape in shapes], pa.int32())
+    columns["frames"] = pa.array([shape[0] for shape in shapes], pa.int32())
+    for name in ("id", "caption"):
+        columns[name] = pa.array([getattr(s, name) for s in rows], pa.utf8())
+    columns["splits"] = pa.array([list(s.splits) for s in rows], pa.list_(pa.utf8()))
+    columns["image_size"] = pa.array([s.image_size for s in rows], pa.list_(pa.int32(), 2))
+    columns["fps"] = pa.array([s.fps for s in rows], pa.float32())
+    return columns | {name: _float_lists([getattr(s, name) for s in rows]) for name in ARRAYS}
+
+
+def clip_rows(batch: pa.RecordBatch, joints: int) -> Iterator[Sequence]:
+    """The clips in columns made by :func:`clip_columns`; arrays are views of the batch."""
+    plain = [f.name for f in CLIP_FIELDS if f.name not in ARRAYS]
+    rows = batch.select(plain).to_pylist()
+    arrays = {name: _flat_rows(batch.column(name)) for name in ARRAYS}
+    last = {"image_coordinates": (2,), "scores": (), "coordinates": (-1,)}
+    for i, row in enumerate(rows):
+        shape = (row.pop("frames"), row.pop("persons"), joints)
+        for name in ARRAYS:
+            flat = arrays[name][i]
+            row[name] = None if flat is None else flat.reshape(*shape, *last[name])
+        size = row["image_size"]
+        row |= {"splits": tuple(row["splits"]), "image_size": None if size is None else tuple(size)}
+        yield Sequence(**row)
+
+
+def _flat_rows(column: pa.ListArray) -> list[np.ndarray | None]:
+    values, ends = column.values.to_numpy(), column.offsets.to_numpy()
+    present = column.is_valid().to_numpy(zero_copy_only=False)
+    return [values[ends[i] : ends[i + 1]] if there else None for i, there in enumerate(present)]
+
+
+def _float_lists(arrays: list[np.ndarray | None]) -> pa.Array:
+    sizes = np.array([0 if a is None else a.size for a in arrays])
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    flat = [np.ascontiguousarray(a, dtype=np.float32).ravel() for a in arrays if a is not None]
+    values = pa.array(np.concatenate(flat) if flat else np.zeros(0, np.float32))
+    mask = pa.array([a is None for a in arrays], pa.bool_())
+    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=mask)

@@ -1,0 +1,1 @@
+"""Which clips of a data set train and which test: published protocols, folds, few labels, unseen classes."""

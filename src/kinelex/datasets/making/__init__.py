@@ -1,0 +1,1 @@
+"""From a reader's items to a store: workers, chunks, checks."""

@@ -1,0 +1,178 @@
+"""Parts of a store in the making: items in chunks, each parsed into a file that appears whole or not.
+
+A part's name is a digest of what decides its content: the reader with its options, and the names, sizes
+and times of the raw files. A run that was killed goes on with the parts that are there; parts of other
+options, or of files that have changed since, have other names and are made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from kinelex import __version__
+from kinelex.data import Sequence, StoreMeta
+from kinelex.data.arrow import read_header, schema_with_header
+from kinelex.data.skeleton_writer import CLIP_FIELDS, clip_columns, clip_rows
+from kinelex.datasets.making.checked import Result, read_item
+from kinelex.datasets.reader import Item, Reader, Skipped
+from kinelex.files.atomic import whole_file
+
+_MOST_ITEMS = 64
+_MOST_BYTES = 32 << 20  # of raw files in a chunk
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some items, and the part that they become."""
+
+    path: Path
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True)
+class RawFiles:
+    """What the file system says about the raw files of some items: size in bytes, time of change."""
+
+    stamps: dict[Path, tuple[int, int]]
+
+    @classmethod
+    def of(cls, reader: Reader, items: list[Item]) -> RawFiles:
+        """Look at every file once; one that is not there gets zeros, its reader will say so."""
+        stamps: dict[Path, tuple[int, int]] = {}
+        for path in (path for item in items for path in reader.files(item)):
+            if path not in stamps:
+                try:
+                    found = path.stat()
+                    stamps[path] = (found.st_size, found.st_mtime_ns)
+                except OSError:
+                    stamps[path] = (0, 0)
+        return cls(stamps)
+
+    @property
+    def total_bytes(self) -> int:
+        """Size of all files together."""
+        return sum(size for size, _ in self.stamps.values())
+
+
+class Parts:
+    """The hidden folder ``.NAME.parts`` beside a store.
+
+    Args:
+        out: the store to be made.
+        reader: reads the items.
+        meta: what the store says about itself.
+        items: all units of work, in the order of the store's rows.
+        files: what the file system says about them.
+    """
+
+    def __init__(
+        self, out: Path, reader: Reader, meta: StoreMeta, items: list[Item], files: RawFiles
+    ) -> None:
+        self.folder = out.with_name(f".{out.name}.parts")
+        settings = [__version__, stable(reader), stable(meta)]
+        self.chunks = [
+            Chunk(self.folder / f"{_digest([*settings, *_stamped(reader, chunk, files)])}.arrow", chunk)
+            for chunk in _divide(items, files)
+        ]
+
+    def begin(self) -> list[Chunk]:
+        """Make the folder, drop parts that are of no use any more; gives the chunks that lack their part."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        wanted = {chunk.path for chunk in self.chunks}
+        present = set(self.folder.glob("*.arrow"))
+        for old in present - wanted:
+            old.unlink(missing_ok=True)
+        return [chunk for chunk in self.chunks if chunk.path not in present]
+
+    def remove(self) -> None:
+        """Delete the folder: all is in the store, or of no use."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _divide(items: list[Item], files: RawFiles) -> Iterator[tuple[Item, ...]]:
+    """Neighbours together, until there are many of them or their files are large."""
+    sharing = Counter(item.path for item in items)
+    chunk: list[Item] = []
+    size = 0.0
+    for item in items:
+        chunk.append(item)
+        size += files.stamps.get(item.path, (0, 0))[0] / sharing[item.path]
+        if len(chunk) == _MOST_ITEMS or size >= _MOST_BYTES:
+            yield tuple(chunk)
+            chunk, size = [], 0.0
+    if chunk:
+        yield tuple(chunk)
+
+
+def _stamped(reader: Reader, items: tuple[Item, ...], files: RawFiles) -> list[str]:
+    found = ((item, [files.stamps[path] for path in reader.files(item)]) for item in items)
+    return [f"{item.path}\t{stable(item.part)}\t{stamps}" for item, stamps in found]
+
+
+def _digest(texts: list[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def stable(value: Any) -> str:
+    """A text that is the same in every process for equal settings, unlike ``repr`` or a pickle of a set.
+
+    Of an object it holds what a pickle of it holds.
+
+    >>> stable({"b": {"y", "x"}, "a": (1, None)})
+    "{'a': (1, None), 'b': {'x', 'y'}}"
+    """
+    if isinstance(value, dict):
+        return f"{{{', '.join(sorted(f'{stable(k)}: {stable(v)}' for k, v in value.items()))}}}"
+    if isinstance(value, set | frozenset):
+        return f"{{{', '.join(sorted(map(stable, value)))}}}"
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(stable, value))})"
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        content = hashlib.sha256(value.tobytes()).hexdigest()
+        return f"array({value.shape}, {value.dtype}, {content})"
+    if is_dataclass(value) and not isinstance(value, type):
+        return (
+            f"{type(value).__qualname__}({stable({f.name: getattr(value, f.name) for f in fields(value)})})"
+        )
+    if hasattr(value, "__dict__") and not isinstance(value, type):
+        return f"{type(value).__qualname__}({stable(value.__getstate__())})"
+    return repr(value)
+
+
+def write_part(path: Path, reader: Reader, meta: StoreMeta, items: tuple[Item, ...]) -> None:
+    """Parse the items of a chunk into its part."""
+    found = [result for item in items for result in read_item(reader, meta, item)]
+    clips = [clip for _, clip in found if isinstance(clip, Sequence)]
+    listed = [
+        [str(one.path), one.reason, {}] if isinstance(one, Skipped) else [file, None, one.changes]
+        for file, one in found
+    ]
+    schema = schema_with_header(CLIP_FIELDS, {"found": listed})
+    columns = clip_columns(clips)
+    batch = pa.record_batch([columns[name] for name in schema.names], schema=schema)
+    with whole_file(path) as file, pa.ipc.new_file(file, schema) as writer:
+        writer.write_batch(batch)
+
+
+def read_part(path: Path, meta: StoreMeta) -> list[Result] | None:
+    """What the chunk of a part gave, in order; None when the file is damaged (a crash of the machine)."""
+    try:
+        part = pa.ipc.open_file(pa.memory_map(str(path)))
+        listed = read_header(part.schema)["found"]
+        clips = clip_rows(part.get_batch(0), meta.layout.num_joints)
+    except (pa.ArrowException, OSError, KeyError, ValueError):
+        return None
+    found: list[Result] = []
+    for file, reason, changes in listed:
+        one = Skipped(Path(file), reason) if reason is not None else replace(next(clips), changes=changes)
+        found.append((file, one))
+    return found

@@ -1,0 +1,252 @@
+"""Actions of the legs and of the whole body, written for the right side where they have one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kinelex.datasets.synthetic.take import Action, Curves, Take
+
+TAU = 2 * np.pi
+
+
+def _kick(t: Take) -> Curves:
+    c = t.cycle(0.04, 0.96)
+    keys = (0.0, 0.26, 0.4, 0.54, 0.64, 0.8, 1.0)
+
+    def course(name: str, *values: float | None) -> np.ndarray:
+        return t.path(name, *zip(keys, values, strict=True), u=c)
+
+    high = (58 + 30 * t.manner) * min(t.amplitude, 1.2) + 5 * t.whims[0]
+    return {
+        "right_hip": course("right_hip", None, -22, 20, high, high, 25, None),
+        "right_knee": course("right_knee", None, 48, 72, 12, 10, 50, None),
+        "right_toe": course("right_toe", None, -30, 0, 35, 35, 10, None),
+        "right_spread": course("right_spread", None, 6, 4, 2, 2, 4, None),
+        "left_knee": course("left_knee", None, 12, 14, 10, 10, 12, None),
+        "left_hip": course("left_hip", None, 6, 4, -4, -4, 4, None),
+        "bend": course("bend", None, 8, 2, -10, -10, 0, None),
+        "lean": course("lean", None, 4, 6, 6, 6, 4, None),
+        "left_raise": t.rest.get("left_raise", 0) + 28 * t.amplitude * np.sin(np.pi * c) ** 2,
+        "right_raise": t.rest.get("right_raise", 0) + 14 * t.whims[1] * np.sin(np.pi * c) ** 2,
+    }
+
+
+def _kick_words(t: Take) -> str:
+    return f"kicks forward with the {{side}} leg {t.times}"
+
+
+def _squat(t: Take) -> Curves:
+    down = 0.5 - 0.5 * np.cos(TAU * t.cycle(0.02, 0.98)) if t.repeats > 1 else t.during(0.42, 0.58)
+    deep = (62 + 28 * t.manner) * t.amplitude
+    out: Curves = {"bend": t.reach("bend", 30 + 10 * t.whims[0], down)}
+    for side in ("left", "right"):
+        out[f"{side}_hip"] = t.reach(f"{side}_hip", deep, down)
+        out[f"{side}_knee"] = t.reach(f"{side}_knee", deep * 1.38, down)
+        out[f"{side}_spread"] = t.reach(f"{side}_spread", 14 + 6 * t.whims[1], down)
+        if t.whims[2] > -0.2:  # the arms are stretched forward for balance
+            out[f"{side}_raise"] = t.reach(f"{side}_raise", 78, down)
+            out[f"{side}_plane"] = t.reach(f"{side}_plane", 5, down)
+            out[f"{side}_elbow"] = t.reach(f"{side}_elbow", 12, down)
+            out[f"{side}_twist"] = t.reach(f"{side}_twist", 0, down)
+    return out
+
+
+def _squat_words(t: Take) -> str:
+    arms = " with the arms stretched forward" if t.whims[2] > -0.2 else ""
+    return f"squats down on both legs {t.times}{arms} and straightens up again"
+
+
+def _jump(t: Take) -> Curves:
+    c = t.cycle(0.02, 0.98)
+    crouch = 40 + 22 * t.manner
+    flight = np.clip((c - 0.4) / 0.24, 0, 1)
+    out: Curves = {
+        "lift": (0.16 + 0.12 * t.manner) * t.amplitude * 4 * flight * (1 - flight),
+        "bend": t.path("bend", (0, None), (0.28, 30), (0.42, 2), (0.6, 4), (0.74, 26), (1, None), u=c),
+    }
+    swing = 60 + 90 * max(t.whims[0], -0.4)
+    for side in ("left", "right"):
+        hip, knee, up, toe = (f"{side}_{n}" for n in ("hip", "knee", "raise", "toe"))
+        out[hip] = t.path(
+            hip, (0, None), (0.28, crouch), (0.4, 0), (0.62, 8), (0.74, crouch * 0.8), (1, None), u=c
+        )
+        out[knee] = t.path(
+            knee, (0, None), (0.28, crouch * 1.6), (0.4, 0), (0.62, 14), (0.74, crouch * 1.35), (1, None), u=c
+        )
+        out[up] = t.path(up, (0, None), (0.26, -25), (0.46, swing), (0.7, 30), (1, None), u=c)
+        out[f"{side}_plane"] = t.path(f"{side}_plane", (0, None), (0.2, 15), (0.7, 20), (1, None), u=c)
+        out[toe] = t.path(toe, (0, 0), (0.34, 0), (0.46, -50), (0.6, -35), (0.68, 0), (1, 0), u=c)
+    return out
+
+
+def _jump_words(t: Take) -> str:
+    return f"crouches and jumps up with both feet {t.times}"
+
+
+def _gait(t: Take, stride: float, lift: float, arms: float, elbow: float, bend: float) -> Curves:
+    """Legs that swing in turn, arms against them; one repetition is one step of either leg."""
+    going = t.during(0.12, 0.88)
+    angle = np.pi * t.repeats * t.u + (np.pi if t.whims[0] > 0 else 0)
+    out: Curves = {
+        "bend": t.reach("bend", t.rest.get("bend", 0) + bend, going),
+        "twist": t.reach("twist", 5 * np.sin(angle), going),
+    }
+    for side, phase in (("left", angle), ("right", angle + np.pi)):
+        swing = np.sin(phase)
+        forward = np.clip(np.cos(phase), 0, None)  # while the leg swings forward
+        out[f"{side}_hip"] = t.reach(f"{side}_hip", stride * swing + 0.35 * lift * forward + 4, going)
+        out[f"{side}_knee"] = t.reach(f"{side}_knee", 8 + lift * forward, going)
+        out[f"{side}_toe"] = t.reach(f"{side}_toe", 12 * swing - 0.4 * lift * forward, going)
+        base = t.rest.get(f"{side}_raise", 0)
+        out[f"{side}_raise"] = t.reach(f"{side}_raise", 0.5 * base - arms * swing, going)
+        if elbow:
+            out[f"{side}_elbow"] = t.reach(f"{side}_elbow", elbow, going)
+            out[f"{side}_plane"] = t.reach(f"{side}_plane", 12, going)
+    return out
+
+
+def _walk(t: Take) -> Curves:
+    return _gait(t, 22 * t.amplitude, 42, (8 + 22 * t.manner) * t.amplitude, 0, 1)
+
+
+def _run(t: Take) -> Curves:
+    a = t.amplitude
+    curves = _gait(t, 25 * a, 68 + 20 * t.manner, (18 + 18 * t.manner) * a, 60 + 30 * t.manner, 9)
+    angle = np.pi * t.repeats * t.u
+    return {**curves, "lift": 0.05 * t.during(0.12, 0.88) * np.cos(angle) ** 2}
+
+
+def _march(t: Take) -> Curves:
+    going = t.during(0.1, 0.9)
+    angle = np.pi * t.repeats * t.u + (np.pi if t.whims[0] > 0 else 0)
+    high = (38 + 42 * t.manner) * t.amplitude
+    out: Curves = {}
+    for side, phase in (("left", angle), ("right", angle + np.pi)):
+        lift = np.clip(np.sin(phase), 0, None) ** 1.3
+        out[f"{side}_hip"] = t.reach(f"{side}_hip", high * lift, going)
+        out[f"{side}_knee"] = t.reach(f"{side}_knee", high * 1.25 * lift, going)
+        out[f"{side}_toe"] = t.reach(f"{side}_toe", -16 * lift, going)
+        base = t.rest.get(f"{side}_raise", 0)
+        out[f"{side}_raise"] = t.reach(f"{side}_raise", base - (6 + 26 * t.manner) * np.sin(phase), going)
+    return out
+
+
+def _walk_words(t: Take) -> str:
+    return f"walks forward, swinging the arms, {t.repeats} steps"
+
+
+def _run_words(t: Take) -> str:
+    return f"runs forward with bent arms, {t.repeats} steps"
+
+
+def _march_words(t: Take) -> str:
+    return f"marches on the spot, lifting the knees in turn {t.repeats} times"
+
+
+def _turn(t: Take) -> Curves:
+    steps = 4
+    turned = t.path("yaw", (0, 0), (0.08, 0), (0.92, 180 + 12 * t.whims[1]), (1, 180 + 12 * t.whims[1]))
+    lead = t.during(0.15, 0.6)
+    out: Curves = {"yaw": turned, "look": t.reach("look", 24, lead), "twist": t.reach("twist", 12, lead)}
+    angle = np.pi * steps * t.inner(0.06, 0.94)
+    for side, phase in (("left", angle), ("right", angle + np.pi)):
+        lift = np.clip(np.sin(phase), 0, None) * t.during(0.05, 0.95) * t.amplitude
+        out[f"{side}_hip"] = t.reach(f"{side}_hip", 26, lift)
+        out[f"{side}_knee"] = t.reach(f"{side}_knee", 44, lift)
+        out[f"{side}_spread"] = t.rest.get(f"{side}_spread", 0) + 6 * lift
+    return out
+
+
+def _turn_words(t: Take) -> str:
+    return "turns around to the {other} with small steps and ends facing away"
+
+
+def _sit(t: Take) -> Curves:
+    low = t.path("low", (0, 0), (0.15, 0.03), (0.8, 1), (1, 1))
+    seat = 80 + 8 * t.whims[0]
+    lean = 22 + 20 * t.manner
+    after = 2 + 10 * t.whims[1]
+    out: Curves = {
+        "bend": t.path("bend", (0, None), (0.5, lean), (0.78, lean * 0.6), (1, after)),
+        "nod": t.path("nod", (0, None), (0.45, 10), (1, None)),
+    }
+    for side in ("left", "right"):
+        out[f"{side}_hip"] = t.reach(f"{side}_hip", seat, low)
+        out[f"{side}_knee"] = t.reach(f"{side}_knee", seat + 6, low)
+        out[f"{side}_spread"] = t.reach(f"{side}_spread", 9, low)
+        if t.whims[2] > 0:  # the hands end on the thighs
+            out[f"{side}_raise"] = t.reach(f"{side}_raise", 24, low)
+            out[f"{side}_plane"] = t.reach(f"{side}_plane", 12, low)
+            out[f"{side}_elbow"] = t.reach(f"{side}_elbow", 58, low)
+            out[f"{side}_twist"] = t.reach(f"{side}_twist", -12, low)
+    return out
+
+
+def _sit_words(t: Take) -> str:
+    return "leans forward, bends both knees and sits down" + (
+        ", hands on the thighs" if t.whims[2] > 0 else ""
+    )
+
+
+def _stand_words(t: Take) -> str:
+    start = "sits" + (" with the hands on the thighs" if t.whims[2] > 0 else "")
+    return f"{start}, leans forward and stands up, straightening both knees"
+
+
+def _bow(t: Take) -> Curves:
+    deep = t.during(0.4, 0.62)
+    far = (36 + 26 * t.manner) * t.amplitude
+    out: Curves = {"bend": t.reach("bend", far, deep), "nod": t.reach("nod", 16, deep)}
+    for side in ("left", "right"):
+        out[f"{side}_hip"] = t.reach(f"{side}_hip", -0.16 * far, deep)
+        out[f"{side}_knee"] = t.reach(f"{side}_knee", 3, deep)
+        out[f"{side}_raise"] = t.reach(f"{side}_raise", (0.35 + 0.3 * t.whims[0]) * far, deep)
+        out[f"{side}_plane"] = t.reach(f"{side}_plane", 10, deep)
+    return out
+
+
+def _bow_words(t: Take) -> str:
+    return f"bends the upper body forward in a {'deep' if t.manner > 0.5 else 'slight'} bow and rises again"
+
+
+def _pick_up(t: Take) -> Curves:
+    down = t.path("down", (0, 0), (0.42, 1), (0.56, 1), (1, 0))
+    hold = t.path("hold", (0, 0), (0.56, 0), (0.95, 1), (1, 1))
+    squat = t.manner  # from the knees, or from the back
+    out: Curves = {
+        "bend": t.reach("bend", 95 - 36 * squat, down),
+        "nod": t.reach("nod", 6, down),
+        "twist": t.reach("twist", 8 + 8 * t.whims[0], down),
+        "right_raise": t.reach("right_raise", 84 - 22 * squat, down) + 14 * hold,
+        "right_plane": t.reach("right_plane", 8, np.maximum(down, hold)),
+        "right_elbow": t.path(
+            "right_elbow", (0, None), (0.42, 8), (0.56, 8), (0.95, 74 + 10 * t.whims[1]), (1, 74)
+        ),
+        "right_twist": t.reach("right_twist", -8, np.maximum(down, hold)),
+        "left_raise": t.reach("left_raise", 40, down * (t.whims[2] > 0)),
+    }
+    for side in ("left", "right"):
+        out[f"{side}_hip"] = t.reach(f"{side}_hip", 92 * squat - 2, down)
+        out[f"{side}_knee"] = t.reach(f"{side}_knee", 126 * squat + 22, down)
+    return out
+
+
+def _pick_up_words(t: Take) -> str:
+    how = "squats" if t.manner > 0.5 else "bends down"
+    return f"{how} and picks something up from the floor with the {{side}} hand"
+
+
+LEG_ACTIONS = (
+    Action("kick right leg", _kick, _kick_words, 1.3, 0.9, (1, 2), side="right"),
+    Action("kick left leg", _kick, _kick_words, 1.3, 0.9, (1, 2), side="left"),
+    Action("squat", _squat, _squat_words, 1.7, 1.1, (1, 2)),
+    Action("jump", _jump, _jump_words, 1.4, 1.1, (1, 2)),
+    Action("walk", _walk, _walk_words, 0.9, 0.46, (4, 6)),
+    Action("run", _run, _run_words, 0.9, 0.28, (4, 6)),
+    Action("march on the spot", _march, _march_words, 0.5, 0.4, (3, 6)),
+    Action("turn around", _turn, _turn_words, 2.0, side="either"),
+    Action("sit down", _sit, _sit_words, 1.6),
+    Action("stand up", _sit, _stand_words, 1.6, reverse=True),
+    Action("bow", _bow, _bow_words, 1.9),
+    Action("pick up", _pick_up, _pick_up_words, 2.1, side="hand"),
+)

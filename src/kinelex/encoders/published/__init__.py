@@ -1,0 +1,1 @@
+"""Published checkpoints: their names and ours."""

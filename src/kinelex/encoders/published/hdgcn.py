@@ -1,0 +1,92 @@
+"""Private machinery: the published HD-GCN checkpoint's names and ours.
+
+Blocks ``l1`` to ``l10`` as CTR-GCN's. In ``gcn1``, ``conv_down.s`` and ``conv.s.k`` belong to edge set s and
+direction k (``conv.s.3`` is its edge convolution), ``aha`` is the attention over the sets; ours computes all
+sets and directions in one go. ``conv_d`` is a second name of the last set's parameters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from kinelex.encoders.published.parameters import Published, check_joints, conv_norm, graph_blocks, sizes
+
+
+def _edge_conv(published: Published, names: Iterable[str]) -> dict[str, dict[str, Tensor]]:
+    names = list(names)
+    weight = torch.cat([published.take(f"{name}.conv.0.weight") for name in names])
+    return {"conv.": {"weight": weight}, "norm.": published.norm(f"{name}.conv.1" for name in names)}
+
+
+def _graph(published: Published, place: str) -> dict[str, dict[str, Tensor]]:
+    """The parts of a block's graph convolution."""
+    sets = range(published.count(rf"{re.escape(place)}conv_down\.(\d+)\."))
+    if not sets:
+        raise published.refused(f"no {place}conv_down.0")
+    mixes = [f"{place}conv.{s}.{k}." for s in sets for k in range(3)]
+    parts = {
+        "": {"topology": published.take(f"{place}PA")},
+        "reduce.conv.": published.conv(f"{place}conv_down.{s}.0" for s in sets),
+        "reduce.norm.": published.norm(f"{place}conv_down.{s}.1" for s in sets),
+        "mix.": published.conv(f"{mix}0" for mix in mixes),
+        "mix_norm.": published.norm(f"{mix}1" for mix in mixes),
+        "norm.": published.norm([f"{place}bn"]),
+    }
+    edges = _edge_conv(published, (f"{place}conv.{s}.3" for s in sets))
+    parts |= {f"edges.{name}": part for name, part in edges.items()}
+    if f"{place}down.0.weight" in published:
+        down = conv_norm(published, f"{place}down.0", f"{place}down.1")
+        parts |= {f"down.{name}": part for name, part in down.items()}
+    if f"{place}aha.aggregate.weight" in published:
+        reduce = conv_norm(published, f"{place}aha.conv_down.0", f"{place}aha.conv_down.1")
+        compare = _edge_conv(published, [f"{place}aha.edge_conv"])
+        parts |= {f"attention.reduce.{name}": part for name, part in reduce.items()}
+        parts |= {f"attention.compare.{name}": part for name, part in compare.items()}
+        parts["attention.expand."] = published.conv([f"{place}aha.aggregate"])
+    return parts
+
+
+def published_to_encoder(
+    state: dict[str, Tensor], origin: str = "the checkpoint"
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The state of a published HD-GCN under our names, and its classifier.
+
+    Args:
+        state: the checkpoint's parameters and buffers, with or without the prefix ``module.``; half
+            precision is cast up.
+        origin: what to call it in messages.
+
+    Returns:
+        What :class:`~kinelex.encoders.hdgcn.HDGCN` loads, and the classifier's ``weight`` and ``bias``.
+
+    Raises:
+        InputError: a part is missing, or a block has parts that HD-GCN does not have.
+    """
+    published = Published(state, origin, "HD-GCN")
+    ours = graph_blocks(published, _graph)
+    classifier = published.classifier()
+    published.check_all_taken(r"l\d+\.(?!gcn1\.conv_d\.)")
+    return ours, classifier
+
+
+def encoder_options(
+    state: dict[str, Tensor], joints: int, origin: str = "the checkpoint"
+) -> dict[str, int | tuple[int, ...]]:
+    """The options of ``encoders.create("hdgcn", ...)`` that an encoder's state asks for, but for ``center``.
+
+    The centre of the hierarchy leaves no trace in the parameters.
+
+    Args:
+        state: as :func:`published_to_encoder` gives it.
+        joints: joints V of the layout.
+        origin: what to call it in messages.
+
+    Raises:
+        InputError: the checkpoint is for another number of joints, or its widths are not HD-GCN's.
+    """
+    check_joints(state["blocks.0.graph.topology"].shape[-1], joints, origin)
+    return sizes(state, joints, origin)

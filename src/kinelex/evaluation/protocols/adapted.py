@@ -1,0 +1,170 @@
+"""Private machinery of the tasks that train: a run adapted in a folder that does not outlive it.
+
+The training is :func:`kinelex.training.adapt.adapt`, into ``<run>/evaluation/unfinished/<key>``. What it
+gives on the test clips goes to the cache, then the folder is deleted. Of a process that was killed a run is
+left that has no ``encoder.json``, which nothing takes for a finished one; the next call with the same
+settings goes on with it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from kinelex.data import SkeletonStore
+from kinelex.datasets import get_split
+from kinelex.errors import InputError
+from kinelex.evaluation.cache import code_digest, digest, run_digest
+from kinelex.evaluation.context import Context
+from kinelex.evaluation.protocols.supervision import learned_parts
+from kinelex.files.lock import InUseError, sole_writer
+from kinelex.inference.features import extract_all
+from kinelex.training.encoder_files import load_encoders, save_encoders
+from kinelex.training.recipe import find_recipe
+from kinelex.training.run_directory import RunDirectory
+
+FULL = Path("adapt/full")  # the recipe
+_CODE = (__name__, "kinelex.methods.supervised")  # the method of the recipe adapt/full
+
+
+def adapted_scores(
+    context: Context,
+    store: SkeletonStore,
+    protocol: str,
+    changes: Sequence[str] = (),
+    scratch: bool = False,
+    recipe: Path = FULL,
+) -> dict[str, np.ndarray]:
+    """Logits of a protocol's labelled test clips by the run after fine-tuning on its training part.
+
+    Args:
+        context: the run; its seed and device hold.
+        store: the store to learn from, of any layout.
+        protocol: a protocol of it.
+        changes: ``key=value`` changes to the recipe.
+        scratch: begin with random weights instead of the run's: the same training without what it learned.
+        recipe: the recipe, by name or file.
+
+    Returns:
+        (n_test, classes of the store) by stream.
+
+    Raises:
+        InputError: what :func:`~kinelex.training.adapt.adapt` refuses, or another process at the same work.
+    """
+    from kinelex.training.adapt import adapt  # brings the trainer, which other tasks do not wait for
+
+    split = get_split(store, protocol)
+    test = split.test[store.labels[split.test] >= 0]
+    given = _given(context, changes)
+    rows = (split.train, test)
+    settings = find_recipe(str(recipe), store.meta.dataset)
+    parts = (context.file_digest(store.path), protocol, rows, given, scratch, settings)
+    key = digest(code_digest(*_CODE), run_digest(context.run.path), context.encoder_digests, *parts)
+    found = context.cache.read("adapted", key)
+    if found is not None:
+        return found
+    out = context.run.evaluation_dir / "unfinished" / key
+    with _alone(out):
+        if context.fresh or not _can_go_on(out):
+            shutil.rmtree(out, ignore_errors=True)
+        base = context.run.path if not scratch else _untrained(context, out.with_name(f"{key}-base"))
+        trained = _finished(out) or adapt(
+            base,
+            store.path,
+            protocol,
+            out,
+            "full",
+            overrides=given,
+            resume=out.exists(),
+            console=Console(quiet=True),
+            recipe=str(recipe),
+        )
+        encoders = load_encoders(trained.path)
+        features = extract_all(encoders, store, test, context.batch_size, context.device)
+        layers = {stream: encoder.last_layer() for stream, encoder in encoders.items()}
+        scores = {s: features[s] @ layer[0].T + layer[1] for s, layer in layers.items() if layer is not None}
+        context.cache.write("adapted", key, scores)
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.rmtree(out.with_name(f"{key}-base"), ignore_errors=True)
+    return scores
+
+
+def check_adapted(
+    context: Context, store: SkeletonStore, protocol: str, changes: Sequence[str], recipe: Path = FULL
+) -> None:
+    """See whether :func:`adapted_scores` can do its work, before anything is trained.
+
+    Raises:
+        InputError: what :func:`~kinelex.training.adapt.adapt` refuses.
+    """
+    from kinelex.training.adapt import check_adapt  # brings the trainer, which other tasks do not wait for
+
+    check_adapt(context.run.path, store, protocol, "full", _given(context, changes), str(recipe))
+
+
+def _given(context: Context, changes: Sequence[str]) -> list[str]:
+    """All changes to the recipe: the evaluation's seed and device, and what was asked for."""
+    accelerator = "cpu" if context.device.startswith("cpu") else "gpu"
+    return [f"training.seed={context.seed}", f"training.accelerator={accelerator}", *changes]
+
+
+def refuse_learned(run: RunDirectory, store: SkeletonStore, train: np.ndarray, task: str) -> None:
+    """Refuse a run that has learned the labels which a task is to take away.
+
+    Raises:
+        InputError: labels of the training part were learned.
+    """
+    for part in learned_parts(run.config):
+        if part["store_fingerprint"] == store.fingerprint:
+            learned = np.intersect1d(get_split(store, part["protocol"]).train, train)
+            if len(learned):
+                raise InputError(
+                    f"{task} asks what few labels are worth, and {run.path} has learned those of "
+                    f"{len(learned)} of the {len(train)} training clips: leave {task} out"
+                )
+
+
+def _can_go_on(out: Path) -> bool:
+    """Whether a training was left there that has something to go on with."""
+    return (out / "config.yaml").is_file() and (out / "checkpoints" / "last.ckpt").is_file()
+
+
+def _finished(out: Path) -> RunDirectory | None:
+    """The run, where its training was done before the process ended."""
+    return RunDirectory(out) if (out / "encoder.json").is_file() else None
+
+
+def _untrained(context: Context, path: Path) -> Path:
+    """A run as the context's before its training: random weights, no classifier."""
+    shutil.rmtree(path, ignore_errors=True)
+    encoders = load_encoders(context.run.path, untrained_seed=context.seed)
+    first, config = next(iter(encoders.values())), context.run.config
+    kept: dict[str, Any] = {k: config[k] for k in ("method", "encoder", "input") if k in config}
+    RunDirectory.create(path, {"recipe": None, **kept})
+    options = {k: v for k, v in config["encoder"].items() if k != "in_channels"}
+    save_encoders(path, {s: e.encoder for s, e in encoders.items()}, options, first.pipeline)
+    return path
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the folder against other processes that evaluate the same run.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    try:
+        with sole_writer(out):
+            yield
+    except InUseError as error:
+        raise InputError(
+            f"another process is fine-tuning the same in {out}: wait for it, then call again"
+        ) from error
+    with suppress(OSError):  # something is left to go on with
+        out.parent.rmdir()

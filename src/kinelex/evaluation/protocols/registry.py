@@ -1,0 +1,75 @@
+"""The tasks of ``kinelex evaluate`` by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from kinelex.errors import InputError, unknown_name
+from kinelex.evaluation.material import Material, Outcome
+
+if TYPE_CHECKING:
+    from kinelex.evaluation.context import Task
+
+__all__ = ["TASKS", "Material", "Outcome", "check_tasks", "find_task", "run_task"]
+
+# Named by module, so that nothing is imported before it is asked for. In the order of the tables.
+TASKS: dict[str, str] = {
+    "classify": "kinelex.evaluation.frozen:Classify",
+    "knn": "kinelex.evaluation.frozen:Knn",
+    "linear": "kinelex.evaluation.frozen:Linear",
+    "linear_sgd": "kinelex.evaluation.frozen:LinearSGD",
+    "retrieval": "kinelex.evaluation.protocols.retrieval:RetrievalTask",
+    "zero_shot": "kinelex.evaluation.protocols.zero_shot:ZeroShot",
+    "one_shot": "kinelex.evaluation.protocols.one_shot:OneShot",
+    "calibration": "kinelex.evaluation.calibration:Calibration",
+    "robustness": "kinelex.evaluation.protocols.robustness:Robustness",
+    "finetune": "kinelex.evaluation.protocols.finetune:Finetune",
+    "semi": "kinelex.evaluation.protocols.semi:Semi",
+    "transfer": "kinelex.evaluation.protocols.transfer:Transfer",
+}
+
+
+def find_task(name: str) -> Task:
+    """A task by name.
+
+    Raises:
+        InputError: no such task.
+
+    >>> find_task("knn").title
+    'nearest neighbour on features'
+    """
+    check_tasks((name,))
+    module, _, attribute = TASKS[name].partition(":")
+    return getattr(import_module(module), attribute)()
+
+
+def run_task(name: str, material: Material, **options: Any) -> Outcome:
+    """Run one task on features of one stream.
+
+    Args:
+        name: a task on frozen features: ``classify``, ``knn``, ``linear`` or ``linear_sgd``.
+        material: the features.
+        options: the task's options.
+
+    Raises:
+        InputError: no such task, or one that needs more than features.
+
+    >>> import numpy as np
+    >>> features = np.eye(4, dtype=np.float32)
+    >>> outcome = run_task("knn", Material(features, np.array([0, 0, 1, 1]), features, num_classes=2))
+    >>> outcome.scores.argmax(axis=1).tolist()
+    [0, 0, 1, 1]
+    """
+    task = find_task(name)
+    if not hasattr(task, "judge"):
+        raise InputError(f"{name} needs a run, not features alone: use `kinelex evaluate RUN --tasks {name}`")
+    return task.judge(material, task.Options(**options))
+
+
+def check_tasks(names: Iterable[str]) -> None:
+    """Raise an InputError for the first name that is no task."""
+    for name in names:
+        if name not in TASKS:
+            raise unknown_name("task", name, TASKS)

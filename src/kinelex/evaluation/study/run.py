@@ -1,0 +1,254 @@
+"""Run a study: train and judge its cells, then compare them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from kinelex.data import SkeletonStore, open_prompts, open_store
+from kinelex.data.persons import for_persons_of
+from kinelex.datasets import get_split
+from kinelex.errors import DivergenceError, InputError
+from kinelex.evaluation.cache import run_digest
+from kinelex.evaluation.evaluate import check_device, evaluate
+from kinelex.evaluation.study.cells import Cell, cells_of
+from kinelex.evaluation.study.compare import compare_cells
+from kinelex.evaluation.study.definition import Study, find_study
+from kinelex.evaluation.task_runs import task_options
+from kinelex.files.atomic import check_place, write_whole
+from kinelex.files.bounded import safe_json
+from kinelex.files.lock import InUseError, sole_writer
+from kinelex.training.recipe import Recipe
+from kinelex.training.train import has_prompts, rehearse, reopen, train_resolved
+
+
+def run_study(
+    name: str,
+    data: str | Path,
+    protocol: str,
+    out: str | Path,
+    prompts: Sequence[str | Path] = (),
+    changes: Iterable[str] = (),
+    seeds: Sequence[int] | None = None,
+    tasks: Sequence[str] | None = None,
+    share: tuple[int, int] | None = None,
+    device: str = "cpu",
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Train and judge every recipe of a study and compare them.
+
+    Each run has a directory of its own in ``out``; one that was killed is resumed, a finished one is left as
+    it is, so that a study can be started again at any time, also with more seeds or values. The comparison
+    (``comparison.html``, ``.csv``, ``.md``, ``.tex``) is written when all runs are finished.
+
+    Args:
+        name: a study of :func:`kinelex.evaluation.study.study_names`, or a YAML file.
+        data: the skeleton store.
+        protocol: the split.
+        out: the folder of the study.
+        prompts: the prompt store; several are an axis of the grid.
+        changes: ``key=value`` for all recipes; a key that is an axis gives it other values.
+        seeds, tasks: instead of the study's.
+        share: do share i of n only (an array job); the last one to finish compares.
+        device: where the runs are judged.
+        console: where to print.
+
+    Returns:
+        ``study``, ``runs`` (how many), ``finished``, ``failed`` (message by run), ``left_out`` and, when all
+        runs are finished, ``comparison`` (the page) and ``table``.
+
+    Raises:
+        InputError: no such study, something that does not fit together, a run in ``out`` that was made with
+            other settings, or a run that failed (after all others were done).
+    """
+    console = console or Console()
+    study = find_study(name)
+    study = replace(study, seeds=tuple(seeds or study.seeds), tasks=tuple(tasks or study.tasks))
+    task_options(study.tasks, {})  # before the first training: no such task, or one twice
+    if "transfer" in study.tasks:
+        raise InputError("transfer needs options, which a study does not give: leave it out of the tasks")
+    check_device(device)
+    store = open_store(data)
+    rows = get_split(store, protocol).train
+    for path in prompts:
+        _check_prompts(Path(path), store)
+    cells, left_out = cells_of(study, store.meta.dataset, [Path(p) for p in prompts], changes, store, rows)
+    work = _Work(study, store, protocol, _folder(out), device, console)
+    for cell in cells:
+        work.check(cell)
+    new = next((cell for cell in cells if not (work.path(cell) / "config.yaml").is_file()), None)
+    if new is not None:  # what would fail in every run alike is told before the first
+        rehearse(new.recipe, store, protocol, prompts=new.prompts)
+    for text in left_out:
+        console.print(f"left out: {text}", markup=False, soft_wrap=True)
+    mine = cells if share is None else cells[share[0] - 1 :: share[1]]
+    console.print(f"study {study.name}: {len(cells)} runs, {len(mine)} of them here", markup=False)
+    failed = _do(work, mine)
+    finished = [cell for cell in cells if work.is_finished(cell)]
+    result: dict[str, Any] = {
+        "study": study.name,
+        "runs": len(cells),
+        "finished": len(finished),
+        "failed": failed,
+        "left_out": left_out,
+    }
+    if failed:
+        lines = "; ".join(f"{run}: {message}" for run, message in failed.items())
+        raise InputError(f"{len(failed)} of {len(mine)} runs failed, the others are done: {lines}")
+    if len(finished) == len(cells):
+        result |= compare_cells(study, store, protocol, work.folder, cells, left_out)
+        console.print(f"comparison in {result['comparison']}", markup=False, soft_wrap=True)
+    else:
+        console.print(
+            f"{len(finished)} of {len(cells)} runs are finished; the comparison is written when all are "
+            "(by the last share, or without --shard)"
+        )
+    return result
+
+
+# Keys that may leave open what a run makes of them: its config says what it became, on its machine or store.
+_BECOMES = (
+    ("training", "precision", "auto"),
+    ("input", "persons", None),
+    ("encoder", "person_norms", None),
+)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What all runs of a study have in common."""
+
+    study: Study
+    store: SkeletonStore
+    protocol: str
+    folder: Path
+    device: str
+    console: Console
+
+    def path(self, cell: Cell) -> Path:
+        return self.folder / "runs" / cell.name
+
+    def check(self, cell: Cell) -> None:
+        """Refuse a run that was made with other settings."""
+        path = self.path(cell)
+        if not (path / "config.yaml").is_file():
+            return
+        recipe, config = reopen(path, self.store, self.protocol)
+        prompts = None if cell.prompts is None else str(cell.prompts.resolve())
+        different = _differences(*(for_persons_of(self.store, r) for r in (cell.recipe, recipe)))
+        if config["prompts"] != prompts:
+            different.append(f"prompts ({config['prompts']} there, {prompts} asked for)")
+        elif not has_prompts(config, prompts):
+            different.append(f"prompts ({prompts} has changed since)")
+        if different:
+            raise InputError(
+                f"{path} was trained with other settings: {', '.join(different)}; pass another --out"
+            )
+
+    def is_finished(self, cell: Cell) -> bool:
+        """Whether a run was trained and judged by all tasks, and is the same since."""
+        try:
+            mark = safe_json(self._mark(cell).read_text(encoding="utf-8"))
+            same = mark["run"] == run_digest(self.path(cell))
+            return same and set(self.study.tasks) <= set(mark["tasks"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def finish(self, cell: Cell) -> None:
+        """Train what is not trained yet and judge it."""
+        path = self.path(cell)
+        begun = (path / "config.yaml").is_file()
+        recipe = reopen(path, self.store, self.protocol)[0] if begun else cell.recipe
+        train_resolved(recipe, self.store, self.protocol, path, cell.prompts, begun, self.console)
+        evaluate(
+            path,
+            self.store.path,
+            self.protocol,
+            self.study.tasks,
+            cell.prompts,
+            device=self.device,
+            seed=cell.seed,
+            console=self.console,
+        )
+        mark = {"run": run_digest(path), "tasks": list(self.study.tasks)}
+        write_whole(self._mark(cell), json.dumps(mark))
+
+    def _mark(self, cell: Cell) -> Path:
+        return self.path(cell) / "evaluation" / "study.json"
+
+
+def _do(work: _Work, cells: Sequence[Cell]) -> dict[str, str]:
+    """Do runs one after the other; returns what failed by name, after all others were tried."""
+    failed = {}
+    for number, cell in enumerate(cells, 1):
+        head = f"[{number}/{len(cells)}] {cell.name}"
+        if work.is_finished(cell):
+            work.console.print(f"{head}: finished before", markup=False, soft_wrap=True)
+            continue
+        work.console.print(head, markup=False, soft_wrap=True)
+        with _locked(work.path(cell)) as free:
+            if not free:
+                work.console.print("  another process works on it", markup=False)
+                continue
+            if work.is_finished(cell):  # by that process, meanwhile
+                continue
+            try:
+                work.finish(cell)
+            except (InputError, DivergenceError) as error:
+                failed[cell.name] = str(error)
+                work.console.print(f"  failed: {error}", markup=False, soft_wrap=True)
+    return failed
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Whether no other process works on a run, which is held for as long as the block runs."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(sole_writer(path))
+            free = True
+        except InUseError:
+            free = False
+        yield free
+
+
+def _check_prompts(path: Path, store: SkeletonStore) -> None:
+    """Refuse prompts of another store at once, not run by run."""
+    prompts = open_prompts(path)
+    if not prompts.belongs_to(store):
+        raise InputError(
+            f"{path} was made for another store ({prompts.meta.dataset}) than {store.path}: make prompts for "
+            f"this one with `kinelex prompts {store.path} --out PROMPTS ...`"
+        )
+
+
+def _folder(out: str | Path) -> Path:
+    folder = Path(out)
+    check_place(folder, f"the folder {folder} cannot be made")
+    try:
+        (folder / "runs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"the folder {folder} cannot be made: {error.strerror}") from error
+    return folder
+
+
+def _differences(wanted: Recipe, there: Recipe) -> list[str]:
+    """The keys of a recipe in which a run differs from what is wanted."""
+    first, second = wanted.to_dict(), there.to_dict()
+    for section, key, left_open in _BECOMES:
+        if first[section].get(key, ...) == left_open:
+            first[section][key] = second[section][key]
+    found = []
+    for section, keys in first.items():
+        if isinstance(keys, dict):
+            for key in keys.keys() | second[section].keys():
+                a, b = keys.get(key), second[section].get(key)
+                if a != b:
+                    found.append(f"{section}.{key} ({b} there, {a} asked for)")
+    return sorted(found)

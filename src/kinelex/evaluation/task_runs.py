@@ -1,0 +1,130 @@
+"""Running tasks: their options, the cache around them, and the score files they leave."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kinelex.errors import InputError
+from kinelex.evaluation.cache import code_of, digest, run_digest
+from kinelex.evaluation.context import Context, Task, TaskResult
+from kinelex.evaluation.material import Outcome
+from kinelex.evaluation.protocols.registry import check_tasks, find_task
+from kinelex.evaluation.scores import write_scores
+from kinelex.options import read_options
+
+_CURVES = "curves"  # key of a task's numbers
+
+
+def task_options(names: Iterable[str], given: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The options of tasks, checked, by task in the order of the names.
+
+    Args:
+        names: the tasks.
+        given: options by task, values or their text.
+
+    Raises:
+        InputError: no such task or option, a task given twice, a value of the wrong type, or options of a
+            task that is not asked for.
+
+    >>> task_options(["knn"], {"knn": {"k": "5"}})["knn"].k
+    5
+    """
+    names = list(names)
+    check_tasks([*names, *given])
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"the task {twice} is given twice: {','.join(names)}")
+    other = next((name for name in given if names and name not in names), None)
+    if other is not None:
+        raise InputError(f"options of {other} are given, but it is not among the tasks: {','.join(names)}")
+    found = {}
+    for name in names:
+        options = find_task(name).Options
+        found[name] = options(**read_options(options, given.get(name, {}), f"the task {name}", name))
+    return found
+
+
+def run_tasks(context: Context, chosen: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Run tasks, or read what they found before, and write their score files.
+
+    All tasks that are to be run are checked before the first of them computes.
+
+    Args:
+        context: the run and its clips.
+        chosen: options by task.
+
+    Returns:
+        The numbers by task, with ``title`` and, where there are any, ``curves``.
+
+    Raises:
+        InputError: what a task refuses.
+    """
+    tasks = {name: find_task(name) for name in chosen}
+    known = {name: _known(context, task, chosen[name]) for name, task in tasks.items()}
+    for name, task in tasks.items():
+        if known[name] is None and hasattr(task, "check"):
+            task.check(context, chosen[name])
+    numbers, folder = {}, None
+    for name, task in tasks.items():
+        result = known[name]
+        if result is None:
+            result = _made(context, task, chosen[name])
+        else:
+            context.console.print(f"{name}: cached", markup=False)
+        numbers[name] = {"title": task.title, **result.numbers}
+        if result.curves:
+            numbers[name][_CURVES] = result.curves
+        if result.scores:
+            folder = _write_scores(context, name, result)
+    if folder is not None:
+        context.console.print(f"scores in {folder}", markup=False, soft_wrap=True)
+    return numbers
+
+
+def _known(context: Context, task: Task, options: Any) -> TaskResult | None:
+    """What the task found for the same run, clips, options and code before."""
+    found = context.cache.read_json(task.name, _key(context, task, options))
+    if found is None:
+        return None
+    content, scores = found
+    return TaskResult(content["numbers"], _by_stream(scores), content["curves"])
+
+
+def _made(context: Context, task: Task, options: Any) -> TaskResult:
+    """What the task finds, kept for the next time."""
+    result = task.run(context, options)
+    content = {"numbers": result.numbers, "curves": result.curves}
+    scores = {f"scores-{stream}": values for stream, values in result.scores.items()}
+    context.cache.write_json(task.name, _key(context, task, options), content, scores)
+    content = json.loads(json.dumps(content))  # the same as a later call reads
+    return TaskResult(content["numbers"], result.scores, content["curves"])
+
+
+def _by_stream(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix("scores-"): values for name, values in arrays.items()}
+
+
+def _key(context: Context, task: Task, options: Any) -> str:
+    """Stands for all that a task's result depends on."""
+    prompts = context.prompts if getattr(task, "reads_prompts", False) else None
+    given = {
+        key: context.file_digest(value) if isinstance(value, Path) and value.is_file() else value
+        for key, value in vars(options).items()
+    }
+    return digest(
+        code_of(type(task)),
+        run_digest(context.run.path),
+        context.encoder_digests,
+        context.clips_digest,
+        (task.name, given, context.seed, None if prompts is None else context.file_digest(prompts.path)),
+    )
+
+
+def _write_scores(context: Context, name: str, result: TaskResult) -> Any:
+    whole = Outcome(result.scores[""])
+    alone = {stream: Outcome(scores) for stream, scores in result.scores.items() if stream}
+    alone = alone or {"+".join(context.encoders): whole}
+    return write_scores(context.run, context.store, context.protocol, context.test, name, whole, alone)

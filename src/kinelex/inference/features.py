@@ -1,0 +1,102 @@
+"""Features of stored clips by a trained encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+
+from kinelex.data import SkeletonStore
+from kinelex.data.batch import Batch
+from kinelex.data.loader import SkeletonLoader
+from kinelex.errors import InputError
+from kinelex.training.encoder_files import SkeletonEncoder
+from kinelex.transforms.rate import check_rates
+
+
+def extract_features(
+    encoder: SkeletonEncoder,
+    store: SkeletonStore,
+    indices: np.ndarray,
+    batch_size: int = 256,
+    device: torch.device | str = "cpu",
+) -> np.ndarray:
+    """Features of clips, prepared as at test time.
+
+    Args:
+        encoder: the encoder, as :func:`~kinelex.training.encoder_files.load_encoder` gives it.
+        store: the skeleton store.
+        indices: rows to embed.
+        batch_size: clips at a time.
+        device: where to compute.
+
+    Shape:
+        - indices: (n,)
+        - returns: (n, F) float32
+
+    Raises:
+        InputError: the store's layout is not the encoder's, or a feature is no finite number.
+    """
+    return extract_all({"": encoder}, store, indices, batch_size, device)[""]
+
+
+def extract_all(
+    encoders: Mapping[str, SkeletonEncoder],
+    store: SkeletonStore,
+    indices: np.ndarray,
+    batch_size: int = 256,
+    device: torch.device | str = "cpu",
+    change: Callable[[Batch], Batch] | None = None,
+) -> dict[str, np.ndarray]:
+    """Features of clips by several encoders, for example one per stream, in one pass over the clips.
+
+    Args:
+        encoders: the encoders by name.
+        store, indices, batch_size, device: as in :func:`extract_features`.
+        change: what is done to each batch of clips as loaded, on the device, before it is prepared.
+
+    Shape:
+        - indices: (n,)
+        - returns: by name (n, F) float32
+
+    Raises:
+        InputError: the store's layout is not an encoder's, a clip does not say the frame rate that the input
+            asks for, or a feature is no finite number.
+    """
+    for encoder in encoders.values():
+        if encoder.source.joints != store.layout.joints:
+            raise InputError(
+                f"the encoder expects {encoder.source.num_joints} joints ({encoder.source.name}), "
+                f"{store.path} has {store.layout.num_joints} ({store.layout.name})"
+            )
+    for encoder in encoders.values():
+        check_rates(store.fps[indices], encoder.pipeline.config.fps)
+    pipelines = {name: encoder.for_store(store).pipeline for name, encoder in encoders.items()}
+    places = max(pipeline.config.persons or 1 for pipeline in pipelines.values())
+    training = {name: encoder.training for name, encoder in encoders.items()}
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in encoders}
+    for encoder in encoders.values():
+        encoder.to(device).eval()
+    with torch.inference_mode():
+        for batch in SkeletonLoader(store, indices, batch_size, places=places):
+            there = batch.to(device) if change is None else change(batch.to(device))
+            for name, encoder in encoders.items():
+                parts[name].append(encoder(pipelines[name](there)).float().cpu().numpy())
+    for name, encoder in encoders.items():
+        encoder.train(training[name])
+    features = {name: np.concatenate(found) for name, found in parts.items()}
+    for name, found in features.items():
+        _check_finite(f"the {name} encoder" if name else "the encoder", found, store, indices)
+    return features
+
+
+def _check_finite(encoder: str, features: np.ndarray, store: SkeletonStore, indices: np.ndarray) -> None:
+    """Raise an InputError where features are no numbers: nothing can be judged by them."""
+    wrong = ~np.isfinite(features).all(axis=1)
+    if wrong.any():
+        raise InputError(
+            f"{encoder} gives features that are no finite numbers for {wrong.sum()} of {len(wrong)} clips, "
+            f"the first is {store.ids[indices[wrong.argmax()]]}: its training diverged (see the loss in "
+            "metrics.csv, try a lower optimizer.lr) or its weights are damaged"
+        )

@@ -1,0 +1,99 @@
+"""Where clips and their prompts meet: the projectors of a method that aligns them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kinelex.data.clip_prompts import PromptChoice, PromptShape
+from kinelex.methods.projector import projector
+
+
+class EmbeddingSpace(nn.Module):
+    """A space with a projector for clips (``skeleton``) and one for the prompts of each modality.
+
+    Args:
+        projectors: by modality, ``skeleton`` among them.
+        prompts: what makes one vector per clip of its prompts, with the training part's mean and scale.
+
+    >>> shapes = {"language": PromptShape(count=2, width=4, clip_width=4)}
+    >>> prompts = PromptChoice(shapes, "mean")
+    >>> projectors = nn.ModuleDict({"skeleton": projector(6, 8, 3), "language": projector(8, 8, 3)})
+    >>> space = EmbeddingSpace(projectors, prompts).eval()
+    >>> space.embed("skeleton", torch.ones(5, 6)).shape
+    torch.Size([5, 3])
+    >>> again = EmbeddingSpace.from_description(space.description())
+    >>> again.load_state_dict(space.state_dict())
+    <All keys matched successfully>
+    """
+
+    def __init__(self, projectors: nn.ModuleDict, prompts: PromptChoice) -> None:
+        super().__init__()
+        self.projectors, self.prompts = projectors, prompts
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The prompts' modalities."""
+        return tuple(self.prompts.shapes)
+
+    def embed(self, modality: str, vectors: Tensor) -> Tensor:
+        """Embeddings of features (``skeleton``) or of prompts that :meth:`vectors` made.
+
+        Shape:
+            - vectors: (N, width)
+            - returns: (N, D), rows of length 1
+        """
+        return F.normalize(self.projectors[modality](vectors.float()), dim=1)
+
+    def vectors(self, modality: str, frame: Tensor, clip: Tensor | None) -> Tensor:
+        """What the projector of a modality reads: the mean of the frames' prompts, beside the clip's own.
+
+        It is also what ``prompt: random`` is judged by: no prompt is drawn.
+
+        Args:
+            modality: ``language`` or ``vision``.
+            frame: prompts of single frames.
+            clip: prompts of whole clips, where there are any.
+
+        Shape:
+            - frame: (N, P, width); clip: (N, clip width)
+            - returns: (N, width of the projector's input)
+        """
+        segments, count = self.prompts.segments[modality], frame.shape[1]
+        bounds = [count * k // segments for k in range(segments + 1)]
+        parts = [
+            self.prompts.scaled(modality, "frame", frame[:, a:b].float().mean(dim=1))
+            for a, b in zip(bounds, bounds[1:], strict=False)
+            if count
+        ]
+        if clip is not None:
+            parts.append(self.prompts.scaled(modality, "clip", clip))
+        return torch.cat(parts, dim=1)
+
+    def description(self) -> dict[str, Any]:
+        """What :meth:`from_description` needs, ready for JSON."""
+        layers = list(self.projectors["skeleton"].children())
+        first, last = (layer for layer in layers if isinstance(layer, nn.Linear))
+        return {
+            "features": first.in_features,
+            "hidden": first.out_features,
+            "dim": last.out_features,
+            "norm": any(isinstance(layer, nn.BatchNorm1d) for layer in layers),
+            "prompts": {m: asdict(shape) for m, shape in self.prompts.shapes.items()},
+            "choice": self.prompts.choice,
+            "segments": max(self.prompts.segments.values()),
+            "standardise": self.prompts.standardise,
+        }
+
+    @classmethod
+    def from_description(cls, found: dict[str, Any]) -> EmbeddingSpace:
+        """A space of the same form, with fresh weights."""
+        shapes = {m: PromptShape(**shape) for m, shape in found["prompts"].items()}
+        prompts = PromptChoice(shapes, found["choice"], found["segments"], found["standardise"])
+        widths = {"skeleton": found["features"], **prompts.widths}
+        form = (found["hidden"], found["dim"], found["norm"])
+        return cls(nn.ModuleDict({m: projector(w, *form) for m, w in widths.items()}), prompts)

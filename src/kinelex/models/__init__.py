@@ -1,0 +1,1 @@
+"""Networks of other libraries that prompts and MMCL share."""

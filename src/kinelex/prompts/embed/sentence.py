@@ -1,0 +1,103 @@
+"""Text encoder ``sentence``: any text encoder of ``transformers``, its tokens pooled to one embedding."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+
+from kinelex.errors import InputError, unknown_name
+from kinelex.models.transformers import find_checkpoint
+from kinelex.prompts.embed.text_batches import encode_by_length, find_batch_size, token_limit
+
+POOLINGS = ("mean", "cls")
+
+
+class SentenceEncoder:
+    """Embeddings by a text encoder (BERT, RoBERTa, MPNet, E5, BGE …).
+
+    Args:
+        model: folder or hub id of a checkpoint (owner/name or owner/name@revision).
+        pooling: mean of the tokens, or the first token (cls), as the model was trained.
+        prefix: what goes before every text, where the model was trained with it (E5: "query: ").
+        max_tokens: tokens of a text that are read, the rest is cut off; 0 takes what the model can.
+        batch_size: texts per pass, those of like length together; 0 takes 16 on a CPU, 256 on a GPU.
+        device: auto, cpu, cuda, cuda:1 …
+        dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own on a GPU, float32 on a CPU.
+
+    Raises:
+        InputError: a checkpoint that is not there or is no text encoder, or an option out of range.
+    """
+
+    name = "sentence"
+
+    def __init__(
+        self,
+        *,
+        model: str = "sentence-transformers/all-mpnet-base-v2",
+        pooling: str = "mean",
+        prefix: str = "",
+        max_tokens: int = 0,
+        batch_size: int = 0,
+        device: str = "auto",
+        dtype: str = "auto",
+    ) -> None:
+        if pooling not in POOLINGS:
+            raise unknown_name("text_encoder.pooling", pooling, POOLINGS)
+        if max_tokens < 0:
+            raise InputError(f"text_encoder.max_tokens expects 0 or more, got {max_tokens}")
+        checkpoint = find_checkpoint(model, "text_encoder.model")
+        self._tokenizer = checkpoint.processor("AutoTokenizer")
+        network = checkpoint.network("AutoModel", device, dtype, may_lack=("pooler",))
+        if hasattr(network.config, "vision_config") or self._tokenizer.pad_token is None:
+            raise InputError(
+                f"text encoder sentence expects a text encoder that pads, {model} is a "
+                f"{type(network).__name__}: for CLIP and SigLIP take --text-encoder clip"
+            )
+        if network.config.is_encoder_decoder:
+            network = network.get_encoder()
+        self._tokenizer.padding_side = "right"  # the first token is at the beginning
+        self._network = network
+        self._batch_size = find_batch_size(batch_size, network.device)
+        self._pooling, self._prefix = pooling, prefix
+        can = token_limit(self._tokenizer, _positions(network.config))
+        self._most = min(max_tokens or can, can)
+        self.version = version("transformers")
+        self.settings: dict[str, Any] = {
+            **checkpoint.settings,
+            "pooling": pooling,
+            "prefix": prefix,
+            "max_tokens": self._most,
+            "dtype": str(network.dtype).removeprefix("torch."),
+        }
+        self.width = self._encode(["a"]).shape[1]
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        """Embeddings of texts; identical ones are computed once.
+
+        Shape:
+            - returns: (n, width) float32, rows of length 1.
+        """
+        return self._encode(texts) if texts else np.zeros((0, self.width), np.float32)
+
+    def _encode(self, texts: list[str]) -> np.ndarray:
+        prefixed = [self._prefix + text for text in texts]
+        return encode_by_length(prefixed, self._tokenizer, self._embed, self._batch_size, self._most)
+
+    def _embed(self, inputs: Any) -> torch.Tensor:
+        inputs = inputs.to(self._network.device)
+        tokens = self._network(**inputs).last_hidden_state  # (n, tokens, D)
+        if self._pooling == "cls":
+            return tokens[:, 0]
+        real = inputs["attention_mask"].unsqueeze(-1)
+        return (tokens.float() * real).sum(1) / real.sum(1).clamp(min=1)
+
+
+def _positions(config: Any) -> int | None:
+    """Tokens that positions were learned for; RoBERTa's count from the padding's number."""
+    learned = getattr(config, "max_position_embeddings", None)
+    if learned is None or getattr(config, "model_type", "") not in ("roberta", "xlm-roberta", "mpnet"):
+        return learned
+    return learned - config.pad_token_id - 1

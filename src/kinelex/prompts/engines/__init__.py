@@ -1,0 +1,1 @@
+"""Language and vision engines: one file each."""

@@ -1,0 +1,139 @@
+"""Private machinery of engines that ask a model about pictures: the question, what it looks at, the cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from kinelex.errors import InputError, unknown_name
+from kinelex.prompts.base import ClipTexts, EngineContext
+
+# What C2VL's answers are about, in our own words: posture, held objects, intent.
+QUESTION = (
+    "Look at the person in the picture. Answer in three short sentences: what is the posture, "
+    "what do the hands hold, and what is the person trying to do?"
+)
+LOOKS = ("full", "crop")
+Cost = dict[str, float]
+Answer = Callable[[list[np.ndarray]], tuple[list[str], int, int]]  # texts, tokens written, tokens read
+
+
+def new_cost() -> Cost:
+    """What an engine has used so far: nothing."""
+    return {"seconds": 0.0, "tokens": 0, "prompt_tokens": 0, "clips": 0}
+
+
+def cost_in_words(model: str, cost: Cost) -> str:
+    """The cost of an engine's work in a line.
+
+    >>> cost_in_words("llava", {"seconds": 8.0, "tokens": 640, "prompt_tokens": 9000, "clips": 2})
+    'llava: 4 s a clip, 2 clips; 9000 tokens read, 640 written'
+    """
+    each = cost["seconds"] / cost["clips"] if cost["clips"] else 0.0
+    return (
+        f"{model}: {each:.3g} s a clip, {cost['clips']:.0f} clips; "
+        f"{cost['prompt_tokens']:.0f} tokens read, {cost['tokens']:.0f} written"
+    )
+
+
+def read_question(question: str, question_file: Path | None) -> str:
+    """The question: from the file where one is named.
+
+    Raises:
+        InputError: no such file, no text in UTF-8, or nothing in it.
+
+    >>> read_question(" What is held? ", None)
+    'What is held?'
+    """
+    if question_file is not None:
+        try:
+            question = Path(question_file).expanduser().read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"language.question_file expects a text file in UTF-8, got {question_file}: {error}"
+            ) from error
+    if not question.strip():
+        raise InputError(f"expects a question, got an empty one from {question_file or 'language.question'}")
+    return question.strip()
+
+
+def check_at_least(least: float, **numbers: float) -> None:
+    """Refuse options that are too small.
+
+    Raises:
+        InputError: one is below ``least``.
+
+    >>> check_at_least(1, batch_size=0)
+    Traceback (most recent call last):
+    kinelex.errors.InputError: language.batch_size expects at least 1, got 0
+    """
+    for name, number in numbers.items():
+        if number < least:
+            raise InputError(f"language.{name} expects at least {least}, got {number}")
+
+
+class Looking:
+    """The pictures that a question is asked about.
+
+    Args:
+        context: its ``pictures`` are looked at; for ``crop`` its vision engine says where the person is.
+        engine: name of the engine, for messages.
+        look: ``full`` frames, or the ``crop`` of the run's vision engine; where that found nobody, the frame.
+
+    Raises:
+        InputError: no pictures, an unknown look, or no vision engine to crop by.
+    """
+
+    def __init__(self, context: EngineContext, engine: str, look: str) -> None:
+        if look not in LOOKS:
+            raise unknown_name("language.look", look, LOOKS)
+        if look == "crop" and context.vision is None:
+            raise InputError(
+                "language.look=crop takes the boxes of the vision engine of the same run: name one, "
+                "for example --vision grounding_dino"
+            )
+        self._source = context.frames(f"language engine {engine}")
+        self._vision = context.vision if look == "crop" else None
+
+    def __call__(self, row: int, indices: np.ndarray) -> list[np.ndarray] | None:
+        """Pictures of a clip at the given frames, or None where it has none.
+
+        Shape:
+            - returns: P arrays (H, W, 3) uint8, of different sizes where they are crops.
+        """
+        frames = self._source.frames(row, indices)
+        if frames is None:
+            return None
+        crops = None if self._vision is None else self._vision.crops(row, indices)
+        if crops is None:
+            return list(frames)
+        return [_cut(frame, box) for frame, box in zip(frames, crops.boxes, strict=True)]
+
+
+def _cut(frame: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """What lies in a box, which may reach over the border; the whole frame where nothing would be left.
+
+    >>> _cut(np.zeros((10, 20, 3)), np.array([4.5, -2.0, 9.0, 5.0])).shape
+    (5, 5, 3)
+    """
+    height, width = frame.shape[:2]
+    x0, y0 = np.floor(box[:2]).astype(int).clip(0)
+    x1, y1 = np.ceil(box[2:]).astype(int).clip(0, (width, height))
+    return frame[y0:y1, x0:x1] if x1 > x0 and y1 > y0 else frame
+
+
+def ask_about(images: list[np.ndarray], answer: Answer, batch_size: int, cost: Cost) -> ClipTexts:
+    """The answers about a clip's pictures, some pictures at a time; what that cost is added to ``cost``."""
+    started = time.perf_counter()
+    texts: list[str] = []
+    for start in range(0, len(images), batch_size):
+        said, written, read = answer(images[start : start + batch_size])
+        texts += said
+        cost["tokens"] += written
+        cost["prompt_tokens"] += read
+    cost["clips"] += 1
+    cost["seconds"] += time.perf_counter() - started
+    return ClipTexts(texts)

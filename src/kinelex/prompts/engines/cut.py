@@ -1,0 +1,98 @@
+"""Private machinery of vision engines: boxes round persons, and pictures of one size cut out of frames."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kinelex.errors import InputError
+from kinelex.prompts.base import Crops
+
+_FILL = (122, 116, 104)  # the mean of CLIP's training pictures: beside the person there is nothing
+_SMALLEST = 32
+
+
+def check_cut(image_size: int, padding: float) -> None:
+    """Complain about a picture size or padding that makes no sense.
+
+    Raises:
+        InputError: a size below 32 pixels, or a padding below 0 or above 2.
+    """
+    if image_size < _SMALLEST:
+        raise InputError(f"expects pictures of at least {_SMALLEST} pixels, got image size {image_size}")
+    if not 0 <= padding <= 2:
+        raise InputError(f"expects a padding from 0 to 2 (a share of the box's longer side), got {padding}")
+
+
+def padded(box: np.ndarray, padding: float, height: int, width: int) -> np.ndarray | None:
+    """A box with a margin, within the frame and in whole pixels; None if nothing of it is in the frame.
+
+    Args:
+        box: x0, y0, x1, y1 in pixels, the ends exclusive.
+        padding: the margin, a share of the box's longer side.
+        height: of the frame.
+        width: of the frame.
+
+    Shape:
+        - box and returns: (4,)
+
+    >>> padded(np.array([10, 10, 30, 60]), 0.1, 100, 32).tolist()
+    [5, 5, 32, 65]
+    """
+    if not np.isfinite(box).all():
+        return None
+    margin = padding * max(box[2] - box[0], box[3] - box[1])
+    low = np.maximum(np.floor(box[:2] - margin), 0)
+    high = np.minimum(np.ceil(box[2:] + margin), [width, height])
+    return np.concatenate([low, high]).astype(np.int64) if (high - low >= 1).all() else None
+
+
+def around(boxes: np.ndarray) -> np.ndarray:
+    """The box round all boxes.
+
+    Shape:
+        - boxes: (n, 4)
+        - returns: (4,)
+
+    >>> around(np.array([[0, 5, 10, 20], [4, 2, 30, 8]])).tolist()
+    [0, 2, 30, 20]
+    """
+    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
+
+
+def fitted(picture: np.ndarray, size: int) -> np.ndarray:
+    """A picture scaled into the middle of a square; its shape is kept, the rest filled.
+
+    Shape:
+        - picture: (H, W, 3) uint8
+        - returns: (size, size, 3) uint8
+
+    >>> square = fitted(np.zeros((20, 10, 3), np.uint8), 40)
+    >>> square.shape, square[0, :, 0].tolist().count(0)
+    ((40, 40, 3), 20)
+    """
+    from PIL import Image
+
+    scale = size / max(picture.shape[:2])
+    height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
+    small = Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
+    square = Image.new("RGB", (size, size), _FILL)
+    square.paste(small, ((size - width) // 2, (size - height) // 2))
+    return np.asarray(square)
+
+
+def cut(frames: np.ndarray, boxes: list[np.ndarray | None], padding: float, size: int) -> Crops:
+    """The pictures in boxes, padded; without a box the whole frame, flagged.
+
+    Shape:
+        - frames: (P, H, W, 3) uint8
+    """
+    height, width = frames.shape[1:3]
+    found = [None if box is None else padded(box, padding, height, width) for box in boxes]
+    places = np.stack([np.array([0, 0, width, height]) if box is None else box for box in found])
+    images = [
+        fitted(frame[y0:y1, x0:x1], size)
+        for frame, (x0, y0, x1, y1) in zip(frames, places.tolist(), strict=True)
+    ]
+    return Crops(
+        np.stack(images)[:, None], places.astype(np.float32), np.array([box is None for box in found])
+    )

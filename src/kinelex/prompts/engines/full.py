@@ -1,0 +1,43 @@
+"""Vision engine ``full``: whole frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kinelex.prompts.base import Crops, EngineContext
+from kinelex.prompts.engines.cut import check_cut, fitted
+
+
+class FullVision:
+    """Whole frames as pictures, for comparison with crops. None is flagged: nobody was looked for.
+
+    Args:
+        context: the store and the recorded frames.
+        image_size: side of the square pictures in pixels; the frame keeps its shape in them.
+
+    Raises:
+        InputError: a size below 32, or no pictures were named.
+    """
+
+    name = "full"
+    version = "1"
+    views = 1
+    default_frames = 16
+    pictures = "video"
+
+    def __init__(self, context: EngineContext, *, image_size: int = 336) -> None:
+        check_cut(image_size, 0)
+        self.settings: dict[str, Any] = {"image_size": image_size}
+        self._size = image_size
+        self._frames = context.frames("vision engine full")
+
+    def crops(self, row: int, indices: np.ndarray) -> Crops | None:
+        """The frames of one clip; None where it has none."""
+        frames = self._frames.frames(row, indices)
+        if frames is None:
+            return None
+        images = np.stack([fitted(frame, self._size) for frame in frames])[:, None]
+        box = np.array([0, 0, frames.shape[2], frames.shape[1]], np.float32)
+        return Crops(images, np.tile(box, (len(frames), 1)), np.zeros(len(frames), bool))

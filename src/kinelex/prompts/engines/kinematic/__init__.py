@@ -1,0 +1,1 @@
+"""Language engine ``kinematic``: sentences about posture and movement, computed from the joints."""

@@ -1,0 +1,253 @@
+"""Language engine ``openai``: any OpenAI-compatible server (vLLM, TGI …) is asked about each frame."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinelex.errors import InputError
+from kinelex.prompts.base import ClipTexts, EngineContext
+from kinelex.prompts.engines.answers import Answers
+from kinelex.prompts.engines.asking import QUESTION, Looking, check_at_least, cost_in_words, read_question
+from kinelex.prompts.engines.server import Server, find_access
+
+_JPEG_QUALITY = 90
+Made = tuple[int, ClipTexts | None]
+
+
+@dataclass
+class _Clip:
+    """A clip whose frames are being asked about; ``left`` of them have no answer yet."""
+
+    row: int
+    id: str
+    frames: list[int]
+    left: int = 0
+
+
+_Waiting = asyncio.Queue[tuple[_Clip, int, str] | None]
+_Found = queue.SimpleQueue[Made | BaseException | None]
+
+
+class OpenAIServer:
+    """A server with the interface of OpenAI (vLLM, TGI, OpenAI …) answers a question about each frame.
+
+    Many requests run at a time; failed ones are repeated. Each answer is noted at once, so that a killed run
+    asks only for the rest. The key is read from OPENAI_API_KEY and kept nowhere.
+
+    Args:
+        context: the store, the pictures of its clips and the folder for notes.
+        model: the name the server knows the model by.
+        base_url: address of the server, http://localhost:8000/v1; empty takes OPENAI_BASE_URL, or OpenAI.
+        question: what is asked about each picture.
+        question_file: a text file with the question, in the place of ``question``.
+        look: full frames, or the crop of the run's vision engine.
+        image_size: longer side that pictures are reduced to, in pixels.
+        max_new_tokens: where an answer is cut off, in tokens.
+        refused: what becomes of a clip with a picture that the server refuses, or answers three times
+            without a text: stop the run, or skip the clip, which then has no texts.
+        concurrency: requests at a time.
+        requests_per_minute: the most the server is asked; 0 for no limit.
+        retries: how often a failed request is repeated, with growing pauses or those the server asks for.
+        timeout: seconds that a request may take.
+        price_in: price of a million tokens read, to show the cost.
+        price_out: price of a million tokens written.
+
+    Raises:
+        InputError: no model named, no key or address, no question, no pictures, an option out of range;
+            later a server that does not know us or fails too often.
+    """
+
+    name = "openai"
+    version = "1"
+    pictures = "video"
+    pool = "text"
+
+    def __init__(
+        self,
+        context: EngineContext,
+        *,
+        model: str = "",
+        base_url: str = "",
+        question: str = QUESTION,
+        question_file: Path | None = None,
+        look: str = "full",
+        image_size: int = 768,
+        max_new_tokens: int = 96,
+        refused: str = "stop",
+        concurrency: int = 16,
+        requests_per_minute: float = 0.0,
+        retries: int = 8,
+        timeout: float = 60.0,
+        price_in: float = 0.0,
+        price_out: float = 0.0,
+    ) -> None:
+        check_at_least(1, image_size=image_size, max_new_tokens=max_new_tokens, concurrency=concurrency)
+        check_at_least(0, requests_per_minute=requests_per_minute, retries=retries)
+        check_at_least(0, price_in=price_in, price_out=price_out)
+        check_at_least(0.001, timeout=timeout)
+        if refused not in ("stop", "skip"):
+            raise InputError(f"language.refused expects stop or skip, got {refused!r}")
+        if not model:
+            raise InputError(
+                "language engine openai: name the model that the server serves, language.model=NAME"
+            )
+        if find_spec("openai") is None or find_spec("PIL") is None:
+            raise InputError("language engine openai needs more packages: pip install 'kinelex[openai]'")
+        self._store = context.clips("language engine openai")
+        self._question = read_question(question, question_file)
+        self._look = Looking(context, self.name, look)
+        self._image_size, self._concurrency, self._skip = image_size, concurrency, refused == "skip"
+        self._prices = price_in, price_out
+        self._about_server = (model, base_url, max_new_tokens, timeout, retries, requests_per_minute)
+        find_access(base_url)  # says now what is missing
+        self._answers = Answers(None if context.journal is None else Path(context.journal) / "openai.jsonl")
+        self.settings: dict[str, Any] = {
+            "model": model,
+            "question": self._question,
+            "look": look,
+            "image_size": image_size,
+            "max_new_tokens": max_new_tokens,
+        }
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """Seconds by the clock, tokens, requests, clips and price, those of earlier runs included."""
+        cost = self._answers.cost()
+        price = cost["prompt_tokens"] * self._prices[0] + cost["tokens"] * self._prices[1]
+        return {**cost, "price": price / 1e6}
+
+    def summary(self) -> str:
+        """The cost in a line."""
+        cost = self.cost
+        rate = cost["requests"] / cost["seconds"] if cost["seconds"] else 0.0
+        price = f", price {cost['price']:.4g}" if any(self._prices) else ""
+        return (
+            f"{cost_in_words(self.settings['model'], cost)}; "
+            f"{cost['requests']:.0f} requests, {rate:.3g} a second{price}"
+        )
+
+    def texts(self, row: int, indices: np.ndarray) -> ClipTexts | None:
+        """An answer per frame; None where the clip has no pictures."""
+        return next(iter(self.texts_of([row], [indices])))[1]
+
+    def texts_of(self, rows: Iterable[int], indices: Iterable[np.ndarray]) -> Iterator[Made]:
+        """Answers about many clips, in the order in which they are done; frames named twice are asked once.
+
+        Raises:
+            InputError: the server does not know us or fails too often; what it answered is kept.
+        """
+        found: _Found = queue.SimpleQueue()
+        loop = asyncio.new_event_loop()
+        work = loop.create_task(self._ask_all(list(zip(rows, indices, strict=True)), found))
+
+        def run() -> None:  # in a thread: notebooks have a loop of their own in theirs
+            try:
+                loop.run_until_complete(work)
+                found.put(None)
+            except BaseException as error:
+                found.put(error)
+            finally:
+                loop.run_until_complete(loop.shutdown_default_executor())
+                loop.close()
+
+        thread = threading.Thread(target=run, daemon=True, name="openai")
+        thread.start()
+        try:
+            while (item := found.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            if thread.is_alive():
+                loop.call_soon_threadsafe(work.cancel)
+            thread.join()
+            self._answers.keep()
+
+    async def _ask_all(self, clips: list[tuple[int, np.ndarray]], found: _Found) -> None:
+        """Ask about all frames that have no answer yet; every clip goes to ``found`` when it is done."""
+        waiting: _Waiting = asyncio.Queue(self._concurrency)
+        server = Server(*self._about_server, answered=len(self._answers))
+        self._answers.start()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._feed(clips, waiting, found))
+                for _ in range(self._concurrency):
+                    tasks.create_task(self._work(server, waiting, found))
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group.exceptions[0].__cause__
+        finally:
+            await server.close()
+
+    async def _feed(self, clips: list[tuple[int, np.ndarray]], waiting: _Waiting, found: _Found) -> None:
+        """Pictures of clip after clip, not more than are asked about at a time."""
+        for row, indices in clips:
+            clip = _Clip(row, self._store.ids[row], [int(i) for i in indices])
+            missing = sorted(set(clip.frames) - self._answers.of(clip.id).keys())
+            clip.left = len(missing)
+            if not missing:
+                found.put(self._made(clip))
+                continue
+            pictures = await asyncio.to_thread(self._pictures, row, np.array(missing))
+            if pictures is None:
+                found.put((row, None))
+                continue
+            for frame, picture in zip(missing, pictures, strict=True):
+                await waiting.put((clip, frame, picture))
+        for _ in range(self._concurrency):
+            await waiting.put(None)
+
+    async def _work(self, server: Server, waiting: _Waiting, found: _Found) -> None:
+        """Ask about one picture after the other."""
+        while (item := await waiting.get()) is not None:
+            clip, frame, picture = item
+            answer = await server.ask(self._question, picture)
+            if answer.text is None and not self._skip:
+                raise InputError(
+                    f"the server refuses, or answers without a text, frame {frame} of {clip.id}: "
+                    "language.refused=skip leaves such clips without texts, a larger language.max_new_tokens "
+                    "lets a model that thinks first come to its answer; what it has answered is kept"
+                )
+            self._answers.note(clip.id, frame, answer)
+            clip.left -= 1
+            if not clip.left:
+                found.put(self._made(clip))
+
+    def _made(self, clip: _Clip) -> Made:
+        answers = self._answers.of(clip.id)
+        said = [answers[frame] for frame in clip.frames]
+        texts = [text for text in said if text is not None]
+        return clip.row, ClipTexts(texts) if len(texts) == len(said) else None
+
+    def _pictures(self, row: int, frames: np.ndarray) -> list[str] | None:
+        images = self._look(row, frames)
+        return None if images is None else [data_url(image, self._image_size) for image in images]
+
+
+def data_url(image: np.ndarray, longest: int) -> str:
+    """A picture as JPEG inside a data URL, its longer side reduced to ``longest`` pixels.
+
+    Shape:
+        - image: (H, W, 3) uint8
+
+    >>> data_url(np.zeros((4, 4, 3), np.uint8), 768)[:23]
+    'data:image/jpeg;base64,'
+    """
+    from PIL import Image
+
+    picture = Image.fromarray(image)
+    if max(picture.size) > longest:
+        picture.thumbnail((longest, longest), Image.Resampling.BICUBIC)
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=_JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

@@ -1,0 +1,218 @@
+"""Private machinery of prompt making: what was asked for, and the engines and encoders that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kinelex.data import PromptMeta, SkeletonStore, open_store
+from kinelex.errors import InputError, unknown_name
+from kinelex.prompts.base import EngineContext, FrameSource
+from kinelex.prompts.clips import Clips
+from kinelex.prompts.language import Language
+from kinelex.prompts.registry import (
+    LANGUAGE,
+    PICTURES,
+    SECTIONS,
+    TEXT_ENCODER,
+    VISION,
+    create,
+    factory_of,
+)
+from kinelex.prompts.shards import NOTES, Parts, parts_folder
+from kinelex.prompts.stages import describe
+from kinelex.prompts.vision import Vision
+
+POOLS = ("sentences", "text")
+KEEP = ("crops", "tile")
+_FRAMES = 16  # texts per clip where the engine does not say
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What :func:`kinelex.prompts.make_prompts` was asked for; it can be sent to another process.
+
+    Raises:
+        InputError: nothing asked for, an unknown section of options, pool or thing to keep, or a number out
+            of range.
+    """
+
+    store: Path | None
+    out: Path
+    language: str | None
+    vision: str | None
+    source: Path | None
+    pictures: str | None
+    frames: int | None
+    vision_frames: int | None
+    text_encoder: str
+    image_encoder: str
+    pool: str | None
+    keep: tuple[str, ...]
+    tile_size: int
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.language is None and self.vision is None:
+            raise InputError("nothing to do: name a language engine, a vision engine or both")
+        frames = [1 if f is None else f for f in (self.frames, self.vision_frames)]
+        if min(frames) < 1:
+            raise InputError(
+                f"expects at least 1 frame per clip, got frames {self.frames}, "
+                f"vision frames {self.vision_frames}"
+            )
+        for name, engine, given in (
+            ("frames", "language", self.language is None and self.frames),
+            ("pool", "language", self.language is None and self.pool),
+            ("vision-frames", "vision", self.vision is None and self.vision_frames),
+        ):
+            if given:
+                raise InputError(f"--{name} {given} is given, but no engine: name one with --{engine}")
+        if self.pool is not None and self.pool not in POOLS:
+            raise unknown_name("pool", self.pool, POOLS)
+        for section in self.options:
+            if section not in SECTIONS:
+                raise unknown_name("section of options", section, SECTIONS)
+        for what in self.keep:
+            if what not in KEEP:
+                raise unknown_name("thing to keep of the pictures", what, (*KEEP, "none"))
+        if self.keep and self.vision is None:
+            raise InputError("there are no pictures to keep: name a vision engine with --vision")
+        if self.tile_size < 32:
+            raise InputError(f"expects tiled pictures of at least 32 pixels, got tile size {self.tile_size}")
+
+
+class Made:
+    """The engines and encoders of a plan, ready to work.
+
+    Args:
+        plan: what was asked for.
+        notes: folder beside the shards in which engines note what must survive a kill; processes that work
+            at the same time have one each.
+
+    Attributes:
+        clips: the clips.
+        meta: what the prompt store will say about itself.
+
+    Raises:
+        InputError: an unknown name or option, or what an engine objects to.
+    """
+
+    def __init__(self, plan: Plan, notes: str = NOTES) -> None:
+        self.plan = plan
+        self._store = None if plan.store is None else open_store(plan.store)
+        self._sources: dict[str, FrameSource] = {}
+        self._journal = parts_folder(plan.out) / notes
+        engines: dict[str, dict[str, Any]] = {}
+        widths: dict[str, int] = {}
+        self._check_pictures()
+        self.vision = self.language = None
+        if plan.vision is not None:  # before language, whose engine may look at its crops
+            self.vision = self._engine("vision", plan.vision)
+            self._images = self._create("image_encoder", plan.image_encoder)
+            frames = plan.vision_frames or self.vision.default_frames
+            engines["vision"] = self._about("vision", self.vision, self._images, frames)
+            widths["vision"] = self._images.width * self.vision.views
+            if plan.keep:
+                engines["vision"]["keep"] = list(plan.keep)
+            if "tile" in plan.keep:
+                engines["vision"]["tile_size"] = plan.tile_size
+        if plan.language is not None:
+            self.language = self._engine("language", plan.language)
+            self._texts = self._create("text_encoder", plan.text_encoder)
+            frames = plan.frames or int(getattr(self.language, "default_frames", _FRAMES))
+            engines["language"] = self._about("language", self.language, self._texts, frames)
+            engines["language"]["pool"] = plan.pool or getattr(self.language, "pool", POOLS[0])
+            widths["language"] = self._texts.width
+        self.clips = Clips.of_engine(self.language) if self._store is None else Clips.of_store(self._store)
+        order = [m for m in ("language", "vision") if m in engines]
+        self.meta = PromptMeta(
+            self.clips.dataset,
+            self.clips.fingerprint,
+            {m: engines[m] for m in order},
+            {m: widths[m] for m in order},
+            plan.keep,
+        )
+
+    @property
+    def store(self) -> SkeletonStore | None:
+        """The skeleton store, where there is one."""
+        return self._store
+
+    def jobs(self, parts: Parts) -> list[Language | Vision]:
+        """The work to be done, shard by shard."""
+        jobs: list[Language | Vision] = []
+        if self.language is not None:
+            jobs.append(Language(parts, self.language, self._texts))
+        if self.vision is not None:
+            jobs.append(Vision(parts, self.vision, self._images))
+        return jobs
+
+    def notes(self) -> list[str]:
+        """What the engines say about their work, for example what it cost, and the sources of pictures."""
+        engines = (self.language, self.vision)
+        worked = [
+            e for e in engines if getattr(e, "cost", {}).get("clips", 1)
+        ]  # not where all was done before
+        said = [getattr(engine, "summary", None) for engine in worked]
+        sources = [note for source in self._sources.values() for note in getattr(source, "notes", list)()]
+        return [*(say() for say in said if say is not None), *sources]
+
+    def _create(self, section: str, name: str, *args: Any) -> Any:
+        return create(SECTIONS[section], name, *args, **self.plan.options.get(section, {}))
+
+    def _engine(self, section: str, name: str) -> Any:
+        source = self._frame_source(section, name)
+        context = EngineContext(self._store, self.plan.source, source, self.vision, self._journal)
+        return self._create(section, name, context)
+
+    def _about(self, section: str, engine: Any, encoder: Any, frames: int) -> dict[str, Any]:
+        about = {"engine": describe(engine), "encoder": describe(encoder), "frames": frames}
+        source = self._frame_source(section, str(getattr(self.plan, section)))
+        return about if source is None else {**about, "pictures": describe(source)}
+
+    def _frame_source(self, section: str, name: str) -> FrameSource | None:
+        """The recorded frames for an engine: those the user names, else those that it prefers."""
+        preferred = getattr(factory_of(SECTIONS[section], name), "pictures", None)
+        if preferred is None:
+            return None
+        chosen = self.plan.pictures or preferred
+        if chosen not in self._sources:
+            context = EngineContext(self._store, self.plan.source)
+            self._sources[chosen] = create(PICTURES, chosen, context, **self.plan.options.get("pictures", {}))
+        return self._sources[chosen]
+
+    def _check_pictures(self) -> None:
+        """Refuse options and pictures that nothing looks at."""
+        named = ((LANGUAGE, self.plan.language), (VISION, self.plan.vision))
+        looks = [n for kind, n in named if n and getattr(factory_of(kind, n), "pictures", None)]
+        if not looks and (self.plan.pictures or self.plan.options.get("pictures")):
+            asked = " and ".join(n for _, n in named if n)
+            raise InputError(f"{asked} looks at no recorded frames: leave out the pictures")
+        for section, used in (
+            ("language", self.plan.language),
+            ("text_encoder", self.plan.language),
+            ("vision", self.plan.vision),
+            ("image_encoder", self.plan.vision),
+        ):
+            if used is None and self.plan.options.get(section):
+                role = "language" if SECTIONS[section] in (LANGUAGE, TEXT_ENCODER) else "vision"
+                raise InputError(f"options of {section} are given, but no engine: name one with --{role}")
+
+
+def last_jobs(plan: Plan, parts: Parts) -> list[Language | Vision]:
+    """What is left of a plan when all texts are there: their embeddings, for which no engine is loaded.
+
+    Raises:
+        InputError: what the text encoder objects to.
+    """
+    encoder = create(TEXT_ENCODER, plan.text_encoder, **plan.options.get("text_encoder", {}))
+    return [Language(parts, encoder=encoder)]
+
+
+def jobs_of(parts: Parts) -> list[Language | Vision]:
+    """The work of a folder of shards, to look at it and to merge it; no engine is needed."""
+    kinds: dict[str, type[Language] | type[Vision]] = {"language": Language, "vision": Vision}
+    return [kinds[modality](parts) for modality in parts.meta.engines]

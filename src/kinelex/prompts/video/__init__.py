@@ -1,0 +1,1 @@
+"""Pictures for engines that look: frames of videos, depth maps, drawings."""

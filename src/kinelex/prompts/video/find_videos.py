@@ -1,0 +1,82 @@
+"""Private machinery: which video belongs to which clip, and which part of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from kinelex.data import SkeletonStore
+from kinelex.datasets.pku import parse_prompt_key
+from kinelex.errors import InputError
+
+ENDINGS = (".mp4", ".avi", ".mkv", ".mov")
+_BESIDE = ("", "_rgb", "_color")  # what may follow an id in the name: NTU RGB+D, UTD-MHAD
+
+
+def pku_video(clip: str) -> str | None:
+    """The name of the video of PKU-MMD that a clip lies in, or None if its id is none of that set.
+
+    >>> pku_video("F002V001C001L012"), pku_video("S001C001P001R001A001")
+    ('0002-L', None)
+    """
+    try:
+        return parse_prompt_key(clip).video
+    except InputError:
+        return None
+
+
+def find_videos(folder: Path, store: SkeletonStore) -> dict[str, tuple[Path, bool]]:
+    """The videos of a store's clips: path, and whether it is the whole recording that the clip lies in.
+
+    Args:
+        folder: searched with all folders in it, through links too.
+        store: the clips. ``<id>.avi`` (or .mp4, .mkv, .mov), ``<id>_rgb.avi`` (NTU RGB+D) and
+            ``<id>_color.avi`` (UTD-MHAD) are a clip's own; ``0002-L.avi`` is a recording of PKU-MMD.
+
+    Raises:
+        InputError: no such folder, no video of any clip in it, or two videos of one clip.
+    """
+    there = _walk(folder)
+    found: dict[str, tuple[Path, bool]] = {}
+    for clip in store.ids:
+        own = [path for ending in _BESIDE for path in there.get(f"{Path(clip).name}{ending}", [])]
+        recording = pku_video(clip)
+        whole = there.get(recording, []) if recording and not own else []
+        paths = own or whole
+        if len(paths) > 1:
+            raise InputError(f"two videos are named as the clip {clip}: {paths[0]} and {paths[1]}: keep one")
+        if paths:
+            found[clip] = paths[0], bool(whole)
+    if not found:
+        name = pku_video(store.ids[0]) or f"{store.ids[0]}_rgb"
+        example = next((path.name for paths in there.values() for path in paths), None)
+        raise InputError(
+            f"{folder} has no video of any clip of {store.path}: expects names such as {name}.avi or "
+            f"{store.ids[0]}.mp4, also in folders in it; "
+            + (
+                f"the videos there are named as {example}"
+                if example
+                else f"no file ends in {', '.join(ENDINGS)}"
+            )
+        )
+    return found
+
+
+def _walk(folder: Path) -> dict[str, list[Path]]:
+    """Video files by name without its ending; a folder that is linked twice is searched once."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder: expects the one with the videos (--source DIR)")
+    found: dict[str, list[Path]] = {}
+    seen = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        for name in sorted(names):
+            stem, ending = os.path.splitext(name)
+            if ending.lower() in ENDINGS and not name.startswith("."):
+                found.setdefault(stem, []).append(Path(parent, name))
+    return found

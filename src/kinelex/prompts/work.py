@@ -1,0 +1,158 @@
+"""Private machinery of prompt making: doing the shards, and putting them together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Task as BarTask
+from rich.text import Text
+
+from kinelex.data import ClipPrompts, PromptStoreWriter, cost_file
+from kinelex.errors import InputError
+from kinelex.files.atomic import write_whole
+from kinelex.prompts.language import Language
+from kinelex.prompts.plan import jobs_of
+from kinelex.prompts.shards import Parts
+from kinelex.prompts.stages import Advance, Stage
+from kinelex.prompts.vision import Vision
+
+ALL = (1, 1)  # the only share of one
+_SHARES = "shares.json"  # into how many shares the work was last divided
+
+
+class Work:
+    """The shards of a run.
+
+    Args:
+        parts: where they are kept.
+        jobs: what makes them, or where that is not here, what they are.
+    """
+
+    def __init__(self, parts: Parts, jobs: list[Language | Vision]) -> None:
+        self.parts, self.jobs = parts, jobs
+        self.first = [job.first for job in jobs]
+
+    def last(self) -> list[Stage]:
+        """The stages that need all shards of the first ones."""
+        return [job.last for job in self.jobs if job.last is not None]
+
+    def do(self, share: tuple[int, int], progress: bool) -> bool:
+        """Make the shards of a share that are not there yet; returns whether its embeddings must wait.
+
+        The process that finds all texts there makes all embeddings, its own share of them first.
+        """
+        if share != ALL:
+            self.parts.write_json(_SHARES, share[1])
+        with bars(progress) as begin:
+            for stage in self.first:
+                _do(stage, stage.starts(share), self.parts, begin)
+            if any(stage.missing(self.parts) for stage in self.first if stage.what == "texts"):
+                return True
+            for stage in self.last():
+                own = list(stage.starts(share))
+                _do(stage, [*own, *sorted(set(stage.starts()) - set(own))], self.parts, begin)
+        return False
+
+    def check_whole(self) -> None:
+        """Refuse to merge while shards are missing.
+
+        Raises:
+            InputError: which are missing, and how they are made.
+        """
+        missing = [(stage, start) for stage in self.first for start in stage.missing(self.parts)]
+        if not missing:
+            missing = [(stage, start) for stage in self.last() for start in stage.missing(self.parts)]
+        if not missing:
+            return
+        count = self.parts.read_json(_SHARES) if self.parts.has(_SHARES) else 1
+        shares = sorted({start // stage.size % count + 1 for stage, start in missing})
+        named = [stage.names(start) for stage, start in missing]
+        again = "--shard " + ", ".join(f"{s}/{count}" for s in shares)
+        again = "the command without --merge" if count == 1 else again
+        shown = ", ".join(named[:4]) + (f" and {len(named) - 4} more" if len(named) > 4 else "")
+        raise InputError(
+            f"{self.parts.folder} is not complete, shards are missing: {shown}; run {again} again"
+        )
+
+    def merge(self, out: Path) -> None:
+        """Put all shards together and delete them.
+
+        Raises:
+            InputError: shards are missing or damaged, or no clip has prompts in a modality.
+        """
+        self.check_whole()
+        with PromptStoreWriter(out, self.parts.meta) as writer:
+            made = zip(self.parts.clips.ids, *(job.prompts() for job in self.jobs), strict=True)
+            lacking = {job.modality for job in self.jobs}
+            for clip, *prompts in made:
+                mine = {job.modality: p for job, p in zip(self.jobs, prompts, strict=True)}
+                lacking -= {modality for modality, p in mine.items() if p is not None}
+                writer.add(ClipPrompts(clip, **mine))
+            for modality in lacking:
+                raise InputError(
+                    f"no clip of {self.parts.clips.dataset} has {modality} prompts: is --source the right "
+                    f"folder? Delete {self.parts.folder} and start again with the right one"
+                )
+            cost = {job.modality: self.parts.cost(job.first.what) for job in self.jobs}
+            write_whole(cost_file(out), json.dumps(cost, indent=1) + "\n")
+        self.parts.remove()
+
+
+def merge_parts(out: Path) -> None:
+    """Put the shards beside ``out`` together; no engine is needed.
+
+    Raises:
+        InputError: nothing was begun, or shards are missing.
+    """
+    parts = Parts.begun(out)
+    Work(parts, jobs_of(parts)).merge(out)
+
+
+def _do(stage: Stage, starts: range | list[int], parts: Parts, begin: Begin) -> None:
+    missing = [s for s in starts if not parts.has(stage.file(s))]
+    advance = begin(stage.what, stage.count(starts), stage.count(starts) - stage.count(missing))
+    if missing:
+        stage.make(missing, advance)
+
+
+class _Rate(ProgressColumn):
+    """How many per second."""
+
+    def render(self, task: BarTask) -> Text:
+        return Text(f"{task.speed:.3g}/s" if task.speed else "", style="progress.data.speed")
+
+
+class Begin:
+    """Begins a progress bar: what is made, how many in all, how many are there."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+
+    def __call__(self, what: str, total: int, done: int) -> Advance:
+        task = self._bar.add_task(what, total=total, completed=done)
+        return lambda more: self._bar.advance(task, more)
+
+
+@contextmanager
+def bars(show: bool) -> Iterator[Begin]:
+    """Progress bars, one below the other."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, disable=not show) as bar:
+        yield Begin(bar)

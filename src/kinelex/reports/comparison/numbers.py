@@ -1,0 +1,247 @@
+"""The numbers of a comparison: groups of runs that differ only in the seed, from what evaluate wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kinelex.errors import InputError
+from kinelex.evaluation.protocols.registry import TASKS
+from kinelex.evaluation.protocols.semi import KINDS
+from kinelex.evaluation.published import published_numbers
+from kinelex.evaluation.scores import load_scores, score_path
+from kinelex.evaluation.statistics import bootstrap_interval, mcnemar
+from kinelex.evaluation.streams import hits_of
+from kinelex.files.bounded import safe_json
+from kinelex.reports.comparison.model import TOP1, Column, Comparison, Group, Number
+from kinelex.training.run_directory import RunDirectory
+
+# What stands for a task in the table: path in its JSON, name, whether more is better.
+_HEADS = {
+    "calibration": (("ece", "ECE", False),),
+    "retrieval": (("mAP", "mAP", True), ("R@1", "R@1", True)),
+    "zero_shot": (("top1", TOP1, True), ("generalised/harmonic_mean", "generalised H", True)),
+}
+_TOP1 = (("top1", TOP1, True),)
+_DRAWN = "semi"  # a number per kind and share of labels, each a mean over draws
+
+
+@dataclass(frozen=True)
+class _Hits:
+    """Which test clips a group's runs got right."""
+
+    by_seed: dict[int, np.ndarray]
+    ids: tuple[str, ...]
+    labels: np.ndarray
+    classes: tuple[str, ...]
+
+    @property
+    def mean(self) -> np.ndarray:
+        return np.mean(list(self.by_seed.values()), axis=0)
+
+
+def compare_groups(
+    groups: Sequence[Group], protocol: str, reference: int = 0, tasks: Sequence[str] = tuple(TASKS)
+) -> Comparison:
+    """Put the results of runs together.
+
+    Args:
+        groups: what to compare.
+        protocol: the split that all runs were judged on.
+        reference: place of the group that the others are compared with.
+        tasks: whose numbers to take.
+
+    Raises:
+        InputError: runs that were not judged on the protocol, on another data set or other clips.
+    """
+    if not groups:
+        raise InputError("expects one run or more to compare")
+    results = [[_results(run, protocol, tasks) for run in group.runs] for group in groups]
+    every = [result for of in results for result in of]
+    about = next(iter(every[0].values()))
+    for group, of in zip(groups, results, strict=True):
+        for run, result in zip(group.runs, of, strict=True):
+            keys = ("dataset", "counts")
+            own = next((r for r in result.values() if any(r[k] != about[k] for k in keys)), None)
+            if own is not None:
+                raise InputError(
+                    f"{run.path} was judged on {own['dataset']} with {own['counts']}, the first run on "
+                    f"{about['dataset']} with {about['counts']}: judge all on the same data"
+                )
+    columns: list[Column] = []
+    names: tuple[str, ...] = ()
+    for task in (task for task in TASKS if any(task in result for result in every)):
+        hits = [_hits(group, of, protocol, task) for group, of in zip(groups, results, strict=True)]
+        _check_clips(task, hits)
+        names = next((h.classes for h in hits if h is not None), names)
+        columns += _columns(task, results, hits, reference)
+    baselines: dict[str, Any] = next((r["baselines"]["baselines"] for r in every if "baselines" in r), {})
+    return Comparison(
+        tuple(groups),
+        reference,
+        tuple(columns),
+        about["dataset"],
+        protocol,
+        about["counts"],
+        names,
+        {name: rate for name, rate in baselines.items() if rate is not None},
+        published_numbers(about["dataset"], protocol, (c.task for c in columns if c.metric == TOP1)),
+    )
+
+
+def _results(run: RunDirectory, protocol: str, tasks: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What evaluate wrote for a protocol, by task, with the baselines."""
+    found = {}
+    for name in (*tasks, "baselines"):
+        try:
+            content = safe_json((run.path / "evaluation" / f"{name}.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            raise InputError(f"{run.path}: evaluation/{name}.json is damaged; evaluate it again") from error
+        if content.get("protocol") == protocol:
+            found[name] = content
+    if not set(found) - {"baselines"}:
+        raise InputError(
+            f"{run.path} was not judged on {protocol}: run `kinelex evaluate {run.path} "
+            f"--protocol {protocol}`"
+        )
+    return found
+
+
+def _hits(group: Group, results: Sequence[Mapping[str, Any]], protocol: str, task: str) -> _Hits | None:
+    """Which test clips were right, where every run of the group that was judged so has a score file."""
+    runs = [run for run, result in zip(group.runs, results, strict=True) if task in result]
+    paths = [score_path(run.path, protocol, task) for run in runs]
+    if not paths or not all(path.is_file() for path in paths):
+        return None
+    files = [load_scores(path) for path in paths]
+    first = files[0]
+    for path, file in zip(paths, files, strict=True):
+        if file.ids != first.ids:
+            raise InputError(f"{path} scores other clips than {paths[0]}: evaluate both on the same data")
+    by_seed = {
+        seed_of(run, place): hits_of(file.logits, file.labels)
+        for place, (run, file) in enumerate(zip(runs, files, strict=True))
+    }
+    return _Hits(by_seed, first.ids, first.labels, first.classes)
+
+
+def seed_of(run: RunDirectory, otherwise: int = 0) -> int:
+    """The seed that a run was trained with."""
+    return int(run.config.get("training", {}).get("seed", otherwise))
+
+
+def _check_clips(task: str, hits: Sequence[_Hits | None]) -> None:
+    known = [h for h in hits if h is not None]
+    if any(h.ids != known[0].ids or h.classes != known[0].classes for h in known):
+        raise InputError(f"the runs' scores of {task} are of different clips: evaluate all on the same data")
+
+
+def _columns(
+    task: str,
+    results: Sequence[Sequence[Mapping[str, Any]]],
+    hits: Sequence[_Hits | None],
+    reference: int,
+) -> list[Column]:
+    """The columns of a task."""
+    judged = [[result[task] for result in of if task in result] for of in results]
+    every = [numbers for of in judged for numbers in of]
+    title, rule = every[0].get("title", task), _rules(every)
+    columns = []
+    for path, metric, more in dict.fromkeys(head for numbers in every for head in _heads(task, numbers)):
+        values = [[v for v in (_at(numbers, path) for numbers in of) if v is not None] for of in judged]
+        if not any(values):
+            continue
+        clips = [h if h is not None and _same(of, h) else None for of, h in zip(values, hits, strict=True)]
+        numbers = [_number(of, h) for of, h in zip(values, clips, strict=True)]
+        known = numbers[reference], clips[reference]
+        numbers = [
+            n if place == reference else _against(n, h, *known)
+            for place, (n, h) in enumerate(zip(numbers, clips, strict=True))
+        ]
+        columns.append(Column(task, title, metric, rule, tuple(numbers), more, _per_class(clips)))
+    return columns
+
+
+def _heads(task: str, result: Mapping[str, Any]) -> tuple[tuple[str, str, bool], ...]:
+    """What stands for a task in the table.
+
+    >>> [path for path, *_ in _heads("semi", {"rule": "…", "random": {"5%": {}}, "balanced": {"5%": {}}})]
+    ['random/5%/mean', 'balanced/5%/mean']
+    """
+    if task == "transfer":
+        there = f"to {result['to']} {result['to_protocol']}"
+        return tuple((f"by/{way}/top1", f"{there}, {way}", True) for way in result["by"])
+    if task != _DRAWN:
+        return _HEADS.get(task, _TOP1)
+    kinds = [kind for kind in KINDS if isinstance(result.get(kind), Mapping)]
+    return tuple((f"{k}/{share}/mean", f"{share} {k}", True) for k in kinds for share in result[k])
+
+
+def _rules(found: Sequence[Mapping[str, Any]]) -> str:
+    """What a task did; of runs that were judged in several ways, every one, and a warning.
+
+    >>> _rules([{"rule": "By nearest neighbours."}, {"rule": "By a probe."}])
+    'By nearest neighbours. Of other runs: By a probe.'
+    """
+    said = dict.fromkeys(str(numbers.get("rule", "")) for numbers in found)
+    changes = {str({k: list(v) for k, v in numbers.get("changes", {}).items()}) for numbers in found}
+    warned = " The runs' clips were changed in different ways: their means cannot be compared."
+    return " Of other runs: ".join(said) + warned * (len(changes) > 1)
+
+
+def _same(values: Sequence[float], hits: _Hits) -> bool:
+    """Whether a number is the share of clips that were right, over all clips that have scores."""
+    rates = [h.mean() for h in hits.by_seed.values()]
+    return len(rates) == len(values) and np.allclose(values, rates, atol=1e-6)
+
+
+def _number(values: Sequence[float], hits: _Hits | None) -> Number | None:
+    if not values:
+        return None
+    return Number(tuple(values), None if hits is None else bootstrap_interval(hits.mean))
+
+
+def _against(
+    number: Number | None, hits: _Hits | None, reference: Number | None, others: _Hits | None
+) -> Number | None:
+    """The number with its difference to the reference: over the seeds that both have, if they share any."""
+    if number is None or reference is None:
+        return number
+    lead, interval, p = number.mean - reference.mean, None, ()
+    if hits is not None and others is not None:
+        pairs = [(hits.by_seed[s], others.by_seed[s]) for s in hits.by_seed if s in others.by_seed]
+        if not pairs and len(hits.by_seed) == len(others.by_seed) == 1:
+            pairs = list(zip(hits.by_seed.values(), others.by_seed.values(), strict=True))
+        by_clip = np.mean([a - b for a, b in pairs], axis=0) if pairs else hits.mean - others.mean
+        lead, interval = float(by_clip.mean()), bootstrap_interval(by_clip)
+        p = tuple(mcnemar(a.astype(bool), b.astype(bool))["p"] for a, b in pairs)
+    return Number(number.values, number.interval, lead, interval, p)
+
+
+def _per_class(hits: Sequence[_Hits | None]) -> np.ndarray | None:
+    known = next((h for h in hits if h is not None), None)
+    if known is None:
+        return None
+    counts = np.bincount(known.labels, minlength=len(known.classes))
+    rows = []
+    for h in hits:
+        sums = np.zeros(len(counts)) if h is None else np.bincount(h.labels, h.mean, len(counts))
+        rows.append(np.where((counts > 0) & (h is not None), sums / np.maximum(counts, 1), np.nan))
+    return np.array(rows)
+
+
+def _at(tree: Mapping[str, Any], path: str) -> float | None:
+    """A number in nested results.
+
+    >>> _at({"a": {"b": 0.5}}, "a/b"), _at({}, "a/b") is None
+    (0.5, True)
+    """
+    found: Any = tree
+    for key in path.split("/"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return None if found is None else float(found)

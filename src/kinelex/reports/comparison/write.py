@@ -1,0 +1,199 @@
+"""Write the page of a comparison and its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kinelex import __version__
+from kinelex.errors import InputError
+from kinelex.evaluation.published import published_section
+from kinelex.files.atomic import check_place, write_whole
+from kinelex.reports.comparison import figures, tables
+from kinelex.reports.comparison.model import Column, Comparison
+from kinelex.reports.comparison.settings import differing_settings
+from kinelex.reports.comparison.task_curves import curves_of
+from kinelex.reports.page.templates import template
+from kinelex.reports.run import baseline_names
+from kinelex.reports.run.task_curves import task_curves
+
+_MOST_SENTENCES, _MOST_COLUMNS = 6, 7
+_FILES = {"csv": tables.csv_table, "md": tables.markdown, "tex": tables.latex}
+
+
+def write_comparison(
+    comparison: Comparison,
+    folder: str | Path,
+    title: str = "Comparison",
+    question: str = "",
+    notes: Sequence[str] = (),
+    name: str = "comparison",
+) -> Path:
+    """Write ``comparison.html`` and the table as ``.csv``, ``.md`` and ``.tex``.
+
+    Args:
+        comparison: the numbers.
+        folder: where to; made when missing.
+        title, question: head of the page.
+        notes: sentences below the head.
+        name: of the files, without what comes after the dot.
+
+    Returns:
+        The page's path: one file that opens without a network.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    write_tables(comparison, folder, name)
+    path = Path(folder) / f"{name}.html"
+    try:
+        write_whole(path, _page(comparison, title, question, notes, path.parent))
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}") from error
+    return path
+
+
+def write_tables(comparison: Comparison, folder: str | Path, name: str) -> None:
+    """Write the table alone, as ``NAME.csv``, ``.md`` and ``.tex``.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    check_place(folder, f"{folder} cannot be written")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for ending, make in _FILES.items():
+            write_whole(folder / f"{name}.{ending}", make(comparison))
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}") from error
+
+
+def _page(comparison: Comparison, title: str, question: str, notes: Sequence[str], folder: Path) -> str:
+    groups, reference = comparison.groups, comparison.reference
+    columns = [c for c in comparison.columns if any(n is not None for n in c.numbers)]
+    return template("kinelex.reports.comparison").render(
+        title=title,
+        question=question,
+        notes=notes,
+        version=__version__,
+        comparison=comparison,
+        legend=tables.legend(comparison),
+        verdict=_verdict(comparison, columns),
+        numbers=_numbers_table(comparison, columns),
+        differences=_differences_table(comparison, columns),
+        reference=groups[reference].name,
+        bars=figures.bars(columns, groups, reference),
+        curves=figures.training_curves(groups),
+        task_curves=[(task, task_curves(curves)) for task, curves in curves_of(comparison).items()],
+        classes=_classes(comparison, columns),
+        rules=tables.rules(comparison),
+        baselines=baseline_names(comparison.baselines),
+        published=published_section(comparison.published, {c.task: c.name for c in columns}),
+        settings=differing_settings(groups),
+        runs=[(group.name, [_link(run.path, folder) for run in group.runs]) for group in groups],
+        files=[f"comparison.{ending}" for ending in _FILES],
+    )
+
+
+def _verdict(comparison: Comparison, columns: Sequence[Column]) -> list[str]:
+    """A sentence per number that several groups have; of many, those that can be tested on the clips."""
+    shared = [c for c in columns if sum(n is not None for n in c.numbers) > 1]
+    tested = [c for c in shared if any(n and n.difference_interval for n in c.numbers)]
+    return [_sentence(comparison, c) for c in (tested if len(shared) > _MOST_SENTENCES else shared)]
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """What stands in a table: ``small`` below ``text``, and how it looks."""
+
+    text: str
+    small: str = ""
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table of the page: its rows are groups, or numbers where there are more of these."""
+
+    head: list[str]
+    rows: list[tuple[str, list[_Cell]]]
+
+    @classmethod
+    def of(cls, groups: list[str], numbers: list[str], cells: list[list[_Cell]]) -> _Table:
+        """A table of groups by numbers, turned where it would be too wide."""
+        if len(numbers) > max(_MOST_COLUMNS, len(groups)):
+            turned = [list(row) for row in zip(*cells, strict=True)]
+            return cls(groups, list(zip(numbers, turned, strict=True)))
+        return cls(numbers, list(zip(groups, cells, strict=True)))
+
+
+def _numbers_table(comparison: Comparison, columns: Sequence[Column]) -> _Table:
+    several, cells = len(comparison.groups) > 1, []
+    for place in range(len(comparison.groups)):
+        entries = [tables.Entry.of(column, place) for column in columns]
+        cells.append([_Cell(e.text, e.interval, "best" if e.best and several else "") for e in entries])
+    names = [
+        group.name + (" (reference)" if several and place == comparison.reference else "")
+        for place, group in enumerate(comparison.groups)
+    ]
+    return _Table.of(names, [c.name for c in columns], cells)
+
+
+def _differences_table(comparison: Comparison, columns: Sequence[Column]) -> _Table | None:
+    """Differences to the reference; None where there are none."""
+    others = tables.others(comparison)
+    shown = [c for c in columns if any(n is not None and n.difference is not None for n in c.numbers)]
+    if not others or not shown:
+        return None
+    cells = [[_against(column, place) for column in shown] for place in others]
+    return _Table.of([comparison.groups[i].name for i in others], [c.name for c in shown], cells)
+
+
+def _sentence(comparison: Comparison, column: Column) -> str:
+    """Which group is best, and whether by more than the clips' and the seeds' chance; or that several tie."""
+    best, *level = column.best()
+    number, name = column.numbers[best], comparison.groups[best].name
+    assert number is not None
+    if level:
+        others = " and ".join(comparison.groups[i].name for i in level)
+        return f"{column.name}: {name} and {others} are level, {100 * number.mean:.1f} %."
+    text = f"{column.name}: {name} is best, {tables.spread(number)} %"
+    if best == comparison.reference or number.difference is None:
+        return f"{text}." if best != comparison.reference else f"{text}; it is the reference."
+    gain = f"{text}, {100 * abs(number.difference):.1f} points before {tables.reference_name(comparison)}"
+    if number.difference_interval is None:
+        return f"{gain}."
+    low, high = number.difference_interval
+    sure = "does not hold zero" if low > 0 or high < 0 else "holds zero"
+    return f"{gain}; the 95 % interval of this difference over the test clips {sure}."
+
+
+def _against(column: Column, place: int) -> _Cell:
+    number = column.numbers[place]
+    sure = False
+    if number is not None and number.difference_interval is not None:
+        low, high = number.difference_interval
+        sure = low > 0 or high < 0
+    p = tables.probabilities(number)
+    return _Cell(tables.difference(number), f"p {p}" if p else "", "sure" if sure else "")
+
+
+def _classes(comparison: Comparison, columns: Sequence[Column]) -> list[tuple[str, str]]:
+    """The figure of differences by class, of the first task that has clips."""
+    for column in columns:
+        drawn = figures.class_differences(comparison, column)
+        if drawn is not None:
+            return [(column.name, drawn)]
+    return []
+
+
+def _link(run: Path, folder: Path) -> dict[str, str | None]:
+    """A run, and its own report where that lies below the page."""
+    report, name = run / "report.html", run.name
+    try:
+        below = report.resolve().relative_to(folder.resolve())
+    except ValueError:
+        return {"name": str(name), "href": None}
+    return {"name": str(name), "href": below.as_posix() if report.is_file() else None}

@@ -1,0 +1,136 @@
+"""Which clips a prompt report is about, their classes, and how they are split for the probes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinelex.data import PromptStore, SkeletonStore
+from kinelex.data.splits.drawn import random_parts
+from kinelex.data.splits.split import get_split
+from kinelex.datasets.pku import class_names as pku_class_names
+from kinelex.datasets.pku_names import parse_prompt_key, parse_video
+from kinelex.errors import InputError
+from kinelex.evaluation.baselines import clip_features
+
+
+@dataclass
+class Clips:
+    """The clips that are judged: those of the skeleton store, without one those of the prompt stores.
+
+    Args:
+        ids: clip ids.
+        labels: classes, -1 where unknown.
+        class_names: one name per class.
+        subjects: performers, -1 where unknown.
+        store: the skeleton store, if one was given.
+
+    Shape:
+        - labels, subjects: (n,) int64
+    """
+
+    ids: list[str]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    subjects: np.ndarray
+    store: SkeletonStore | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def classes(self) -> np.ndarray:
+        """The classes that occur, ascending."""
+        return np.unique(self.labels[self.labels >= 0])
+
+    def rows_in(self, prompts: PromptStore) -> np.ndarray:
+        """Row of every clip in a prompt store, (n,); -1 where it is not there."""
+        row = {clip: r for r, clip in enumerate(prompts.ids)}
+        return np.array([row.get(clip, -1) for clip in self.ids], np.int64)
+
+
+def clips_of(prompts: Sequence[PromptStore], store: SkeletonStore | None = None) -> Clips:
+    """The clips that some prompt stores have in common with a skeleton store, or with each other.
+
+    Without a skeleton store the classes are read from the ids where these are keys of PKU-MMD, as in the
+    texts that C2VL's authors published; other ids say no class.
+
+    Raises:
+        InputError: prompts of another skeleton store, or prompt stores of different clips.
+    """
+    if store is not None:
+        for one in prompts:
+            if not one.belongs_to(store):
+                lacking = sorted(set(store.ids) - set(one.ids))
+                if one.meta.store_fingerprint is None:
+                    raise InputError(
+                        f"{one.path} was made without a store, {len(lacking)} clips of {store.path} are "
+                        f"lacking, the first is {lacking[0]}: make it with `kinelex prompts {store.path} ...`"
+                    )
+                raise InputError(
+                    f"{one.path} was made for another store (data set {one.meta.dataset}) than {store.path}: "
+                    "pass the one that it was made for"
+                )
+        return Clips(store.ids, store.labels, store.class_names, store.subjects, store)
+    first = prompts[0]
+    for other in prompts[1:]:
+        differing = set(first.ids) ^ set(other.ids)
+        if differing:
+            raise InputError(
+                f"{first.path} and {other.path} differ in {len(differing)} clips, for example "
+                f"{min(differing)}: prompts can be compared on the same clips only"
+            )
+    labels, subjects = _read_ids(first.ids)
+    names = pku_class_names() if (labels >= 0).any() else ()
+    return Clips(first.ids, labels, names, subjects)
+
+
+def _read_ids(ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Classes and subjects by the ids, all -1 where one of them is no key of PKU-MMD."""
+    unknown = np.full(len(ids), -1, np.int64)
+    try:
+        keys = [parse_prompt_key(clip) for clip in ids]
+    except InputError:
+        return unknown, unknown
+    videos = [parse_video(key.video) for key in keys]
+    subjects = [-1 if v is None or v.subject is None else v.subject for v in videos]
+    return np.array([key.label for key in keys], np.int64), np.array(subjects, np.int64)
+
+
+def split_clips(clips: Clips, protocol: str | None, seed: int = 0) -> tuple[str, np.ndarray, np.ndarray]:
+    """Name, training and test rows of the split on which probes are fitted; clips without label are in none.
+
+    Args:
+        clips: the clips.
+        protocol: a protocol of the store; None draws 80 % of every class to train.
+        seed: of that draw.
+
+    Raises:
+        InputError: a protocol without a store, or one that the store does not have.
+    """
+    if protocol is None:
+        name = f"random:0.8:{seed}"
+        train, test = random_parts(clips, name)
+    elif clips.store is None:
+        raise InputError(f"--protocol {protocol} needs the skeleton store too: pass it with --data")
+    else:
+        split = get_split(clips.store, protocol)
+        name, train, test = split.name, split.train, split.test
+    return name, train[clips.labels[train] >= 0], test[clips.labels[test] >= 0]
+
+
+def features_of(prompts: PromptStore, clips: Clips) -> dict[str, np.ndarray]:
+    """Per modality one vector per clip, see :func:`kinelex.evaluation.baselines.clip_features`.
+
+    Shape:
+        - each: (n, F) float32, NaN where a clip lacks the modality
+    """
+    rows = clips.rows_in(prompts)
+    found = {}
+    for modality in prompts.modalities:
+        features = clip_features(prompts, modality)[rows]  # row -1 is replaced below
+        features[rows < 0] = np.nan
+        found[modality] = features
+    return found

@@ -1,0 +1,20 @@
+"""The section of a page that sets published numbers below those that were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kinelex.evaluation.published.numbers import Published
+from kinelex.reports.page.templates import template
+
+
+def published_section(numbers: Sequence[Published], tasks: Mapping[str, str]) -> str:
+    """HTML of the section; empty where nothing is known.
+
+    Args:
+        numbers: what is known of the page's data set, protocol and tasks.
+        tasks: what the page calls each task.
+    """
+    # The address stands there as text, without its scheme: a report refers to nothing outside.
+    rows = [(number, tasks[number.task], number.source.url.partition("://")[2]) for number in numbers]
+    return template("kinelex.evaluation.published", "section.html.j2").render(rows=rows)

@@ -1,7 +1,0 @@
-"""Studies: one question, a grid of recipes that answers it, one comparison at the end."""
-
-from kinelex.studies.cells import Cell, cells_of
-from kinelex.studies.definition import Study, find_study, study_names
-from kinelex.studies.run import run_study
-
-__all__ = ["Cell", "Study", "cells_of", "find_study", "run_study", "study_names"]
