@@ -7,7 +7,7 @@ VENV := .venv
 OUT ?= quickstart/$(shell date +%Y-%m-%d_%H-%M-%S)
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test
+.PHONY: quickstart test help-texts
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/.installed-embedded
@@ -21,6 +21,10 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n $(WORKERS) --doctest-modules src tests
+
+# The lists of tasks, engines, studies and data sets that end the help of verbs.
+help-texts: $(VENV)/.installed-dev
+	$(BIN)/python -c "from kinelex.cli.help_texts import write_lists; write_lists()"
 
 $(VENV)/.installed-embedded: pyproject.toml
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)

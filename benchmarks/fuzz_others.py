@@ -17,7 +17,7 @@ from fuzz_seeds import Kind
 from rich.console import Console
 
 from kinelex import encoders
-from kinelex.cli.info import describe
+from kinelex.cli.describe import describe
 from kinelex.data import (
     WHOLE_CLIP,
     ClipPrompts,

@@ -14,7 +14,8 @@ from raw_clips import write_clip
 
 import kinelex
 from kinelex.cli import VERBS, main
-from kinelex.cli.functions import verb_name
+from kinelex.cli.help_texts import LISTS, help_text
+from kinelex.cli.parser import verb_name
 from kinelex.datasets.synthetic import generate_actors
 from kinelex.skeleton import get_layout, retarget_matrix
 
@@ -59,6 +60,29 @@ def test_usage_says_that_options_may_follow(verb, form, capsys):
     with pytest.raises(SystemExit):
         main([verb, "--help"])
     assert form in " ".join(capsys.readouterr().out.partition("\n\n")[0].split())
+
+
+@pytest.mark.parametrize("verb", LISTS)
+def test_the_lists_in_the_help_are_those_of_today(verb):
+    assert help_text(verb) == LISTS[verb](), "run `make help-texts`"
+
+
+def test_help_imports_nothing_heavy():
+    """What makes `kinelex VERB --help` fast; the seconds themselves are the machine's."""
+    code = (
+        "import sys; from kinelex.cli import main\n"
+        "try: main([sys.argv[1], '--help'])\n"
+        "except SystemExit: print({'numpy', 'torch', 'rich', 'jsonargparse', 'pyarrow'} & set(sys.modules))"
+    )
+    for verb in ("prepare", "evaluate"):
+        said = subprocess.run([sys.executable, "-c", code, verb], capture_output=True, text=True, check=True)
+        assert said.stdout.endswith("set()\n")
+
+
+def test_json_may_stand_before_the_verb(tmp_path, capsys):
+    out = tmp_path / "n.json"
+    assert main(["--json", str(out), "info", "--layout", "coco17"]) == 0
+    assert json.loads(out.read_text())["layout"] == "coco17"
 
 
 def test_help_and_version(capsys):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kinelex.cli import VERBS, main
-from kinelex.cli.functions import verb_name
+from kinelex.cli.parser import verb_name
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=verb_name)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from kinelex.cli.info import describe
+from kinelex.cli.describe import describe
 from kinelex.data import (
     WHOLE_CLIP,
     ClipPrompts,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from kinelex.cli.info import describe
+from kinelex.cli.describe import describe
 from kinelex.data import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.datasets import get_split
 from kinelex.datasets.describe import describe_store

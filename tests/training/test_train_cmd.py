@@ -14,7 +14,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from kinelex.cli import main
-from kinelex.cli.info import describe
+from kinelex.cli.describe import describe
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
 from kinelex.training.run_directory import RunDirectory

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-from kinelex.cli.functions import write_json
+from typing import Any
 
 
 def adapt(
@@ -17,8 +16,7 @@ def adapt(
     labels: float | None = None,
     recipe: str | None = None,
     resume: bool = False,
-    json: Path | None = None,
-) -> None:
+) -> dict[str, Any] | None:
     """Adapt a trained run to another data set; the result is a run too.
 
     The encoder keeps its layout, clips of another one are retargeted to it. The recipe is adapt/linear,
@@ -35,12 +33,12 @@ def adapt(
         labels: share of the training part's labels to learn from, for example 0.1, balanced over the classes.
         recipe: another recipe for the mode: adapt/cmd_semi, or a file.
         resume: go on with the run in --out where it stopped.
-        json: also write the last epoch's numbers to this file.
     """
     from kinelex.training.adapt import adapt as adapt_run
     from kinelex.training.train import is_first_process
 
-    made = adapt_run(run, data, protocol, out, mode, labels, overrides, resume, recipe=recipe)
-    if is_first_process():
-        print(f"run directory: {made.path}")
-        write_json(json, (made.metrics() or [{}])[-1])
+    adapted = adapt_run(run, data, protocol, out, mode, labels, overrides, resume, recipe=recipe)
+    if not is_first_process():
+        return None
+    print(f"run directory: {adapted.path}")
+    return (adapted.metrics() or [{}])[-1]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
-def compare(
-    runs: list[Path], *, protocol: str | None = None, out: Path | None = None, json: Path | None = None
-) -> None:
+def compare(runs: list[Path], *, protocol: str | None = None, out: Path | None = None) -> dict[str, Any]:
     """Compare runs that evaluate has judged on the same clips.
 
     Runs that differ only in the seed become one row, mean ± standard deviation. Each two runs are tested by
@@ -17,8 +16,7 @@ def compare(
         runs: run directories; the others are compared with the first.
         protocol: what they were judged on; by default the one they were trained on.
         out: folder for comparison.html and the table as CSV, Markdown and LaTeX.
-        json: also write the numbers to this file.
     """
     from kinelex.evaluation import compare as compare_runs
 
-    compare_runs(runs, protocol, out, json)
+    return compare_runs(runs, protocol, out)

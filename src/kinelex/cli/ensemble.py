@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from kinelex.errors import InputError
 
@@ -20,8 +21,7 @@ def ensemble(
     task: str = "classify",
     order: Path | None = None,
     out: Path | None = None,
-    json: Path | None = None,
-) -> None:
+) -> dict[str, Any]:
     """Put the scores of several classifiers together.
 
     Weights are equal unless they are given, or searched on clips that were held out of training. A search on
@@ -43,11 +43,10 @@ def ensemble(
             is not known (that of the published protocols of NTU RGB+D is): a text file with a name per line,
             a JSON file, or data/NW-UCLA/val_label.pkl of CTR-GCN.
         out: also write the ensemble's scores to this file (.npz).
-        json: also write the numbers to this file.
     """
     from kinelex.evaluation import ensemble as put_together
 
-    put_together(
+    return put_together(
         scores,
         data,
         protocol,
@@ -59,7 +58,6 @@ def ensemble(
         task=task,
         order=order,
         out=out,
-        json_path=json,
     )
 
 

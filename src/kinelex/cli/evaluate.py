@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from kinelex.errors import InputError
 from kinelex.options import listed, option_texts, shown_default, split_options, wrapped
@@ -22,8 +23,7 @@ def evaluate(
     seed: int = 0,
     map: str = "tsne",
     fresh: bool = False,
-    json: Path | None = None,
-) -> None:
+) -> dict[str, Any]:
     """Judge a run's encoder beside its baselines and write the report.
 
     Options of tasks are written TASK.KEY=VALUE, for example knn.k=5; they are listed below. What was computed
@@ -47,7 +47,6 @@ def evaluate(
         seed: seed of the untrained encoder, of bootstrap intervals and of tasks that draw at random.
         map: what the report's map of the features is made by: tsne, or umap (pip install 'kinelex[umap]').
         fresh: compute everything anew.
-        json: also write the numbers to this file.
     """
     from kinelex.evaluation import evaluate as evaluate_run
     from kinelex.evaluation import evaluate_on
@@ -62,27 +61,20 @@ def evaluate(
             "--prompts": prompts,
             "--against": against,
         }
-        others |= {
-            "--fresh": fresh or None,
-            "--map": None if map == "tsne" else map,
-            "TASK.KEY=VALUE": options or None,
-        }
-        for option, value in others.items():
+        others |= {"--fresh": fresh or None, "--map": None if map == "tsne" else map}
+        for option, value in {**others, "TASK.KEY=VALUE": options or None}.items():
             if value is not None:
                 raise InputError(f"--on judges the run's classifier on another store: leave out {option}")
-        evaluate_on(run, on, class_map, protocol, device=device, json_path=json)
-        return
-    chosen = None if tasks is None else listed(tasks)
-    evaluate_run(
+        return evaluate_on(run, on, class_map, protocol, device=device)
+    return evaluate_run(
         run,
         data,
         protocol,
-        chosen,
+        None if tasks is None else listed(tasks),
         options=split_options(options, TASKS, "knn.k=5", "evaluate"),
         fresh=fresh,
         prompts=prompts,
         against=against,
-        json_path=json,
         device=device,
         seed=seed,
         map_by=map,

@@ -1,164 +1,34 @@
-"""What a file or folder is: a skeleton store, a prompt store or a run."""
+"""The verb ``info``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group, RenderableType
-from rich.markup import escape
-from rich.table import Table
-
-from kinelex.data.arrow import kind_of
 from kinelex.errors import InputError
 
 
-def describe(
-    path: str | Path, html: str | Path | None = None, verify: bool = False
-) -> tuple[dict[str, Any], RenderableType]:
-    """Describe a skeleton store, a prompt store or a run directory.
+def info(
+    path: Path | None = None,
+    *,
+    layout: str | None = None,
+    html: Path | None = None,
+    verify: bool = False,
+) -> dict[str, Any]:
+    """Show what a store, a prompt store or a run holds, or the joints of a layout.
 
     Args:
-        path: the file or folder.
-        html: for a skeleton store, also check every clip and write the data-set card to this file.
+        path: a skeleton store, a prompt store or a run directory; none with --layout.
+        layout: list joints, parents and parts of this layout: a built-in name or a YAML file.
+        html: also check every clip of a skeleton store and write its data-set card to this file.
         verify: also compare every clip of a store with its checksum.
-
-    Returns:
-        The numbers, and the same as tables for the terminal. With ``html``, the numbers of a skeleton store
-        have the card's ``warnings`` too.
-
-    Raises:
-        InputError: nothing there, none of the three, damaged, ``html`` for something else than a skeleton
-            store, or a card that cannot be written.
     """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(
-            f"{path} does not exist; expects a skeleton store, a prompt store or a run directory"
-        )
-    if html is not None and (path.is_dir() or kind_of(path) == "prompt store"):
-        found = "a directory" if path.is_dir() else "a prompt store"
-        raise InputError(f"--html writes the card of a skeleton store, {path} is {found}")
-    if path.is_dir():
-        if verify:
-            raise InputError(f"--verify compares a store with its checksums, {path} is a directory")
-        return _describe_run(path)
-    if kind_of(path) == "prompt store":
-        from kinelex.data import open_prompts
-        from kinelex.prompts import describe_prompts
+    from rich.console import Console
 
-        if verify:
-            open_prompts(path).verify()
-        description = describe_prompts(path)
-        modalities = description["modalities"]
-        overview = {k: v for k, v in description.items() if k != "modalities"}
-        tables = [_table(f"prompt store {path.name}", overview)]
-        tables += [_table(modality, numbers) for modality, numbers in modalities.items()]
-        return description, Group(*tables)
-    from kinelex.data import open_store
-    from kinelex.datasets import describe_store, render_store
+    from kinelex.cli.describe import describe, describe_layout
 
-    store = open_store(path)
-    if verify:
-        store.verify()
-    description = describe_store(store)
-    if html is None:
-        return description, render_store(description)
-    from kinelex.reports.card import scan_store, warnings_of, write_card
-
-    checks = scan_store(store)
-    warnings = warnings_of(store, checks)
-    description["warnings"] = [warning.to_json() for warning in warnings]
-    card = write_card(store, html, description, checks, warnings)
-    return description, Group(
-        render_store(description), _warnings(description["warnings"]), f"card in {card}"
-    )
-
-
-def describe_layout(name: str) -> tuple[dict[str, Any], RenderableType]:
-    """The joints of a layout in the order of the coordinates, each with its parent and body part.
-
-    Args:
-        name: a built-in name or a YAML file.
-
-    Returns:
-        The same as a description and as a table for the terminal.
-
-    Raises:
-        InputError: no such layout.
-
-    >>> describe_layout("coco17")[0]["joints"][9]
-    {'index': 9, 'joint': 'left_wrist', 'parent': 'left_elbow', 'part': 'left_arm'}
-    """
-    from kinelex.skeleton import get_layout
-
-    layout = get_layout(name)
-    part_of = {j: part for part, joints in layout.parts.items() for j in joints}
-    rows = [
-        {"index": j, "joint": joint, "parent": layout.joints[layout.parents[j]], "part": part_of[j]}
-        for j, joint in enumerate(layout.joints)
-    ]
-    table = Table(title=f"layout {escape(layout.name)}, {len(rows)} joints", title_justify="left")
-    for column in ("index", "joint", "parent", "part"):
-        table.add_column(column, justify="right" if column == "index" else "left")
-    for row in rows:
-        root = row["parent"] if row["parent"] != row["joint"] else "(root)"
-        table.add_row(str(row["index"]), escape(str(row["joint"])), escape(str(root)), str(row["part"]))
-    return {"layout": layout.name, "joints": rows}, table
-
-
-def _warnings(warnings: list[dict[str, Any]]) -> Table:
-    table = Table(title="warnings", title_justify="left")
-    table.add_column("kind")
-    table.add_column("clips", justify="right")
-    table.add_column("for example", overflow="fold")
-    for warning in warnings:
-        table.add_row(
-            warning["kind"].replace("_", " "), str(warning["count"]), "\n".join(warning["items"][:2])
-        )
-    if not warnings:
-        table.add_row("none", "0", "")
-    return table
-
-
-def _describe_run(path: Path) -> tuple[dict[str, Any], RenderableType]:
-    from kinelex.training.encoder_files import streams_of
-    from kinelex.training.run_directory import RunDirectory
-
-    run = RunDirectory(path)
-    config, metrics = run.config, run.metrics()
-    description: dict[str, Any] = {
-        "run": str(path),
-        "recipe": config["recipe"],
-        "dataset": config["dataset"],
-        "protocol": config["protocol"],
-        "method": config["method"],
-        "encoder": config["encoder"],
-        "streams": streams_of(path),
-        "epochs_done": len(metrics),
-        "epochs": config.get("training", {}).get("epochs"),
-        "finished": (path / "encoder.safetensors").is_file(),
-        "evaluations": sorted(f.stem for f in (path / "evaluation").glob("*.json")),
-        "last_epoch": metrics[-1] if metrics else {},
-        "environment": run.environment,
-    }
-    if "converted" in config:
-        description["converted"] = config["converted"]
-    if "adapted" in config:
-        description["adapted"] = {key: config["adapted"][key] for key in ("mode", "run")}
-    last = description["last_epoch"]
-    tables = [_table(f"run {path.name}", {k: v for k, v in description.items() if k != "last_epoch"})]
-    if last:
-        tables.append(_table("last epoch", {k: f"{v:.4g}" for k, v in last.items()}))
-    return description, Group(*tables)
-
-
-def _table(title: str, rows: dict[str, Any]) -> Table:
-    table = Table(title=escape(title), show_header=False, title_justify="left")
-    for name, value in rows.items():
-        if isinstance(value, dict):
-            value = "\n".join(f"{k}: {v}" for k, v in value.items())
-        elif isinstance(value, (list, tuple)):
-            value = ", ".join(str(v) for v in value)
-        table.add_row(name.replace("_", " "), escape(str(value)))
-    return table
+    if (path is None) == (layout is None) or (layout is not None and (html is not None or verify)):
+        raise InputError("expects a store, a prompt store or a run directory, or else --layout NAME alone")
+    description, shown = describe(path, html, verify) if path is not None else describe_layout(str(layout))
+    Console().print(shown)
+    return description

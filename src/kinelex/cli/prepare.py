@@ -1,82 +1,93 @@
-"""Private machinery of the command line: the arguments of ``prepare``, which depend on the data set."""
+"""The verb ``prepare``, whose options depend on the data set."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
-import inspect
-import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
-from kinelex.cli.functions import ALIKE, Verb, VerbParser, flag_of, verb_parser
+from kinelex.cli.parser import ALIKE, VerbParser, flag_of
 from kinelex.errors import InputError, unknown_name
-
-if TYPE_CHECKING:
-    from kinelex.datasets.registry import Option
+from kinelex.options import wrapped
 
 
-def prepare_parser(verb: Verb, arguments: Sequence[str]) -> VerbParser:
-    """The parser of ``prepare``, with the options of the data set that the arguments name.
+def prepare(
+    dataset: str,
+    source: Path | None = None,
+    *,
+    out: Path,
+    strict: bool = False,
+    workers: int | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Read a data set's raw files into a skeleton store. A killed run goes on where it stopped.
 
-    Its help lists the data sets, and the options with the data sets that have them.
+    Args:
+        dataset: the data set, by the name below.
+        source: the folder (or file) with its raw data; none for the built-in actors.
+        out: the store to make.
+        strict: stop at the first clip that cannot be read, instead of skipping it.
+        workers: how many processes read; by default one per core where there is much to read.
+        options: options of the data set, listed below.
     """
-    from kinelex.datasets.policy import OPTIONS
-    from kinelex.datasets.prepare import dataset_names, dataset_options, dataset_titles
+    from kinelex.datasets import prepare as prepare_store
 
-    parser = verb_parser(verb)
-    pairs = zip(["", *arguments], arguments, strict=False)
-    files = ("--out", "--json")  # what follows these is no data set, whatever its name
-    named = next((word for before, word in pairs if word in dataset_names() and before not in files), None)
-    for name, (convert, _, _) in dataset_options(named).items() if named else ():
-        how: dict[str, Any] = {"action": "store_true"} if convert is bool else {"type": convert}
-        parser.add_argument(flag_of(name), default=argparse.SUPPRESS, help=argparse.SUPPRESS, **how)
-    if {"-h", "--help"} & set(arguments):
-        lines = ["data sets:"]
-        lines += [f"  {dataset:13}{title}" for dataset, title in dataset_titles().items()]
-        found: dict[tuple[str, Option], list[str]] = {}
-        for dataset in dataset_titles():
-            for name, option in dataset_options(dataset).items():
-                found.setdefault((name, option), []).append(dataset)
-        lines.append("options of single data sets:")
-        for (name, option), having in found.items():
-            if name not in OPTIONS:
-                lines += _lines(name, option, f" of {', '.join(having)}")
-        lines.append("options of all data sets with raw files:")
-        for name, option in OPTIONS.items():
-            lines += _lines(name, option)
-        parser.epilog = "\n".join(lines)
-    return parser
+    summary = prepare_store(dataset, source, out, strict, workers=workers, **options)
+    print("\n".join([str(summary), *(f"note: {note}" for note in summary.notes)]))
+    return asdict(summary)
 
 
-def _lines(name: str, option: Option, of: str = "") -> list[str]:
-    """The help of an option."""
-    _, default, text = option
-    shown = "" if default in (None, False) else f" (default: {default})"
-    line = f"{flag_of(name)}{of}: {text.rstrip('.').replace('``', '')}{shown}"
-    return textwrap.wrap(line, 100, initial_indent="  ", subsequent_indent=" " * 6)
-
-
-def parse_prepare(verb: Verb, arguments: Sequence[str]) -> dict[str, Any]:
-    """Parse the arguments of ``prepare``.
+def parse_prepare(parser: VerbParser, words: Sequence[str]) -> dict[str, Any]:
+    """Parse the arguments of ``prepare``, with the options of the data set that they name.
 
     Raises:
         InputError: wrong arguments; an option that the data set does not have names those it has.
     """
+    if {"-h", "--help"} & set(words):
+        parser.print_help()
+        parser.exit()
     from kinelex.datasets.prepare import dataset_names, dataset_options
 
-    parser = prepare_parser(verb, arguments)
-    own = [flag_of(p.name) for p in inspect.signature(verb).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for option in (text.partition("=")[0] for text in arguments):
+    own = parser.own_options()
+    for option in (text.partition("=")[0] for text in words):
         if option not in own and difflib.get_close_matches(option, own, n=1, cutoff=ALIKE):
             parser.check_options([option])
-    found, unknown = parser.parse_known_intermixed_args(arguments)
-    if found.dataset not in dataset_names():
-        raise unknown_name("data set", found.dataset, dataset_names())
+    pairs = zip(["", *words], words, strict=False)
+    files = ("--out", "--json")  # what follows these is no data set, whatever its name
+    named = next((word for before, word in pairs if word in dataset_names() and before not in files), None)
+    for name, (convert, _, _) in dataset_options(named).items() if named else ():
+        how: dict[str, Any] = {"action": "store_true"} if convert is bool else {"type": convert}
+        parser.add_argument(flag_of(name), default=argparse.SUPPRESS, **how)
+    read, unknown = parser.parse_known_intermixed_args(words)
+    if read.dataset not in dataset_names():
+        raise unknown_name("data set", read.dataset, dataset_names())
     wrong = next((word.partition("=")[0] for word in unknown if word.startswith("--")), None)
     if wrong is not None:
-        has = ", ".join(map(flag_of, dataset_options(found.dataset)))
-        raise InputError(f"{found.dataset} has no option {wrong}; it has {has}; see `{parser.prog} --help`")
+        has = ", ".join(map(flag_of, dataset_options(read.dataset)))
+        raise InputError(f"{read.dataset} has no option {wrong}; it has {has}; see `{parser.prog} --help`")
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    return vars(found)
+    return vars(read)
+
+
+def datasets_help() -> str:
+    """The data sets, and the options with the data sets that have them, for the end of the help."""
+    from kinelex.datasets.policy import OPTIONS
+    from kinelex.datasets.prepare import dataset_options, dataset_titles
+
+    lines = ["data sets:", *(f"  {name:13}{title}" for name, title in dataset_titles().items())]
+    having: dict[tuple[str, Any], list[str]] = {}
+    for dataset in dataset_titles():
+        for key in dataset_options(dataset).items():
+            having.setdefault(key, []).append(dataset)
+    own = {key: f" of {', '.join(sets)}" for key, sets in having.items() if key[0] not in OPTIONS}
+    shared = dict.fromkeys(OPTIONS.items(), "")
+    for title, group in (("single data sets", own), ("all data sets with raw files", shared)):
+        lines.append(f"options of {title}:")
+        for (name, (_, default, text)), of in group.items():
+            shown = "" if default in (None, False) else f" (default: {default})"
+            lines += wrapped(f"{flag_of(name)}{of}: {text.rstrip('.').replace('``', '')}{shown}", 2, 6)
+    return "\n".join(lines)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from kinelex.errors import InputError
 from kinelex.options import listed, shown_default, wrapped
 
 
@@ -26,8 +29,7 @@ def prompts(
     merge: bool = False,
     ray: str | None = None,
     workers: int | None = None,
-    json: Path | None = None,
-) -> None:
+) -> dict[str, Any]:
     """Make knowledge prompts for every clip of a store. A killed run goes on where it stopped.
 
     Options of engines and encoders are written SECTION.KEY=VALUE, for example vision.image_size=96; they are
@@ -54,12 +56,7 @@ def prompts(
         merge: put the shares together when all are there; needs nothing but --out.
         ray: address of a Ray cluster whose workers share the work, or local to start one here.
         workers: how many Ray workers; by default one per GPU of the cluster, or one per core.
-        json: also write the numbers to this file.
     """
-    from dataclasses import asdict
-
-    from kinelex.cli.functions import write_json
-    from kinelex.errors import InputError
     from kinelex.prompts import make_prompts, merge_prompts
     from kinelex.prompts.registry import split_options
 
@@ -88,7 +85,7 @@ def prompts(
             workers=workers,
         )
     print(summary)
-    write_json(json, asdict(summary))
+    return asdict(summary)
 
 
 def read_share(text: str) -> tuple[int, int]:
@@ -100,8 +97,6 @@ def read_share(text: str) -> tuple[int, int]:
     >>> read_share("3/8")
     (3, 8)
     """
-    from kinelex.errors import InputError
-
     i, slash, n = text.partition("/")
     if not (slash and i.isdigit() and n.isdigit() and 1 <= int(i) <= int(n)):
         raise InputError(f"--shard expects i/n with i from 1 to n, for example 3/8, got {text!r}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from kinelex.cli.prompts import read_share
 from kinelex.errors import InputError
 from kinelex.options import listed, wrapped
 
@@ -19,8 +21,7 @@ def study(
     tasks: str | None = None,
     shard: str | None = None,
     device: str = "cpu",
-    json: Path | None = None,
-) -> None:
+) -> dict[str, Any]:
     """Answer one question by training a grid of recipes, judging each run and comparing them.
 
     A killed study goes on where it stopped when it is started again; finished runs are left as they are. The
@@ -40,13 +41,10 @@ def study(
         tasks: what judges, comma-separated; by default the study's.
         shard: do share i of n only, for example 3/8: an array job. The last to finish compares.
         device: where the runs are judged: cpu, cuda. Recipes train on training.accelerator.
-        json: also write the numbers to this file.
     """
-    from kinelex.cli.functions import write_json
-    from kinelex.cli.prompts import read_share
     from kinelex.evaluation.study import run_study
 
-    result = run_study(
+    return run_study(
         name,
         data,
         protocol,
@@ -58,7 +56,6 @@ def study(
         None if shard is None else read_share(shard),
         device,
     )
-    write_json(json, result)
 
 
 def _read_seeds(text: str) -> list[int]:
