@@ -1,5 +1,5 @@
 # The two commands of the README. Each makes .venv when it is missing, installs what it needs into it
-# (again only when pyproject.toml has changed) and does its job.
+# (again only when pyproject.toml or constraints.txt has changed) and does its job.
 PYTHON ?= python3
 WORKERS ?= 2
 VENV := .venv
@@ -20,18 +20,20 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/deptry src
 	$(BIN)/python -m pytest -n $(WORKERS) --doctest-modules src tests
 
 # The lists of tasks, engines, studies and data sets that end the help of verbs.
 help-texts: $(VENV)/.installed-dev
 	$(BIN)/python -c "from kinelex.cli.help_texts import write_lists; write_lists()"
 
-$(VENV)/.installed-embedded: pyproject.toml
+$(VENV)/.installed-embedded: pyproject.toml constraints.txt
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -e '.[embedded]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[embedded]'
 	touch $@
 
-$(VENV)/.installed-dev: pyproject.toml
+$(VENV)/.installed-dev: pyproject.toml constraints.txt
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -e '.[embedded,models,openai,ray,umap,formats,dev]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[embedded,models,openai,ray,umap,formats,dev]'
 	touch $@ $(VENV)/.installed-embedded

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kinelex.data import PromptMeta, open_prompts
 from kinelex.errors import InputError
 from kinelex.files.lock import sole_writer
-from kinelex.prompts.clips import Clips
 from kinelex.prompts.describe import describe_prompts
 from kinelex.prompts.plan import Made, Plan
-from kinelex.prompts.shards import NOTES, Parts, check_same, identity, parts_folder
+from kinelex.prompts.shards import NOTES, Parts, made_before, meta_of, parts_folder
 from kinelex.prompts.work import ALL, Work, merge_parts
 
 
@@ -131,7 +129,7 @@ def make_prompts(
         options or {},
     )
     _check_share(share, ray, workers)
-    _meta_of(out)  # something else in its place is said now, not when models are loaded
+    meta_of(out)  # something else in its place is said now, not when models are loaded
     try:
         with sole_writer(out, shared=share is not None):
             return _make(plan, share, ray, workers, progress, started)
@@ -184,35 +182,6 @@ def merge_prompts(out: str | Path) -> PromptSummary:
     except OSError as error:
         raise InputError(f"{out} cannot be made: {error}") from error
     return _summary(out, started, True, [])
-
-
-def made_before(out: Path, meta: PromptMeta, clips: Clips) -> bool:
-    """Whether the prompt store is there already; anything else in its place is not overwritten.
-
-    Raises:
-        InputError: something else is there.
-    """
-    there = _meta_of(out)
-    if there is None:
-        return False
-    check_same(identity(there), identity(meta), f"{out} was made")
-    if parts_folder(out).exists():  # left over if the last run died while it cleaned up
-        Parts(out, meta, clips).remove()
-    return True
-
-
-def _meta_of(out: Path) -> PromptMeta | None:
-    """What the prompt store in the place of the output says about itself; None if nothing is there.
-
-    Raises:
-        InputError: something else is there.
-    """
-    if not out.exists():
-        return None
-    try:
-        return open_prompts(out).meta
-    except InputError as error:
-        raise InputError(f"{out} is there already and is no prompt store: name another file") from error
 
 
 def _check_share(share: tuple[int, int] | None, ray: str | None, workers: int | None) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from kinelex.errors import InputError
 from kinelex.prompts.plan import Made, Plan, jobs_of, last_jobs
 from kinelex.prompts.registry import own_parts, register
-from kinelex.prompts.shards import NOTES, Parts
+from kinelex.prompts.shards import NOTES, Parts, made_before
 from kinelex.prompts.stages import Stage
 from kinelex.prompts.work import Begin, Work, bars
 
@@ -49,8 +49,6 @@ class Surroundings:
 
 def begin(plan: Plan, around: Surroundings) -> bool | None:
     """On a worker: begin the folder of shards; returns whether there was something, None if all is done."""
-    from kinelex.prompts.make import made_before
-
     made = _made(plan, around)
     if made_before(plan.out, made.meta, made.clips):
         return None

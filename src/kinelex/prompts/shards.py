@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kinelex.data import PromptMeta
+from kinelex.data import PromptMeta, open_prompts
 from kinelex.errors import InputError
 from kinelex.files.atomic import whole_file, write_whole
 from kinelex.files.bounded import safe_json
@@ -161,3 +161,32 @@ def _differences(old: Any, new: Any, key: str = "") -> list[str]:
         keys = sorted(old.keys() | new.keys())
         return [d for k in keys for d in _differences(old.get(k), new.get(k), f"{key}.{k}" if key else k)]
     return [] if old == new else [f"{key} was {old!r}, now {new!r}"]
+
+
+def made_before(out: Path, meta: PromptMeta, clips: Clips) -> bool:
+    """Whether the prompt store is there already; anything else in its place is not overwritten.
+
+    Raises:
+        InputError: something else is there.
+    """
+    there = meta_of(out)
+    if there is None:
+        return False
+    check_same(identity(there), identity(meta), f"{out} was made")
+    if parts_folder(out).exists():  # left over if the last run died while it cleaned up
+        Parts(out, meta, clips).remove()
+    return True
+
+
+def meta_of(out: Path) -> PromptMeta | None:
+    """What the prompt store in the place of the output says about itself; None if nothing is there.
+
+    Raises:
+        InputError: something else is there.
+    """
+    if not out.exists():
+        return None
+    try:
+        return open_prompts(out).meta
+    except InputError as error:
+        raise InputError(f"{out} is there already and is no prompt store: name another file") from error

@@ -41,6 +41,10 @@ def distance_subsets(layout: SkeletonLayout) -> np.ndarray:
 
     Source: ST-GCN (Yan et al., AAAI 2018), "spatial configuration partitioning", as its public code and
     those that build on it (SkeletonCLR, AimCLR) compute it.
+
+    >>> from kinelex.skeleton import get_layout
+    >>> bool(np.allclose(distance_subsets(get_layout("kinect20")).sum(axis=(0, 1)), 1))
+    True
     """
     v = layout.num_joints
     hops = np.minimum([_depth(layout, j) for j in range(v)], 2)  # 2 stands for "beyond one hop"

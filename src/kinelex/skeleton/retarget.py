@@ -127,6 +127,10 @@ def retarget_matrix(source: SkeletonLayout, target: SkeletonLayout) -> np.ndarra
 
     Raises:
         InputError: a target joint has no counterpart in the source.
+
+    >>> from kinelex.skeleton import get_layout
+    >>> retarget_matrix(get_layout("ntu25"), get_layout("coco17")).shape
+    (17, 25)
     """
     return np.stack([landmark_weights(source, joint) for joint in target.joints])
 
