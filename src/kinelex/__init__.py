@@ -1,32 +1,77 @@
 """kinelex: skeleton action encoders taught by vision, language and other skeleton streams.
 
-The four things most programs need:
+What most programs need, and every subpackage; each is imported when it is first used:
 
-- :func:`open_store` opens a skeleton store (made by ``kinelex prepare``),
-- :func:`open_prompts` opens a prompt store (made by ``kinelex prompts``),
-- ``kinelex.encoders.create`` builds an encoder by name,
+- :func:`open_store` and :func:`open_prompts` open what ``kinelex prepare`` and ``kinelex prompts`` made,
+- :func:`create_encoder` builds one of :func:`list_encoders`,
+- :func:`train` trains one of :func:`list_methods` by a recipe, :func:`evaluate` judges the run,
 - :func:`load_encoder` loads the trained encoder of a run directory.
 """
 
 import os
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kinelex.data import open_prompts, open_store
+    from kinelex.encoders import create as create_encoder
+    from kinelex.encoders import names as list_encoders
+    from kinelex.evaluation import evaluate
+    from kinelex.training.encoder_files import load_encoder
+    from kinelex.training.train import train
 
 # Small transformer forwards stall when idle OpenMP threads spin (500 ms instead of 5 per sentence on
 # two cores). It must be set before torch is imported, and a user's own setting wins.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "encoders", "load_encoder", "open_prompts", "open_store"]
+_FUNCTIONS = {
+    "create_encoder": "encoders:create",
+    "evaluate": "evaluation:evaluate",
+    "list_encoders": "encoders:names",
+    "load_encoder": "training.encoder_files:load_encoder",
+    "open_prompts": "data:open_prompts",
+    "open_store": "data:open_store",
+    "train": "training.train:train",
+}
+__all__ = [
+    "__version__",
+    "create_encoder",
+    "data",
+    "datasets",
+    "encoders",
+    "errors",
+    "evaluate",
+    "evaluation",
+    "files",
+    "inference",
+    "list_encoders",
+    "load_encoder",
+    "losses",
+    "methods",
+    "models",
+    "open_prompts",
+    "open_store",
+    "plugins",
+    "prompts",
+    "reports",
+    "skeleton",
+    "train",
+    "training",
+    "transforms",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public names on first use, so that ``kinelex --help`` does not wait for torch."""
-    import importlib
-
-    if name in ("open_store", "open_prompts"):
-        return getattr(importlib.import_module("kinelex.data"), name)
-    if name == "load_encoder":
-        return importlib.import_module("kinelex.training.encoder_files").load_encoder
-    if name == "encoders":
-        return importlib.import_module("kinelex.encoders")
+    """Import a public name on first use, so that ``kinelex --help`` does not wait for torch."""
+    if name in _FUNCTIONS:
+        module, _, function = _FUNCTIONS[name].partition(":")
+        globals()[name] = getattr(import_module(f"kinelex.{module}"), function)
+        return globals()[name]
+    if name in __all__:  # a subpackage
+        return import_module(f"kinelex.{name}")
     raise AttributeError(f"module 'kinelex' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -169,3 +169,37 @@ def test_unknown_names_and_options():
         encoders.create("stgnc")
     with pytest.raises(InputError, match="did you mean 'channels'"):
         encoders.create("stgcn", chanels=8)
+
+
+@every_case
+@torch.no_grad()
+def test_who_is_present_can_be_told(case):
+    """What stands in the place of somebody absent does not count; only those present are averaged."""
+    encoder, x = make(case), clips()
+    present = torch.tensor([[True, False], [True, True]])
+    features = encoder(x, present)
+    x[0, ..., 1] = 7
+    assert torch.equal(encoder(x, present), features)
+    torch.testing.assert_close(features[1:], encoder(x[1:]))
+    if case not in ORDERED:
+        torch.testing.assert_close(features[:1], encoder(x[:1, ..., :1]))
+    nobody = encoder(x, torch.zeros_like(present))
+    torch.testing.assert_close(nobody, encoder(torch.zeros_like(x), torch.tensor([[True, False]] * 2)))
+    with pytest.raises(InputError, match=r"expects present \(N, M\).*got shape \(2, 3\)"):
+        encoder(x, torch.ones(2, 3))
+
+
+@every_case
+@torch.no_grad()
+def test_features_before_pooling_and_a_classifier_behind(case):
+    encoder, x = make(case), clips()
+    features = encoder(x)
+    maps = encoder.forward_features(x)
+    assert maps.ndim == 5
+    assert (maps.shape[0], maps.shape[2]) == (2, encoder.num_features)
+    if case not in PICKS_PERSONS:
+        torch.testing.assert_close(maps.mean(dim=(3, 4)).mean(dim=1), features)
+    names = set(encoder.state_dict())
+    assert encoder.reset_classifier(7)(x).shape == (2, 7)
+    assert set(encoder.state_dict()) - names == {"head.weight", "head.bias"}
+    assert torch.equal(encoder.reset_classifier(0)(x), features)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,11 +27,12 @@ from kinelex.data.prompt_writer import (
 )
 from kinelex.data.skeleton_store import SkeletonStore
 from kinelex.errors import InputError, one_line
+from kinelex.facts import Facts
 from kinelex.files.bounded import safe_json
 
 
-@dataclass
-class PromptStore(Pictures):
+@dataclass(repr=False)
+class PromptStore(Pictures, Facts):
     """A prompt store, opened memory-mapped.
 
     Args:
@@ -65,6 +67,17 @@ class PromptStore(Pictures):
             for column in PROMPTS.checksums
             if file.fingerprint is not None and column in names
         }
+
+    def facts(self) -> dict[str, Any]:
+        """Path, data set, number of clips, and by modality the engine, the encoder and the width."""
+        made = {}
+        for modality, width in self.meta.widths.items():
+            parts = self.meta.engines.get(modality, {})
+            names = [
+                str(part["name"]) for part in parts.values() if isinstance(part, dict) and "name" in part
+            ]
+            made[modality] = ", ".join([*names, f"{width} numbers"])
+        return {"path": str(self.path), "dataset": self.meta.dataset, "clips": len(self), **made}
 
     @cached_property
     def fingerprint(self) -> str:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence as Rows
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,12 +16,13 @@ from kinelex.data.sequence import ARRAYS, NUMBERS, SKELETONS, StoreMeta
 from kinelex.data.skeleton_checks import check_columns, finite_rows, float32_column, int32_column
 from kinelex.data.skeleton_writer import CLIP_FIELDS
 from kinelex.errors import one_line
+from kinelex.facts import Facts
 from kinelex.skeleton import SkeletonLayout
 
 _LATER = ("fps",)  # columns that version 2 did not have
 
 
-class SkeletonStore:
+class SkeletonStore(Facts):
     """A skeleton store, opened memory-mapped: nothing but the index is read until it is asked for.
 
     The index is compared with the store's fingerprint when it is opened, the coordinates of a clip with their
@@ -49,6 +51,20 @@ class SkeletonStore:
 
     def _numbers(self, name: str) -> np.ndarray:
         return np.concatenate([int32_column(b.column(name)) for b in self._batches])
+
+    def facts(self) -> dict[str, Any]:
+        """Path, data set, number of clips, layout, coordinates, classes, persons and lengths."""
+        shortest, longest = (int(f(self.lengths)) if len(self) else 0 for f in (np.min, np.max))
+        return {
+            "path": str(self.path),
+            "dataset": self.meta.dataset,
+            "clips": len(self),
+            "layout": f"{self.layout.name}, {self.layout.num_joints} joints",
+            "coordinates": f"{self.channels}-D, {self.meta.units}",
+            "classes": len(self.class_names),
+            "persons": int(self.persons.max(initial=0)),
+            "frames": f"{shortest} to {longest}",
+        }
 
     @property
     def layout(self) -> SkeletonLayout:

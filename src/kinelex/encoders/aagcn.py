@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from kinelex.encoders.base import PERSONS
-from kinelex.encoders.pyskl_network import PysklNetwork, TimeConv
+from kinelex.encoders.graph_network import PysklNetwork
+from kinelex.encoders.layers import TimeConv, conv_norm
 from kinelex.encoders.registry import register
 from kinelex.skeleton import SkeletonLayout, spatial_subsets
 
@@ -54,7 +55,7 @@ class AdaptiveGraphConv(nn.Module):
         self.bn = nn.BatchNorm2d(out_channels)
         self.down: nn.Module = nn.Identity()
         if in_channels != out_channels:
-            self.down = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1), nn.BatchNorm2d(out_channels))
+            self.down = conv_norm(in_channels, out_channels)
         self._initialise()
 
     def _initialise(self) -> None:

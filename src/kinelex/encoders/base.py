@@ -1,4 +1,4 @@
-"""The contract of every encoder."""
+"""The contract of every encoder: norm of the input, absent persons, pooling and head are here, once."""
 
 from __future__ import annotations
 
@@ -16,25 +16,113 @@ PERSONS = 2  # places that the published networks have, for NTU's two persons
 class Encoder(nn.Module):
     """Skeleton clips in, one feature vector per clip out.
 
-    Attributes:
+    A subclass implements :meth:`forward_persons`, which maps single persons to features; batch norm of the
+    input, persons and pooling are done here.
+
+    Args:
         layout: the skeleton layout it reads.
         in_channels: coordinates C per joint.
         num_features: width F of a feature vector.
         places: how many persons it takes at most, each place with weights of its own; None: any number.
+        norm: what the batch norm of the input is called among the parameters; None: there is none.
+
+    Attributes:
+        present_only: leave persons out whose coordinates are all 0, unless the caller says who is present.
 
     Shape:
         - x: (N, C, T, V, M), any T, and any number of persons M up to ``places``.
-        - returns: (N, F)
+        - present: (N, M) bool, which places hold a person. Those that hold none count as zeros and are left
+          out of the mean over persons. None: all of them are averaged, as published networks do.
+        - returns: (N, F), or (N, classes) after :meth:`reset_classifier`.
+
+    Raises:
+        InputError: clips of another shape than the layout asks for, or more persons than places.
+
+    >>> from kinelex.encoders import create
+    >>> encoder = create("stgcn", layout="kinect20", channels=8)
+    >>> x = torch.randn(4, 3, 16, 20, 2)
+    >>> encoder(x).shape, encoder.reset_classifier(10)(x).shape
+    (torch.Size([4, 128]), torch.Size([4, 10]))
     """
 
     name: ClassVar[str]  # in recipes and messages, where it is registered
-    places: int | None = None
     places_option: ClassVar[str] = "person_norms"  # which option says how many places there are
     unsaid: ClassVar[dict[str, Any]] = {}  # options of runs that are older than the option
+    present_only: bool = False
 
-    def __init__(self, layout: SkeletonLayout, in_channels: int, num_features: int) -> None:
+    def __init__(
+        self,
+        layout: SkeletonLayout,
+        in_channels: int,
+        num_features: int,
+        places: int | None = None,
+        norm: str | None = "input_norm",
+    ) -> None:
         super().__init__()
         self.layout, self.in_channels, self.num_features = layout, in_channels, num_features
+        self.places, self.norm_name = places, norm
+        if norm is not None:
+            self.add_module(norm, nn.BatchNorm1d((places or 1) * layout.num_joints * in_channels))
+        self.head: nn.Module = nn.Identity()
+
+    def forward_persons(self, x: Tensor) -> Tensor:
+        """Features of single persons before pooling; each encoder's own.
+
+        Shape:
+            - x: (B, C, T, V), a view in memory order (B, V, C, T).
+            - returns: (B, F, T', V'), any T' and V'
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no forward_persons")
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Features before pooling over frames, joints and persons.
+
+        Shape:
+            - x: (N, C, T, V, M)
+            - returns: (N, M, F, T', V'); M, T' and V' are 1 where the encoder itself has put them together.
+        """
+        self.check(x)
+        x = self.with_places(x)
+        return self.forward_persons(self.normed_persons(x)).unflatten(0, (len(x), -1))
+
+    def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
+        self.check(x)
+        if present is None and self.present_only and x.shape[4] > 1:
+            present = (x != 0).flatten(1, 3).any(dim=1)
+        if present is None:
+            return self.head(self.pooled(self.forward_features(x)))
+        if present.shape != (len(x), x.shape[4]):
+            raise InputError(f"expects present (N, M) of {tuple(x.shape)}, got shape {tuple(present.shape)}")
+        present = present.bool()
+        nobody = F.pad(~present.any(dim=1, keepdim=True), (0, x.shape[4] - 1))
+        present = present | nobody  # a clip without anybody is its first, empty person
+        return self.head(self.forward_present(x * present[:, None, None, None], present))
+
+    def forward_present(self, x: Tensor, present: Tensor) -> Tensor:
+        """Features of clips, computed and averaged for those persons alone who are present.
+
+        Shape:
+            - x: (N, C, T, V, M), zeros where nobody is; present: (N, M) bool, somebody in each clip
+            - returns: (N, F)
+        """
+        x = self.with_places(x)
+        present = F.pad(present, (0, x.shape[4] - present.shape[1]))
+        features = self.forward_persons(self.normed_persons(x, present)).mean(dim=(2, 3))  # (persons, F)
+        total = features.new_zeros(len(x), features.shape[1])
+        total = total.index_add(0, present.nonzero()[:, 0], features)
+        return total / present.sum(dim=1, keepdim=True)
+
+    def pooled(self, features: Tensor) -> Tensor:
+        """The mean over frames and joints, then over persons. Shape: (N, M, F, T', V') to (N, F)."""
+        return features.mean(dim=(3, 4)).mean(dim=1)
+
+    def reset_classifier(self, num_classes: int) -> Encoder:
+        """Put a fresh linear layer behind the features; 0 takes it away. Returns the encoder itself."""
+        parameter = next(self.parameters())
+        self.head = nn.Identity()
+        if num_classes:
+            self.head = nn.Linear(self.num_features, num_classes, device=parameter.device)
+        return self
 
     def check(self, x: Tensor) -> None:
         """Raise an InputError if ``x`` is no (N, C, T, V, M) of this layout."""
@@ -43,10 +131,6 @@ class Encoder(nn.Module):
                 f"expects (N, {self.in_channels}, T, {self.layout.num_joints}, M) for the layout "
                 f"{self.layout.name}, got shape {tuple(x.shape)}"
             )
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        """Features before pooling over frames, joints and persons."""
-        raise TypeError(f"{type(self).__name__} has no features before pooling")
 
     def with_places(self, x: Tensor) -> Tensor:
         """``x`` filled up with persons of zeros to ``places``, where the encoder has them.
@@ -64,18 +148,21 @@ class Encoder(nn.Module):
             )
         return F.pad(x, (0, self.places - persons))
 
+    def normed_persons(self, x: Tensor, present: Tensor | None = None) -> Tensor:
+        """Single persons after the batch norm of the input, which has numbers for each place or for all.
 
-def normed_persons(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
-    """Batch norm of the input, for all persons together or with numbers for each place.
-
-    Args:
-        norm: over V·C numbers, or over M·V·C.
-        x: the clips.
-
-    Shape:
-        - x: (N, C, T, V, M)
-        - returns: (N·M, V, C, T)
-    """
-    n, c, t, v, m = x.shape
-    y = x.permute(0, 4, 3, 1, 2).reshape(-1, norm.num_features, t)
-    return norm(y).view(n * m, v, c, t)
+        Shape:
+            - x: (N, C, T, V, M); present: (N, M) bool, None takes all
+            - returns: (B, C, T, V), B = N·M or as many as are present, in memory order (B, V, C, T)
+        """
+        _, c, t, v, _ = x.shape
+        persons = x.permute(0, 4, 3, 1, 2)  # (N, M, V, C, T)
+        if present is not None and self.places is None:  # who is absent is kept out of the statistics
+            persons = persons[present]
+        if self.norm_name is not None:
+            norm = getattr(self, self.norm_name)
+            persons = norm(persons.reshape(-1, (self.places or 1) * v * c, t))
+        persons = persons.reshape(-1, v, c, t)
+        if present is not None and self.places is not None:
+            persons = persons[present.flatten()]
+        return persons.permute(0, 2, 3, 1)

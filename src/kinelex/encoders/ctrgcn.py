@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kinelex.encoders.graph_network import ConvNorm, GraphNetwork, init_by_outputs
+from kinelex.encoders.graph_network import GraphNetwork
+from kinelex.encoders.layers import ConvNorm, init_by_outputs
 from kinelex.encoders.registry import register
 from kinelex.skeleton import SkeletonLayout, spatial_subsets
 

@@ -99,16 +99,19 @@ class RecurrentEncoder(Encoder):
             raise InputError(
                 f"gru expects persons, hidden and layers of at least 1, got {persons}, {hidden} and {layers}"
             )
-        super().__init__(layout, in_channels, 2 * hidden)
-        self.persons = self.places = persons
+        super().__init__(layout, in_channels, 2 * hidden, places=persons)
         width = layout.num_joints * in_channels * persons
-        self.input_norm = nn.BatchNorm1d(width)
         self.recurrent = (BothWays if bidirectional else ForwardPairs)(width, hidden, layers)
         for name, parameter in self.recurrent.named_parameters():
             if "weight" in name:
                 nn.init.xavier_uniform_(parameter)  # published
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward_features(self, x: Tensor) -> Tensor:
+        """The last frame's output, in which all persons and joints are: (N, 1, 2·hidden, 1, 1)."""
         self.check(x)
         frames = self.with_places(x).permute(2, 0, 3, 1, 4).flatten(2)  # (T, N, V·C·M)
-        return self.recurrent(self.input_norm(frames.flatten(0, 1)).view(frames.shape))
+        normed = self.input_norm(frames.flatten(0, 1)).view(frames.shape)
+        return self.recurrent(normed)[:, None, :, None, None]
+
+    def forward_present(self, x: Tensor, present: Tensor) -> Tensor:
+        return self.pooled(self.forward_features(x))

@@ -24,7 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from kinelex.encoders.base import PERSONS
-from kinelex.encoders.graph_network import ConvNorm, GraphNetwork, init_by_outputs
+from kinelex.encoders.graph_network import GraphNetwork
+from kinelex.encoders.layers import ConvNorm, init_by_outputs
 from kinelex.encoders.registry import register
 from kinelex.encoders.scales import hop_distances, window_graph
 from kinelex.errors import InputError, unknown_name

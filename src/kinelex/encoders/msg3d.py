@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kinelex.encoders.base import PERSONS, Encoder, normed_persons
+from kinelex.encoders.base import PERSONS, Encoder
+from kinelex.encoders.layers import conv_norm
 from kinelex.encoders.registry import register
 from kinelex.encoders.scales import k_adjacency, window_graph
 from kinelex.errors import InputError
@@ -133,9 +134,7 @@ class MultiScaleTemporalConv(nn.Module):
         self.norm = nn.BatchNorm2d(out_channels)
         self.residual: nn.Module = nn.Identity()
         if in_channels != out_channels or stride != 1:
-            self.residual = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, (stride, 1), bias=False), nn.BatchNorm2d(out_channels)
-            )
+            self.residual = conv_norm(in_channels, out_channels, (stride, 1), bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         *parts, pooled = self.reduce(x).chunk(BRANCHES - 1, dim=1)
@@ -227,9 +226,7 @@ class MSG3D(Encoder):
                 "msg3d expects scales, window_scales, dilation and person_norms of at least 1 and odd "
                 f"windows, got {scales}, {window_scales}, {dilation}, {norms} and {windows}"
             )
-        super().__init__(layout, in_channels, 4 * channels)
-        self.places = norms if norms > 1 else None
-        self.input_norm = nn.BatchNorm1d(norms * in_channels * layout.num_joints)
+        super().__init__(layout, in_channels, 4 * channels, norms if norms > 1 else None)
         options = layout, scales, windows, window_scales, dilation
         self.blocks = nn.Sequential(
             Block(in_channels, channels, channels, 1, *options),
@@ -237,18 +234,5 @@ class MSG3D(Encoder):
             Block(2 * channels, 2 * channels, 4 * channels, 2, *options),
         )
 
-    def forward_features(self, x: Tensor) -> Tensor:
-        """Features before pooling.
-
-        Shape:
-            - x: (N, C, T, V, M)
-            - returns: (N, M, 4·channels, ⌈T / 4⌉, V)
-        """
-        self.check(x)
-        x = self.with_places(x)
-        n, m = x.shape[0], x.shape[4]
-        x = normed_persons(self.input_norm, x).permute(0, 2, 3, 1)  # (N·M, C, T, V)
-        return self.blocks(x).unflatten(0, (n, m))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.forward_features(x).mean(dim=(3, 4)).mean(dim=1)
+    def forward_persons(self, x: Tensor) -> Tensor:
+        return self.blocks(x)

@@ -1,26 +1,18 @@
-"""Private machinery: the table of encoders by name."""
+"""The encoders by name."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from kinelex.encoders.base import Encoder
 from kinelex.errors import unknown_name
+from kinelex.registry import Registry
 from kinelex.skeleton import SkeletonLayout, get_layout
 
-Builder = TypeVar("Builder", bound=Callable[..., Encoder])
-_BUILDERS: dict[str, Callable[..., Encoder]] = {}
-
-
-def register(builder: Builder) -> Builder:
-    """Decorator of an encoder class, or of a function that builds an encoder.
-
-    The encoder's name is the class's attribute ``name``, or the name of the function.
-    """
-    _BUILDERS[getattr(builder, "name", None) or builder.__name__] = builder
-    return builder
+ENCODERS = Registry("encoder")
+register = ENCODERS.register
 
 
 def names() -> tuple[str, ...]:
@@ -29,7 +21,7 @@ def names() -> tuple[str, ...]:
     >>> "stgcn" in names()
     True
     """
-    return tuple(sorted(_BUILDERS))
+    return ENCODERS.names()
 
 
 def builder(name: str) -> Callable[..., Encoder]:
@@ -38,9 +30,7 @@ def builder(name: str) -> Callable[..., Encoder]:
     Raises:
         InputError: an unknown name.
     """
-    if name not in _BUILDERS:
-        raise unknown_name("encoder", name, _BUILDERS)
-    return _BUILDERS[name]
+    return ENCODERS.find(name)
 
 
 def create(name: str, layout: str | SkeletonLayout = "ntu25", **options: Any) -> Encoder:

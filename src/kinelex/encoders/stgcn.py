@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kinelex.encoders.base import Encoder
+from kinelex.encoders.layers import Block, conv_norm, shortcut, stages
 from kinelex.encoders.registry import register
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, distance_subsets
@@ -32,40 +33,19 @@ class GraphConv(nn.Module):
         return torch.einsum("nkctv,kvw->nctw", x, adjacency)
 
 
-class Block(nn.Module):
-    """Graph convolution, then convolution over time, with a residual path."""
+def _time(channels: int, kernel: int, stride: int, dropout: float) -> nn.Sequential:
+    """Convolution over time between batch norms."""
+    return nn.Sequential(
+        nn.BatchNorm2d(channels),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(channels, channels, (kernel, 1), (stride, 1), (kernel // 2, 0)),
+        nn.BatchNorm2d(channels),
+        nn.Dropout(dropout),
+    )
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        subsets: int,
-        kernel: int,
-        stride: int,
-        dropout: float,
-        residual: bool,
-    ) -> None:
-        super().__init__()
-        self.gcn = GraphConv(in_channels, out_channels, subsets)
-        self.tcn = nn.Sequential(
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(out_channels, out_channels, (kernel, 1), (stride, 1), (kernel // 2, 0)),
-            nn.BatchNorm2d(out_channels),
-            nn.Dropout(dropout),
-        )
-        self.has_residual = residual
-        self.residual: nn.Module = nn.Identity()
-        if residual and (in_channels != out_channels or stride != 1):
-            self.residual = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, (stride, 1)), nn.BatchNorm2d(out_channels)
-            )
 
-    def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
-        y = self.tcn(self.gcn(x, adjacency))
-        if self.has_residual:
-            y = y + self.residual(x)
-        return torch.relu(y)
+def _changed(before: int, width: int, stride: int) -> nn.Module:
+    return conv_norm(before, width, (stride, 1))
 
 
 @register
@@ -108,51 +88,22 @@ class STGCN(Encoder):
                 f"got {kernel}, {channels}, {depth} and {dropout}"
             )
         out_features = out_features or min(16 * channels, 256)
-        super().__init__(layout, in_channels, out_features)
+        super().__init__(layout, in_channels, out_features, norm="data_bn")
         self.present_only = present_only
         adjacency = torch.from_numpy(distance_subsets(layout)).float()
         self.adjacency: Tensor
         self.register_buffer("adjacency", adjacency)
-        self.data_bn = nn.BatchNorm1d(in_channels * layout.num_joints)
-        widths = [channels * 2**stage for stage in range(3) for _ in range(depth[stage])]
-        widths[-1] = out_features
-        starts = {depth[0], depth[0] + depth[1]}  # the first blocks of stages two and three halve the frames
-        blocks = []
-        for i, width in enumerate(widths):
-            previous = widths[i - 1] if i else in_channels
-            stride = 2 if i in starts else 1
-            lost = dropout if i else 0.0  # published: none in the first block
-            blocks.append(Block(previous, width, len(adjacency), kernel, stride, lost, residual=i > 0))
-        self.blocks = nn.ModuleList(blocks)
-        self.edge_importance = nn.ParameterList(torch.ones_like(adjacency) for _ in blocks)
+        plan = list(stages(in_channels, channels, depth))
+        plan[-1] = (plan[-1][0], out_features, plan[-1][2])
+        self.blocks = nn.ModuleList()
+        for i, (before, width, stride) in enumerate(plan):
+            graph = GraphConv(before, width, len(adjacency))
+            time = _time(width, kernel, stride, dropout if i else 0.0)  # published: none in the first block
+            self.blocks.append(Block(graph, time, shortcut(i, before, width, stride, _changed)))
+        self.edge_importance = nn.ParameterList(torch.ones_like(adjacency) for _ in plan)
 
-    def _persons(self, x: Tensor) -> Tensor:
-        """Features of single persons: (persons, V·C, T) → (persons, F, T', V)."""
-        x = self.data_bn(x).unflatten(1, (self.layout.num_joints, self.in_channels))
-        x = x.permute(0, 2, 3, 1).contiguous()  # (persons, C, T, V)
+    def forward_persons(self, x: Tensor) -> Tensor:
+        x = x.contiguous()
         for block, importance in zip(self.blocks, self.edge_importance, strict=True):
             x = block(x, self.adjacency * importance)
         return x
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        """Features before pooling.
-
-        Shape:
-            - x: (N, C, T, V, M)
-            - returns: (N, M, F, T', V)
-        """
-        self.check(x)
-        persons = x.permute(0, 4, 3, 1, 2).flatten(2, 3)  # (N, M, V·C, T)
-        return self._persons(persons.flatten(0, 1)).unflatten(0, persons.shape[:2])
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.present_only or x.shape[4] == 1:
-            return self.forward_features(x).mean(dim=(3, 4)).mean(dim=1)
-        self.check(x)
-        persons = x.permute(0, 4, 3, 1, 2).flatten(2, 3)  # (N, M, V·C, T)
-        there = (persons != 0).flatten(2).any(dim=2)
-        there[:, 0] |= ~there.any(dim=1)  # a clip without anybody is its first, empty person
-        features = self._persons(persons[there]).mean(dim=(2, 3))  # (persons there, F)
-        clip = there.nonzero()[:, 0]
-        total = features.new_zeros(len(x), self.num_features).index_add(0, clip, features)
-        return total / there.sum(dim=1, keepdim=True)

@@ -12,7 +12,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from kinelex.encoders.pyskl_network import PysklNetwork
+from kinelex.encoders.graph_network import PysklNetwork
+from kinelex.encoders.layers import conv_norm
 from kinelex.encoders.registry import register
 from kinelex.skeleton import SkeletonLayout, spatial_subsets
 
@@ -39,7 +40,7 @@ class GraphConv(nn.Module):
         self.bn = nn.BatchNorm2d(out_channels)
         self.down: nn.Module = nn.Identity()
         if in_channels != out_channels:
-            self.down = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1), nn.BatchNorm2d(out_channels))
+            self.down = conv_norm(in_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv(x).unflatten(1, (len(self.A), -1))  # (B, K, C, T, V)

@@ -149,7 +149,6 @@ class JointTimeTransformer(Encoder):
             )
         super().__init__(layout, in_channels, dim)
         self.segment = segment
-        self.input_norm = nn.BatchNorm1d(in_channels * layout.num_joints)
         self.embed = nn.Linear(segment * in_channels, dim)
         self.joint_positions = nn.Parameter(torch.empty(layout.num_joints, dim))
         self.blocks = nn.Sequential(*(Block(dim, heads, dropout, factorised) for _ in range(depth)))
@@ -167,28 +166,16 @@ class JointTimeTransformer(Encoder):
         """Embedded segments with their positions.
 
         Shape:
-            - x: (N, C, T, V, M)
-            - returns: (N·M, ⌈T / segment⌉, V, dim)
+            - x: (B, C, T, V)
+            - returns: (B, ⌈T / segment⌉, V, dim)
         """
-        n, c, t, v, m = x.shape
-        x = self.input_norm(x.permute(0, 4, 3, 1, 2).reshape(n * m, v * c, t))
+        b, c, t, v = x.shape
         segments = (t + self.segment - 1) // self.segment
         frames = torch.arange(segments * self.segment, device=x.device).clamp(max=t - 1)
-        x = x.index_select(2, frames).view(n * m, v, c, segments, self.segment)
-        tokens = self.embed(x.permute(0, 3, 1, 4, 2).flatten(3))  # (N·M, segments, V, segment·C) → dim
+        x = x.permute(0, 3, 1, 2).index_select(3, frames).view(b, v, c, segments, self.segment)
+        tokens = self.embed(x.permute(0, 3, 1, 4, 2).flatten(3))  # (B, segments, V, segment·C) → dim
         time = time_positions(segments, self.num_features, x.device)
         return tokens + time[:, None] + self.joint_positions
 
-    def forward_features(self, x: Tensor) -> Tensor:
-        """Features before pooling.
-
-        Shape:
-            - x: (N, C, T, V, M)
-            - returns: (N, M, dim, ⌈T / segment⌉, V)
-        """
-        self.check(x)
-        tokens = self.norm(self.blocks(self.tokens(x)))
-        return tokens.permute(0, 3, 1, 2).unflatten(0, (x.shape[0], x.shape[4]))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.forward_features(x).mean(dim=(3, 4)).mean(dim=1)
+    def forward_persons(self, x: Tensor) -> Tensor:
+        return self.norm(self.blocks(self.tokens(x))).permute(0, 3, 1, 2)

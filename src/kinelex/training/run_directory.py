@@ -16,6 +16,7 @@ import torch
 import yaml
 
 from kinelex.errors import InputError, one_line, without_secrets
+from kinelex.facts import Facts
 from kinelex.files.atomic import check_place, write_whole
 
 _PACKAGES = ("torch", "lightning", "numpy", "pyarrow", "scikit-learn", "scipy", "transformers")
@@ -24,7 +25,7 @@ _SECTIONS = ("method", "encoder", "input")
 _UNREADABLE = (OSError, ValueError, yaml.YAMLError, RecursionError)  # ValueError: no UTF-8, no JSON, no date
 
 
-class RunDirectory:
+class RunDirectory(Facts):
     """Files of a run: ``config.yaml``, ``environment.json``, ``metrics.csv``, ``checkpoints/``,
     ``encoder.safetensors`` with ``encoder.json``, ``diagnostics.npz``, ``tensorboard/``, ``evaluation/``
     and ``report.html``.
@@ -59,6 +60,24 @@ class RunDirectory:
         write_whole(path / "environment.json", json.dumps(environment(), indent=2))
         write_whole(path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
         return cls(path)
+
+    def facts(self) -> dict[str, Any]:
+        """Path, recipe, method, encoder, data set and protocol, epochs, and what it was judged by."""
+        try:
+            config, metrics = self.config, self.metrics()
+        except InputError as error:
+            return {"path": str(self.path), "damaged": str(error)}
+        return {
+            "path": str(self.path),
+            "recipe": config["recipe"],
+            "method": config["method"].get("name"),
+            "encoder": config["encoder"].get("name"),
+            "dataset": config["dataset"],
+            "protocol": config["protocol"],
+            "epochs": f"{len(metrics)} of {config.get('training', {}).get('epochs')}",
+            "finished": (self.path / "encoder.safetensors").is_file(),
+            "evaluations": sorted(file.stem for file in (self.path / "evaluation").glob("*.json")),
+        }
 
     @property
     def config(self) -> dict[str, Any]:

@@ -94,12 +94,12 @@ def named(parts: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def conv_norm(published: Published, conv: str, norm: str) -> dict[str, dict[str, Tensor]]:
-    """A convolution and the batch norm after it, as :class:`~kinelex.encoders.graph_network.ConvNorm`."""
+    """A convolution and the batch norm after it, as :class:`~kinelex.encoders.layers.ConvNorm`."""
     return {"conv.": published.conv([conv]), "norm.": published.norm([norm])}
 
 
 def graph_time(published: Published, place: str) -> dict[str, dict[str, Tensor]]:
-    """The parts of :class:`~kinelex.encoders.graph_network.MultiScaleTime`.
+    """The parts of :class:`~kinelex.encoders.layers.MultiScaleTime`.
 
     The bias of a dilated convolution is its own, or (HD-GCN) stands beside it.
     """

@@ -1,0 +1,151 @@
+"""Layers that several encoders share; which names their parameters have is that of published checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+
+def stages(in_channels: int, channels: int, depth: tuple[int, int, int]) -> Iterator[tuple[int, int, int]]:
+    """Width before, width after and stride of the blocks of three stages.
+
+    Width doubles and frames halve from stage to stage.
+
+    >>> list(stages(3, 8, (2, 1, 1)))
+    [(3, 8, 1), (8, 8, 1), (8, 16, 2), (16, 32, 2)]
+    """
+    before = in_channels
+    for stage, blocks in enumerate(depth):
+        for block in range(blocks):
+            width = channels * 2**stage
+            yield before, width, 2 if stage and not block else 1
+            before = width
+
+
+def init_by_outputs(weight: Tensor, outputs: int) -> None:
+    """He's initialisation by the number of numbers that one input reaches ("fan out")."""
+    nn.init.normal_(weight, std=(2 / outputs) ** 0.5)
+
+
+def conv_norm(
+    in_channels: int, out_channels: int, stride: tuple[int, int] = (1, 1), bias: bool = True
+) -> nn.Sequential:
+    """A 1×1 convolution and batch norm: a residual path where width or frames change."""
+    conv = nn.Conv2d(in_channels, out_channels, 1, stride, bias=bias)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
+
+
+class ConvNorm(nn.Module):
+    """:func:`conv_norm` in the names of CTR-GCN, with its initialisation; frames are the last dimension."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 1, (1, stride))
+        self.norm = nn.BatchNorm2d(out_channels)
+        init_by_outputs(self.conv.weight, out_channels)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(x))
+
+
+class TimeConv(nn.Module):
+    """A convolution over time, and a batch norm, in the names of PYSKL.
+
+    Shape:
+        - x: (B, C, T, V)
+        - returns: (B, C', ⌈T / stride⌉, V)
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 9, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, (kernel, 1), (stride, 1), (kernel // 2, 0))
+        self.bn = nn.BatchNorm2d(out_channels)
+        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out")
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bn(self.conv(x))
+
+
+class MultiScaleTime(nn.Module):
+    """Convolutions over time in parallel branches: one per dilation, one max-pool, one 1×1.
+
+    Each branch has its share of the channels. The 1×1 convolutions that all branches but the last begin
+    with are one, and so are the batch norms they end with.
+
+    Shape:
+        - x: (B, C, V, T)
+        - returns: (B, C, V, T'), T' = ceil(T / stride)
+    """
+
+    def __init__(self, channels: int, stride: int, kernel: int, dilations: tuple[int, ...]) -> None:
+        super().__init__()
+        self.width = width = channels // (len(dilations) + 2)
+        self.enter = nn.Conv2d(channels, channels - width, 1)
+        self.enter_norm = nn.BatchNorm2d(channels - width)
+        self.dilated = nn.ModuleList(
+            nn.Conv2d(width, width, (1, kernel), (1, stride), (0, kernel // 2 * d), (1, d)) for d in dilations
+        )
+        self.pool = nn.MaxPool2d((1, 3), (1, stride), (0, 1))
+        self.straight = nn.Conv2d(channels, width, 1, (1, stride))
+        self.leave_norm = nn.BatchNorm2d(channels)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                init_by_outputs(module.weight, width * module.kernel_size[1])
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+            elif isinstance(module, nn.BatchNorm2d):
+                nn.init.normal_(module.weight, 1.0, 0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        *parts, pooled = self.enter_norm(self.enter(x)).relu_().split(self.width, dim=1)
+        branches = [conv(part) for conv, part in zip(self.dilated, parts, strict=True)]
+        return self.leave_norm(torch.cat([*branches, self.pool(pooled), self.straight(x)], dim=1))
+
+
+def shortcut(
+    i: int, before: int, width: int, stride: int, changed: Callable[[int, int, int], nn.Module]
+) -> nn.Module | None:
+    """What the input of block i goes through beside it.
+
+    Args:
+        i: 0 is the first block, which has no such path.
+        before, width, stride: what the block does.
+        changed: makes the path where width or frames change.
+    """
+    if i == 0:
+        return None
+    return nn.Identity() if before == width and stride == 1 else changed(before, width, stride)
+
+
+class Block(nn.Module):
+    """A graph convolution, then one over time, with a residual path.
+
+    Args:
+        graph: mixes joints and changes the width.
+        time: mixes frames and may halve them.
+        residual: see :func:`shortcut`.
+        names: of the first two among the parameters.
+    """
+
+    def __init__(
+        self,
+        graph: nn.Module,
+        time: nn.Module,
+        residual: nn.Module | None,
+        names: tuple[str, str] = ("gcn", "tcn"),
+    ) -> None:
+        super().__init__()
+        self.names = names
+        self.add_module(names[0], graph)
+        self.add_module(names[1], time)
+        self.residual = residual
+
+    def forward(self, x: Tensor, *graphs: Tensor) -> Tensor:
+        graph, time = (getattr(self, name) for name in self.names)
+        y = time(graph(x, *graphs))
+        if self.residual is not None:
+            y += self.residual(x)
+        return y.relu_()

@@ -1,0 +1,149 @@
+"""Code of users: modules that register encoders, methods, transforms, readers, engines and tasks.
+
+A plugin is a module that registers its parts when it is imported. There are three ways to name it:
+
+- a package that is installed names it under the entry points of the group ``kinelex.plugins``,
+- ``kinelex VERB --plugin MODULE`` names it for one command,
+- the environment variable ``KINELEX_PLUGINS=MODULE,MODULE`` for all of them, and for worker processes.
+
+A run remembers the modules that its parts came from. Nothing is imported because a run names it: what is
+neither installed nor named by the user is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterable
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from kinelex.errors import InputError, one_line
+
+GROUP, VARIABLE = "kinelex.plugins", "KINELEX_PLUGINS"
+_SCRIPT = "__main__"
+_loaded: list[str] = []
+_broken: dict[str, str] = {}  # installed plugins that cannot be imported, and why
+_looked: list[bool] = []  # whether the installed ones were looked for
+
+
+def load(*modules: str) -> None:
+    """Import plugins by the names of their modules; processes that this one starts load them too.
+
+    A module that is not found where Python looks is looked for in the current folder.
+
+    Raises:
+        InputError: no such module, or one that fails when it is imported.
+
+    >>> load("own parts")
+    Traceback (most recent call last):
+    kinelex.errors.InputError: expects a plugin's module in Python's form (package.module), got 'own parts'
+    """
+    for module in modules:
+        if module in _loaded:
+            continue
+        if not all(part.isidentifier() for part in module.split(".")):
+            raise InputError(f"expects a plugin's module in Python's form (package.module), got {module!r}")
+        try:
+            _import(module)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+                raise _failed(module, error) from error
+            raise InputError(
+                f"there is no module {module}: install it, or start where {module.partition('.')[0]}.py is"
+            ) from error
+        except Exception as error:
+            raise _failed(module, error) from error
+        _loaded.append(module)
+    named = [name for name in os.environ.get(VARIABLE, "").split(",") if name]
+    os.environ[VARIABLE] = ",".join(dict.fromkeys([*named, *modules]))
+
+
+def _import(module: str) -> None:
+    here = str(Path.cwd())
+    if here not in sys.path and Path(here, module.partition(".")[0]).with_suffix(".py").is_file():
+        sys.path.append(here)  # the last place: nothing that is installed is hidden by it
+    import_module(module)
+
+
+def _failed(module: str, error: Exception) -> InputError:
+    return InputError(
+        f"the plugin {module} cannot be imported: {type(error).__name__}: {one_line(error)[:200]}; "
+        f"`python -c 'import {module}'` shows where"
+    )
+
+
+def load_installed() -> tuple[str, ...]:
+    """Import the plugins of the environment variable and of installed packages, once in a process.
+
+    Returns:
+        All plugins that are loaded.
+
+    Raises:
+        InputError: one of the environment variable cannot be imported. Of installed ones a warning says so.
+    """
+    if not _looked:
+        _looked.append(True)
+        load(*(name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()))
+        for entry in entry_points(group=GROUP):
+            if entry.module in _loaded:
+                continue
+            try:
+                entry.load()
+            except Exception as error:
+                _broken[entry.module] = f"{type(error).__name__}: {one_line(error)[:200]}"
+                warnings.warn(
+                    f"the installed plugin {entry.module} is left out, it cannot be imported: "
+                    f"{_broken[entry.module]}",
+                    stacklevel=2,
+                )
+            else:
+                _loaded.append(entry.module)
+    return tuple(_loaded)
+
+
+def used_by(*parts: Any) -> list[str]:
+    """The plugins that classes or functions come from: what a run of them must have.
+
+    A part of no plugin that is loaded counts by its own module, one of a script as ``__main__``.
+
+    >>> from kinelex.errors import unknown_name
+    >>> used_by(unknown_name)
+    []
+    """
+    modules = []
+    for module in (part.__module__ for part in parts):
+        package = module.partition(".")[0]
+        if package != "kinelex":
+            plugin = next((name for name in _loaded if name.partition(".")[0] == package), module)
+            modules.append(plugin)
+    return list(dict.fromkeys(modules))
+
+
+def require(modules: Iterable[str], whose: str | Path) -> None:
+    """See that the plugins are there which a run remembers; nothing is imported that only the run names.
+
+    Args:
+        modules: as :func:`used_by` gave them.
+        whose: the run, for the message.
+
+    Raises:
+        InputError: one is neither installed nor named.
+    """
+    load_installed()
+    for module in modules:
+        if module == _SCRIPT:
+            raise InputError(
+                f"{whose} uses a part that a script registered: put it into a module and name that one with "
+                f"--plugin MODULE or {VARIABLE}"
+            )
+        if module in _broken:
+            raise InputError(f"{whose} uses the plugin {module}, which cannot be imported: {_broken[module]}")
+        if module not in sys.modules:
+            raise InputError(
+                f"{whose} uses the plugin {module}, which is not loaded: install it, or name it with "
+                f"--plugin {module} or {VARIABLE}={module}"
+            )
