@@ -56,16 +56,21 @@ class Registry(dict[str, Any]):
         plugins.load_installed()
         return tuple(sorted(self))
 
+    def check(self, *names: str) -> None:
+        """Raise an InputError for the first name that is unknown."""
+        for name in names:
+            if name not in self:
+                plugins.load_installed()
+            if name not in self:
+                raise unknown_name(self.kind, name, self)
+
     def find(self, name: str) -> Any:
         """The class or function of a name.
 
         Raises:
             InputError: an unknown name.
         """
-        if name not in self:
-            plugins.load_installed()
-        if name not in self:
-            raise unknown_name(self.kind, name, self)
+        self.check(name)
         thing = self[name]
         if isinstance(thing, str):
             module, _, attribute = thing.partition(":")

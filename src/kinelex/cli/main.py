@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from kinelex import __version__
+from kinelex import __version__, plugins
 from kinelex.cli.adapt import adapt
 from kinelex.cli.compare import compare
 from kinelex.cli.convert import convert
@@ -36,6 +36,7 @@ from kinelex.files.atomic import (
     spare_stores,
     write_numbers,
 )
+from kinelex.options import listed
 
 VERBS = (
     quickstart,
@@ -55,11 +56,12 @@ VERBS = (
 RECIPE_VERBS = (train, adapt, study)  # their key=value are keys of recipes; elsewhere they are SECTION.KEY
 
 
-def common(*, json: Path | None = None) -> None:
+def common(*, json: Path | None = None, plugin: str | None = None) -> None:
     """The options that every verb takes.
 
     Args:
         json: also write the numbers to this file.
+        plugin: module with encoders, methods, readers, engines or tasks of your own, or several with commas.
     """
 
 
@@ -75,7 +77,7 @@ def _run(words: list[str]) -> None:
     """Find the verb and run it; options of :func:`common` may stand before the verb or after it."""
     shared = VerbParser(prog="kinelex", add_help=False, allow_abbrev=False)
     add_arguments(shared, common)
-    _, others = shared.parse_known_args(words)  # what all verbs share is known before the verb is looked up
+    given, others = shared.parse_known_args(words)  # known before the verb is looked up
     if not others or others[0].startswith("-"):
         kinelex_parser().parse_args(others)  # --help and --version end here
         raise InputError("expects a verb; see `kinelex --help`")
@@ -84,6 +86,8 @@ def _run(words: list[str]) -> None:
         raise unknown_name("verb", others[0], verbs)
     verb = verbs[others[0]]
     words.remove(others[0])
+    if not {"-h", "--help"} & {*words}:
+        _load_plugins(given.plugin)
     parser = verb_parser(verb, common, epilog=help_text(others[0]) if {"-h", "--help"} & {*words} else None)
     kinds = {parameter.kind for parameter in inspect.signature(verb).parameters.values()}
     changes: list[str] = []
@@ -95,12 +99,20 @@ def _run(words: list[str]) -> None:
         parser.check_options(words)
         options = vars(parser.parse_intermixed_args(words))
     numbers_file = options.pop("json")
+    options.pop("plugin")
     _check_outputs(numbers_file, {name: options.get(name) for name in ("out", "html")})
     first = [options.pop(next(iter(inspect.signature(verb).parameters)))] if changes else []
     numbers = verb(*first, *changes, **options)
     if numbers_file is not None and numbers is not None:
         with _said_of("json"):
             write_numbers(numbers_file, json.dumps(numbers, indent=2, default=str) + "\n")
+
+
+def _load_plugins(named: str | None) -> None:
+    """Import the user's own parts before the verb reads its options, and say which there are."""
+    plugins.load(*listed(named or ""))
+    if found := plugins.load_installed():
+        print(f"plugins: {', '.join(found)}", file=sys.stderr)
 
 
 def _check_outputs(numbers_file: Path | None, outputs: dict[str, Path | None]) -> None:

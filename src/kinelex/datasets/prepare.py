@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from kinelex import plugins
 from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta
 from kinelex.data.arrow import kind_of
 from kinelex.data.sequence import SKELETONS
@@ -77,6 +78,7 @@ def dataset_names() -> tuple[str, ...]:
     >>> dataset_names()[:3]
     ('actors', 'ctrgcn_npz', 'folder')
     """
+    plugins.load_installed()
     return tuple(sorted(["actors", *READERS]))
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from docstring_parser import parse as parse_docstring
 
+from kinelex import plugins
 from kinelex.datasets.policy import OPTIONS, Policy
 from kinelex.datasets.reader import Item, Reader
 from kinelex.errors import InputError, unknown_name
 
-READERS = {  # name: (where its reader is, what it is in words)
+READERS: dict[str, tuple[str | type[Reader], str]] = {  # name: (where its reader is, what it is in words)
     "nw_ucla": ("nw_ucla:NwUclaReader", "Northwestern-UCLA Multiview Action 3D, JSON release"),
     "utd_mhad": ("utd_mhad:UtdMhadReader", "UTD-MHAD"),
     "ntu60": ("ntu:NtuReader60", "NTU RGB+D 60, .skeleton files"),
@@ -38,6 +39,21 @@ READERS = {  # name: (where its reader is, what it is in words)
 Option = tuple[type, Any, str]  # type, default, description
 
 
+def register(reader: type[Reader]) -> type[Reader]:
+    """Decorator of a reader's class: ``prepare`` knows it by its attribute ``dataset``.
+
+    What it is in words is the first line of its docstring.
+
+    Raises:
+        InputError: another data set has that name.
+    """
+    other = READERS.get(reader.dataset, (None, ""))[0]
+    if reader.dataset == "actors" or isinstance(other, str):
+        raise InputError(f"the data set {reader.dataset!r} is there already: choose another name")
+    READERS[reader.dataset] = (reader, (inspect.getdoc(reader) or "").partition("\n")[0].rstrip("."))
+    return reader
+
+
 def reader_class(dataset: str) -> type[Reader]:
     """The reader of a data set.
 
@@ -48,8 +64,13 @@ def reader_class(dataset: str) -> type[Reader]:
     'the files all_sqe/aXX_sYY_eZZ_vWW.json'
     """
     if dataset not in READERS:
+        plugins.load_installed()
+    if dataset not in READERS:
         raise unknown_name("data set", dataset, READERS)
-    module, name = READERS[dataset][0].split(":")
+    place = READERS[dataset][0]
+    if not isinstance(place, str):
+        return place
+    module, name = place.split(":")
     return getattr(import_module(f"kinelex.datasets.{module}"), name)
 
 

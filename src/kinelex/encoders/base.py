@@ -83,7 +83,7 @@ class Encoder(nn.Module):
         """
         self.check(x)
         x = self.with_places(x)
-        return self.forward_persons(self.normed_persons(x)).unflatten(0, (len(x), -1))
+        return self.forward_persons(self.normed_persons(x)).unflatten(0, (x.shape[0], x.shape[4]))
 
     def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
         self.check(x)
@@ -94,9 +94,10 @@ class Encoder(nn.Module):
         if present.shape != (len(x), x.shape[4]):
             raise InputError(f"expects present (N, M) of {tuple(x.shape)}, got shape {tuple(present.shape)}")
         present = present.bool()
+        x = x.masked_fill(~present[:, None, None, None], 0)
         nobody = F.pad(~present.any(dim=1, keepdim=True), (0, x.shape[4] - 1))
-        present = present | nobody  # a clip without anybody is its first, empty person
-        return self.head(self.forward_present(x * present[:, None, None, None], present))
+        # A clip without anybody is its first, empty person.
+        return self.head(self.forward_present(x, present | nobody))
 
     def forward_present(self, x: Tensor, present: Tensor) -> Tensor:
         """Features of clips, computed and averaged for those persons alone who are present.

@@ -222,6 +222,7 @@ def _with_new_statistics(
         "method": own["method"],
         "encoder": own["encoder"],
         "input": plain(asdict(first.pipeline.config)),
+        "plugins": own.get("plugins", []),
     }
     classifiers = {s: e.classifier for s, e in encoders.items() if e.classifier is not None}
     modules = {stream: encoder.encoder for stream, encoder in encoders.items()}

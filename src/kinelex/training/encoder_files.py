@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from kinelex import encoders
+from kinelex import encoders, plugins
 from kinelex.data import SkeletonStore
 from kinelex.data.persons import person_places
 from kinelex.encoders import Encoder
@@ -134,6 +134,7 @@ def save_encoders(
         "streams": list(trained),
         "num_features": first.num_features,
         "class_names": list(class_names),
+        "plugins": plugins.used_by(encoders.builder(config["name"])),
     }
     state = {
         (f"{stream}.{name}" if len(trained) > 1 else name): value.detach().cpu().contiguous()
@@ -221,6 +222,8 @@ def _load(path: Path, untrained_seed: int | None) -> dict[str, SkeletonEncoder]:
     description = safe_json((path / "encoder.json").read_text(encoding="utf-8"))
     layout = SkeletonLayout.from_yaml(description["layout"])
     source = SkeletonLayout.from_yaml(description.get("source_layout", description["layout"]))
+    if description["encoder"]["name"] not in encoders.names():
+        plugins.require(description.get("plugins", ()), path)
     options = complete_options(description["encoder"])
     name = options.pop("name")
     settings: dict[str, Any] = {

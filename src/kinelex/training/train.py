@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.markup import escape
 
+from kinelex import encoders, plugins
 from kinelex.data import SkeletonStore, open_prompts, open_store
 from kinelex.data.loader import SkeletonLoader
 from kinelex.data.persons import say_crowded
@@ -25,7 +26,7 @@ from kinelex.training.build import Start, build_module, training_rows
 from kinelex.training.callbacks import AtomicCheckpointIO, EpochCheckpoint, EpochProgress, EpochRecorder
 from kinelex.training.encoder_files import complete_options, save_encoders
 from kinelex.training.module import MethodModule
-from kinelex.training.recipe import Recipe, find_recipe, plain, resolve
+from kinelex.training.recipe import METHODS, Recipe, find_recipe, plain, resolve
 from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.space_files import save_space
 from kinelex.training.store_defaults import resolve_for, said
@@ -168,6 +169,7 @@ def is_first_process() -> bool:
 def _config(
     recipe: Recipe, store: SkeletonStore, protocol: str, prompts: str | Path | None
 ) -> dict[str, Any]:
+    parts = METHODS[recipe.method["name"]], encoders.builder(recipe.encoder["name"])
     return {
         "recipe": recipe.name,
         "data": str(store.path.resolve()),
@@ -178,6 +180,7 @@ def _config(
         "prompts_fingerprint": None if prompts is None else open_prompts(prompts).fingerprint,
         **{k: v for k, v in recipe.to_dict().items() if k != "name"},
         **({"from_store": plain(recipe.from_store)} if recipe.from_store else {}),
+        "plugins": plugins.used_by(*parts),
     }
 
 
@@ -213,6 +216,8 @@ def reopen(
             f"protocol {protocol} is something else: resume with the same data and protocol"
         )
     sections = {k: config[k] for k in ("method", "encoder", "input", "optimizer", "training")}
+    if config["method"]["name"] not in METHODS or config["encoder"]["name"] not in encoders.names():
+        plugins.require(config.get("plugins") or (), out)
     sections["encoder"] = complete_options(sections["encoder"])
     recipe = resolve(config["recipe"], sections)
     if overrides and resolve(config["recipe"], sections, overrides) != recipe:

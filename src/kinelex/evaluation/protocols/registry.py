@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError
 from kinelex.evaluation.material import Material, Outcome
+from kinelex.registry import Registry
 
 if TYPE_CHECKING:
     from kinelex.evaluation.context import Task
 
-__all__ = ["TASKS", "Material", "Outcome", "check_tasks", "find_task", "run_task"]
+__all__ = ["TASKS", "Material", "Outcome", "check_tasks", "find_task", "register", "run_task"]
 
 # Named by module, so that nothing is imported before it is asked for. In the order of the tables.
-TASKS: dict[str, str] = {
+_BUILT_IN = {
     "classify": "kinelex.evaluation.frozen:Classify",
     "knn": "kinelex.evaluation.frozen:Knn",
     "linear": "kinelex.evaluation.frozen:Linear",
@@ -29,6 +29,8 @@ TASKS: dict[str, str] = {
     "semi": "kinelex.evaluation.protocols.semi:Semi",
     "transfer": "kinelex.evaluation.protocols.transfer:Transfer",
 }
+TASKS = Registry("task", _BUILT_IN)
+register = TASKS.register  # decorator of a task's class, known by its attribute ``name``
 
 
 def find_task(name: str) -> Task:
@@ -40,9 +42,7 @@ def find_task(name: str) -> Task:
     >>> find_task("knn").title
     'nearest neighbour on features'
     """
-    check_tasks((name,))
-    module, _, attribute = TASKS[name].partition(":")
-    return getattr(import_module(module), attribute)()
+    return TASKS.find(name)()
 
 
 def run_task(name: str, material: Material, **options: Any) -> Outcome:
@@ -70,6 +70,4 @@ def run_task(name: str, material: Material, **options: Any) -> Outcome:
 
 def check_tasks(names: Iterable[str]) -> None:
     """Raise an InputError for the first name that is no task."""
-    for name in names:
-        if name not in TASKS:
-            raise unknown_name("task", name, TASKS)
+    TASKS.check(*names)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kinelex import plugins
 from kinelex.data import SkeletonStore
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
@@ -62,10 +63,15 @@ def reads_labels(config: Mapping[str, Any]) -> bool:
     Args:
         config: the run's ``config.yaml``.
 
+    Raises:
+        InputError: the method is that of a plugin which is not there.
+
     >>> reads_labels({"method": {"name": "supervised"}}), reads_labels({"method": {"name": "cmd"}})
     (True, False)
     """
     method = METHODS.get(config["method"]["name"])
+    if method is None:
+        plugins.require(config.get("plugins") or (), f"a run of the method {config['method']['name']}")
     return method is not None and method.needs_labels
 
 
