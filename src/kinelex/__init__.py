@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kinelex.data import open_prompts, open_store
     from kinelex.encoders import create as create_encoder
     from kinelex.encoders import names as list_encoders
-    from kinelex.evaluation import evaluate
+    from kinelex.evaluation.evaluate import evaluate
     from kinelex.training.encoder_files import load_encoder
     from kinelex.training.train import train
 

@@ -85,6 +85,7 @@ class RecurrentEncoder(Encoder):
 
     name = "gru"
     places_option = "persons"
+    input_norm: nn.BatchNorm1d
 
     def __init__(
         self,

@@ -110,17 +110,19 @@ def train_resolved(
             run = RunDirectory.create(out, config if start is None else {**config, "adapted": start.record})
         if not is_first_process():
             console = Console(quiet=True)
+        method = module.method
+        reads = ("modalities", method.modalities) if method.modalities else ("streams", method.encoders)
         console.print(
             f"{resolved.method['name']} with the recipe {resolved.name}: {len(rows)} clips of "
             f"{store.meta.dataset} ({protocol}), {resolved.training.epochs} epochs, "
-            f"{_read(module)}",
+            f"{reads[0]}: {', '.join(reads[1])}",
             markup=False,
             soft_wrap=True,
         )
         if chosen := said(resolved, store):
             console.print(chosen, markup=False, soft_wrap=True)
         say_crowded(console, store, rows, resolved.input.persons)
-        if prompts is not None and not module.method.needs_labels and open_prompts(prompts).meta.uses_labels:
+        if prompts is not None and not method.needs_labels and open_prompts(prompts).meta.uses_labels:
             console.print(
                 f"[yellow]warning[/]: {escape(str(prompts))} was made from labels, so this training is not "
                 "self-supervised",
@@ -153,14 +155,6 @@ def rehearse(
     build_module(resolved, store, training_rows(resolved, store, get_split(store, protocol)), prompts, start)
 
 
-def _read(module: MethodModule) -> str:
-    """What the method reads, for the first line on the console."""
-    method = module.method
-    if method.modalities:
-        return f"modalities: {', '.join(method.modalities)}"
-    return f"streams: {', '.join(method.encoders)}"
-
-
 def is_first_process() -> bool:
     """Whether this process speaks for a training: Lightning starts the others with a LOCAL_RANK above 0."""
     return int(os.environ.get("LOCAL_RANK", 0)) == 0
@@ -169,7 +163,6 @@ def is_first_process() -> bool:
 def _config(
     recipe: Recipe, store: SkeletonStore, protocol: str, prompts: str | Path | None
 ) -> dict[str, Any]:
-    parts = METHODS[recipe.method["name"]], encoders.builder(recipe.encoder["name"])
     return {
         "recipe": recipe.name,
         "data": str(store.path.resolve()),
@@ -180,7 +173,7 @@ def _config(
         "prompts_fingerprint": None if prompts is None else open_prompts(prompts).fingerprint,
         **{k: v for k, v in recipe.to_dict().items() if k != "name"},
         **({"from_store": plain(recipe.from_store)} if recipe.from_store else {}),
-        "plugins": plugins.used_by(*parts),
+        "plugins": plugins.used_by(METHODS[recipe.method["name"]], encoders.builder(recipe.encoder["name"])),
     }
 
 
