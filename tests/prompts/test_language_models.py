@@ -159,6 +159,25 @@ def test_blip_answers_as_one_at_a_time(folders: dict[str, Path]) -> None:
     assert len(INDICES) <= made.cost["tokens"] <= 6 * len(INDICES)
 
 
+@pytest.mark.parametrize(("name", "model"), [("vlm", "llava"), ("blip_vqa", "blip")])
+def test_an_answer_without_a_text_stops_or_leaves_its_clip_without_texts(
+    folders: dict[str, Path], name: str, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a server: what says nothing about a frame is no text about it."""
+    for refused in ("stop", "skip"):
+        made = engine(name, folders[model], device="cpu", refused=refused)
+        monkeypatch.setattr(
+            made, "answer", lambda images: (["He sits."] * (len(images) - 1) + [" \n"], {"tokens": 1})
+        )
+        if refused == "skip":
+            assert made.texts(0, INDICES) is None
+            continue
+        with pytest.raises(InputError, match=f"{model} answers without a text about frame 9 of clip 0"):
+            made.texts(0, INDICES)
+    with pytest.raises(InputError, match="refused expects stop or skip, got 'cry'"):
+        engine(name, folders[model], refused="cry")
+
+
 def test_bfloat16_and_crops_and_a_question_from_a_file(folders: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "q.txt").write_text(f"\n{QUESTION}\n", encoding="utf-8")
     options = {"question_file": str(tmp_path / "q.txt"), "max_new_tokens": 5, "device": "cpu"}
@@ -315,7 +334,7 @@ def test_too_many_pictures_for_the_memory(folders: dict[str, Path], monkeypatch:
     def full(**inputs: Any) -> None:
         raise torch.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(made._model, "generate", full)
+    monkeypatch.setattr(made.network, "generate", full)
     with pytest.raises(InputError, match="language.batch_size=4"):
         made.texts(0, INDICES)
 

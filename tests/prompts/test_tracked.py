@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kinelex.prompts.engines.kinematic.body import INDEX, find_bodies, landmark_matrix
+from kinelex.prompts.engines.kinematic.body import INDEX, _fill, find_bodies, landmark_matrix
 from kinelex.prompts.engines.kinematic.engine import describe_clip
 from kinelex.prompts.engines.render import draw_frames
 from kinelex.skeleton import get_layout
@@ -99,3 +99,24 @@ def test_a_second_person_who_left_is_neither_told_nor_drawn():
     alone = draw_frames(bodies[:1], np.array([29]), ("front",), 96)[0, 0]
     colours = [len(np.unique(p.reshape(-1, 3), axis=0)) for p in (*pictures, alone)]
     assert colours[0] > colours[1]
+
+
+def test_a_missing_joint_takes_its_place_in_the_nearest_frame():
+    """Against a loop over frames and joints; of two frames as near the earlier."""
+    rng = np.random.default_rng(0)
+    x, seen = rng.normal(size=(40, 6, 3)), rng.random((40, 6)) < 0.3
+    seen[:, 4] = False
+    filled = _fill(x, seen)
+    for t in range(40):
+        for v in (0, 1, 2, 3, 5):
+            there = np.flatnonzero(seen[:, v])
+            nearest = min(there, key=lambda frame: (abs(frame - t), frame))
+            np.testing.assert_array_equal(filled[t, v], x[nearest, v])
+        np.testing.assert_allclose(filled[t, 4], filled[t, [0, 1, 2, 3, 5]].mean(axis=0))
+
+
+def test_a_clip_of_an_hour_fits_into_memory():
+    """Memory grows with frames and joints, not with the square of the frames: that would be a terabyte."""
+    x = np.ones((108_000, 25, 3))
+    seen = np.arange(108_000)[:, None] % 100 < np.arange(25)
+    assert _fill(x, seen).shape == x.shape

@@ -1,10 +1,11 @@
-"""Private machinery of prompt making: a file of lines, one per finished clip, that survives a kill."""
+"""Files of JSON lines that are only ever added to, so that what was finished survives a kill."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,25 +16,74 @@ _SYNC = 1.0  # seconds between two flushes to the disk: what a failing power sup
 _PATIENCE = 10.0  # seconds that a cluster takes to end the workers of a run that was killed
 
 
-class Journal:
-    """Entries by row, each appended as a line of JSON when it is known.
-
-    A line that a kill left torn is cut off. Only one process at a time may have it open.
+class JsonLines:
+    """A file of JSON lines. A line that a kill left torn is cut off when the file is read.
 
     Args:
-        path: the file, made when the first entry comes.
+        path: the file, made when it is not there.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: BinaryIO = path.open("a+b")
+        self._synced = 0.0
+
+    def lines(self) -> Iterator[tuple[int, bytes]]:
+        """The whole lines, each with the byte at which it begins."""
+        self._file.seek(0)
+        begin = 0
+        for line in self._file:
+            if not line.endswith(b"\n"):
+                self.cut(begin)
+                return
+            yield begin, line
+            begin += len(line)
+
+    def cut(self, begin: int) -> None:
+        """Cut off what stands from a byte on."""
+        self._file.truncate(begin)
+
+    def add(self, content: Any) -> None:
+        """Add a line; killed after this it is not lost."""
+        self._file.write(json.dumps(content, ensure_ascii=False).encode() + b"\n")
+        self._file.flush()
+        if time.monotonic() - self._synced > _SYNC:
+            self.sync()
+
+    def sync(self) -> None:
+        """Have all lines on the disk, as against a failure of power."""
+        os.fsync(self._file.fileno())
+        self._synced = time.monotonic()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+class Journal(JsonLines):
+    """Entries by row, noted when they are known. Only one process at a time may have it open.
+
+    Args:
+        path: the file.
 
     Raises:
         InputError: another process has it open.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        super().__init__(path)
         self.entries: dict[int, Any] = {}
-        self._file: BinaryIO = path.open("a+b")
-        self._synced = 0.0
         self._lock()
-        self._read()
+        for begin, line in self.lines():
+            try:
+                row, entry = safe_json(line)
+            except (ValueError, TypeError):  # it and what follows is made again
+                self.cut(begin)
+                break
+            self.entries[row] = entry
 
     def _lock(self) -> None:
         try:
@@ -47,7 +97,7 @@ class Journal:
                 return
             except BlockingIOError as error:
                 if time.monotonic() > until:
-                    self._file.close()
+                    self.close()
                     raise InputError(
                         f"{self.path} is being written by another process: wait for it, or give each its own "
                         "--shard i/n"
@@ -56,31 +106,12 @@ class Journal:
             except OSError:
                 return  # a file system without locks
 
-    def _read(self) -> None:
-        self._file.seek(0)
-        whole = 0
-        for line in self._file:
-            try:
-                row, entry = safe_json(line)
-            except (ValueError, TypeError):
-                break
-            if not line.endswith(b"\n"):
-                break
-            self.entries[row] = entry
-            whole += len(line)
-        self._file.truncate(whole)
-
-    def add(self, row: int, entry: Any) -> None:
-        """Note an entry; killed after this it is not lost."""
+    def note(self, row: int, entry: Any) -> None:
+        """Note an entry."""
         self.entries[row] = entry
-        self._file.write(json.dumps([row, entry], ensure_ascii=False).encode() + b"\n")
-        self._file.flush()
-        if time.monotonic() - self._synced > _SYNC:
-            os.fsync(self._file.fileno())
-            self._synced = time.monotonic()
+        self.add([row, entry])
 
-    def close(self, done: bool = False) -> None:
-        """Let go of the file; when ``done`` it is deleted, its content is kept elsewhere."""
-        if done:
-            self.path.unlink(missing_ok=True)
-        self._file.close()
+    def finish(self) -> None:
+        """Delete the file: its content is kept elsewhere."""
+        self.path.unlink(missing_ok=True)
+        self.close()

@@ -70,7 +70,7 @@ class Language:
             meter = Meter(self.engine)
             for row, made in self._ask(missing):
                 start = row - row % _CLIPS
-                journals[start].add(row, self._checked(row, made))
+                journals[start].note(row, self._checked(row, made))
                 self._close_if_whole(start, rows[start], journals)
                 advance(1)
             if journals:
@@ -86,7 +86,7 @@ class Language:
         """Turn a journal that has all clips of its shard into the shard."""
         if set(rows) <= journals[start].entries.keys():
             self.parts.write_json(self.first.file(start), [journals[start].entries[r] for r in rows])
-            journals.pop(start).close(done=True)
+            journals.pop(start).finish()
 
     def _ask(self, rows: list[int]) -> Iterable[tuple[int, ClipTexts | None]]:
         assert self.engine is not None

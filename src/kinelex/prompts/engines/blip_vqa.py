@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from kinelex.models.transformers import find_checkpoint
-from kinelex.prompts.base import ClipTexts, EngineContext
-from kinelex.prompts.embed.pixels import fitting
-from kinelex.prompts.engines.asking import (
-    Looking,
-    ask_about,
-    check_at_least,
-    cost_in_words,
-    new_cost,
-    read_question,
-)
+from kinelex.prompts.base import EngineContext
+from kinelex.prompts.engines.local_model import LocalModel, ModelOptions
 
 
-class BlipVQA:
+class BlipVQA(LocalModel):
     """BLIP for visual question answering gives a short answer about each frame.
 
     Args:
@@ -33,6 +22,8 @@ class BlipVQA:
         look: full frames, or the crop of the run's vision engine.
         batch_size: pictures per pass.
         max_new_tokens: where an answer is cut off, in tokens.
+        refused: what becomes of a clip with a picture about which the model says nothing: stop the run, or
+            skip the clip, which then has no texts.
         device: auto, cpu, cuda, cuda:1 …
         dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own on a GPU, float32 on a CPU.
 
@@ -44,8 +35,6 @@ class BlipVQA:
     """
 
     name = "blip_vqa"
-    pictures = "video"
-    pool = "text"
 
     def __init__(
         self,
@@ -57,55 +46,30 @@ class BlipVQA:
         look: str = "full",
         batch_size: int = 16,
         max_new_tokens: int = 16,
+        refused: str = "stop",
         device: str = "auto",
         dtype: str = "auto",
     ) -> None:
-        check_at_least(1, batch_size=batch_size, max_new_tokens=max_new_tokens)
-        self._question = read_question(question, question_file)
-        self._look = Looking(context, self.name, look)
-        self._batch_size, self._max_new_tokens = batch_size, max_new_tokens
-        checkpoint = find_checkpoint(model, "language.model")
-        self.version = version("transformers")
-        self._processor = checkpoint.processor()
-        self._model = checkpoint.network("BlipForQuestionAnswering", device, dtype)
-        self.settings: dict[str, Any] = {
-            **checkpoint.settings,
-            "question": self._question,
-            "look": look,
-            "max_new_tokens": max_new_tokens,
-            "dtype": str(self._model.dtype).removeprefix("torch."),
-        }
-        self.cost = new_cost()
+        options = ModelOptions(
+            model, question, question_file, look, batch_size, max_new_tokens, refused, device, dtype
+        )
+        super().__init__(context, "BlipForQuestionAnswering", options)
+        self._max_new_tokens = max_new_tokens
 
-    def summary(self) -> str:
-        """The cost of this process's work in a line."""
-        return cost_in_words(self.settings["model"], self.cost)
-
-    def texts(self, row: int, indices: np.ndarray) -> ClipTexts | None:
-        """An answer per frame; None where the clip has no pictures.
-
-        Raises:
-            InputError: the batch does not fit into the memory of the device.
-        """
-        images = self._look(row, indices)
-        if images is None:
-            return None
-        with fitting("language", self._batch_size, self._model.device):
-            return ask_about(images, self._answer, self._batch_size, self.cost)
-
-    def _answer(self, images: list[np.ndarray]) -> tuple[list[str], int, int]:
+    def answer(self, images: list[np.ndarray]) -> tuple[list[str], dict[str, int]]:
+        """Answers about some pictures, and the tokens that they cost."""
         from PIL import Image
 
-        inputs = self._processor(
+        inputs = self.processor(
             images=[Image.fromarray(image) for image in images],
-            text=[self._question] * len(images),
+            text=[self.question] * len(images),
             padding=True,
             return_tensors="pt",
-        ).to(self._model.device, dtype=self._model.dtype)
+        ).to(self.network.device, dtype=self.network.dtype)
         with torch.inference_mode():
-            out = self._model.generate(
+            out = self.network.generate(
                 **inputs, max_new_tokens=self._max_new_tokens, do_sample=False, num_beams=1
             )
-        said = self._processor.batch_decode(out, skip_special_tokens=True)
-        written = int((out[:, 1:] != self._processor.tokenizer.pad_token_id).sum())  # less the start token
-        return [text.strip() for text in said], written, int(inputs["attention_mask"].sum())
+        written = int((out[:, 1:] != self.processor.tokenizer.pad_token_id).sum())  # less the start token
+        texts = self.processor.batch_decode(out, skip_special_tokens=True)
+        return texts, {"tokens": written, "prompt_tokens": int(inputs["attention_mask"].sum())}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
-import queue
-import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,11 +16,17 @@ import numpy as np
 from kinelex.errors import InputError
 from kinelex.prompts.base import ClipTexts, EngineContext
 from kinelex.prompts.engines.answers import Answers
-from kinelex.prompts.engines.asking import QUESTION, Looking, check_at_least, cost_in_words, read_question
-from kinelex.prompts.engines.server import Server, find_access
+from kinelex.prompts.engines.asking import (
+    QUESTION,
+    Looking,
+    check_at_least,
+    check_refused,
+    cost_in_words,
+    read_question,
+)
+from kinelex.prompts.engines.server import Server, ServerOptions, Stopped, find_access
 
 _JPEG_QUALITY = 90
-Made = tuple[int, ClipTexts | None]
 
 
 @dataclass
@@ -32,11 +36,7 @@ class _Clip:
     row: int
     id: str
     frames: list[int]
-    left: int = 0
-
-
-_Waiting = asyncio.Queue[tuple[_Clip, int, str] | None]
-_Found = queue.SimpleQueue[Made | BaseException | None]
+    left: int
 
 
 class OpenAIServer:
@@ -96,8 +96,7 @@ class OpenAIServer:
         check_at_least(0, requests_per_minute=requests_per_minute, retries=retries)
         check_at_least(0, price_in=price_in, price_out=price_out)
         check_at_least(0.001, timeout=timeout)
-        if refused not in ("stop", "skip"):
-            raise InputError(f"language.refused expects stop or skip, got {refused!r}")
+        self._skip = check_refused(refused)
         if not model:
             raise InputError(
                 "language engine openai: name the model that the server serves, language.model=NAME"
@@ -107,9 +106,9 @@ class OpenAIServer:
         self._store = context.clips("language engine openai")
         self._question = read_question(question, question_file)
         self._look = Looking(context, self.name, look)
-        self._image_size, self._concurrency, self._skip = image_size, concurrency, refused == "skip"
+        self._image_size, self._concurrency = image_size, concurrency
         self._prices = price_in, price_out
-        self._about_server = (model, base_url, max_new_tokens, timeout, retries, requests_per_minute)
+        self._server = ServerOptions(model, base_url, max_new_tokens, timeout, retries, requests_per_minute)
         find_access(base_url)  # says now what is missing
         self._answers = Answers(None if context.journal is None else Path(context.journal) / "openai.jsonl")
         self.settings: dict[str, Any] = {
@@ -141,93 +140,69 @@ class OpenAIServer:
         """An answer per frame; None where the clip has no pictures."""
         return next(iter(self.texts_of([row], [indices])))[1]
 
-    def texts_of(self, rows: Iterable[int], indices: Iterable[np.ndarray]) -> Iterator[Made]:
+    def texts_of(
+        self, rows: Iterable[int], indices: Iterable[np.ndarray]
+    ) -> Iterator[tuple[int, ClipTexts | None]]:
         """Answers about many clips, in the order in which they are done; frames named twice are asked once.
 
         Raises:
             InputError: the server does not know us or fails too often; what it answered is kept.
         """
-        found: _Found = queue.SimpleQueue()
-        loop = asyncio.new_event_loop()
-        work = loop.create_task(self._ask_all(list(zip(rows, indices, strict=True)), found))
-
-        def run() -> None:  # in a thread: notebooks have a loop of their own in theirs
-            try:
-                loop.run_until_complete(work)
-                found.put(None)
-            except BaseException as error:
-                found.put(error)
-            finally:
-                loop.run_until_complete(loop.shutdown_default_executor())
-                loop.close()
-
-        thread = threading.Thread(target=run, daemon=True, name="openai")
-        thread.start()
-        try:
-            while (item := found.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            if thread.is_alive():
-                loop.call_soon_threadsafe(work.cancel)
-            thread.join()
-            self._answers.keep()
-
-    async def _ask_all(self, clips: list[tuple[int, np.ndarray]], found: _Found) -> None:
-        """Ask about all frames that have no answer yet; every clip goes to ``found`` when it is done."""
-        waiting: _Waiting = asyncio.Queue(self._concurrency)
-        server = Server(*self._about_server, answered=len(self._answers))
+        server, threads = Server(self._server, len(self._answers)), ThreadPoolExecutor(self._concurrency)
+        under_way: dict[Future[None], _Clip] = {}
         self._answers.start()
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._feed(clips, waiting, found))
-                for _ in range(self._concurrency):
-                    tasks.create_task(self._work(server, waiting, found))
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from group.exceptions[0].__cause__
+            for row, wanted in zip(rows, indices, strict=True):
+                frames = [int(i) for i in wanted]
+                clip = _Clip(row, self._store.ids[row], frames, 0)
+                missing = sorted(set(frames) - self._answers.of(clip.id).keys())
+                pictures = self._pictures(row, np.array(missing)) if missing else []
+                if not pictures:
+                    yield row, None if pictures is None else self._texts(clip)
+                    continue
+                clip.left = len(missing)
+                for frame, picture in zip(missing, pictures, strict=True):
+                    under_way[threads.submit(self._ask, server, clip, frame, picture)] = clip
+                while len(under_way) > 2 * self._concurrency:  # pictures wait in memory
+                    yield from self._done(under_way)
+            while under_way:
+                yield from self._done(under_way)
         finally:
-            await server.close()
+            server.stop()
+            threads.shutdown(cancel_futures=True)  # what has been sent is answered and noted
+            server.close()
+            self._answers.keep()
 
-    async def _feed(self, clips: list[tuple[int, np.ndarray]], waiting: _Waiting, found: _Found) -> None:
-        """Pictures of clip after clip, not more than are asked about at a time."""
-        for row, indices in clips:
-            clip = _Clip(row, self._store.ids[row], [int(i) for i in indices])
-            missing = sorted(set(clip.frames) - self._answers.of(clip.id).keys())
-            clip.left = len(missing)
-            if not missing:
-                found.put(self._made(clip))
-                continue
-            pictures = await asyncio.to_thread(self._pictures, row, np.array(missing))
-            if pictures is None:
-                found.put((row, None))
-                continue
-            for frame, picture in zip(missing, pictures, strict=True):
-                await waiting.put((clip, frame, picture))
-        for _ in range(self._concurrency):
-            await waiting.put(None)
-
-    async def _work(self, server: Server, waiting: _Waiting, found: _Found) -> None:
-        """Ask about one picture after the other."""
-        while (item := await waiting.get()) is not None:
-            clip, frame, picture = item
-            answer = await server.ask(self._question, picture)
+    def _ask(self, server: Server, clip: _Clip, frame: int, picture: str) -> None:
+        try:
+            answer = server.ask(self._question, picture)
             if answer.text is None and not self._skip:
                 raise InputError(
                     f"the server refuses, or answers without a text, frame {frame} of {clip.id}: "
                     "language.refused=skip leaves such clips without texts, a larger language.max_new_tokens "
                     "lets a model that thinks first come to its answer; what it has answered is kept"
                 )
-            self._answers.note(clip.id, frame, answer)
+        except BaseException:
+            server.stop()
+            raise
+        self._answers.note(clip.id, frame, answer)
+
+    def _done(self, under_way: dict[Future[None], _Clip]) -> Iterator[tuple[int, ClipTexts | None]]:
+        """Wait for answers; the clips that are done with them."""
+        for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+            clip = under_way.pop(future)
+            try:
+                future.result()
+            except Stopped:  # because of another, whose error is raised
+                continue
             clip.left -= 1
             if not clip.left:
-                found.put(self._made(clip))
+                yield clip.row, self._texts(clip)
 
-    def _made(self, clip: _Clip) -> Made:
+    def _texts(self, clip: _Clip) -> ClipTexts | None:
         answers = self._answers.of(clip.id)
-        said = [answers[frame] for frame in clip.frames]
-        texts = [text for text in said if text is not None]
-        return clip.row, ClipTexts(texts) if len(texts) == len(said) else None
+        texts = [text for frame in clip.frames if (text := answers[frame]) is not None]
+        return ClipTexts(texts) if len(texts) == len(clip.frames) else None
 
     def _pictures(self, row: int, frames: np.ndarray) -> list[str] | None:
         images = self._look(row, frames)

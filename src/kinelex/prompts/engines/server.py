@@ -1,68 +1,79 @@
-"""Private machinery of the engine ``openai``: one question to a server, asked until it is answered."""
+"""One question to a server with OpenAI's interface, asked until it is answered."""
 
 from __future__ import annotations
 
-import asyncio
-import email.utils
 import os
-import random
 import re
+import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
 from kinelex.errors import InputError, one_line, without_secrets
 from kinelex.prompts.engines.answers import Answer
 
-FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0  # seconds between a failure and the next try, doubled each time
+FIRST_WAIT, LONGEST_WAIT = 0.5, 8.0  # seconds until what is no answer is asked for again, doubled each time
 EMPTY = 3  # answers without text until a picture counts as refused
-_TRY_AGAIN = (408, 409, 425, 429)  # and all of 500 and more
 _REFUSED = (400, 413, 415, 422)
 # What some servers want under another name, or not at all; it is dropped when they say so.
 _NAMES = {"max_tokens": "max_completion_tokens", "temperature": None, "seed": None}
+_HINTS = {
+    401: "is the key in OPENAI_API_KEY right?",
+    403: "may this key use the model?",
+    404: "does it serve the model {model!r} under this address?",
+    429: "what you have paid for is used up",
+}
+_PAID_UP = "insufficient_quota"
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """Where a server is and how it is asked; see the options of the engine ``openai``."""
+
+    model: str
+    base_url: str
+    max_new_tokens: int
+    timeout: float
+    retries: int
+    requests_per_minute: float
+
+
+class Stopped(BaseException):
+    """A request that is not sent any more; no Exception, which the client would take for a failure."""
 
 
 class Server:
-    """An OpenAI-compatible endpoint. Lives in one event loop.
+    """An OpenAI-compatible endpoint, asked by many threads at a time; the client repeats what fails.
 
     Args:
-        model: the name it serves the model under.
-        base_url: its address; empty takes OPENAI_BASE_URL, or OpenAI itself.
-        max_new_tokens: where an answer is cut off.
-        timeout: seconds that a request may take.
-        retries: how often a failed request is repeated.
-        requests_per_minute: the most it is asked; 0 for no limit.
+        options: where it is and how it is asked.
         answered: questions that it answered in earlier runs: it knows us, so what it refuses are pictures.
 
     Raises:
         InputError: there is neither a key nor an address.
     """
 
-    def __init__(
-        self,
-        model: str,
-        base_url: str,
-        max_new_tokens: int,
-        timeout: float,
-        retries: int,
-        requests_per_minute: float,
-        answered: int = 0,
-    ) -> None:
+    def __init__(self, options: ServerOptions, answered: int = 0) -> None:
         import openai
 
         self._openai = openai
-        key, address = find_access(base_url)
-        self._client = openai.AsyncOpenAI(
-            api_key=key or "none", base_url=address or None, timeout=timeout, max_retries=0
+        key, address = find_access(options.base_url)
+        self._client = openai.OpenAI(
+            api_key=key or "none",
+            base_url=address or None,
+            timeout=options.timeout,
+            max_retries=options.retries,
+            http_client=openai.DefaultHttpxClient(event_hooks={"request": [self._turn]}),
         )
         self._address = without_secrets(str(self._client.base_url))
-        self._model, self._timeout, self._retries = model, timeout, retries
-        self._extra: dict[str, Any] = {"max_tokens": max_new_tokens, "temperature": 0, "seed": 0}
-        self._between = 60 / requests_per_minute if requests_per_minute else 0.0
-        self._next = self._closed_until = 0.0
+        self._model, self._retries = options.model, options.retries
+        self._extra: dict[str, Any] = {"max_tokens": options.max_new_tokens, "temperature": 0, "seed": 0}
+        self._between = 60 / options.requests_per_minute if options.requests_per_minute else 0.0
+        self._next = 0.0
         self._answered = answered
+        self._lock, self._stopped = threading.Lock(), threading.Event()
 
-    async def ask(self, question: str, picture: str) -> Answer:
+    def ask(self, question: str, picture: str) -> Answer:
         """The answer about a picture, asked again until there is one.
 
         Args:
@@ -77,87 +88,83 @@ class Server:
         """
         parts = [{"type": "image_url", "image_url": {"url": picture}}, {"type": "text", "text": question}]
         messages: Any = [{"role": "user", "content": parts}]
-        failures = requests = read = written = empty = 0
+        strange = requests = read = written = empty = 0
         while True:
-            await self._turn()
             before, sent = self._answered, dict(self._extra)
-            requests += 1
             try:
-                async with asyncio.timeout(self._timeout):
-                    made = await self._client.chat.completions.create(
-                        model=self._model, messages=messages, **sent
-                    )
-                answer = _read(made, requests)
-                self._answered += 1
-                read, written = read + answer.prompt_tokens, written + answer.tokens
-                empty += answer.text == ""
-                if answer.text == "" and empty < EMPTY:
-                    continue
-                return replace(answer, text=answer.text or None, prompt_tokens=read, tokens=written)
+                response = self._client.chat.completions.with_raw_response.create(
+                    model=self._model, messages=messages, **sent
+                )
+                requests += 1 + response.retries_taken
+                answer = _read(response.parse())
+            except self._openai.RateLimitError as error:
+                requests += 1 + self._retries
+                if self._answered == before or error.code == _PAID_UP:
+                    raise self._failure(error) from error
+                continue  # others are answered: it is busy, not broken
             except self._openai.APIStatusError as error:
+                requests += 1
                 if self._adapts(error, sent):
                     continue
                 if error.status_code in _REFUSED and self._answered:
                     return Answer(None, requests=requests)
-                self._check(error)
-                wait = _asked_wait(error.response.headers)
-                if error.status_code == 429 and self._answered > before:
-                    failures = 0  # others are answered: it is busy, not broken
-                if error.status_code == 429 and wait is not None:
-                    self._closed_until = max(self._closed_until, time.monotonic() + wait)
-                last: Exception = error
-            except (self._openai.APIError, TimeoutError, ValueError) as error:
-                wait, last = None, error
-            failures += 1
-            if failures > self._retries:
-                raise InputError(
-                    f"{self._address} failed {failures} times in a row (last: {_short(last)}): see "
-                    "whether the server runs, then start the same command again; what it has answered is kept"
-                ) from last
-            backoff = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1)) * random.uniform(0.5, 1)
-            await asyncio.sleep(backoff if wait is None else wait)
+                raise self._failure(error) from error
+            except self._openai.APIError as error:
+                raise self._failure(error) from error
+            except ValueError as error:  # no answer, though status 200 says so
+                strange += 1
+                if strange > self._retries:
+                    raise self._failure(error) from error
+                time.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (strange - 1)))
+                continue
+            self._answered += 1
+            read, written = read + answer.prompt_tokens, written + answer.tokens
+            empty += answer.text == ""
+            if answer.text != "" or empty == EMPTY:
+                return Answer(answer.text or None, read, written, requests)
 
-    async def close(self) -> None:
+    def stop(self) -> None:
+        """Send no further request, not even those that are to be repeated."""
+        self._stopped.set()
+
+    def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        self._client.close()
 
-    async def _turn(self) -> None:
-        """Wait until this request may go: the rate that was asked for, and the server's own pauses."""
-        if self._between:
+    def _turn(self, _: Any) -> None:
+        """Called before each request, repeated ones too: wait where a rate was asked for."""
+        if self._stopped.is_set():
+            raise Stopped
+        with self._lock:
             at = max(time.monotonic(), self._next)
             self._next = at + self._between
-            await asyncio.sleep(max(0.0, at - time.monotonic()))
-        while (closed := self._closed_until - time.monotonic()) > 0:
-            await asyncio.sleep(closed)
+        time.sleep(max(0.0, at - time.monotonic()))
 
     def _adapts(self, error: Any, sent: dict[str, Any]) -> bool:
         """Whether the server objects to a parameter that can be renamed or left out; from now on it is."""
         if error.status_code not in (400, 422):
             return False
-        text = str(error.message)
         for name, other in _NAMES.items():
-            if name in sent and name in text:
+            if name in sent and name in str(error.message):
                 self._extra.pop(name, None)
                 if other is not None:
                     self._extra[other] = sent[name]
                 return True
         return False
 
-    def _check(self, error: Any) -> None:
-        """Stop at once where trying again is no use."""
-        code = error.status_code
-        if code in _TRY_AGAIN and getattr(error, "code", None) != "insufficient_quota" or code >= 500:
-            return
-        hint = {
-            401: "is the key in OPENAI_API_KEY right?",
-            403: "may this key use the model?",
-            404: f"does it serve the model {self._model!r} under this address?",
-            429: "what you have paid for is used up",
-        }.get(code, "is it a vision-language model, and are the options within its limits?")
-        raise InputError(
-            f"{self._address} refuses the request with status {code} ({_short(error)}): {hint} "
-            "What it has answered is kept"
-        ) from error
+    def _failure(self, error: Exception) -> InputError:
+        """The message for what trying again did not help, or would not."""
+        code = getattr(error, "status_code", 500)
+        if code in (408, 409) or code >= 500 or (code == 429 and getattr(error, "code", "") != _PAID_UP):
+            return InputError(
+                f"{self._address} failed {self._retries + 1} times in a row (last: {_short(error)}): see "
+                "whether the server runs, then start the same command again; what it has answered is kept"
+            )
+        other = "is it a vision-language model, and are the options within its limits?"
+        return InputError(
+            f"{self._address} refuses the request with status {code} ({_short(error)}): "
+            f"{_HINTS.get(code, other).format(model=self._model)} What it has answered is kept"
+        )
 
 
 def find_access(base_url: str) -> tuple[str, str]:
@@ -183,37 +190,23 @@ def find_access(base_url: str) -> tuple[str, str]:
     return key, address
 
 
-def _read(made: Any, requests: int) -> Answer:
+def _read(completion: Any) -> Answer:
     """The answer in what came.
 
     Raises:
         ValueError: it is no answer, as when a proxy puts a page of its own in its place.
     """
-    choices = getattr(made, "choices", None)
+    choices = getattr(completion, "choices", None)
     if not choices or getattr(choices[0], "message", None) is None:
-        raise ValueError(f"an answer without choices: {str(made)[:80]!r}")
-    text, used = getattr(choices[0].message, "content", None), getattr(made, "usage", None)
+        raise ValueError(f"an answer without choices: {str(completion)[:80]!r}")
+    text, used = getattr(choices[0].message, "content", None), getattr(completion, "usage", None)
     if not isinstance(text, str | None):
         raise ValueError(f"an answer that is no text: {str(text)[:80]!r}")
     read, written = (getattr(used, name, None) or 0 for name in ("prompt_tokens", "completion_tokens"))
     if getattr(choices[0], "finish_reason", None) == "content_filter":
-        return Answer(None, read, written, requests)
+        return Answer(None, read, written)
     whole = (text or "").strip().encode("utf-8", "replace").decode()  # half a sign may stand at its end
-    return Answer(whole, read, written, requests)
-
-
-def _asked_wait(headers: Any) -> float | None:
-    """Seconds that the server asks to wait, by number or by date.
-
-    >>> _asked_wait({"retry-after": "2.5"}), _asked_wait({})
-    (2.5, None)
-    """
-    text = headers.get("retry-after", "")
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        date = email.utils.parsedate_tz(text)
-        return None if date is None else max(0.0, email.utils.mktime_tz(date) - time.time())
+    return Answer(whole, read, written)
 
 
 def _short(error: Exception) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +9,12 @@ import numpy as np
 import torch
 
 from kinelex.errors import InputError
-from kinelex.models.transformers import find_checkpoint
-from kinelex.prompts.base import ClipTexts, EngineContext
-from kinelex.prompts.embed.pixels import fitting
-from kinelex.prompts.engines.asking import (
-    QUESTION,
-    Looking,
-    ask_about,
-    check_at_least,
-    cost_in_words,
-    new_cost,
-    read_question,
-)
+from kinelex.prompts.base import EngineContext
+from kinelex.prompts.engines.asking import QUESTION
+from kinelex.prompts.engines.local_model import LocalModel, ModelOptions
 
 
-class VisionLanguageModel:
+class VisionLanguageModel(LocalModel):
     """A vision-language model (LLaVA, LLaVA-NeXT, Qwen-VL, SmolVLM …) answers a question about each frame.
 
     Decoding is greedy: the same pictures give the same answers.
@@ -39,6 +29,8 @@ class VisionLanguageModel:
         look: full frames, or the crop of the run's vision engine.
         batch_size: pictures per pass.
         max_new_tokens: where an answer is cut off, in tokens.
+        refused: what becomes of a clip with a picture about which the model says nothing: stop the run, or
+            skip the clip, which then has no texts.
         device: auto, cpu, cuda, cuda:1 …
         dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own on a GPU, float32 on a CPU.
 
@@ -50,8 +42,6 @@ class VisionLanguageModel:
     """
 
     name = "vlm"
-    pictures = "video"
-    pool = "text"
 
     def __init__(
         self,
@@ -64,55 +54,28 @@ class VisionLanguageModel:
         look: str = "full",
         batch_size: int = 8,
         max_new_tokens: int = 96,
+        refused: str = "stop",
         device: str = "auto",
         dtype: str = "auto",
     ) -> None:
-        check_at_least(1, batch_size=batch_size, max_new_tokens=max_new_tokens)
-        asked = read_question(question, question_file)
-        self._look = Looking(context, self.name, look)
-        self._batch_size, self._max_new_tokens = batch_size, max_new_tokens
-        checkpoint = find_checkpoint(model, "language.model")
-        self.version = version("transformers")
-        self._processor = checkpoint.processor()
-        self._model = checkpoint.network("AutoModelForImageTextToText", device, dtype)
-        self._prompt = _prompt(self._processor, asked, template)
-        self._tokenizer = self._processor.tokenizer
+        options = ModelOptions(
+            model, question, question_file, look, batch_size, max_new_tokens, refused, device, dtype
+        )
+        super().__init__(context, "AutoModelForImageTextToText", options, template=template)
+        self._prompt = _prompt(self.processor, self.question, template)
+        self._tokenizer = self.processor.tokenizer
         self._tokenizer.padding_side = "left"  # what is written goes on at the right
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
+        self._max_new_tokens = max_new_tokens
         self._inputs([np.zeros((64, 64, 3), np.uint8)])  # says now what is wrong with the prompt
-        self.settings: dict[str, Any] = {
-            **checkpoint.settings,
-            "question": asked,
-            "template": template,
-            "look": look,
-            "max_new_tokens": max_new_tokens,
-            "dtype": str(self._model.dtype).removeprefix("torch."),
-        }
-        self.cost = new_cost()
-
-    def summary(self) -> str:
-        """The cost of this process's work in a line."""
-        return cost_in_words(self.settings["model"], self.cost)
-
-    def texts(self, row: int, indices: np.ndarray) -> ClipTexts | None:
-        """An answer per frame; None where the clip has no pictures.
-
-        Raises:
-            InputError: the batch does not fit into the memory of the device.
-        """
-        images = self._look(row, indices)
-        if images is None:
-            return None
-        with fitting("language", self._batch_size, self._model.device):
-            return ask_about(images, self._answer, self._batch_size, self.cost)
 
     def _inputs(self, images: list[np.ndarray]) -> Any:
         """What the processor makes of the prompt and pictures."""
         from PIL import Image
 
         try:
-            return self._processor(
+            return self.processor(
                 text=[self._prompt] * len(images),
                 images=[[Image.fromarray(image)] for image in images],
                 padding=True,
@@ -125,10 +88,11 @@ class VisionLanguageModel:
                 "image token in it once, see language.template and language.question"
             ) from error
 
-    def _answer(self, images: list[np.ndarray]) -> tuple[list[str], int, int]:
-        inputs = self._inputs(images).to(self._model.device, dtype=self._model.dtype)
+    def answer(self, images: list[np.ndarray]) -> tuple[list[str], dict[str, int]]:
+        """Answers about some pictures, and the tokens that they cost."""
+        inputs = self._inputs(images).to(self.network.device, dtype=self.network.dtype)
         with torch.inference_mode():
-            out = self._model.generate(
+            out = self.network.generate(
                 **inputs,
                 max_new_tokens=self._max_new_tokens,
                 do_sample=False,
@@ -138,9 +102,9 @@ class VisionLanguageModel:
         asked = inputs["input_ids"]
         if out.shape[1] >= asked.shape[1] and torch.equal(out[:, : asked.shape[1]], asked):
             out = out[:, asked.shape[1] :]  # decoders repeat the prompt, encoder-decoders do not
-        said = self._tokenizer.batch_decode(out, skip_special_tokens=True)
         written = int((out != self._tokenizer.pad_token_id).sum())
-        return [text.strip() for text in said], written, int(inputs["attention_mask"].sum())
+        texts = self._tokenizer.batch_decode(out, skip_special_tokens=True)
+        return texts, {"tokens": written, "prompt_tokens": int(inputs["attention_mask"].sum())}
 
 
 def _prompt(processor: Any, question: str, template: str) -> str:

@@ -143,8 +143,11 @@ def _fill(x: np.ndarray, seen: np.ndarray) -> np.ndarray:
     if seen.all():
         return x
     t = len(x)
-    apart = np.abs(np.arange(t)[:, None, None] - np.arange(t)[None, :, None]).astype(np.float32)
-    nearest = np.where(seen[None], apart, np.inf).argmin(axis=1)  # (T, V)
+    now = np.arange(t)[:, None]
+    before = np.maximum.accumulate(np.where(seen, now, -t), axis=0)  # (T, V): the last frame that has it
+    after = np.minimum.accumulate(np.where(seen, now, 2 * t)[::-1], axis=0)[::-1]
+    nearest = np.where(now - before <= after - now, before, after)
+    nearest[:, ~seen.any(axis=0)] = 0
     filled = np.take_along_axis(x, nearest[..., None], axis=0)
     never = ~seen.any(axis=0)
     if never.any() and not never.all():
