@@ -172,20 +172,20 @@ def test_journal_forgets_a_torn_line_only(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("kinelex.prompts.journal._PATIENCE", 0.2)
     path = tmp_path / "j.jsonl"
     journal = Journal(path)
-    journal.add(3, ["a", "ü"])
-    journal.add(4, None)
+    journal.note(3, ["a", "ü"])
+    journal.note(4, None)
     journal.close()
     with path.open("ab") as file:
         file.write(b'[5, ["half of')
     journal = Journal(path)
     assert journal.entries == {3: ["a", "ü"], 4: None}
-    journal.add(6, ["b"])
+    journal.note(6, ["b"])
     with pytest.raises(InputError, match="is being written by another process"):
         Journal(path)
     journal.close()
     again = Journal(path)
     assert list(again.entries) == [3, 4, 6]
-    again.close(done=True)
+    again.finish()
     assert not path.exists()
 
 

