@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kinelex.encoders import create as create_encoder
     from kinelex.encoders import names as list_encoders
     from kinelex.evaluation.evaluate import evaluate
+    from kinelex.methods import list_methods
     from kinelex.training.encoder_files import load_encoder
     from kinelex.training.train import train
 
@@ -29,6 +30,7 @@ _FUNCTIONS = {
     "create_encoder": "encoders:create",
     "evaluate": "evaluation:evaluate",
     "list_encoders": "encoders:names",
+    "list_methods": "methods:list_methods",
     "load_encoder": "training.encoder_files:load_encoder",
     "open_prompts": "data:open_prompts",
     "open_store": "data:open_store",
@@ -46,6 +48,7 @@ __all__ = [
     "files",
     "inference",
     "list_encoders",
+    "list_methods",
     "load_encoder",
     "losses",
     "methods",

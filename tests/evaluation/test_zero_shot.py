@@ -10,7 +10,7 @@ from rich.console import Console
 from torch import nn
 
 from kinelex.data import ClipPrompts, ModalityPrompts, PromptMeta, PromptStoreWriter, open_prompts
-from kinelex.data.clip_prompts import PromptChoice, PromptShape
+from kinelex.data.clip_prompts import PromptShape
 from kinelex.datasets import get_split
 from kinelex.datasets.utd_mhad import CLASSES
 from kinelex.errors import InputError
@@ -23,9 +23,10 @@ from kinelex.evaluation.protocols.unseen import harmonic_mean
 from kinelex.evaluation.protocols.zero_shot import ZeroShot, ZeroShotOptions
 from kinelex.methods.embedding_space import EmbeddingSpace
 from kinelex.methods.projector import projector
+from kinelex.methods.prompt_choice import PromptChoice
 from kinelex.prompts import registry
+from kinelex.training.embedding_space_files import save_embedding_space
 from kinelex.training.encoder_files import load_encoders
-from kinelex.training.space_files import save_space
 
 WIDTH = 3
 
@@ -81,7 +82,7 @@ def prompts(store, tmp_path):
 def context(run, store, prompts, monkeypatch) -> Context:
     """Features that name the class, but every fourth clip's name the next one."""
     trained = load_encoders(run.path)
-    save_space(run.path, identity_space(trained["joint"].num_features))
+    save_embedding_space(run.path, identity_space(trained["joint"].num_features))
     split = get_split(store, "xsub")
     quiet = Console(file=io.StringIO())
     made = Context(run, trained, store, "xsub", split.train, split.test, prompts, console=quiet)
@@ -183,7 +184,7 @@ def test_a_space_of_another_encoder_or_other_prompts_is_refused(context, run, ma
     context.prompts = make_prompts()
     with pytest.raises(InputError, match="pass the prompts that it was trained with"):
         ClipSpace.of(context).clip_prompts("language", context.test)
-    save_space(run.path, identity_space(5))
+    save_embedding_space(run.path, identity_space(5))
     with pytest.raises(InputError, match="does not belong to the encoder"):
         ClipSpace.of(context)
 
@@ -207,7 +208,7 @@ def test_texts_and_skeletons_find_each_other(context):
 
 
 def test_the_whole_way_through_evaluate_with_a_cached_second_call(run, store, prompts, tmp_path):
-    save_space(run.path, identity_space(load_encoders(run.path)["joint"].num_features))
+    save_embedding_space(run.path, identity_space(load_encoders(run.path)["joint"].num_features))
     split = split_file(tmp_path, unseen=["a", "b"])
 
     def call() -> tuple[dict, str]:

@@ -40,13 +40,16 @@ def make_clips(n=6, seed=0):
     return torch.cat([first, first + 0.3 * torch.randn(first.shape, generator=generator)])
 
 
-def make_method(seed=0, encoder=Flat, **options):
+def make_method(seed=0, encoder=Flat, streams=STREAMS, **options):
     torch.manual_seed(seed)
-    return CMD(encoder, **{"dim": 6, "queue": 20, "top_k": 7, "momentum": 0.9, **options})
+    return CMD(
+        ((stream, encoder()) for stream in streams),
+        **{"dim": 6, "queue": 20, "top_k": 7, "momentum": 0.9, **options},
+    )
 
 
 def step(method, x):
-    return method(x, None, torch.Generator())
+    return method(x)
 
 
 def test_momentum_queue_and_gradients_of_a_step():
@@ -181,7 +184,7 @@ def test_failure_signatures_are_reported():
     ("options", "message"),
     [
         ({"streams": ("joint", "bones")}, "did you mean 'bone'"),
-        ({"streams": ("joint", "joint")}, "none twice"),
+        ({"streams": ("joint", "joint")}, "every stream once"),
         ({"streams": ()}, "at least one stream"),
         ({"top_k": 21}, r"top_k=21, queue=20: set method\.top_k"),
         ({"mining": "tops"}, "did you mean 'top'"),

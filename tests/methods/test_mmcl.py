@@ -10,17 +10,25 @@ import torch.multiprocessing as mp
 from torch.nn import functional as F
 
 from kinelex import encoders
-from kinelex.data.batch import Batch
 from kinelex.data.clip_prompts import PromptShape, PromptStatistics
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError
 from kinelex.losses import feature_alignment
-from kinelex.methods import MMCL, TrainingPart
+from kinelex.methods import MMCL, Prompts
 from kinelex.methods.mmcl import Refinement
 from kinelex.skeleton import get_layout
 
 SHAPES = {"language": PromptShape(2, 5, 3), "vision": PromptShape(4, 6)}
-CLASSES = ("walk", "sit", "wave")
+LABELS = torch.arange(8) % 3
+
+
+def statistics(shift=0.0, scale=1.0, shapes=SHAPES):
+    """Statistics of prompts whose mean and scale are these."""
+    one = torch.tensor(scale)
+    return {
+        m: PromptStatistics(s, torch.full((s.width,), shift), one, torch.full((s.clip_width,), shift), one)
+        for m, s in shapes.items()
+    }
 
 
 class Flat(Encoder):
@@ -37,19 +45,16 @@ class Flat(Encoder):
 def make_batch(n=8, seed=0):
     g = torch.Generator().manual_seed(seed)
     present = {m: torch.rand(n, generator=g) > 0.3 for m in SHAPES}
-    return torch.randn(n, 3, 4, 15, 1, generator=g), Batch(
-        torch.full((n,), 4),
-        torch.arange(n) % 3,
-        torch.arange(n),
-        prompts={m: torch.randn(n, s.count, s.width, generator=g) for m, s in SHAPES.items()},
-        clip_prompts={"language": torch.randn(n, 3, generator=g)},
-        present=present,
-    )
+    x = torch.randn(n, 3, 4, 15, 1, generator=g)
+    frames = {m: torch.randn(n, s.count, s.width, generator=g) for m, s in SHAPES.items()}
+    clip = {"language": torch.randn(n, 3, generator=g)}
+    return x, {m: Prompts(frames[m], clip.get(m), present[m]) for m in SHAPES}
 
 
-def make_method(make=Flat, part=None, **options):
+def make_method(make=Flat, **options):
     torch.manual_seed(0)
-    method = MMCL(make, part or TrainingPart("joint", SHAPES, CLASSES, (4, 4, 2)), **options)
+    given = {"num_classes": 3, "prompts": statistics(), "class_counts": (4, 4, 2)}
+    method = MMCL(make(), **{**given, **options})
     with torch.no_grad():  # at their first value P and Q change nothing
         for name, parameter in method.named_parameters():
             if name.endswith(("positive", "negative")):
@@ -57,8 +62,8 @@ def make_method(make=Flat, part=None, **options):
     return method
 
 
-def run(method, x, batch, seed=0):
-    return method(x, batch, torch.Generator().manual_seed(seed))
+def run(method, x, prompts, labels=LABELS):
+    return method(x, prompts, labels)
 
 
 def test_bf16_does_not_round_the_refinement():
@@ -90,19 +95,13 @@ def test_the_published_alignment_and_refinement(shared):
         def forward(self, x):
             return x.mean(dim=(2, 3, 4))
 
-    part = TrainingPart("joint", {"vision": PromptShape(1, 40)}, CLASSES, (2, 2, 2))
-    method = make_method(Pool, part, refinement=0.0)
+    method = make_method(Pool, prompts={"vision": fam["rgb"]}, refinement=0.0)
     own = {k.removeprefix("state/mlp."): v for k, v in fam.items() if k.startswith("state/")}
     method.projectors["joint"].load_state_dict(own)
     embedding = method.projectors["joint"](fam["rgb"])
     torch.testing.assert_close(embedding, fam["rgb_embedding"], atol=1e-5, rtol=0)
     x = fam["skeleton_map"].unflatten(0, (6, 2)).permute(0, 2, 3, 4, 1)  # (6, 12, 5, 25, 2)
-    batch = Batch(torch.full((6,), 5), torch.arange(6) % 3, torch.arange(6))
-    batch.prompts, batch.present = (
-        {"vision": fam["rgb"][:, None]},
-        {"vision": torch.ones(6, dtype=torch.bool)},
-    )
-    _, logs = run(method, x, batch)
+    _, logs = run(method, x, {"vision": fam["rgb"]}, LABELS[:6])
     torch.testing.assert_close(logs["alignment/joint"], fam["loss"], atol=1e-5, rtol=0)
 
 
@@ -113,21 +112,21 @@ def test_the_loss_clip_by_clip():
     network = method.streams["joint"]
     features = network.encoder(x)
     scores = network.linear(features)
-    total = sum(F.cross_entropy(s, y, label_smoothing=0.1) for s, y in zip(scores, batch.labels, strict=True))
+    total = sum(F.cross_entropy(s, y, label_smoothing=0.1) for s, y in zip(scores, LABELS, strict=True))
     expected = total / 8
     refined, refinement = [], method.refinements["joint"]
     for i in range(8):
-        if not batch.present["language"][i]:
+        if not batch["language"].mask[i]:
             continue
-        text = torch.cat([batch.prompts["language"][i].mean(dim=0), batch.clip_prompts["language"][i]])
+        text = torch.cat([batch["language"].frame[i].mean(dim=0), batch["language"].clip[i]])
         plus, minus = refinement.weigh(text).softmax(dim=0)
         better = (plus * refinement.positive + minus * refinement.negative) * scores[i]
-        refined.append(F.cross_entropy(better, batch.labels[i], label_smoothing=0.1))
+        refined.append(F.cross_entropy(better, LABELS[i], label_smoothing=0.1))
     assert 0 < len(refined) < 8
     expected = expected + 0.7 * torch.stack(refined).mean()
-    there = batch.present["vision"]
+    there = batch["vision"].mask
     assert 1 < there.sum() < 8
-    pictures = method.projectors["joint"](batch.prompts["vision"].mean(dim=1))
+    pictures = method.projectors["joint"](batch["vision"].frame.mean(dim=1))
     aligned = feature_alignment(features[there], pictures[there], 0.2)
     torch.testing.assert_close(loss, expected + 0.3 * aligned)
     torch.testing.assert_close(logs["alignment/joint"], aligned)
@@ -138,12 +137,12 @@ def test_missing_texts_and_pictures_touch_nothing():
     method = make_method(standardise=True)
     x, batch = make_batch()
     first, _ = run(method, x, batch)
-    for m, present in batch.present.items():
-        batch.prompts[m][~present] = 1e3
-    batch.clip_prompts["language"][~batch.present["language"]] = 1e3
+    for prompts in batch.values():
+        prompts.frame[~prompts.mask] = 1e3
+    batch["language"].clip[~batch["language"].mask] = 1e3
     torch.testing.assert_close(run(method, x, batch)[0], first)
-    for present in batch.present.values():
-        present[:] = False
+    for prompts in batch.values():
+        prompts.present[:] = False
     loss, logs = run(method, x, batch)
     torch.testing.assert_close(loss, logs["loss/joint"])
     loss.backward()
@@ -159,16 +158,15 @@ def test_missing_texts_and_pictures_touch_nothing():
     ],
 )
 def test_a_teacher_that_is_off_is_not_needed(options, reads):
-    prompts = {m: SHAPES[m] for m in reads}
-    method = make_method(part=TrainingPart("joint", prompts, CLASSES, (4, 4, 2)), **options)
+    prompts = {m: s for m, s in statistics().items() if m in reads}
+    method = make_method(prompts=prompts, **options)
     assert (
         method.modalities
         == reads
         == MMCL.reads({"alignment": 0.1, "refinement": 0.2, "rgb": "cached", **options})
     )
     x, batch = make_batch()
-    batch.prompts, batch.present = ({m: d[m] for m in reads} for d in (batch.prompts, batch.present))
-    loss, logs = run(method, x, batch)
+    loss, logs = run(method, x, {m: batch[m] for m in reads})
     loss.backward()
     assert all(p.grad is not None for p in method.parameters())
     assert ("refined/joint" in logs) == ("language" in reads)
@@ -179,14 +177,7 @@ def test_a_teacher_that_is_off_is_not_needed(options, reads):
                                      {"label_smoothing": 0.2}, {"standardise": True}])  # fmt: skip
 def test_every_option_changes_the_loss(options):
     def loss(**chosen):
-        method = make_method(**chosen)
-        two = torch.tensor(2.0)
-        method.fit_prompts(
-            {
-                m: PromptStatistics(torch.ones(s.width), two, torch.ones(s.clip_width), two)
-                for m, s in SHAPES.items()
-            }
-        )
+        method = make_method(prompts=statistics(1.0, 2.0), **chosen)
         torch.manual_seed(1)
         return run(method, *make_batch())[0]
 
@@ -200,14 +191,10 @@ def test_any_layout_persons_and_classes_and_every_stream(layout, persons, classe
     def make():
         return encoders.create("ctrgcn", layout=layout, channels=8, depth=(1, 1, 1))
 
-    names = tuple(f"c{i}" for i in range(classes))
-    method = make_method(
-        make, TrainingPart("joint", SHAPES, names, (3,) * classes), streams=("joint", "bone")
-    )
+    method = make_method(make, num_classes=classes, class_counts=(3,) * classes, streams=("joint", "bone"))
     x = torch.randn(8, 3, 16, get_layout(layout).num_joints, persons)
     _, batch = make_batch()
-    batch.labels = torch.arange(8) % classes
-    loss, logs = run(method, x, batch)
+    loss, logs = run(method, x, batch, torch.arange(8) % classes)
     loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in method.trained_parameters())
     assert {"refined/joint", "refined/bone", "alignment/joint", "alignment/bone"} <= set(logs)
@@ -221,17 +208,21 @@ def test_wrong_options_are_named():
         ({"alignment": -1.0}, "at least 0 and a temperature above 0, got -1.0"),
         ({"temperature": 0.0}, "temperature"),
         ({"dropout": 1.0}, "below 1"),
-        ({"part": TrainingPart("joint", {"vision": SHAPES["vision"]}, CLASSES, (1, 1, 1))}, "refinement=0"),
-        (
-            {"part": TrainingPart("joint", {"language": SHAPES["language"]}, CLASSES, (1, 1, 1))},
-            "alignment=0",
-        ),
+        ({"prompts": statistics(shapes={"vision": SHAPES["vision"]})}, "refinement=0"),
+        ({"prompts": statistics(shapes={"language": SHAPES["language"]})}, "alignment=0"),
+        ({"prompts": None}, "mmcl needs language prompts"),
+        ({"num_classes": None}, "needs two classes or more, got num_classes=None"),
     ):
         with pytest.raises(InputError, match=message):
             make_method(**options)
     with pytest.raises(InputError, match="batch_size of 2 or more"):
         make_method().check_step(1)
     make_method(alignment=0.0).check_step(1)
+    x, batch = make_batch()
+    with pytest.raises(InputError, match=r"mmcl learns from labels: expects labels \(8,\), got none"):
+        make_method()(x, batch)
+    with pytest.raises(InputError, match="batch_size of 2 or more, got 1"):
+        run(make_method(), x[:1], {m: p[:1] for m, p in batch.items()}, LABELS[:1])
 
 
 def _worker(rank, folder):
@@ -239,10 +230,7 @@ def _worker(rank, folder):
     method = make_method()
     x, batch = make_batch()
     mine = slice(4 * rank, 4 * rank + 4)
-    part = Batch(batch.lengths[mine], batch.labels[mine], batch.indices[mine])
-    for name in ("prompts", "clip_prompts", "present"):
-        setattr(part, name, {m: values[mine] for m, values in getattr(batch, name).items()})
-    loss, logs = run(method, x[mine], part)
+    loss, logs = run(method, x[mine], {m: p[mine] for m, p in batch.items()}, LABELS[mine])
     loss.backward()
     for p in method.trained_parameters():  # what DDP does
         dist.all_reduce(p.grad)

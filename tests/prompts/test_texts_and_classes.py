@@ -12,7 +12,7 @@ import pytest
 from prompt_fakes import FakeText
 
 from kinelex.data import open_prompts, open_store
-from kinelex.data.loader import PromptTable
+from kinelex.data.clip_prompts import StorePrompts
 from kinelex.errors import InputError
 from kinelex.prompts import EngineContext, create, make_prompts, register, registry
 
@@ -55,8 +55,8 @@ def test_texts_without_a_store_and_training_by_ids(small_store: Path, tmp_path: 
     assert language.texts == SAID["clip7"]
     assert language.frames.tolist() == [0, 1, 2, 3]
     assert prompts.belongs_to(store)
-    table = PromptTable(prompts, store, ("language",))
-    assert table.frame["language"][7].tolist() == language.embeddings.tolist()
+    table = StorePrompts(prompts, store, ("language",))
+    assert table.embedded["language"].frame[7].tolist() == language.embeddings.tolist()
     # Different texts: each embedded once, as a whole.
     assert sorted(FakeText.seen) == sorted(t for clip in SAID.values() for t in clip)
 
@@ -68,7 +68,7 @@ def test_prompts_without_a_store_lack_a_clip(small_store: Path, tmp_path: Path) 
     prompts, store = open_prompts(tmp_path / "p.arrow"), open_store(small_store)
     assert not prompts.belongs_to(store)
     with pytest.raises(InputError, match=r"lacks 1 clips of .*, the first is clip3"):
-        PromptTable(prompts, store, ("language",))
+        StorePrompts(prompts, store, ("language",))
     # Made with the store the clip is there, without a text.
     summary = make(small_store, tmp_path / "with.arrow", source)
     assert summary.missing == {"language": 1}

@@ -15,9 +15,9 @@ from kinelex.data import (
     open_prompts,
     open_store,
 )
-from kinelex.data.clip_prompts import PromptShape
+from kinelex.data.clip_prompts import PromptShape, StorePrompts
 from kinelex.data.jpeg import write_jpeg
-from kinelex.data.loader import PromptTable, SkeletonLoader
+from kinelex.data.loader import SkeletonLoader
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
 
@@ -107,31 +107,35 @@ def test_pictures_are_decoded_for_those_who_ask(store, tmp_path):
             image = ModalityPrompts(np.array([0]), np.zeros((1, 2)), boxes=np.zeros((1, 4)), tile=tile)
             writer.add(ClipPrompts(f"c{i:03d}", None, image if i % 3 else None))
     opened = open_prompts(tmp_path / "tiles.arrow")
-    table = PromptTable(opened, store, ("images",))
-    assert table.shapes() == {}
+    table = StorePrompts(opened, store, ("images",))
+    assert table.statistics(np.arange(2)) == {}
     rows = np.array([4, 3, 299])
     batch = SkeletonLoader(store, rows, 3, prompts=table).batch(rows).to("cpu")
-    assert batch.images.dtype == torch.uint8
-    assert batch.images.shape == (3, 8, 8, 3)
-    assert batch.images[:, 0, 0, 0].tolist() == pytest.approx([4, 0, 49], abs=2)
-    assert batch.present["images"].tolist() == [True, False, True]
-    without = SkeletonLoader(store, rows, 3, prompts=PromptTable(opened, store, ("vision",)))
-    assert without.batch(rows).images is None
+    pictures = batch.prompts["images"]
+    assert pictures.frame.dtype == torch.uint8
+    assert pictures.frame.shape == (3, 8, 8, 3)
+    assert pictures.frame[:, 0, 0, 0].tolist() == pytest.approx([4, 0, 49], abs=2)
+    assert pictures.mask.tolist() == [True, False, True]
+    without = SkeletonLoader(store, rows, 3, prompts=StorePrompts(opened, store, ("vision",)))
+    assert "images" not in without.batch(rows).prompts
 
 
 def test_prompts_come_with_their_clips(store, prompts):
-    table = PromptTable(prompts, store, ("language", "vision"))
-    assert table.shapes() == {"language": PromptShape(1, 3, 3), "vision": PromptShape(2, 2)}
+    table = StorePrompts(prompts, store, ("language", "vision"))
     found = table.statistics(np.array([1, 2, 3]))
+    assert {m: s.shape for m, s in found.items()} == {
+        "language": PromptShape(1, 3, 3),
+        "vision": PromptShape(2, 2),
+    }
     assert found["language"].frame_mean.tolist() == [2, 2, 2]
     assert found["language"].clip_scale.item() == pytest.approx(1)
     assert found["vision"].frame_mean.tolist() == [1.5, 1.5]  # clip 3 has none
     batch = SkeletonLoader(store, np.array([4, 3, 10]), 3, prompts=table).batch(np.array([4, 3, 10]))
-    assert batch.prompts["language"][:, 0, 0].tolist() == [4, 3, 10]
-    assert batch.clip_prompts["language"][:, 0].tolist() == [4, 3, 10]
-    assert batch.present["vision"].tolist() == [True, False, True]
-    assert batch.prompts["vision"].shape == (3, 2, 2)
-    assert not batch.prompts["vision"][1].any()
+    assert batch.prompts["language"].frame[:, 0, 0].tolist() == [4, 3, 10]
+    assert batch.prompts["language"].clip[:, 0].tolist() == [4, 3, 10]
+    assert batch.prompts["vision"].mask.tolist() == [True, False, True]
+    assert batch.prompts["vision"].frame.shape == (3, 2, 2)
+    assert not batch.prompts["vision"].frame[1].any()
     moved = batch.to("cpu")
     assert torch.equal(moved.frames, batch.frames)
 
@@ -140,7 +144,7 @@ def test_prompts_of_another_store_are_refused(store, prompts, tmp_path):
     with SkeletonStoreWriter(tmp_path / "s.arrow", StoreMeta("other", get_layout("sbu15"), ("a",))) as writer:
         writer.add(Sequence("x", np.ones((2, 1, 15, 3)), label=0))
     with pytest.raises(InputError, match="made for another store"):
-        PromptTable(prompts, open_store(tmp_path / "s.arrow"), ("language",))
+        StorePrompts(prompts, open_store(tmp_path / "s.arrow"), ("language",))
 
 
 def test_wrong_arguments(store):

@@ -88,9 +88,9 @@ def test_frames_have_the_same_places_in_every_batch(stores, placement, places):
 
 def test_places_are_the_most_persons_of_the_store_as_far_as_the_encoder_has_them(stores):
     gru, graph = (encoders.create(name, layout=SBU) for name in ("gru", "stgcn"))
-    assert [person_places(None, graph, s) for s in stores.values()] == [1, 2, 3]
-    assert [person_places(None, gru, s) for s in stores.values()] == [1, 2, 2]
-    assert person_places(1, gru, stores["three"]) == 1
+    assert [person_places(None, graph.places, s) for s in stores.values()] == [1, 2, 3]
+    assert [person_places(None, gru.places, s) for s in stores.values()] == [1, 2, 2]
+    assert person_places(1, gru.places, stores["three"]) == 1
 
 
 def test_clips_with_more_persons_are_said_once(stores):

@@ -1,17 +1,14 @@
 """Recipes: every one builds, every wrong key is named."""
 
-from functools import partial
-
 import pytest
 import torch
 
-from kinelex import encoders
 from kinelex.data.batch import Batch
-from kinelex.data.clip_prompts import PromptShape
 from kinelex.errors import InputError
-from kinelex.methods import TrainingPart
+from kinelex.methods import Prompts
 from kinelex.skeleton import get_layout
-from kinelex.training.recipe import METHODS, find_recipe, recipe_names, resolve
+from kinelex.training.build import build_method
+from kinelex.training.recipe import find_recipe, recipe_names, resolve
 from kinelex.transforms import InputPipeline
 
 
@@ -19,28 +16,23 @@ from kinelex.transforms import InputPipeline
 def test_every_recipe_builds_and_steps(name):
     recipe = resolve(*find_recipe(name))
     layout = get_layout("kinect20")
-    encoder, options = dict(recipe.encoder), dict(recipe.method)
-    options |= {"image_size": 64} if "image_size" in options else {}
-    small = {"hidden": 8} if encoder["name"] == "gru" else {}
-    build = partial(encoders.create, encoder.pop("name"), layout=layout, **{**encoder, **small})
-    shapes = {"language": PromptShape(2, 8)}
-    if recipe.method["name"] == "mmcl":
-        shapes["vision"] = PromptShape(2, 8)
-    part = TrainingPart(recipe.input.stream, shapes, ("walk", "sit"), (2, 1))
-    method = METHODS[options.pop("name")].build(build, part, **options)
+    recipe.method.update({"image_size": 64} if "image_size" in recipe.method else {})
+    recipe.encoder.update({"hidden": 8} if recipe.encoder["name"] == "gru" else {})
+    modalities = ("language", "vision") if recipe.method["name"] == "mmcl" else ("language",)
+    prompts = {m: Prompts(torch.randn(3, 2, 8)) for m in modalities}
+    statistics = {m: p.statistics() for m, p in prompts.items()}
+    method = build_method(recipe, layout, 3, (2, 1), statistics)
     batch = Batch(
         torch.tensor([40, 30, 50]),
         torch.zeros(3, dtype=torch.long),
         torch.arange(3),
         frames=torch.randn(120, 3, 20, 1),
-        prompts={m: torch.randn(3, 2, 8) for m in shapes},
-        present={m: torch.ones(3, dtype=torch.bool) for m in (*shapes, "images")},
-        images=torch.zeros(3, 64, 64, 3, dtype=torch.uint8),
+        prompts={**prompts, "images": Prompts(torch.full((3, 64, 64, 3), 9, dtype=torch.uint8))},
     )
     pipeline, generator = InputPipeline(layout, recipe.input), torch.Generator().manual_seed(0)
-    method.start_epoch(1, recipe.training.epochs)
+    method.on_epoch_start(1, recipe.training.epochs)
     views = [pipeline(batch, pipeline.sample(batch, generator)) for _ in range(method.views)]
-    loss, _ = method(torch.cat(views), batch, generator)
+    loss, _ = method(torch.cat(views), batch.prompts, batch.labels, None, generator)
     loss.backward()
     assert loss.isfinite()
     assert resolve(recipe.name, {k: v for k, v in recipe.to_dict().items() if k != "name"}) == recipe

@@ -9,12 +9,7 @@ import torch.multiprocessing as mp
 from torch import nn
 
 from kinelex import encoders
-from kinelex.data.batch import Batch
-from kinelex.data.clip_prompts import PromptShape
-from kinelex.methods import TrainingPart
-from kinelex.methods.c2vl import C2VL
-from kinelex.methods.cmd import CMD
-from kinelex.methods.supervised import Supervised
+from kinelex.methods import C2VL, CMD, Supervised
 from kinelex.training.sync_batch_norm import SyncBatchNorm, synchronise_batch_norms
 
 CLIPS, STEPS = 8, 3
@@ -27,31 +22,21 @@ def _encoder():
 
 def _make(name: str) -> nn.Module:
     torch.manual_seed(0)
-    part = TrainingPart("joint", {}, ("sit", "stand", "wave"), (4, 4, 4))
     if name == "cmd":
-        return CMD(_encoder, ("joint", "motion"), dim=8, queue=32, top_k=8)
+        return CMD(_encoder(), ("joint", "motion"), dim=8, queue=32, top_k=8)
     if name == "supervised":
-        return Supervised.build(_encoder, part)
-    prompts = TrainingPart("joint", {"language": PromptShape(2, 6, 0)})
-    return C2VL.build(_encoder, prompts, dim=8, hidden=16, prompt="mean")
+        return Supervised(_encoder(), num_classes=3)
+    return C2VL(_encoder(), {"language": torch.randn(4, 2, 6)}, dim=8, hidden=16, prompt="mean")
 
 
 def _step(name: str, method: nn.Module, number: int, rank: int = 0, world: int = 1) -> torch.Tensor:
     """One step of plain gradient descent on this process' share; gradients are averaged, as DDP does."""
     generator = torch.Generator().manual_seed(number)
     views = torch.randn(method.views, CLIPS, 3, 8, JOINTS, 1, generator=generator)
-    labels, rows = torch.arange(CLIPS) % 3, torch.arange(CLIPS)
-    prompts = torch.randn(CLIPS, 2, 6, generator=generator)
+    labels, prompts = torch.arange(CLIPS) % 3, torch.randn(CLIPS, 2, 6, generator=generator)
     mine = slice(rank * CLIPS // world, (rank + 1) * CLIPS // world)
-    batch = Batch(
-        torch.full((CLIPS,), 8)[mine],
-        labels[mine],
-        rows[mine],
-        prompts={"language": prompts[mine]},
-        present={"language": torch.ones(CLIPS, dtype=torch.bool)[mine]},
-    )
-    method.start_epoch(1, 2)
-    loss, _ = method(views[:, mine].flatten(0, 1), batch, torch.Generator().manual_seed(0))
+    method.on_epoch_start(1, 2)
+    loss, _ = method(views[:, mine].flatten(0, 1), {"language": prompts[mine]}, labels[mine])
     method.zero_grad()
     loss.backward()
     with torch.no_grad():
@@ -60,7 +45,7 @@ def _step(name: str, method: nn.Module, number: int, rank: int = 0, world: int =
                 dist.all_reduce(p.grad)
                 p.grad /= world
             p -= 0.05 * p.grad
-    method.end_epoch()
+    method.on_epoch_end()
     return loss.detach()
 
 

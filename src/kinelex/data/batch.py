@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from kinelex.data.clip_prompts import Prompts
+
 
 @dataclass
 class Batch:
@@ -20,10 +22,7 @@ class Batch:
         - fps: (N,) float, frames per second of each clip, NaN where it is not known; or None.
         - labels: (N,) int64, -1 where a clip has none.
         - indices: (N,) int64, rows of the store.
-        - prompts: per modality (N, P, D), the prompts of single frames.
-        - clip_prompts: per modality (N, D), the prompt of the whole clip, where the engine makes one.
-        - present: per modality (N,) bool, False where a clip lacks the modality; of images as ``images``.
-        - images: (N, H, W, 3) uint8, the tiled pictures, for methods that look at them; black where missing.
+        - prompts: by modality N clips' prompts; ``images`` are the tiled pictures, for methods that ask.
     """
 
     lengths: Tensor
@@ -33,31 +32,16 @@ class Batch:
     x: Tensor | None = None
     presence: Tensor | None = None
     fps: Tensor | None = None
-    prompts: dict[str, Tensor] = field(default_factory=dict)
-    clip_prompts: dict[str, Tensor] = field(default_factory=dict)
-    present: dict[str, Tensor] = field(default_factory=dict)
-    images: Tensor | None = None
+    prompts: dict[str, Prompts] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch with all tensors on a device."""
-
-        def move(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-            return {name: t.to(device, non_blocking=True) for name, t in tensors.items()}
-
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         return replace(
             self,
-            lengths=self.lengths.to(device, non_blocking=True),
-            labels=self.labels.to(device, non_blocking=True),
-            indices=self.indices.to(device, non_blocking=True),
-            frames=None if self.frames is None else self.frames.to(device, non_blocking=True),
-            x=None if self.x is None else self.x.to(device, non_blocking=True),
-            presence=None if self.presence is None else self.presence.to(device, non_blocking=True),
-            fps=None if self.fps is None else self.fps.to(device, non_blocking=True),
-            prompts=move(self.prompts),
-            clip_prompts=move(self.clip_prompts),
-            present=move(self.present),
-            images=None if self.images is None else self.images.to(device, non_blocking=True),
+            **{name: value.to(device, non_blocking=True) for name, value in tensors.items()},
+            prompts={m: prompts.to(device) for m, prompts in self.prompts.items()},
         )

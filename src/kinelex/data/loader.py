@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kinelex.data import PromptStore, SkeletonStore
+from kinelex.data import SkeletonStore
 from kinelex.data.batch import Batch
-from kinelex.data.clip_prompts import PromptShape, PromptStatistics
+from kinelex.data.clip_prompts import StorePrompts
 from kinelex.errors import InputError, unknown_name
 
 PLACEMENTS = ("memory", "mmap", "device")
@@ -93,95 +93,6 @@ class FrameTable:
         return values.view(len(clip), m, -1)
 
 
-class PromptTable:
-    """The prompt embeddings, row by row beside a skeleton store.
-
-    Args:
-        prompts: the prompt store.
-        store: the skeleton store.
-        modalities: ``language`` and ``vision``; ``images`` reads the tiled pictures, batch by batch.
-
-    Raises:
-        InputError: the prompts were made for another store, or lack a modality that is asked for.
-    """
-
-    def __init__(self, prompts: PromptStore, store: SkeletonStore, modalities: tuple[str, ...]) -> None:
-        if prompts.meta.store_fingerprint not in (None, store.fingerprint):
-            raise InputError(
-                f"{prompts.path} was made for another store ({prompts.meta.dataset}, "
-                f"{prompts.meta.store_fingerprint}) than {store.path} ({store.meta.dataset}, "
-                f"{store.fingerprint}): make prompts for this one with "
-                f"`kinelex prompts {store.path} --out PROMPTS ...`"
-            )
-        row_of = {clip: row for row, clip in enumerate(prompts.ids)}
-        missing = [clip for clip in store.ids if clip not in row_of]
-        if missing:
-            raise InputError(
-                f"{prompts.path} lacks {len(missing)} clips of {store.path}, the first is {missing[0]}: make "
-                f"them with the store, `kinelex prompts {store.path} --out PROMPTS ...`; then clips may lack "
-                "prompts"
-            )
-        order = np.array([row_of[clip] for clip in store.ids])
-        self.frame: dict[str, Tensor] = {}
-        self.clip: dict[str, Tensor] = {}
-        self.present: dict[str, Tensor] = {}
-        self._prompts, self._order = prompts, order
-        for m in modalities:
-            if m == "images":
-                self.present[m] = torch.from_numpy(prompts.tiled()[order])
-                continue
-            bank = prompts.bank(m)
-            self.frame[m] = torch.from_numpy(bank.frame[order])
-            self.present[m] = torch.from_numpy(bank.present[order])
-            if bank.clip is not None:
-                self.clip[m] = torch.from_numpy(bank.clip[order])
-
-    def images(self, rows: np.ndarray) -> Tensor | None:
-        """The tiled pictures of clips, black where missing; None where they were not asked for.
-
-        Shape:
-            - returns: (n, H, W, 3) uint8
-        """
-        if "images" not in self.present:
-            return None
-        return torch.from_numpy(self._prompts.tiles(self._order[rows].tolist()))
-
-    def check_images(self, rows: np.ndarray) -> None:
-        """See whether the pictures of clips can be read, where they are asked for.
-
-        Raises:
-            InputError: some are damaged, or of another size than others.
-        """
-        if "images" in self.present:
-            self._prompts.check_tiles(self._order[rows].tolist())
-
-    def shapes(self) -> dict[str, PromptShape]:
-        """What each modality's prompts look like."""
-        found = {}
-        for m, f in self.frame.items():
-            clip_width = self.clip[m].shape[1] if m in self.clip else 0
-            found[m] = PromptShape(f.shape[1], f.shape[2] if f.shape[1] else 0, clip_width)
-        return found
-
-    def statistics(self, rows: np.ndarray) -> dict[str, PromptStatistics]:
-        """Mean and scale of each modality's prompts over the clips of ``rows`` that have it.
-
-        One scale for all dimensions: directions that do not vary must not become noise.
-        """
-
-        def of(values: Tensor) -> tuple[Tensor, Tensor]:
-            spread = values.var(dim=0).mean().sqrt().clamp(min=1e-6) if values.shape[1] else torch.ones(())
-            return values.mean(dim=0), spread
-
-        found = {}
-        for m, frame in self.frame.items():
-            use = torch.from_numpy(rows)[self.present[m][torch.from_numpy(rows)]]
-            frames = frame[use].float().flatten(0, 1) if frame.shape[1] else torch.zeros(len(use), 0)
-            clips = self.clip[m][use].float() if m in self.clip else torch.zeros(len(use), 0)
-            found[m] = PromptStatistics(*of(frames), *of(clips))
-        return found
-
-
 class SkeletonLoader:
     """Iterates over batches of clips.
 
@@ -193,7 +104,7 @@ class SkeletonLoader:
         seed: seed of the order.
         placement: ``memory``, ``mmap`` or ``device``, see :class:`FrameTable`.
         device: the accelerator for ``device``.
-        prompts: prompt table, for methods that read prompts.
+        prompts: the clips' prompts, for methods that read prompts.
         repeat: how often a shuffled epoch visits each clip.
         rank, world_size: this process and their number.
         places: person places of every frame, see :class:`FrameTable`.
@@ -211,7 +122,7 @@ class SkeletonLoader:
         seed: int = 0,
         placement: str = "memory",
         device: torch.device | str = "cpu",
-        prompts: PromptTable | None = None,
+        prompts: StorePrompts | None = None,
         repeat: int = 1,
         rank: int = 0,
         world_size: int = 1,
@@ -272,8 +183,5 @@ class SkeletonLoader:
             fps=self._fps[index],
         )
         if self.prompts is not None:
-            batch.prompts = {m: t[index] for m, t in self.prompts.frame.items()}
-            batch.clip_prompts = {m: t[index] for m, t in self.prompts.clip.items()}
-            batch.present = {m: t[index] for m, t in self.prompts.present.items()}
-            batch.images = self.prompts.images(np.asarray(rows))
+            batch.prompts = self.prompts.batch(np.asarray(rows))
         return batch

@@ -2,59 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from rich.console import Console
 
-from kinelex import encoders
-from kinelex.data import SkeletonStore
-from kinelex.encoders import Encoder
-from kinelex.training.recipe import Recipe
+from kinelex.data.skeleton_store import SkeletonStore
 
 
-def person_places(asked: int | None, encoder: Encoder, store: SkeletonStore) -> int:
+def person_places(asked: int | None, places: int | None, store: SkeletonStore) -> int:
     """The person places of a run: what was asked for, else the most persons of any clip of a store.
 
     Args:
         asked: ``input.persons``.
-        encoder: where it has a place for each person, no more are taken by default.
+        places: those of the encoder, where it has one for each person: by default no more are taken.
         store: the skeleton store.
     """
     if asked is not None:
         return asked
     most = int(store.persons.max(initial=1))
-    return most if encoder.places is None else min(most, encoder.places)
-
-
-def with_person_norms(recipe: Recipe, store: SkeletonStore) -> Recipe:
-    """The recipe with a number for ``encoder.person_norms``; None is as published: one for each place."""
-    if recipe.encoder.get("person_norms", 1) is not None:
-        return recipe
-    most = recipe.input.persons or int(store.persons.max(initial=1))
-    return replace(recipe, encoder={**recipe.encoder, "person_norms": most})
-
-
-def with_places(recipe: Recipe, encoder: Encoder, store: SkeletonStore) -> Recipe:
-    """The recipe with a number for ``input.persons``, as :func:`person_places` finds it."""
-    persons = person_places(recipe.input.persons, encoder, store)
-    return replace(recipe, input=replace(recipe.input, persons=persons))
-
-
-def for_persons_of(store: SkeletonStore, recipe: Recipe) -> Recipe:
-    """The recipe as the ``config.yaml`` of a run has it: with the numbers that follow from a store's persons.
-
-    Args:
-        store: the skeleton store.
-        recipe: resolved for it.
-    """
-    recipe = with_person_norms(recipe, store)
-    if recipe.input.persons is not None:
-        return recipe
-    options = dict(recipe.encoder)
-    name = options.pop("name")
-    encoder = encoders.create(name, layout=store.layout, in_channels=store.channels, **options)
-    return with_places(recipe, encoder, store)
+    return most if places is None else min(most, places)
 
 
 def say_crowded(console: Console, store: SkeletonStore, rows: np.ndarray, places: int | None) -> None:

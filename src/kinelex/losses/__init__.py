@@ -7,10 +7,16 @@ from kinelex.losses.classification import (
     classification_loss,
     mixup,
 )
-from kinelex.losses.diagnostics import alignment, entropy, off_diagonal_histogram, uniformity
+from kinelex.losses.diagnostics import (
+    alignment,
+    entropy,
+    off_diagonal_histogram,
+    pair_diagnostics,
+    uniformity,
+)
 from kinelex.losses.feature_alignment import feature_alignment
 from kinelex.losses.gather import gather, mean_over_processes
-from kinelex.losses.info_nce import pair_logits, soft_info_nce
+from kinelex.losses.info_nce import pair_logits, pair_mask, soft_info_nce
 from kinelex.losses.mutual_distillation import (
     MINING,
     Neighbourhood,
@@ -55,7 +61,9 @@ __all__ = [
     "neighbour_targets",
     "new_queue",
     "off_diagonal_histogram",
+    "pair_diagnostics",
     "pair_logits",
+    "pair_mask",
     "progressive_alpha",
     "queue_info_nce",
     "queue_similarities",

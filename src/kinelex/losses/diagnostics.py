@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from kinelex.losses.info_nce import pair_logits
+
 
 def entropy(p: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean entropy of the rows of a distribution, in nats.
@@ -30,19 +32,18 @@ def alignment(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
     return rows.mean() if mask is None else (rows * mask).sum() / mask.sum().clamp(min=1)
 
 
-def uniformity(a: Tensor) -> Tensor:
-    """log of the mean of exp(-2 |a_i - a_j|²) over pairs i ≠ j: lower is more spread out.
+def uniformity(a: Tensor, mask: Tensor | None = None) -> Tensor:
+    """log of the mean of exp(-2 |a_i - a_j|²) over pairs i ≠ j: lower is more spread out; 0 without a pair.
 
     Shape:
         - a: (N, D), L2-normalised.
+        - mask: (N,) bool, rows that count.
 
     Source: Wang and Isola, ICML 2020.
     """
-    if len(a) < 2:
-        return a.new_zeros(())
-    squared = 2 - 2 * (a @ a.T)
-    off = ~torch.eye(len(a), dtype=torch.bool, device=a.device)
-    return torch.where(off, (-2 * squared).exp(), 0).sum().div(off.sum()).log()
+    pairs = _off_diagonal(a, mask)
+    mean = torch.where(pairs, (-2 * (2 - 2 * (a @ a.T))).exp(), 0).sum().div(pairs.sum())
+    return torch.where(pairs.any(), mean.log(), 0)
 
 
 def off_diagonal_histogram(a: Tensor, b: Tensor, bins: int, mask: Tensor | None = None) -> Tensor:
@@ -52,8 +53,41 @@ def off_diagonal_histogram(a: Tensor, b: Tensor, bins: int, mask: Tensor | None 
         - a, b: (N, D), L2-normalised.
         - returns: (bins,)
     """
-    use = ~torch.eye(len(a), dtype=torch.bool, device=a.device)
-    if mask is not None:
-        use = use & mask[None, :] & mask[:, None]
+    use = _off_diagonal(a, mask)
     index = (((a @ b.T) + 1) / 2 * bins).long().clamp(0, bins - 1)
     return torch.zeros(bins, device=a.device).index_add_(0, index.flatten(), use.flatten().float())
+
+
+def _off_diagonal(a: Tensor, mask: Tensor | None) -> Tensor:
+    """Pairs i ≠ j of the rows in the mask, (N, N) bool."""
+    use = ~torch.eye(len(a), dtype=torch.bool, device=a.device)
+    return use if mask is None else use & mask[None, :] & mask[:, None]
+
+
+@torch.no_grad()
+def pair_diagnostics(
+    a: Tensor, b: Tensor, target: Tensor, temperature: float, mask: Tensor | None = None
+) -> dict[str, Tensor]:
+    """How sure targets and predictions of an ordered pair of modalities are.
+
+    Args:
+        a: embeddings of the anchor modality.
+        b: embeddings of the candidate modality.
+        target: see :func:`~kinelex.losses.soft_info_nce`.
+        temperature: τ of the predictions.
+        mask: samples that have both modalities.
+
+    Shape:
+        - a, b: (N, D), L2-normalised; target: (N, N); mask: (N,) bool
+
+    Returns:
+        Entropy of targets and predictions and of an even distribution, and the targets' mass on the diagonal.
+    """
+    rows = torch.ones(len(a), dtype=torch.bool, device=a.device) if mask is None else mask
+    count = rows.sum().clamp(min=1)
+    return {
+        "target_entropy": entropy(target, rows),
+        "target_diagonal": (target.diagonal() * rows).sum() / count,
+        "prediction_entropy": entropy(pair_logits(a, b, temperature, mask).softmax(dim=1), rows),
+        "uniform_entropy": count.float().log(),
+    }

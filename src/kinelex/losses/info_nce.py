@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -18,6 +20,16 @@ def pair_logits(a: Tensor, b: Tensor, temperature: float, mask: Tensor | None = 
     """
     logits = a @ b.T / temperature
     return logits if mask is None else logits.masked_fill(~mask[None, :], -torch.inf)
+
+
+def pair_mask(masks: Mapping[str, Tensor], a: str, b: str) -> Tensor | None:
+    """Which samples have both modalities of a pair, (N,) bool; None where neither has a mask.
+
+    >>> pair_mask({"vision": torch.tensor([True, False])}, "skeleton", "vision").tolist()
+    [True, False]
+    """
+    both = [masks[m] for m in (a, b) if m in masks]
+    return torch.stack(both).all(dim=0) if both else None
 
 
 def soft_info_nce(

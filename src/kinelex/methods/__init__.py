@@ -1,9 +1,22 @@
 """Methods: an encoder, its losses and what to log. One file each, readable from top to bottom."""
 
-from kinelex.methods.base import Method, TrainingPart
+from kinelex.data.clip_prompts import Prompts
+from kinelex.methods.base import Method, StepOutput
 from kinelex.methods.c2vl import C2VL
 from kinelex.methods.cmd import CMD
 from kinelex.methods.mmcl import MMCL
+from kinelex.methods.registry import list_methods, method_class, register
 from kinelex.methods.supervised import Supervised
 
-__all__ = ["C2VL", "CMD", "MMCL", "Method", "Supervised", "TrainingPart"]
+__all__ = [
+    "C2VL",
+    "CMD",
+    "MMCL",
+    "Method",
+    "Prompts",
+    "StepOutput",
+    "Supervised",
+    "list_methods",
+    "method_class",
+    "register",
+]

@@ -1,72 +1,71 @@
-"""The contract of every method: what training calls, and what comes out."""
+"""The contract of every method: what a training loop calls, and what comes out."""
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from kinelex.data.batch import Batch
-from kinelex.data.clip_prompts import PromptShape, PromptStatistics
+from kinelex.data.clip_prompts import Prompts
 from kinelex.encoders import Encoder
-from kinelex.errors import InputError
+from kinelex.errors import InputError, unknown_name
 from kinelex.methods.embedding_space import EmbeddingSpace
+from kinelex.methods.prompt_choice import check_prompts
+from kinelex.skeleton import STREAMS
+
+# One encoder; one per stream; or pairs of stream and encoder, made one after another as they are asked for.
+Encoders = Encoder | Mapping[str, Encoder] | Iterable[tuple[str, Encoder]]
 
 
-@dataclass(frozen=True)
-class TrainingPart:
-    """What a method may know of the training part when it is built.
+class StepOutput(NamedTuple):
+    """What a step gives: the loss, and what to log: scalars, and histograms (1-D), by name."""
 
-    Args:
-        stream: stream of the input (``input.stream`` of the recipe).
-        prompts: what the prompts of each modality look like; empty where none are read.
-        class_names: the classes; a method that reads no labels makes nothing of them.
-        class_counts: labelled clips of each class in the training part.
-    """
+    loss: Tensor
+    logs: dict[str, Tensor]
 
-    stream: str = "joint"
-    prompts: dict[str, PromptShape] = field(default_factory=dict)
-    class_names: tuple[str, ...] = ()
-    class_counts: tuple[int, ...] = ()
+
+@dataclass
+class StepInput:
+    """What a step reads, checked; see :meth:`Method.forward`."""
+
+    x: Tensor
+    prompts: dict[str, Prompts]
+    labels: Tensor
+    presence: Tensor | None
+    generator: torch.Generator | None
 
 
 class Method(nn.Module, ABC):
     """An encoder (or several, one per stream) with the losses that teach it.
 
+    A subclass writes :meth:`step` and :attr:`encoders`. It takes ``encoder`` first: one encoder, or
+    ``{stream: encoder}``; ``stream`` says what a single one reads. Where its class says that it reads
+    prompts, it takes ``prompts``; where it reads labels, ``num_classes`` and ``class_counts``. All other
+    arguments are options of recipes.
+
     Attributes:
+        name: its name in recipes, where it is registered (:func:`~kinelex.methods.register`).
         needs_prompts: whether it reads knowledge prompts; training then asks for them.
         needs_labels: whether it reads labels; clips without one are then left out of training.
+        needs_epochs: whether it must be told where an epoch starts and ends.
+        derives_streams: whether it always derives its streams from the joints.
         views: augmentations of a clip per step.
         modalities: prompt modalities it reads, none where it needs no prompts.
     """
 
-    needs_prompts: bool = False
-    needs_labels: bool = False
+    name: ClassVar[str]
+    needs_prompts: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = False
+    needs_epochs: ClassVar[bool] = False
+    derives_streams: ClassVar[bool] = False
+    epoch: int | None = None  # between on_epoch_start and on_epoch_end
     views: int = 1
     modalities: tuple[str, ...] = ()
-
-    @classmethod
-    def build(cls, make_encoder: Callable[[], Encoder], part: TrainingPart, **options: Any) -> Method:
-        """Build the method from a recipe's parts; this form is for methods that make their own streams.
-
-        Args:
-            make_encoder: makes an encoder with fresh weights.
-            part: what it learns from.
-            **options: the method's own options.
-
-        Raises:
-            InputError: an option that cannot be, or an input that is no joints.
-        """
-        if part.stream != "joint":
-            raise InputError(
-                f"{cls.__name__} makes its streams from the joints: leave out input.stream={part.stream}, "
-                "and choose with method.streams"
-            )
-        return cls(make_encoder, **options)
 
     @classmethod
     def reads(cls, options: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -91,36 +90,108 @@ class Method(nn.Module, ABC):
         return {}
 
     @property
-    def space(self) -> EmbeddingSpace | None:
-        """Where its clips and their prompts meet, if it makes such a space; kept with the run."""
+    def embedding_space(self) -> EmbeddingSpace | None:
+        """Where clips and their prompts meet, if the method makes such a space; kept with the run."""
         return None
 
     @abstractmethod
+    def step(self, batch: StepInput) -> StepOutput:
+        """Loss of a batch and what to log."""
+
     def forward(
-        self, x: Tensor, batch: Batch, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of a batch and what to log: scalars, and histograms (1-D) by name.
+        self,
+        x: Tensor,
+        prompts: Mapping[str, Any] | None = None,
+        labels: Tensor | None = None,
+        presence: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> StepOutput:
+        """Loss of a batch and what to log.
+
+        Args:
+            x: the clips; with two views all clips' first ones, then their second ones.
+            prompts: by modality :class:`Prompts` or arrays, for a method that reads prompts.
+            labels: the classes, for a method that reads labels.
+            presence: which joints are there; by default what is 0 is missing.
+            generator: source of randomness (on the CPU); PyTorch's own by default.
 
         Shape:
-            - x: (views·N, C, T, V, M), all clips' first views, then their second ones.
+            - x: (views·N, C, T, V, M)
+            - labels: (N,) int64
+            - presence: (views·N, 1, T, V, M) bool
+
+        Raises:
+            InputError: something that the method needs is missing, or of another shape.
         """
+        if self.needs_epochs and self.training and self.epoch is None:
+            raise InputError(
+                f"{self.name} changes from epoch to epoch: call on_epoch_start(epoch, epochs) before the "
+                "steps of each epoch, and on_epoch_end() after them"
+            )
+        clips = len(x) // self.views
+        given = check_prompts(self.name, prompts, self.modalities, clips)
+        if labels is None or labels.shape != (clips,):
+            if self.needs_labels:
+                got = "none" if labels is None else f"shape {tuple(labels.shape)}"
+                raise InputError(f"{self.name} learns from labels: expects labels ({clips},), got {got}")
+            labels = torch.full((clips,), -1)
+        return self.step(StepInput(x, given, labels, presence, generator))
 
     def trained_parameters(self) -> list[nn.Parameter]:
-        """What the optimiser gets: by default every parameter that requires a gradient."""
+        """What the optimiser gets: every parameter that requires a gradient."""
         return [p for p in self.parameters() if p.requires_grad]
-
-    def fit_prompts(self, statistics: dict[str, PromptStatistics]) -> None:
-        """Take over mean and scale of the training part's prompts, where the method reads prompts."""
 
     def check_step(self, clips: int) -> None:
         """Raise an InputError where a step of so many clips, over all processes, cannot be."""
 
-    def start_epoch(self, epoch: int, epochs: int) -> None:
-        """Called before the steps of an epoch (from 0), and again where a resumed training goes on in it."""
+    def on_epoch_start(self, epoch: int, epochs: int) -> None:
+        """To call before the steps of an epoch (from 0), and again where a resumed training goes on in it.
 
-    def end_epoch(self) -> None:
-        """Called after the steps of an epoch, before its checkpoint."""
+        Raises:
+            InputError: the epoch before was not ended.
+        """
+        if self.needs_epochs and self.epoch not in (None, epoch):
+            raise InputError(
+                f"{self.name}: epoch {self.epoch} was not ended, call on_epoch_end() after its steps"
+            )
+        self.epoch = epoch
+
+    def on_epoch_end(self) -> None:
+        """To call after the steps of an epoch, before its checkpoint."""
+        self.epoch = None
 
     def warnings(self, history: list[dict[str, float]]) -> list[str]:
         """What looks wrong, if the logged means of each epoch so far show it."""
         return []
+
+
+def encoders_by_stream(encoder: Encoders, streams: Iterable[str]) -> Iterator[tuple[str, Encoder]]:
+    """The encoder of each stream; of a single one every stream gets a copy.
+
+    Args:
+        encoder: what the method was given.
+        streams: the streams of a single encoder; where there is one for each, they bring their names.
+
+    Raises:
+        InputError: no encoder, an unknown stream, or one twice.
+    """
+    pairs: Iterable[tuple[Any, Any]]
+    if isinstance(encoder, nn.Module):
+        pairs = ((stream, copy.deepcopy(encoder) if k else encoder) for k, stream in enumerate(streams))
+    elif isinstance(encoder, Iterable):
+        pairs = encoder.items() if isinstance(encoder, Mapping) else encoder
+    else:
+        pairs = [("joint", encoder)]
+    known = set[str]()
+    for stream, one in pairs:
+        if not isinstance(one, nn.Module):
+            hint = ": call it, and pass what it makes" if callable(one) else ""
+            raise InputError(
+                f"expects an encoder, or {{stream: encoder}}, got {getattr(one, '__name__', repr(one))}{hint}"
+            )
+        if stream not in STREAMS:
+            raise unknown_name("stream", stream, STREAMS)
+        if stream in known:
+            raise InputError(f"expects every stream once, got {stream} twice")
+        known.add(stream)
+        yield stream, one

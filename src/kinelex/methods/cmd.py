@@ -12,14 +12,12 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Callable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kinelex.data.batch import Batch
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError, unknown_name
 from kinelex.losses import (
@@ -36,9 +34,11 @@ from kinelex.losses import (
     queue_similarities,
 )
 from kinelex.losses.mutual_distillation import COLDEST
-from kinelex.methods.base import Method
+from kinelex.methods.base import Encoders, Method, StepInput, StepOutput, encoders_by_stream
+from kinelex.methods.diagnostics import queue_warnings
 from kinelex.methods.projector import projector
-from kinelex.skeleton import STREAMS, make_stream
+from kinelex.methods.registry import register
+from kinelex.skeleton import make_stream
 
 
 class Branch(nn.Module):
@@ -55,11 +55,12 @@ class Branch(nn.Module):
         return F.normalize(self.head(self.encoder(x)).float(), dim=1)
 
 
+@register
 class CMD(Method):
     """The method: query and key branches, queues, instance loss and mutual distillation.
 
     Args:
-        make_encoder: makes an encoder with fresh weights; called once per stream.
+        encoder: an encoder for each stream, by name; of a single one each of ``streams`` gets a copy.
         streams: the streams that learn together, any of ``joint``, ``motion``, ``bone``, ``bone_motion``;
             they are derived from the joints inside.
         dim: embedding size D.
@@ -80,11 +81,13 @@ class CMD(Method):
         InputError: an unknown stream or ``mining``, or an option out of range.
     """
 
+    name = "cmd"
+    derives_streams = True
     views = 2  # the query's and the key's
 
     def __init__(
         self,
-        make_encoder: Callable[[], Encoder],
+        encoder: Encoders,
         streams: tuple[str, ...] = ("joint", "motion", "bone"),
         dim: int = 128,
         queue: int = 16384,
@@ -98,16 +101,10 @@ class CMD(Method):
         positives: int = 1,
     ) -> None:
         super().__init__()
-        for stream in streams:
-            if stream not in STREAMS:
-                raise unknown_name("stream", stream, STREAMS)
         if mining not in MINING:
             raise unknown_name("mining", mining, MINING)
-        if not streams or len(set(streams)) < len(streams) or min(dim, queue) < 1:
-            raise InputError(
-                "cmd expects at least one stream and none twice, dim and queue at least 1, "
-                f"got streams={list(streams)}, dim={dim}, queue={queue}"
-            )
+        if min(dim, queue) < 1:
+            raise InputError(f"cmd expects dim and queue of at least 1, got {dim} and {queue}")
         if distillation and not 1 <= positives <= top_k <= queue:
             raise InputError(
                 f"cmd expects 1 ≤ positives ≤ top_k ≤ queue, got positives={positives}, top_k={top_k}, "
@@ -123,8 +120,10 @@ class CMD(Method):
                 "cmd expects momentum from 0 to 1 and distillation at least 0, "
                 f"got {momentum} and {distillation}"
             )
-        self.streams = tuple(streams)
-        self.query = nn.ModuleDict({stream: Branch(make_encoder(), dim) for stream in self.streams})
+        self.query = nn.ModuleDict({s: Branch(e, dim) for s, e in encoders_by_stream(encoder, streams)})
+        self.streams = tuple(self.query)
+        if not self.streams:
+            raise InputError("cmd expects at least one stream, got none")
         self.key = copy.deepcopy(self.query).requires_grad_(False)
         self.layout = next(iter(self.encoders.values())).layout
         self.queue: Tensor
@@ -145,32 +144,19 @@ class CMD(Method):
         """Raise an InputError where the queue is shorter than a step has clips."""
         check_room(clips, self.queue.shape[2])
 
-    def forward(
-        self, x: Tensor, batch: Batch | None, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of a batch and what to log; the key encoders follow and the new keys enter the queues.
-
-        Args:
-            x: joint coordinates.
-            batch: the batch, for the presence of joints; by default what is 0 is missing.
-            generator: source of randomness (CMD draws nothing).
-
-        Shape:
-            - x: (2·N, C, T, V, M), all clips' first views, for the queries, then their second ones.
-            - returns: scalar loss; scalars by name.
-        """
-        first, second = x.chunk(2)
-        presence = None if batch is None else batch.presence
-        there = (None, None) if presence is None else presence.chunk(2)
-        queries = self._embed(self.query, first, there[0])
+    def step(self, batch: StepInput) -> StepOutput:
+        """Loss of a batch and what to log; the key encoders follow and the new keys enter the queues."""
+        first, second = batch.x.chunk(2)
+        presence = (None, None) if batch.presence is None else batch.presence.chunk(2)
+        queries = self._embed(self.query, first, presence[0])
         with torch.no_grad():
             self._follow()
-            keys = self._embed(self.key, second, there[1])
-        with torch.autocast(x.device.type, enabled=False):  # similarities over τ need full precision
+            keys = self._embed(self.key, second, presence[1])
+        with torch.autocast(first.device.type, enabled=False):  # similarities over τ need full precision
             # the queue changes below, before the backward pass reads it
-            loss, logs = self._loss(queries, keys, self.queue.clone())
+            output = self._loss(queries, keys, self.queue.clone())
             enqueue(self.queue, self.pointer, gather(keys.transpose(0, 1).contiguous()).transpose(0, 1))
-        return loss, logs
+        return output
 
     def _embed(self, branches: nn.ModuleDict, x: Tensor, presence: Tensor | None) -> Tensor:
         """Embeddings (S, N, D) of joint coordinates."""
@@ -185,7 +171,7 @@ class CMD(Method):
         queries: list[Tensor] = list(self.query.parameters())
         torch._foreach_lerp_(keys, queries, 1 - self.momentum)
 
-    def _loss(self, queries: Tensor, keys: Tensor, queue: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _loss(self, queries: Tensor, keys: Tensor, queue: Tensor) -> StepOutput:
         """The loss of embeddings (S, N, D) against the queue before they enter it, and what to log."""
         positive, negative = queue_similarities(queries, keys, queue)
         instance = queue_info_nce(positive, negative, self.temperature)
@@ -204,29 +190,9 @@ class CMD(Method):
             entropy = taught.entropy.mean(dim=1)
             values |= {f"teacher_entropy/{s}": v for s, v in zip(self.streams, entropy, strict=True)}
         means = mean_over_processes(torch.stack([loss, *values.values()]))
-        return means[0], dict(zip(values, means[1:].detach(), strict=True))
+        return StepOutput(means[0], dict(zip(values, means[1:].detach(), strict=True)))
 
     def warnings(self, history: list[dict[str, float]]) -> list[str]:
-        """Signs that a stream learns or teaches nothing, if the epochs so far show them.
-
-        Args:
-            history: the logged means of each epoch.
-        """
-        found: list[str] = []
-        if len(history) < 5:
-            return found
-        last = history[-1]
-        for stream in self.streams:
-            if last[f"loss/{stream}"] > 0.97 * math.log(1 + self.queue.shape[2]):
-                found.append(
-                    f"the {stream} stream's similarities are uniform: after {len(history)} epochs its "
-                    "queries find their keys no better than by chance (change the learning rate, or look at "
-                    "the augmentations)"
-                )
-            entropy_of_targets = last.get(f"teacher_entropy/{stream}", 0.0)
-            if self.mining == "none" and entropy_of_targets > 0.97 * math.log(self.top_k) > 0:
-                found.append(
-                    f"the {stream} stream teaches nothing: its targets are even over the {self.top_k} "
-                    "neighbours (lower teacher_temperature or top_k)"
-                )
-        return found
+        """Signs that a stream learns or teaches nothing, if the epochs so far show them."""
+        top_k = self.top_k if self.mining == "none" else None
+        return queue_warnings(history, self.streams, self.queue.shape[2], top_k)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kinelex.data.clip_prompts import PromptChoice, PromptShape
+from kinelex.data.clip_prompts import PromptShape
 from kinelex.methods.projector import projector
+from kinelex.methods.prompt_choice import PromptChoice
 
 
 class EmbeddingSpace(nn.Module):
@@ -18,8 +18,10 @@ class EmbeddingSpace(nn.Module):
 
     Args:
         projectors: by modality, ``skeleton`` among them.
-        prompts: what makes one vector per clip of its prompts, with the training part's mean and scale.
+        prompts: makes one vector per clip of its prompts, with the training part's mean and scale. Its
+            ``vectors`` are the means over the frames, by which ``prompt: random`` is judged too.
 
+    >>> import torch
     >>> shapes = {"language": PromptShape(count=2, width=4, clip_width=4)}
     >>> prompts = PromptChoice(shapes, "mean")
     >>> projectors = nn.ModuleDict({"skeleton": projector(6, 8, 3), "language": projector(8, 8, 3)})
@@ -41,38 +43,13 @@ class EmbeddingSpace(nn.Module):
         return tuple(self.prompts.shapes)
 
     def embed(self, modality: str, vectors: Tensor) -> Tensor:
-        """Embeddings of features (``skeleton``) or of prompts that :meth:`vectors` made.
+        """Embeddings of features (``skeleton``) or of the vectors that ``prompts`` makes.
 
         Shape:
             - vectors: (N, width)
             - returns: (N, D), rows of length 1
         """
         return F.normalize(self.projectors[modality](vectors.float()), dim=1)
-
-    def vectors(self, modality: str, frame: Tensor, clip: Tensor | None) -> Tensor:
-        """What the projector of a modality reads: the mean of the frames' prompts, beside the clip's own.
-
-        It is also what ``prompt: random`` is judged by: no prompt is drawn.
-
-        Args:
-            modality: ``language`` or ``vision``.
-            frame: prompts of single frames.
-            clip: prompts of whole clips, where there are any.
-
-        Shape:
-            - frame: (N, P, width); clip: (N, clip width)
-            - returns: (N, width of the projector's input)
-        """
-        segments, count = self.prompts.segments[modality], frame.shape[1]
-        bounds = [count * k // segments for k in range(segments + 1)]
-        parts = [
-            self.prompts.scaled(modality, "frame", frame[:, a:b].float().mean(dim=1))
-            for a, b in zip(bounds, bounds[1:], strict=False)
-            if count
-        ]
-        if clip is not None:
-            parts.append(self.prompts.scaled(modality, "clip", clip))
-        return torch.cat(parts, dim=1)
 
     def description(self) -> dict[str, Any]:
         """What :meth:`from_description` needs, ready for JSON."""
@@ -90,10 +67,11 @@ class EmbeddingSpace(nn.Module):
         }
 
     @classmethod
-    def from_description(cls, found: dict[str, Any]) -> EmbeddingSpace:
+    def from_description(cls, description: dict[str, Any]) -> EmbeddingSpace:
         """A space of the same form, with fresh weights."""
-        shapes = {m: PromptShape(**shape) for m, shape in found["prompts"].items()}
-        prompts = PromptChoice(shapes, found["choice"], found["segments"], found["standardise"])
-        widths = {"skeleton": found["features"], **prompts.widths}
-        form = (found["hidden"], found["dim"], found["norm"])
+        shapes = {m: PromptShape(**shape) for m, shape in description["prompts"].items()}
+        options = (description[key] for key in ("choice", "segments", "standardise"))
+        prompts = PromptChoice(shapes, *options)
+        widths = {"skeleton": description["features"], **prompts.widths}
+        form = (description["hidden"], description["dim"], description["norm"])
         return cls(nn.ModuleDict({m: projector(w, *form) for m, w in widths.items()}), prompts)

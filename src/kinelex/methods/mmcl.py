@@ -9,19 +9,19 @@ contrastive loss sees the clips of all processes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kinelex.data.batch import Batch
-from kinelex.data.clip_prompts import PromptChoice, PromptStatistics
-from kinelex.encoders import Encoder
+from kinelex.data.clip_prompts import Prompts
 from kinelex.errors import InputError, unknown_name
 from kinelex.losses import classification_loss, feature_alignment, gather, mean_over_processes
-from kinelex.methods.base import TrainingPart
+from kinelex.methods.base import Encoders, StepInput, StepOutput
 from kinelex.methods.projector import projector
+from kinelex.methods.prompt_choice import PromptChoice, prompt_statistics
+from kinelex.methods.registry import register
 from kinelex.methods.supervised import Supervised
 from kinelex.models.image_network import ImageNetwork
 
@@ -58,12 +58,14 @@ class Refinement(nn.Module):
         return (weights[:, :1] * self.positive + weights[:, 1:] * self.negative) * scores
 
 
+@register
 class MMCL(Supervised):
     """The method: classifiers, one refinement and one alignment per stream, and the loss.
 
     Args:
-        make_encoder: makes an encoder with fresh weights; called once per stream.
-        part: what it learns from.
+        encoder, num_classes, class_counts, stream: as in :class:`Supervised`.
+        prompts: by modality the training part's prompts, as of :class:`~kinelex.methods.C2VL`: ``language``
+            for the refinement, ``vision`` for the alignment with ``cached`` pictures.
         streams, label_smoothing, class_weights, dropout: as in :class:`Supervised`.
         alignment: weight of the feature alignment; with 0 no pictures are needed.
         refinement: weight of the refined scores' cross-entropy; with 0 no texts are needed.
@@ -81,12 +83,16 @@ class MMCL(Supervised):
         InputError: an option out of range, or prompts that it needs and does not get.
     """
 
+    name = "mmcl"
     needs_prompts = True
 
     def __init__(
         self,
-        make_encoder: Callable[[], Encoder],
-        part: TrainingPart,
+        encoder: Encoders,
+        num_classes: int | None = None,
+        prompts: Mapping[str, Any] | None = None,
+        class_counts: Sequence[int] | None = None,
+        stream: str = "joint",
         streams: tuple[str, ...] = (),
         label_smoothing: float = 0.0,
         class_weights: str = "none",
@@ -107,92 +113,86 @@ class MMCL(Supervised):
                 "expects alignment and refinement of at least 0 and a temperature above 0, "
                 f"got {alignment}, {refinement} and {temperature}"
             )
-        super().__init__(make_encoder, part, streams, label_smoothing, class_weights, 0.0, dropout)
+        super().__init__(
+            encoder, num_classes, class_counts, stream, streams, label_smoothing, class_weights, 0.0, dropout
+        )
         self.alignment, self.refinement, self.temperature = alignment, refinement, temperature
         self.modalities = self.reads({"alignment": alignment, "refinement": refinement, "rgb": rgb})
-        shapes = {m: part.prompts[m] for m in self.modalities if m in part.prompts}
+        statistics = prompt_statistics({m: p for m, p in (prompts or {}).items() if m in self.modalities})
         for m in self.modalities:
-            if m not in (*shapes, "images"):
-                raise InputError(f"mmcl needs {m} prompts: pass a prompt store that has them, or {_off(m)}")
-        self.prompts = PromptChoice(shapes, "mean", standardise=standardise)
+            if m not in (*statistics, "images"):
+                without = "refinement=0" if m == "language" else "alignment=0"
+                raise InputError(f"mmcl needs {m} prompts: pass a prompt store that has them, or {without}")
+        self.prompts = PromptChoice.of(statistics, "mean", 1, standardise)
         widths = dict(self.prompts.widths)
         if "images" in self.modalities:
             self.image_network = ImageNetwork(image_network, image_weights, image_size)
             widths["images"] = self.image_network.num_features
         self.projectors, self.refinements = nn.ModuleDict(), nn.ModuleDict()
-        for stream, encoder in self.encoders.items():
-            dim = encoder.num_features
+        for name, classifier in self.classifiers.items():
             for m in self.modalities:
                 if m == "language":
-                    self.refinements[stream] = Refinement(widths[m], len(part.class_names))
+                    self.refinements[name] = Refinement(widths[m], classifier.out_features)
                 else:
-                    self.projectors[stream] = projector(widths[m], dim, dim)
+                    dim = classifier.in_features
+                    self.projectors[name] = projector(widths[m], dim, dim)
 
     @classmethod
     def reads(cls, options: Mapping[str, Any]) -> tuple[str, ...]:
         """What it reads from the prompt store: ``language``, ``vision`` or ``images``, none of them if both
         weights are 0."""
-        found = ["language"] if options["refinement"] else []
-        if options["alignment"]:
-            found.append("images" if options["rgb"] == "joint" else "vision")
-        return tuple(found)
+        pictures = "images" if options["rgb"] == "joint" else "vision"
+        return ("language",) * bool(options["refinement"]) + (pictures,) * bool(options["alignment"])
 
-    def fit_prompts(self, statistics: dict[str, PromptStatistics]) -> None:
-        """Take over mean and scale of the training part's prompts, if ``standardise`` is on."""
-        self.prompts.fit(statistics)
-
-    def forward(
-        self, x: Tensor, batch: Batch, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of a batch and what to log.
-
-        Args:
-            x: the clips.
-            batch: the batch, for its labels, prompts, pictures and the presence of joints.
-            generator: source of randomness (on the CPU).
-
-        Shape:
-            - x: (N, C, T, V, M)
-            - returns: scalar loss; scalars by name.
-        """
-        teachers = self.prompts(batch, generator)
+    def step(self, batch: StepInput) -> StepOutput:
+        """Loss of a batch and what to log."""
+        labels = gather(batch.labels)
+        self.check_step(len(labels))
+        teachers = self.prompts(batch.prompts, batch.generator)
         if "images" in self.modalities:
-            teachers["images"] = self._see(batch)
-        there = {m: gather(batch.present[m]) for m in self.modalities}
-        own: dict[str, Tensor] = {}
-        shared: dict[str, Tensor] = {}  # of the clips of all processes
-        for stream, (features, scores) in self.streams.classify(
-            self.streams.inputs(x, batch.presence)
-        ).items():
-            own[f"loss/{stream}"] = self._cross_entropy(scores, batch.labels)
-            own[f"accuracy/{stream}"] = (scores.detach().argmax(dim=1) == batch.labels).float().mean()
-            for m in self.modalities:
-                if m == "language":
-                    refined = gather(self.refinements[stream](scores, teachers[m]))
-                    shared[f"refined/{stream}"] = self._cross_entropy(refined, gather(batch.labels), there[m])
-                else:
-                    pictures = gather(self.projectors[stream](teachers[m]).float())
-                    with torch.autocast(x.device.type, enabled=False):  # similarities need full precision
-                        shared[f"alignment/{stream}"] = feature_alignment(
-                            gather(features.float()), pictures, self.temperature, there[m]
-                        )
-        means = mean_over_processes(torch.stack(list(own.values())))
-        values = dict(zip(own, means, strict=True)) | shared
-        weights = {"loss": 1.0, "refined": self.refinement, "alignment": self.alignment}
-        terms = [weights.get(name.split("/")[0], 0.0) * value for name, value in values.items()]
-        return torch.stack(terms).sum(), {name: value.detach() for name, value in values.items()}
+            teachers["images"] = self._features(batch.prompts["images"])
+        pictures = next((m for m in self.modalities if m != "language"), None)
+        masks = {m: gather(given.mask) for m, given in batch.prompts.items()}
+        plain, accuracy = list[Tensor](), list[Tensor]()  # of each stream, over this process' clips
+        refined, aligned = list[Tensor](), list[Tensor]()  # over the clips of all processes
+        inputs = self.streams.inputs(batch.x, batch.presence)
+        for stream, (features, scores) in self.streams.classify(inputs).items():
+            plain.append(self._cross_entropy(scores, batch.labels))
+            accuracy.append((scores.detach().argmax(dim=1) == batch.labels).float().mean())
+            if self.refinement:
+                better = gather(self.refinements[stream](scores, teachers["language"]))
+                refined.append(self._cross_entropy(better, labels, masks["language"]))
+            if pictures is not None:
+                rgb = gather(self.projectors[stream](teachers[pictures]).float())
+                with torch.autocast(rgb.device.type, enabled=False):  # similarities need full precision
+                    skeleton = gather(features.float())
+                    aligned.append(feature_alignment(skeleton, rgb, self.temperature, masks[pictures]))
+        means = mean_over_processes(torch.stack([*plain, *accuracy]))
+        loss = means[: len(plain)].sum()
+        for weight, terms in ((self.refinement, refined), (self.alignment, aligned)):
+            if terms:
+                loss = loss + weight * torch.stack(terms).sum()
+        kinds = (
+            ("loss", means),
+            ("accuracy", means[len(plain) :]),
+            ("refined", refined),
+            ("alignment", aligned),
+        )
+        logs = {
+            f"{kind}/{s}": v.detach() for kind, vs in kinds for s, v in zip(self.streams, vs, strict=False)
+        }
+        return StepOutput(loss, logs)
 
     def _cross_entropy(self, scores: Tensor, labels: Tensor, mask: Tensor | None = None) -> Tensor:
         return classification_loss(scores, labels, self.class_weights, self.label_smoothing, None, mask)
 
-    def _see(self, batch: Batch) -> Tensor:
+    def _features(self, pictures: Prompts) -> Tensor:
         """Features of the pictures, zeros for clips without one: black ones must not enter batch norms."""
-        assert batch.images is not None
-        rows = batch.present["images"].nonzero().squeeze(1)
+        rows = pictures.mask.nonzero().squeeze(1)
         if len(rows) == 0:  # the loss masks it; every process has a gradient for every parameter
             rows = rows.new_zeros(1)
-        seen = self.image_network(batch.images[rows])
-        return seen.new_zeros(len(batch), seen.shape[1]).index_copy(0, rows, seen)
+        features = self.image_network(pictures.frame[rows])
+        return features.new_zeros(len(pictures), features.shape[1]).index_copy(0, rows, features)
 
     def check_step(self, clips: int) -> None:
         """Raise an InputError where there is nothing to tell a clip's picture from."""
@@ -201,7 +201,3 @@ class MMCL(Supervised):
                 "alignment tells a clip's picture from those of others: expects a batch_size of 2 or more, "
                 f"got {clips}"
             )
-
-
-def _off(modality: str) -> str:
-    return "refinement=0" if modality == "language" else "alignment=0"

@@ -8,29 +8,32 @@ but the clips and their augmentation is shared between them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from kinelex.data.batch import Batch
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError
 from kinelex.losses import class_weights as weights_of
 from kinelex.losses import classification_loss, mean_over_processes, mixup
-from kinelex.methods.base import Method, TrainingPart
+from kinelex.methods.base import Encoders, Method, StepInput, StepOutput
 from kinelex.methods.classifier import Classifiers
+from kinelex.methods.diagnostics import classifier_warnings
+from kinelex.methods.registry import register
 
 
+@register
 class Supervised(Method):
     """The method: classifiers and cross-entropy.
 
     Args:
-        make_encoder: makes an encoder with fresh weights; called once per stream.
-        part: what it learns from.
+        encoder: the encoder; or one for each stream by name, which are then derived from the joints.
+        num_classes: number of classes.
+        class_counts: labelled clips of each class in the training part, for ``class_weights``.
+        stream: the stream that a single encoder reads, as ``x`` is.
         streams: streams that are derived from the joints and learn side by side, any of ``joint``, ``bone``,
-            ``motion``, ``bone_motion``; none learns from ``input.stream`` alone.
+            ``motion``, ``bone_motion``, each with a copy of a single encoder; none takes ``x`` as it is.
         label_smoothing: share of the target that is spread evenly over the classes.
         class_weights: ``balanced`` gives every class the same say, ``none`` every clip.
         mixup: clips are mixed in pairs, with shares from Beta(mixup, mixup); 0 does not mix.
@@ -40,15 +43,18 @@ class Supervised(Method):
             sqrt(2 / classes).
 
     Raises:
-        InputError: an unknown stream or kind of weights, or an option out of range.
+        InputError: no number of classes, an unknown stream or kind of weights, or an option out of range.
     """
 
+    name = "supervised"
     needs_labels = True
 
     def __init__(
         self,
-        make_encoder: Callable[[], Encoder],
-        part: TrainingPart,
+        encoder: Encoders,
+        num_classes: int | None = None,
+        class_counts: Sequence[int] | None = None,
+        stream: str = "joint",
         streams: tuple[str, ...] = (),
         label_smoothing: float = 0.0,
         class_weights: str = "none",
@@ -63,17 +69,16 @@ class Supervised(Method):
                 "expects label_smoothing of at least 0 and below 1 and mixup of at least 0, "
                 f"got {label_smoothing} and {mixup}"
             )
-        self.streams = Classifiers(make_encoder, part, tuple(streams), dropout, classifier_std)
+        if class_counts is None:
+            if class_weights == "balanced":
+                raise InputError("class_weights=balanced needs class_counts, the clips of each class")
+            class_counts = [1] * (num_classes or 1)
+        self.streams = Classifiers(encoder, tuple(streams), stream, num_classes, dropout, classifier_std)
         self.class_weights: Tensor
-        self.register_buffer("class_weights", weights_of(part.class_counts, class_weights), persistent=False)
+        self.register_buffer("class_weights", weights_of(class_counts, class_weights), persistent=False)
         self.label_smoothing, self.mixup, self.frozen = label_smoothing, mixup, frozen
-        for encoder in self.encoders.values() if frozen else ():
-            encoder.requires_grad_(False)
-
-    @classmethod
-    def build(cls, make_encoder: Callable[[], Encoder], part: TrainingPart, **options: Any) -> Supervised:
-        """Build it from a recipe's parts; see :meth:`Method.build`."""
-        return cls(make_encoder, part, **options)
+        for one in self.encoders.values() if frozen else ():
+            one.requires_grad_(False).eval()
 
     @property
     def encoders(self) -> dict[str, Encoder]:
@@ -85,28 +90,22 @@ class Supervised(Method):
         """The last layers by stream."""
         return self.streams.linears
 
-    def start_epoch(self, epoch: int, epochs: int) -> None:
-        """Frozen encoders compute as at test time."""
+    def train(self, mode: bool = True) -> Supervised:
+        super().train(mode)
         for encoder in self.encoders.values() if self.frozen else ():
-            encoder.eval()
+            encoder.eval()  # computes as at test time
+        return self
 
-    def forward(
-        self, x: Tensor, batch: Batch, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of a batch and what to log.
-
-        Args:
-            x: the clips.
-            batch: the batch, for its labels and the presence of joints.
-            generator: source of randomness for mixup (on the CPU).
-
-        Shape:
-            - x: (N, C, T, V, M)
-            - returns: scalar loss; scalars by name.
-        """
-        inputs, mix = self.streams.inputs(x, batch.presence), None
+    def step(self, batch: StepInput) -> StepOutput:
+        """Loss of a batch and what to log."""
+        if self.frozen and any(encoder.training for encoder in self.encoders.values()):
+            raise InputError(
+                "a frozen encoder is in train mode, where batch norm changes: call train() of the method, "
+                "which leaves it in eval mode, not of the encoder"
+            )
+        inputs, mix = self.streams.inputs(batch.x, batch.presence), None
         if self.mixup:  # of streams, not of joints: in a mixture it cannot be told which joints are there
-            mixed, mix = mixup(torch.stack(list(inputs.values()), dim=1), self.mixup, generator)
+            mixed, mix = mixup(torch.stack(list(inputs.values()), dim=1), self.mixup, batch.generator)
             inputs = dict(zip(inputs, mixed.unbind(1), strict=True))
         values: dict[str, Tensor] = {}
         for stream, (_, scores) in self.streams.classify(inputs).items():
@@ -116,18 +115,8 @@ class Supervised(Method):
             values[f"accuracy/{stream}"] = (scores.detach().argmax(dim=1) == batch.labels).float().mean()
         losses = [value for name, value in values.items() if name.startswith("loss/")]
         means = mean_over_processes(torch.stack([torch.stack(losses).sum(), *values.values()]))
-        return means[0], dict(zip(values, means[1:].detach(), strict=True))
+        return StepOutput(means[0], dict(zip(values, means[1:].detach(), strict=True)))
 
     def warnings(self, history: list[dict[str, float]]) -> list[str]:
-        """Signs that a stream learns nothing, if the epochs so far show them.
-
-        Args:
-            history: the logged means of each epoch.
-        """
-        chance = math.log(max(2, int((self.class_weights > 0).sum())))
-        return [
-            f"the {stream} stream learns nothing: after {len(history)} epochs its loss is that of guessing "
-            "(change the learning rate, or look at the input section of the recipe)"
-            for stream in self.streams
-            if len(history) >= 5 and history[-1][f"loss/{stream}"] > 0.97 * chance
-        ]
+        """Signs that a stream learns nothing, if the epochs so far show them."""
+        return classifier_warnings(history, self.streams, int((self.class_weights > 0).sum()))

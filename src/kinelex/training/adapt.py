@@ -27,7 +27,7 @@ from kinelex.data.persons import say_crowded
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
 from kinelex.files.atomic import whole_folder
-from kinelex.training.build import Start
+from kinelex.training.build import InitialWeights
 from kinelex.training.encoder_files import SkeletonEncoder, complete_options, load_encoders, save_encoders
 from kinelex.training.recipe import Recipe, find_recipe, plain
 from kinelex.training.run_directory import RunDirectory, check_free
@@ -98,7 +98,7 @@ def adapt(
     adapted, settled = _recipe(base, adapted, store, mode, overrides, recipe)
     if labels is not None:
         protocol = f"{protocol}:few-balanced:{labels:g}:{settled.training.seed}"
-    start = Start(adapted, _keeps(adapted, store, mode), record)
+    start = InitialWeights(adapted, _keeps(adapted, store, mode), record)
     if resume:
         if RunDirectory(out).config.get("adapted") != record:
             raise InputError(f"{out} was not adapted from {run} with --mode {mode}: resume with the same")
@@ -127,7 +127,7 @@ def check_adapt(
     base = RunDirectory(run)
     adapted = {stream: encoder.for_store(store) for stream, encoder in load_encoders(base.path).items()}
     adapted, settled = _recipe(base, adapted, store, mode, list(overrides), recipe)
-    rehearse(settled, store, protocol, Start(adapted, _keeps(adapted, store, mode), {}))
+    rehearse(settled, store, protocol, InitialWeights(adapted, _keeps(adapted, store, mode), {}))
 
 
 def _keeps(adapted: dict[str, SkeletonEncoder], store: SkeletonStore, mode: str) -> bool:

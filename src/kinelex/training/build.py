@@ -1,4 +1,4 @@
-"""Private machinery of training: from a recipe and stores to a method that is ready for its first step."""
+"""From a recipe and stores to a method that is ready for its first step."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from kinelex import encoders
 from kinelex.data import SkeletonStore, open_prompts
-from kinelex.data.batch import Batch
-from kinelex.data.loader import PromptTable, SkeletonLoader
-from kinelex.data.persons import with_person_norms, with_places
+from kinelex.data.clip_prompts import PromptStatistics, StorePrompts
+from kinelex.data.loader import SkeletonLoader
 from kinelex.datasets import Split
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError
-from kinelex.methods import Method, TrainingPart
+from kinelex.methods import Method, method_class
 from kinelex.skeleton import SkeletonLayout
 from kinelex.training.config import TrainingConfig
 from kinelex.training.encoder_files import SkeletonEncoder
 from kinelex.training.module import MethodModule
-from kinelex.training.recipe import METHODS, Recipe
+from kinelex.training.persons import with_person_norms, with_places
+from kinelex.training.recipe import Recipe
 from kinelex.training.sync_batch_norm import synchronise_batch_norms
 from kinelex.transforms import InputPipeline
 from kinelex.transforms.rate import check_rates
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialWeights:
     """What a training begins with instead of fresh weights.
 
     Args:
@@ -47,11 +47,11 @@ class Start:
     record: dict[str, Any]
 
     @property
-    def one(self) -> SkeletonEncoder:
-        """One of them: they are all of one kind."""
-        return next(iter(self.encoders.values()))
+    def layout(self) -> SkeletonLayout:
+        """The layout of them all."""
+        return next(iter(self.encoders.values())).layout
 
-    def fill(self, method: Method) -> None:
+    def load_into(self, method: Method) -> None:
         """Give a method the weights."""
         for stream, encoder in self.encoders.items():
             method.encoders[stream].load_state_dict(encoder.encoder.state_dict())
@@ -62,7 +62,7 @@ class Start:
 def training_rows(recipe: Recipe, store: SkeletonStore, split: Split) -> np.ndarray:
     """The clips to learn from: for a supervised method those with a label."""
     name = recipe.method["name"]
-    if not METHODS[name].needs_labels:
+    if not method_class(name).needs_labels:
         return split.train
     rows = split.train[store.labels[split.train] >= 0]
     if len(rows) == 0:
@@ -70,13 +70,14 @@ def training_rows(recipe: Recipe, store: SkeletonStore, split: Split) -> np.ndar
     return rows
 
 
-def _prompt_table(
+def _store_prompts(
     recipe: Recipe, store: SkeletonStore, rows: np.ndarray, prompts: str | Path | None
-) -> PromptTable | None:
+) -> StorePrompts | None:
     """The prompts of a method that reads them, checked; None for one that reads none."""
     name, modalities = recipe.method["name"], recipe.training.modalities
-    reads = METHODS[name].reads(recipe.method)
-    if not METHODS[name].needs_prompts:
+    method = method_class(name)
+    reads = method.reads(recipe.method)
+    if not method.needs_prompts:
         if prompts is not None or modalities:
             given = f"--prompts {prompts}" if prompts is not None else "training.modalities"
             raise InputError(f"{name} reads no prompts: leave out {given}")
@@ -88,37 +89,53 @@ def _prompt_table(
     if prompts is None:
         raise InputError(f"{name} needs prompts: pass --prompts PROMPTS (see `kinelex prompts`)")
     opened = open_prompts(prompts)
-    table = PromptTable(opened, store, modalities or opened.modalities if reads is None else reads)
-    for modality, present in table.present.items():
+    chosen = StorePrompts(opened, store, modalities or opened.modalities if reads is None else reads)
+    for modality, present in chosen.present.items():
         if not present[torch.from_numpy(rows)].any():
             what = "tiled pictures" if modality == "images" else f"{modality} prompts"
             raise InputError(f"{prompts}: no clip of the training part has {what}")
-    table.check_images(rows)
-    return table
+    chosen.check_images(rows)
+    return chosen
 
 
-def _make_method(
+def build_method(
     recipe: Recipe,
-    store: SkeletonStore,
     layout: SkeletonLayout,
-    rows: np.ndarray,
-    table: PromptTable | None,
+    channels: int,
+    class_counts: tuple[int, ...],
+    prompts: Mapping[str, PromptStatistics],
 ) -> Method:
-    encoder = dict(recipe.encoder)
-    encoder_name = encoder.pop("name")
+    """The method of a recipe, with fresh weights.
+
+    Args:
+        recipe: the recipe.
+        layout: the skeleton layout that its encoders read.
+        channels: coordinates C per joint.
+        class_counts: labelled clips of each class in the training part, for a method that reads labels.
+        prompts: by modality what the training part's prompts look like, for a method that reads prompts.
+
+    Raises:
+        InputError: an option that cannot be, or an input that is no joints where streams are derived.
+    """
+    encoder, options, stream = dict(recipe.encoder), dict(recipe.method), recipe.input.stream
+    encoder_name, method = encoder.pop("name"), method_class(options.pop("name"))
 
     def make_encoder() -> Encoder:
-        return encoders.create(encoder_name, layout=layout, in_channels=store.channels, **encoder)
+        return encoders.create(encoder_name, layout=layout, in_channels=channels, **encoder)
 
-    options = dict(recipe.method)
-    labels = store.labels[rows]
-    part = TrainingPart(
-        recipe.input.stream,
-        {} if table is None else table.shapes(),
-        store.class_names,
-        tuple(np.bincount(labels[labels >= 0], minlength=len(store.class_names)).tolist()),
-    )
-    return METHODS[options.pop("name")].build(make_encoder, part, **options)
+    if method.needs_labels:
+        options |= {"num_classes": len(class_counts), "class_counts": class_counts}
+    if method.needs_prompts:
+        options["prompts"] = prompts
+    if not (method.derives_streams or options.get("streams")):
+        return method(make_encoder(), stream=stream, **options)
+    if stream != "joint":
+        raise InputError(
+            f"{method.name} makes its streams from the joints: leave out input.stream={stream}, or choose "
+            "one stream with it and leave out method.streams"
+        )
+    # made one after another, each before its head: the draws of a seed have this order
+    return method(((name, make_encoder()) for name in options["streams"]), **options)
 
 
 def build_module(
@@ -126,9 +143,21 @@ def build_module(
     store: SkeletonStore,
     rows: np.ndarray,
     prompts: str | Path | None,
-    start: Start | None = None,
+    start: InitialWeights | None = None,
 ) -> MethodModule:
-    table = _prompt_table(recipe, store, rows, prompts)
+    """The method of a recipe under Lightning, with its loader; a clip has passed through its encoder.
+
+    Args:
+        recipe: the recipe.
+        store: the skeleton store.
+        rows: the training part.
+        prompts: the prompt store.
+        start: what to begin with instead of fresh weights.
+
+    Raises:
+        InputError: anything that does not fit together.
+    """
+    chosen = _store_prompts(recipe, store, rows, prompts)
     training = recipe.training
     L.seed_everything(training.seed, verbose=False)
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -136,16 +165,17 @@ def build_module(
     if training.threads:
         torch.set_num_threads(training.threads)
     _check_hardware(training)
-    layout = store.layout if start is None else start.one.layout
+    layout = store.layout if start is None else start.layout
     recipe = with_person_norms(recipe, store)
-    method = _make_method(recipe, store, layout, rows, table)
+    labels = store.labels[rows]
+    counts = tuple(np.bincount(labels[labels >= 0], minlength=len(store.class_names)).tolist())
+    statistics = {} if chosen is None else chosen.statistics(rows)
+    method = build_method(recipe, layout, store.channels, counts, statistics)
     if start is not None:
-        start.fill(method)
+        start.load_into(method)
     recipe = with_places(recipe, next(iter(method.encoders.values())), store)
     if training.devices > 1 and training.sync_batchnorm:
         synchronise_batch_norms(method)
-    if table is not None:
-        method.fit_prompts(table.statistics(rows))
     if training.batch_size % training.devices:
         raise InputError(
             f"expects a batch size that {training.devices} devices can share, got {training.batch_size}"
@@ -158,30 +188,25 @@ def build_module(
         seed=training.seed,
         placement=training.placement,
         device="cuda" if training.placement == "device" and torch.cuda.is_available() else "cpu",
-        prompts=table,
+        prompts=chosen,
         repeat=training.repeat,
         world_size=training.devices,
         places=recipe.input.persons,
     )
     check_rates(store.fps[rows], recipe.input.fps)
-    pipeline = InputPipeline(layout, recipe.input, store.layout)
     method.check_step(loader.batch_size * training.devices)
-    _rehearse(method, pipeline, loader.batch(rows[[store.persons[rows].argmax()]]))
-    return MethodModule(method, pipeline, loader, recipe, store.class_names)
+    module = MethodModule(method, InputPipeline(layout, recipe.input, store.layout), loader, recipe)
+    _rehearse(module, rows[store.persons[rows].argmax()])
+    return module
 
 
 @torch.no_grad()
-def _rehearse(method: Method, pipeline: InputPipeline, crowded: Batch) -> None:
-    """What does not suit the clips comes out here, before anything is written.
-
-    Args:
-        crowded: the clip with the most persons, which an encoder of few places cannot take.
-    """
+def _rehearse(module: MethodModule, row: int) -> None:
+    """Pass the clip with the most persons through: what does not suit comes out before a file is written."""
+    crowded, pipeline = module.loader.batch(np.array([row])), module.pipeline
     pipeline(crowded, pipeline.sample(crowded, torch.Generator().manual_seed(0)))
-    x = pipeline(crowded).cpu()
-    encoder = next(iter(method.encoders.values()))
-    encoder.eval()(x)
-    encoder.train()
+    next(iter(module.method.eval().encoders.values()))(pipeline(crowded).cpu())
+    module.method.train()
 
 
 def _check_hardware(training: TrainingConfig) -> None:

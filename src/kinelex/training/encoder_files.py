@@ -84,7 +84,7 @@ class SkeletonEncoder(nn.Module):
                 "store of the same kind, or train on this one"
             )
         encoder = self.reading(store.layout)
-        persons = person_places(encoder.pipeline.config.persons, self.encoder, store)
+        persons = person_places(encoder.pipeline.config.persons, self.encoder.places, store)
         encoder.pipeline.config = replace(encoder.pipeline.config, persons=persons)
         return encoder
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import lightning as L
@@ -59,7 +58,6 @@ class MethodModule(L.LightningModule):
         pipeline: from a loaded batch to the encoder's input.
         loader: the training loader, told where to start in each epoch.
         recipe: the resolved recipe.
-        class_names: the store's classes.
     """
 
     def __init__(
@@ -68,10 +66,8 @@ class MethodModule(L.LightningModule):
         pipeline: InputPipeline,
         loader: SkeletonLoader,
         recipe: Recipe,
-        class_names: tuple[str, ...],
     ) -> None:
         super().__init__()
-        self.class_names = class_names
         self.method, self.pipeline, self.loader, self.recipe = method, pipeline, loader, recipe
         self.epoch_sums: dict[str, Tensor] = {}
         self.steps_done = 0
@@ -98,15 +94,20 @@ class MethodModule(L.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def train_dataloader(self) -> SkeletonLoader:
+        """The loader, once the rank is known."""
+        self.loader.rank = self.trainer.global_rank
+        return self.loader
+
     def on_train_start(self) -> None:
         """After a resume in mid-epoch Lightning does not start the epoch anew: do it here."""
         epoch, batch = self._position
         self.loader.seek(self.current_epoch, batch if epoch == self.current_epoch else 0)
-        self.method.start_epoch(self.current_epoch, self.recipe.training.epochs)
+        self.method.on_epoch_start(self.current_epoch, self.recipe.training.epochs)
 
     def on_train_epoch_start(self) -> None:
         self.loader.seek(self.current_epoch)
-        self.method.start_epoch(self.current_epoch, self.recipe.training.epochs)
+        self.method.on_epoch_start(self.current_epoch, self.recipe.training.epochs)
         self.epoch_sums, self.good_steps, self.steps_done = {}, {}, 0
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -119,7 +120,7 @@ class MethodModule(L.LightningModule):
                 for _ in range(self.method.views)
             ]
         x, presence = views[0] if len(views) == 1 else map(torch.cat, zip(*views, strict=True))
-        loss, logs = self.method(x, replace(batch, presence=presence), generator)
+        loss, logs = self.method(x, batch.prompts, batch.labels, presence, generator)
         for name, value in {"loss": loss.detach(), **logs}.items():
             total = self.epoch_sums.get(name)
             self.epoch_sums[name] = total = value.clone() if total is None else total + value
@@ -130,7 +131,7 @@ class MethodModule(L.LightningModule):
         return loss
 
     def on_train_epoch_end(self) -> None:
-        self.method.end_epoch()
+        self.method.on_epoch_end()
 
     def check_finite(self) -> None:
         """Stop a training whose losses or weights are no finite numbers any more.

@@ -19,11 +19,12 @@ from jsonargparse import ArgumentError, ArgumentParser
 from kinelex import encoders
 from kinelex.errors import InputError, unknown_name
 from kinelex.files.bounded import bounded_text, safe_yaml
-from kinelex.methods import C2VL, CMD, MMCL, Method, Supervised
+from kinelex.methods import list_methods, method_class
 from kinelex.training.config import OptimizerConfig, TrainingConfig
 from kinelex.transforms import InputConfig
 
-METHODS: dict[str, type[Method]] = {"c2vl": C2VL, "cmd": CMD, "mmcl": MMCL, "supervised": Supervised}
+# what a method is given by the data, and not by a recipe
+FROM_DATA: set[str | int] = {"encoder", "prompts", "num_classes", "class_counts", "stream"}
 SECTIONS = ("method", "encoder", "input", "optimizer", "training")
 
 
@@ -143,9 +144,7 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
         section, _, chosen = text.partition(".name=")
         if section in ("method", "encoder") and chosen and chosen != content[section]["name"]:
             content[section] = {"name": chosen}  # the recipe's options are those of the other component
-    if content["method"]["name"] not in METHODS:
-        raise unknown_name("method", str(content["method"]["name"]), METHODS)
-    parser = _parser(content["method"]["name"], content["encoder"]["name"])
+    parser = _parser(str(content["method"]["name"]), content["encoder"]["name"])
     keys = [a.dest for a in parser._actions if "." in a.dest]
     lists = {a.dest for a in parser._actions if get_origin(getattr(a, "_typehint", None)) is tuple}
     for text in overrides:
@@ -194,7 +193,7 @@ def is_key(name: str) -> bool:
 @cache
 def _all_keys(names: tuple[str, ...]) -> frozenset[str]:
     """The keys of all recipes, of any method and any encoder."""
-    pairs = [*((method, "stgcn") for method in METHODS), *(("c2vl", other) for other in names)]
+    pairs = [*((method, "stgcn") for method in list_methods()), *(("c2vl", other) for other in names)]
     return frozenset({a.dest for pair in pairs for a in _parser(*pair)._actions if "." in a.dest})
 
 
@@ -218,7 +217,7 @@ def _worded(complaint: str) -> str:
 def _parser(method: str, encoder: str) -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--method.name", type=str)
-    parser.add_class_arguments(METHODS[method], "method", skip={"encoder", "make_encoder", "part", "prompts"})
+    parser.add_class_arguments(method_class(method), "method", skip=FROM_DATA)
     parser.add_argument("--encoder.name", type=str)
     build = encoders.builder(encoder)
     skip: set[str | int] = {"layout", "in_channels"}

@@ -17,18 +17,18 @@ from rich.markup import escape
 
 from kinelex import encoders, plugins
 from kinelex.data import SkeletonStore, open_prompts, open_store
-from kinelex.data.loader import SkeletonLoader
 from kinelex.data.persons import say_crowded
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.files.lock import sole_writer
-from kinelex.training.build import Start, build_module, training_rows
+from kinelex.methods import list_methods, method_class
+from kinelex.training.build import InitialWeights, build_module, training_rows
 from kinelex.training.callbacks import AtomicCheckpointIO, EpochCheckpoint, EpochProgress, EpochRecorder
+from kinelex.training.embedding_space_files import save_embedding_space
 from kinelex.training.encoder_files import complete_options, save_encoders
 from kinelex.training.module import MethodModule
-from kinelex.training.recipe import METHODS, Recipe, find_recipe, plain, resolve
+from kinelex.training.recipe import Recipe, find_recipe, plain, resolve
 from kinelex.training.run_directory import RunDirectory, check_free
-from kinelex.training.space_files import save_space
 from kinelex.training.store_defaults import resolve_for, said
 
 
@@ -77,7 +77,7 @@ def train_resolved(
     prompts: str | Path | None = None,
     resume: bool = False,
     console: Console | None = None,
-    start: Start | None = None,
+    start: InitialWeights | None = None,
 ) -> RunDirectory:
     """Train what a recipe says, once it is settled; see :func:`train`.
 
@@ -131,7 +131,7 @@ def train_resolved(
         if resolved.training.epochs:
             _fit(module, resolved, run, resume, console)
         if is_first_process():
-            _save(module, resolved, run)
+            _save(module, store, resolved, run)
     return run
 
 
@@ -139,7 +139,7 @@ def rehearse(
     recipe: Recipe,
     store: SkeletonStore,
     protocol: str,
-    start: Start | None = None,
+    start: InitialWeights | None = None,
     prompts: str | Path | None = None,
 ) -> None:
     """Build all that a training needs, pass one clip through it, and leave nothing.
@@ -173,7 +173,7 @@ def _config(
         "prompts_fingerprint": None if prompts is None else open_prompts(prompts).fingerprint,
         **{k: v for k, v in recipe.to_dict().items() if k != "name"},
         **({"from_store": plain(recipe.from_store)} if recipe.from_store else {}),
-        "plugins": plugins.used_by(METHODS[recipe.method["name"]], encoders.builder(recipe.encoder["name"])),
+        "plugins": plugins.used_by(method_class(recipe.method["name"]), encoders.builder(recipe.encoder["name"])),
     }
 
 
@@ -209,7 +209,7 @@ def reopen(
             f"protocol {protocol} is something else: resume with the same data and protocol"
         )
     sections = {k: config[k] for k in ("method", "encoder", "input", "optimizer", "training")}
-    if config["method"]["name"] not in METHODS or config["encoder"]["name"] not in encoders.names():
+    if config["method"]["name"] not in list_methods() or config["encoder"]["name"] not in encoders.names():
         plugins.require(config.get("plugins") or (), out)
     sections["encoder"] = complete_options(sections["encoder"])
     recipe = resolve(config["recipe"], sections)
@@ -224,19 +224,6 @@ def has_prompts(config: dict[str, Any], prompts: str | Path | None) -> bool:
     """Whether a run was trained with these very prompts; old runs do not say it and count as such."""
     recorded = config.get("prompts_fingerprint")
     return recorded is None or prompts is None or open_prompts(prompts).fingerprint == recorded
-
-
-class _Data(L.LightningDataModule):
-    """Hands Lightning the loader once the rank is known."""
-
-    def __init__(self, loader: SkeletonLoader) -> None:
-        super().__init__()
-        self.loader = loader
-
-    def train_dataloader(self) -> SkeletonLoader:
-        assert self.trainer is not None
-        self.loader.rank = self.trainer.global_rank
-        return self.loader
 
 
 def _check_checkpoint(path: Path, module: MethodModule) -> None:
@@ -283,16 +270,16 @@ def _fit(module: MethodModule, recipe: Recipe, run: RunDirectory, resume: bool, 
             use_distributed_sampler=False,
         )
         try:
-            trainer.fit(module, datamodule=_Data(module.loader), ckpt_path=checkpoint, weights_only=True)
+            trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
         except SystemExit as ended:  # Lightning turns Ctrl-C into exit(1)
             if trainer.interrupted:
                 raise KeyboardInterrupt from ended
             raise
 
 
-def _save(module: MethodModule, recipe: Recipe, run: RunDirectory) -> None:
+def _save(module: MethodModule, store: SkeletonStore, recipe: Recipe, run: RunDirectory) -> None:
     method = module.method
-    names = module.class_names if method.classifiers else ()
+    names = store.class_names if method.classifiers else ()
     save_encoders(run.path, method.encoders, recipe.encoder, module.pipeline, method.classifiers, names)
-    if method.space is not None:
-        save_space(run.path, method.space)
+    if method.embedding_space is not None:
+        save_embedding_space(run.path, method.embedding_space)

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from kinelex.data import PromptStore
-from kinelex.data.loader import PromptTable
+from kinelex.data.clip_prompts import Prompts, StorePrompts
 from kinelex.errors import InputError
 from kinelex.evaluation.context import Context
 from kinelex.methods.embedding_space import EmbeddingSpace
-from kinelex.training.space_files import load_space, space_file
+from kinelex.training.embedding_space_files import FILE, load_embedding_space
 
 
 @dataclass
@@ -21,11 +21,11 @@ class ClipSpace:
 
     Args:
         context: the run and its clips.
-        space: the projectors.
+        embedding_space: the projectors.
     """
 
     context: Context
-    space: EmbeddingSpace
+    embedding_space: EmbeddingSpace
 
     @classmethod
     def of(cls, context: Context) -> ClipSpace | None:
@@ -34,12 +34,12 @@ class ClipSpace:
         Raises:
             InputError: a damaged file, or one of another encoder.
         """
-        space = load_space(context.run.path)
+        space = load_embedding_space(context.run.path)
         if space is None:
             return None
         features, (encoder, *others) = space.description()["features"], context.encoders.values()
         if others or features != encoder.num_features:
-            raise InputError(f"{space_file(context.run.path)} does not belong to the encoder of the run")
+            raise InputError(f"{context.run.path / FILE} does not belong to the encoder of the run")
         return cls(context, space)
 
     @property
@@ -76,26 +76,24 @@ class ClipSpace:
         Raises:
             InputError: prompts of another kind than the run was trained with.
         """
-        table = self.check_prompts(modality)
-        index = torch.from_numpy(rows)
-        clip = table.clip[modality][index] if modality in table.clip else None
-        vectors = self.space.vectors(modality, table.frame[modality][index], clip)
-        return self._embed(modality, vectors), table.present[modality][index].numpy()
+        prompts = self.check_prompts(modality)[torch.from_numpy(rows)]
+        vectors = self.embedding_space.prompts.vectors(modality, prompts)
+        return self._embed(modality, vectors), prompts.mask.numpy()
 
-    def check_prompts(self, modality: str) -> PromptTable:
+    def check_prompts(self, modality: str) -> Prompts:
         """The prompts of one modality, of the kind that the run was trained with.
 
         Raises:
             InputError: they are of another kind.
         """
-        table = PromptTable(self.prompts, self.context.store, (modality,))
-        ours, theirs = table.shapes()[modality], self.space.prompts.shapes[modality]
+        prompts = StorePrompts(self.prompts, self.context.store, (modality,)).embedded[modality]
+        ours, theirs = prompts.shape, self.embedding_space.prompts.shapes[modality]
         if ours != theirs:
             raise InputError(
                 f"{self.prompts.path} has {modality} prompts of the form {ours}, the run was trained with "
                 f"{theirs}: pass the prompts that it was trained with"
             )
-        return table
+        return prompts
 
     def texts(self, vectors: np.ndarray, centre: bool) -> np.ndarray:
         """Embeddings of texts that stand for whole clips, such as those of classes.
@@ -115,26 +113,26 @@ class ClipSpace:
         Raises:
             InputError: embeddings of another width than the prompts.
         """
-        shape = self.space.prompts.shapes["language"]
+        shape = self.embedding_space.prompts.shapes["language"]
         part = "clip" if shape.clip_width else "frame"
         width = shape.clip_width or shape.width
         if vectors.shape[1] != width:
             raise InputError(f"expects texts of {width} numbers as the run's prompts, got {vectors.shape[1]}")
         given = torch.from_numpy(np.ascontiguousarray(vectors, np.float32))
-        if centre and self.space.prompts.standardise:
+        if centre and self.embedding_space.prompts.standardise:
             given = torch.from_numpy(standardised(vectors))
         else:
-            given = self.space.prompts.scaled("language", part, given)
-        frames = self.space.prompts.segments["language"] * shape.width if shape.count else 0
+            given = self.embedding_space.prompts.scaled("language", part, given)
+        frames = self.embedding_space.prompts.segments["language"] * shape.width if shape.count else 0
         if part == "clip":
             given = torch.cat([torch.zeros(len(given), frames), given], dim=1)
         else:
-            given = given.repeat(1, self.space.prompts.segments["language"])
+            given = given.repeat(1, self.embedding_space.prompts.segments["language"])
         return self._embed("language", given)
 
     @torch.no_grad()
     def _embed(self, modality: str, vectors: torch.Tensor) -> np.ndarray:
-        return self.space.embed(modality, vectors).numpy()
+        return self.embedding_space.embed(modality, vectors).numpy()
 
 
 def standardised(vectors: np.ndarray) -> np.ndarray:

@@ -58,7 +58,7 @@ class RetrievalTask:
             raise _no_answer(context, options)
         space = ClipSpace.of(context)
         if space is not None and context.prompts is not None:
-            for modality in space.space.modalities:
+            for modality in space.embedding_space.modalities:
                 space.check_prompts(modality)
 
     def run(self, context: Context, options: RetrievalOptions) -> TaskResult:
@@ -80,7 +80,7 @@ class RetrievalTask:
         elif context.prompts is None:
             numbers["note"] = "no texts: the run's prompts are not there (--prompts PROMPTS)"
         else:
-            for modality in space.space.modalities:
+            for modality in space.embedding_space.modalities:
                 numbers |= _across(context, space, modality, options)
         return TaskResult(numbers)
 

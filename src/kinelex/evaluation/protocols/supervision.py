@@ -12,8 +12,8 @@ from kinelex import plugins
 from kinelex.data import SkeletonStore
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
+from kinelex.methods import list_methods, method_class
 from kinelex.training.encoder_files import SkeletonEncoder
-from kinelex.training.recipe import METHODS
 from kinelex.training.run_directory import RunDirectory
 
 
@@ -69,10 +69,11 @@ def reads_labels(config: Mapping[str, Any]) -> bool:
     >>> reads_labels({"method": {"name": "supervised"}}), reads_labels({"method": {"name": "cmd"}})
     (True, False)
     """
-    method = METHODS.get(config["method"]["name"])
-    if method is None:
-        plugins.require(config.get("plugins") or (), f"a run of the method {config['method']['name']}")
-    return method is not None and method.needs_labels
+    name = config["method"]["name"]
+    if name in list_methods():
+        return method_class(name).needs_labels
+    plugins.require(config.get("plugins") or (), f"a run of the method {name}")
+    return False
 
 
 def learned_parts(config: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kinelex.data import PromptStore
-from kinelex.data.loader import PromptTable
+from kinelex.data.clip_prompts import StorePrompts
 from kinelex.data.splits.seen_classes import ClassSplit
 from kinelex.errors import InputError
 from kinelex.evaluation.class_texts import class_texts, embed_classes, text_encoder
@@ -92,7 +92,7 @@ class ZeroShot:
 def _asked(context: Context, options: ZeroShotOptions) -> tuple[ClipSpace, ClassSplit]:
     """The run's space and the classes, checked."""
     space = ClipSpace.of(context)
-    if space is None or "language" not in space.space.modalities:
+    if space is None or "language" not in space.embedding_space.modalities:
         raise InputError(
             "zero_shot needs a run that learned a space of skeletons and texts; "
             f"{context.run.path} has no projectors.safetensors with one: train c2vl with language prompts"
@@ -176,9 +176,9 @@ def _text_space(clips: Judged, prompts: PromptStore, texts: np.ndarray) -> dict[
     wrong.
     """
     context = clips.context
-    table = PromptTable(prompts, context.store, ("language",))
-    own = table.clip["language"] if "language" in table.clip else table.frame["language"].float().mean(dim=1)
-    there, vectors = table.present["language"].numpy(), own.float().numpy()
+    language = StorePrompts(prompts, context.store, ("language",)).embedded["language"]
+    own = language.frame.float().mean(dim=1) if language.clip is None else language.clip
+    there, vectors = language.mask.numpy(), own.float().numpy()
     train = context.train[there[context.train]]
     mean = vectors[train].mean(axis=0) if len(train) else 0
     ways = {

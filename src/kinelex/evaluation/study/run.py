@@ -12,7 +12,6 @@ from typing import Any
 from rich.console import Console
 
 from kinelex.data import SkeletonStore, open_prompts, open_store
-from kinelex.data.persons import for_persons_of
 from kinelex.datasets import get_split
 from kinelex.errors import DivergenceError, InputError
 from kinelex.evaluation.cache import run_digest
@@ -24,6 +23,7 @@ from kinelex.evaluation.task_runs import task_options
 from kinelex.files.atomic import check_place, write_whole
 from kinelex.files.bounded import safe_json
 from kinelex.files.lock import InUseError, sole_writer
+from kinelex.training.persons import for_persons_of
 from kinelex.training.recipe import Recipe
 from kinelex.training.train import has_prompts, rehearse, reopen, train_resolved
 
