@@ -27,6 +27,7 @@ from kinelex.methods.prompt_choice import PromptChoice, prompt_statistics
 from kinelex.methods.registry import register
 
 VIEWS = ("skeleton", "skeleton_view")  # the second is another augmentation of the same clip
+Tensors = dict[str, Tensor]  # by modality
 
 
 class Student(nn.Module):
@@ -36,7 +37,7 @@ class Student(nn.Module):
         super().__init__()
         self.encoder, self.projectors, self.dropout = encoder, projectors, nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, prompts: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, x: Tensor, prompts: Tensors) -> Tensors:
         """Embeddings (N, D) per modality, L2-normalised."""
         inputs = {"skeleton": self.encoder(x), **{m: self.dropout(p) for m, p in prompts.items()}}
         return {m: F.normalize(self.projectors[m](v).float(), dim=1) for m, v in inputs.items()}
@@ -112,7 +113,7 @@ class C2VL(Method):
             raise unknown_name("intra", intra, INTRA)
         if views not in (1, 2) or min(dim, hidden) < 1:
             raise InputError(
-                f"c2vl expects views to be 1 or 2, dim and hidden at least 1, got {views}, {dim} and {hidden}"
+                f"c2vl expects views to be 1 or 2, dim and hidden above 0, got {views}, {dim}, {hidden}"
             )
         if not (0 <= alpha <= 1 and 0 <= beta <= 1) or min(temperature, teacher_temperature) <= 0:
             raise InputError(
@@ -154,10 +155,8 @@ class C2VL(Method):
     def on_epoch_start(self, epoch: int, epochs: int) -> None:
         """Set α for the epoch; the first has no teacher yet."""
         super().on_epoch_start(epoch, epochs)
-        if self.progressive:
-            self.alpha = progressive_alpha(epoch, epochs, self.final_alpha)
-        else:
-            self.alpha = self.final_alpha if epoch > 0 else 0.0
+        later = self.final_alpha if epoch else 0.0
+        self.alpha = progressive_alpha(epoch, epochs, self.final_alpha) if self.progressive else later
 
     def on_epoch_end(self) -> None:
         """The teacher becomes the network as it stands at the end of the epoch."""
@@ -180,15 +179,13 @@ class C2VL(Method):
         with torch.autocast(batch.x.device.type, enabled=False):  # similarities over τ need full precision
             return self._loss(embeddings, guides, masks)
 
-    def _embed(self, network: nn.Module, x: Tensor, prompts: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _embed(self, network: nn.Module, x: Tensor, prompts: Tensors) -> Tensors:
         """Embeddings of all processes' clips, the two views apart."""
         embeddings = network(x, prompts)
         embeddings |= zip(VIEWS, embeddings["skeleton"].chunk(self.views), strict=False)
         return {m: gather(e) for m, e in embeddings.items()}
 
-    def _loss(
-        self, embeddings: dict[str, Tensor], guides: dict[str, Tensor], masks: dict[str, Tensor]
-    ) -> StepOutput:
+    def _loss(self, embeddings: Tensors, guides: Tensors, masks: Tensors) -> StepOutput:
         """The loss of the embeddings with targets from the guides' (the teacher's), and what to log."""
         loss, logs, targets = torch.zeros((), device=embeddings["skeleton"].device), {}, dict[Pair, Tensor]()
         guidance = (self.alpha, self.beta, self.teacher_temperature, self.intra, self.inter)
