@@ -19,7 +19,9 @@ sentences = rng.normal(size=(4, 1, 384))[kinds] + 0.5 * rng.normal(size=(96, 5, 
 present = rng.random(96) < 0.9  # a few clips have no sentences
 
 encoder = encoders.create("stgcn", layout="ntu25", channels=4)
-method = C2VL(encoder, prompts={"language": Prompts(sentences, present=present)})  # for widths, mean and scale
+method = C2VL(
+    encoder, prompts={"language": Prompts(sentences, present=present)}
+)  # for widths, mean and scale
 optimizer = torch.optim.AdamW(method.trained_parameters(), lr=1e-3)
 tensors = (torch.from_numpy(clips).float(), torch.from_numpy(sentences).float(), torch.from_numpy(present))
 loader = DataLoader(TensorDataset(*tensors), batch_size=32, shuffle=True)

@@ -30,9 +30,12 @@ def run_example(monkeypatch, tmp_path, capsys):
     return run
 
 
-def test_there_are_three_short_ones():
+LOOPS = ("loop_c2vl.py", "loop_cmd.py", "loop_mmcl.py", "loop_supervised.py")
+
+
+def test_they_are_short():
     scripts = sorted(EXAMPLES.glob("*.py"))
-    assert [s.name for s in scripts] == ["features_and_knn.py", "own_layout.py", "train_c2vl.py"]
+    assert [s.name for s in scripts] == ["features_and_knn.py", *LOOPS, "own_layout.py", "train_c2vl.py"]
     assert all(len(s.read_text("utf-8").splitlines()) < 60 for s in scripts)
 
 
@@ -57,3 +60,15 @@ def test_features_and_knn_untrained_and_trained(run_example, acted):
     assert "top-1 of the nearest neighbours: " in shown
     shown = run_example("features_and_knn.py", "--run", str(acted.run), "--data", str(acted.store))
     assert "77 train and 43 test clips, 32 features each" in shown
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_loop_of_ones_own_learns_from_arrays(run_example, name):
+    before = set(sys.modules)
+    shown = run_example(name)
+    losses = [float(part.split()[0].rstrip(",")) for part in shown.split("loss ")[1:]]
+    assert len(losses) == 4
+    assert losses[-1] < 0.8 * losses[0]
+    assert "lightning" not in set(sys.modules) - before  # without the trainer
+    code = [line for line in (EXAMPLES / name).read_text("utf-8").split('"""', 2)[2].splitlines() if line]
+    assert len(code) - sum(line.startswith(("import", "from")) for line in code) <= 30

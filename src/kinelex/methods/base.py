@@ -6,7 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,11 @@ Encoders = Encoder | Mapping[str, Encoder] | Iterable[tuple[str, Encoder]]
 
 
 class StepOutput(NamedTuple):
-    """What a step gives: the loss, and what to log: scalars, and histograms (1-D), by name."""
+    """What a step gives: the loss, and what to log by name, scalars and histograms.
+
+    Shape:
+        - loss: (); logs: () or (bins,)
+    """
 
     loss: Tensor
     logs: dict[str, Tensor]
@@ -194,4 +198,4 @@ def encoders_by_stream(encoder: Encoders, streams: Iterable[str]) -> Iterator[tu
         if stream in known:
             raise InputError(f"expects every stream once, got {stream} twice")
         known.add(stream)
-        yield stream, one
+        yield stream, cast(Encoder, one)

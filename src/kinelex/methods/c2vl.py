@@ -113,7 +113,7 @@ class C2VL(Method):
             raise unknown_name("intra", intra, INTRA)
         if views not in (1, 2) or min(dim, hidden) < 1:
             raise InputError(
-                f"c2vl expects views to be 1 or 2, dim and hidden above 0, got {views}, {dim}, {hidden}"
+                f"c2vl expects views to be 1 or 2 and sizes above 0, got {views}, {dim}, {hidden}"
             )
         if not (0 <= alpha <= 1 and 0 <= beta <= 1) or min(temperature, teacher_temperature) <= 0:
             raise InputError(

@@ -172,8 +172,9 @@ class MMCL(Supervised):
         for weight, terms in ((self.refinement, refined), (self.alignment, aligned)):
             if terms:
                 loss = loss + weight * torch.stack(terms).sum()
-        kinds = {"loss": means, "accuracy": means[len(plain) :], "refined": refined, "alignment": aligned}
-        logs = {f"{k}/{s}": v.detach() for k in kinds for s, v in zip(self.streams, kinds[k], strict=False)}
+        logs = {f"loss/{s}": v.detach() for s, v in zip(self.streams, means, strict=False)}
+        for kind, values in (("accuracy", means[len(plain) :]), ("refined", refined), ("alignment", aligned)):
+            logs |= {f"{kind}/{s}": v.detach() for s, v in zip(self.streams, values, strict=False)}
         return StepOutput(loss, logs)
 
     def _cross_entropy(self, scores: Tensor, labels: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -173,7 +173,9 @@ def _config(
         "prompts_fingerprint": None if prompts is None else open_prompts(prompts).fingerprint,
         **{k: v for k, v in recipe.to_dict().items() if k != "name"},
         **({"from_store": plain(recipe.from_store)} if recipe.from_store else {}),
-        "plugins": plugins.used_by(method_class(recipe.method["name"]), encoders.builder(recipe.encoder["name"])),
+        "plugins": plugins.used_by(
+            method_class(recipe.method["name"]), encoders.builder(recipe.encoder["name"])
+        ),
     }
 
 
