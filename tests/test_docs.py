@@ -5,10 +5,12 @@ import shutil
 import sys
 import types
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
-from kinelex.encoders import registry
+from kinelex.encoders.registry import ENCODERS
+from kinelex.methods.registry import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -21,7 +23,6 @@ PAGES = [
 def test_examples_run(page, acted, tmp_path, monkeypatch):
     shutil.copytree(acted.folder, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(registry, "_BUILDERS", dict(registry._BUILDERS))  # forget what a page registers
     lines = page.read_text("utf-8").splitlines()
     text = "\n".join("" if line.startswith("```") else line for line in lines)  # a fence ends the output
     test = doctest.DocTestParser().get_doctest(text, {}, page.name, str(page), 0)
@@ -30,7 +31,8 @@ def test_examples_run(page, acted, tmp_path, monkeypatch):
     test.globs = module.__dict__
     assert test.examples
     said: list[str] = []
-    result = doctest.DocTestRunner(optionflags=FLAGS, verbose=False).run(test, out=said.append)
+    with patch.dict(ENCODERS), patch.dict(METHODS):  # what a page registers is forgotten
+        result = doctest.DocTestRunner(optionflags=FLAGS, verbose=False).run(test, out=said.append)
     assert result.failed == 0, "".join(said)
 
 

@@ -1,9 +1,9 @@
 """C2VL: vision and language teach a skeleton encoder, without labels.
 
-Chen et al., arXiv 2405.20606, IEEE TMM. Inference needs the skeleton encoder alone. No public code exists;
-where an equation is not public, our reading is an option of :class:`C2VL` and says on what it rests
-(``kinelex.losses.soft_targets``). Differs from the paper in the teachers that need no download: sentences
-computed from the joints (MiniLM) and drawings or depth images (EfficientNet) instead of LLaVA and CLIP.
+Chen et al., arXiv 2405.20606, IEEE TMM. No public code exists; where an equation is not public, our reading
+is an option of :class:`C2VL` and says on what it rests (``kinelex.losses.soft_targets``). Differs from the
+paper in the teachers that need no download: sentences from the joints (MiniLM), drawings or depth images
+(EfficientNet) instead of LLaVA and CLIP.
 """
 
 from __future__ import annotations
@@ -112,9 +112,7 @@ class C2VL(Method):
         if intra not in INTRA:
             raise unknown_name("intra", intra, INTRA)
         if views not in (1, 2) or min(dim, hidden) < 1:
-            raise InputError(
-                f"c2vl expects views to be 1 or 2 and sizes above 0, got {views}, {dim}, {hidden}"
-            )
+            raise InputError(f"c2vl expects views to be 1 or 2, sizes above 0, got {views}, {dim}, {hidden}")
         if not (0 <= alpha <= 1 and 0 <= beta <= 1) or min(temperature, teacher_temperature) <= 0:
             raise InputError(
                 f"c2vl expects alpha and beta from 0 to 1 and temperatures above 0, got alpha={alpha}, "
@@ -125,8 +123,8 @@ class C2VL(Method):
             raise InputError(f"c2vl learns with one encoder, got {', '.join([self.stream, *dict(more)])}")
         self.prompts = PromptChoice.of(prompt_statistics(prompts), prompt, segments, standardise)
         widths = {"skeleton": skeleton.num_features, **self.prompts.widths}
-        projectors = {m: projector(width, hidden, dim, projector_norm) for m, width in widths.items()}
-        self.student = Student(skeleton, nn.ModuleDict(projectors), prompt_dropout)
+        heads = nn.ModuleDict({m: projector(w, hidden, dim, projector_norm) for m, w in widths.items()})
+        self.student = Student(skeleton, heads, prompt_dropout)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False).eval()
         self.modalities, self.views = tuple(prompts), views
         self.temperature, self.teacher_temperature, self.beta = temperature, teacher_temperature, beta
@@ -175,9 +173,8 @@ class C2VL(Method):
         if self.alpha > 0:
             with torch.no_grad():
                 guides = self._embed(self.teacher, batch.x, prompts)
-        masks = {m: gather(given.mask) for m, given in batch.prompts.items()}
         with torch.autocast(batch.x.device.type, enabled=False):  # similarities over τ need full precision
-            return self._loss(embeddings, guides, masks)
+            return self._loss(embeddings, guides, {m: gather(p.mask) for m, p in batch.prompts.items()})
 
     def _embed(self, network: nn.Module, x: Tensor, prompts: Tensors) -> Tensors:
         """Embeddings of all processes' clips, the two views apart."""
