@@ -17,7 +17,6 @@ import sys
 import warnings
 from collections.abc import Iterable
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +37,17 @@ def load(*modules: str) -> None:
     Raises:
         InputError: no such module, or one that fails when it is imported.
 
-    >>> load("own parts")
+    >>> load("own parts")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    kinelex.errors.InputError: expects a plugin's module in Python's form (package.module), got 'own parts'
+    kinelex.errors.InputError: expects a plugin's module as Python names it, package.module without .py, ...
     """
     for module in modules:
         if module in _loaded:
             continue
-        if not all(part.isidentifier() for part in module.split(".")):
-            raise InputError(f"expects a plugin's module in Python's form (package.module), got {module!r}")
+        if module.endswith(".py") or not all(part.isidentifier() for part in module.split(".")):
+            raise InputError(
+                f"expects a plugin's module as Python names it, package.module without .py, got {module!r}"
+            )
         try:
             _import(module)
         except ModuleNotFoundError as error:
@@ -58,8 +59,13 @@ def load(*modules: str) -> None:
         except Exception as error:
             raise _failed(module, error) from error
         _loaded.append(module)
-    named = [name for name in os.environ.get(VARIABLE, "").split(",") if name]
-    os.environ[VARIABLE] = ",".join(dict.fromkeys([*named, *modules]))
+    if modules:
+        os.environ[VARIABLE] = ",".join(dict.fromkeys([*_named(), *modules]))
+
+
+def _named() -> list[str]:
+    """The modules of the environment variable."""
+    return [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
 
 
 def _import(module: str) -> None:
@@ -86,8 +92,10 @@ def load_installed() -> tuple[str, ...]:
         InputError: one of the environment variable cannot be imported. Of installed ones a warning says so.
     """
     if not _looked:
+        from importlib.metadata import entry_points  # takes longer than the rest of a help
+
         _looked.append(True)
-        load(*(name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()))
+        load(*_named())
         for entry in entry_points(group=GROUP):
             if entry.module in _loaded:
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -86,8 +87,7 @@ def _run(words: list[str]) -> None:
         raise unknown_name("verb", others[0], verbs)
     verb = verbs[others[0]]
     words.remove(others[0])
-    if not {"-h", "--help"} & {*words}:
-        _load_plugins(given.plugin)
+    _load_plugins(given.plugin, for_help=bool({"-h", "--help"} & {*words}))
     parser = verb_parser(verb, common, epilog=help_text(others[0]) if {"-h", "--help"} & {*words} else None)
     kinds = {parameter.kind for parameter in inspect.signature(verb).parameters.values()}
     changes: list[str] = []
@@ -108,9 +108,14 @@ def _run(words: list[str]) -> None:
             write_numbers(numbers_file, json.dumps(numbers, indent=2, default=str) + "\n")
 
 
-def _load_plugins(named: str | None) -> None:
-    """Import the user's own parts before the verb reads its options, and say which there are."""
+def _load_plugins(named: str | None, for_help: bool) -> None:
+    """Import the user's own parts before the verb reads its options, and say which there are.
+
+    A help does not look for installed ones, which takes longer than the help.
+    """
     plugins.load(*listed(named or ""))
+    if for_help and not os.environ.get(plugins.VARIABLE):
+        return
     if found := plugins.load_installed():
         print(f"plugins: {', '.join(found)}", file=sys.stderr)
 

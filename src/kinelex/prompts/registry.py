@@ -9,8 +9,8 @@ from typing import Any
 
 from docstring_parser import parse as parse_docstring
 
-from kinelex import options
-from kinelex.errors import unknown_name
+from kinelex import options, plugins
+from kinelex.errors import InputError, unknown_name
 from kinelex.options import Option, option_texts
 
 Factory = Callable[..., Any]
@@ -72,9 +72,12 @@ def register(kind: str, name: str, factory: Factory) -> None:
             arguments are the options that users may set.
 
     Raises:
-        InputError: an unknown kind.
+        InputError: an unknown kind, or a name of a built-in one.
     """
-    _of_kind(kind)[name] = factory
+    known = _of_kind(kind)
+    if isinstance(known.get(name), str):
+        raise InputError(f"the {kind} {name!r} is built in: choose another name")
+    known[name] = factory
 
 
 def names(kind: str) -> tuple[str, ...]:
@@ -86,6 +89,7 @@ def names(kind: str) -> tuple[str, ...]:
     >>> "render" in names("vision engine")
     True
     """
+    plugins.load_installed()
     return tuple(sorted(_of_kind(kind)))
 
 
@@ -103,6 +107,8 @@ def factory_of(kind: str, name: str) -> Factory:
     known = _of_kind(kind)
     beginning, colon, _ = name.partition(":")
     key = f"{beginning}:{_FREE}" if colon and name not in known else name
+    if key not in known:
+        plugins.load_installed()
     if key not in known:
         raise unknown_name(kind, name, known)
     factory = known[key]
