@@ -14,8 +14,8 @@ from rich.console import Console
 from kinelex.data import SkeletonStoreWriter, open_store
 from kinelex.datasets import describe_store, render_store
 from kinelex.datasets.synthetic import actors_meta, generate_actors
-from kinelex.evaluation import evaluate
 from kinelex.prompts import make_prompts
+from kinelex.reports import evaluate
 from kinelex.skeleton import SkeletonLayout, get_layout
 from kinelex.training.train import train
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import kinelex
 from kinelex.datasets.synthetic import write_actors
-from kinelex.evaluation import evaluate
 from kinelex.prompts import make_prompts
+from kinelex.reports import evaluate
 from kinelex.training.train import train
 
 

@@ -78,7 +78,7 @@ def test_what_is_no_probability_is_refused():
 
 def test_the_task_takes_a_probe_where_the_run_has_no_classifier(actors):
     result = Calibration().run(actors, CalibrationOptions(bins=5))
-    m = actors.materials()["joint"]
+    m = actors.probe_data()["joint"]
     probe = linear_probe(m.train, m.train_labels, m.num_classes, m.groups)
     expected = reliability(softmax(probe.scores(m.test)), actors.truth, 5)
     assert {k: result.numbers[k] for k in expected} == expected
@@ -98,7 +98,7 @@ def test_streams_are_averaged_as_probabilities(actors):
     both = replace(actors, encoders={"joint": encoder, "bone": bone})
     found = Calibration().run(both, CalibrationOptions()).numbers
     alone = []
-    for m in both.materials().values():
+    for m in both.probe_data().values():
         probe = linear_probe(m.train, m.train_labels, m.num_classes, m.groups)
         alone.append(softmax(probe.scores(m.test)))
     assert found["ece"] == pytest.approx(reliability((alone[0] + alone[1]) / 2, both.truth)["ece"])

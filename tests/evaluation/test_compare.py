@@ -13,9 +13,9 @@ from rich.console import Console
 from scipy.stats import binomtest
 
 from kinelex.errors import InputError
-from kinelex.evaluation import compare, evaluate
-from kinelex.evaluation.compare import group_runs
+from kinelex.evaluation.comparison.compare import group_runs
 from kinelex.evaluation.scores import load_scores
+from kinelex.reports import compare, evaluate
 from kinelex.training.encoder_files import load_encoders, save_encoders
 from kinelex.training.run_directory import RunDirectory
 

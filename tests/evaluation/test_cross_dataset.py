@@ -15,9 +15,10 @@ from kinelex.cli import main
 from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.datasets import ntu, utd_mhad
 from kinelex.errors import InputError
-from kinelex.evaluation import evaluate, evaluate_on
+from kinelex.evaluation import evaluate_on
 from kinelex.evaluation.class_map import class_map_names, read_class_map
 from kinelex.inference.features import extract_features
+from kinelex.reports import evaluate
 from kinelex.skeleton import SkeletonLayout, get_layout, retarget_matrix
 from kinelex.training.encoder_files import load_encoders, save_encoders
 from kinelex.training.run_directory import RunDirectory

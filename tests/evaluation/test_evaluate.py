@@ -11,8 +11,8 @@ from rich.console import Console
 from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
-from kinelex.evaluation import evaluate
 from kinelex.inference.features import extract_features
+from kinelex.reports import evaluate
 from kinelex.skeleton import get_layout
 from kinelex.training.encoder_files import load_encoder
 

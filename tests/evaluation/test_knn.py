@@ -6,7 +6,7 @@ from sklearn.model_selection import GroupKFold, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from kinelex.errors import InputError
-from kinelex.evaluation import Material, run_task
+from kinelex.evaluation import ProbeData, run_task
 from kinelex.evaluation.protocols.knn import distance_chunks, knn, knn_scores, nearest
 
 
@@ -149,7 +149,7 @@ def test_k_is_swept_on_whole_subjects_of_the_training_part(grouped):
     train = rng.normal(size=(240, 8)) + 2.5 * np.eye(3, 8)[labels]
     labels = np.where(rng.random(240) < 0.3, rng.integers(0, 3, 240), labels)
     groups = np.arange(240) % 6 if grouped else None
-    m = Material(train, labels, train[:5], 3, groups)
+    m = ProbeData(train, labels, train[:5], 3, groups)
     found = run_task("knn", m, sweep=(1, 15, 5), metric="euclidean").details
     splitter = GroupKFold(5) if grouped else StratifiedKFold(5, shuffle=True, random_state=0)
     right = dict.fromkeys((1, 5, 15), 0)

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from kinelex.errors import InputError
-from kinelex.evaluation import Material, linear_probe, linear_sgd_probe, run_task
+from kinelex.evaluation import ProbeData, linear_probe, linear_sgd_probe, run_task
 from kinelex.evaluation.protocols.linear import training_folds
 from kinelex.evaluation.protocols.linear_sgd import linear_sgd_layers
 
@@ -45,10 +45,10 @@ def test_choice_cannot_depend_on_test_labels():
     assert not any("test" in name for name in inspect.signature(linear_probe).parameters)
     x, y = make()
     test, truth = make(seed=1)
-    outcome = run_task("linear", Material(x, y, test, 4))
+    outcome = run_task("linear", ProbeData(x, y, test, 4))
     rng = np.random.default_rng(0)
     order = rng.permutation(len(test))  # another order of the test part, so other labels per row
-    again = run_task("linear", Material(x, y, test[order], 4))
+    again = run_task("linear", ProbeData(x, y, test[order], 4))
     assert again.details == outcome.details
     np.testing.assert_allclose(again.scores, outcome.scores[order], rtol=1e-5, atol=1e-5)
     assert (outcome.scores.argmax(axis=1) == truth).mean() > 0.6
@@ -91,10 +91,10 @@ def test_one_clip_per_class_leaves_nothing_to_search(subjects):
     assert (probe.regularisation, probe.fold_accuracy, probe.folds_by) == (1.0, {}, "none")
     assert probe.scores(x + 0.3).argmax(axis=1).tolist() == y.tolist()
     assert np.isneginf(probe.scores(x)[:, 3]).all()
-    outcome = run_task("linear", Material(x, y, x, 5, subjects))
+    outcome = run_task("linear", ProbeData(x, y, x, 5, subjects))
     assert (outcome.details["fold_accuracy"], outcome.details["folds_by"]) == ({}, "none")
     with pytest.raises(InputError, match=r"knn\.sweep expects two training clips of a class"):
-        run_task("knn", Material(x, y, x, 5, subjects), sweep=(1, 2))
+        run_task("knn", ProbeData(x, y, x, 5, subjects), sweep=(1, 2))
 
 
 def test_folds_are_five_whatever_the_smallest_class_has():

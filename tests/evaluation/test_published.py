@@ -9,10 +9,12 @@ import pytest
 import yaml
 
 from kinelex.errors import InputError
-from kinelex.evaluation import evaluate
-from kinelex.evaluation.published import numbers, published_numbers, published_section, read_published
-from kinelex.reports.comparison import Group, compare_groups, write_comparison
-from kinelex.reports.comparison.tables import csv_table, latex, markdown
+from kinelex.evaluation.comparison import Group, compare_groups
+from kinelex.evaluation.comparison.tables import csv_table, latex, markdown
+from kinelex.evaluation.published import numbers, published_numbers, read_published
+from kinelex.reports import evaluate
+from kinelex.reports.comparison import write_comparison
+from kinelex.reports.run.published import published_section
 from kinelex.training.run_directory import RunDirectory
 
 TABLE = {

@@ -11,13 +11,13 @@ import torch
 from rich.console import Console
 
 from kinelex.errors import InputError
-from kinelex.evaluation import evaluate
 from kinelex.evaluation.protocols.knn import Neighbours
+from kinelex.evaluation.rows import result_rows
+from kinelex.reports import evaluate
 from kinelex.reports.page.strips import skeleton_strip
 from kinelex.reports.run.examples import Gallery, clearest
 from kinelex.reports.run.figures import curve_groups
 from kinelex.reports.run.maps import confusion_figure, feature_maps, project, worst_confusions
-from kinelex.reports.run.rows import result_rows
 from kinelex.skeleton import get_layout
 from kinelex.training.run_directory import RunDirectory
 

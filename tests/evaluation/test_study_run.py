@@ -11,7 +11,7 @@ from rich.console import Console
 from kinelex.cli import main
 from kinelex.datasets.synthetic import write_actors
 from kinelex.errors import InputError
-from kinelex.evaluation.study import run_study
+from kinelex.reports import run_study
 from kinelex.training.run_directory import RunDirectory
 
 
@@ -46,7 +46,7 @@ def judge(monkeypatch):
         for task in tasks:
             (path / "evaluation" / f"{task}.json").write_text(json.dumps({"top1": 0.5, **about}))
 
-    monkeypatch.setattr("kinelex.evaluation.study.run.evaluate", evaluate)
+    monkeypatch.setattr("kinelex.reports.pages.evaluate", evaluate)
     return failing
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from kinelex import encoders, load_encoder
 from kinelex.cli import main
 from kinelex.errors import InputError
-from kinelex.evaluation import evaluate
+from kinelex.reports import evaluate
 from kinelex.skeleton import make_stream
 from kinelex.training.convert import convert
 from kinelex.training.encoder_files import load_encoders

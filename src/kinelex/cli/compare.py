@@ -17,6 +17,6 @@ def compare(runs: list[Path], *, protocol: str | None = None, out: Path | None =
         protocol: what they were judged on; by default the one they were trained on.
         out: folder for comparison.html and the table as CSV, Markdown and LaTeX.
     """
-    from kinelex.evaluation import compare as compare_runs
+    from kinelex.reports import compare as compare_runs
 
     return compare_runs(runs, protocol, out)

@@ -23,6 +23,8 @@ def evaluate(
     seed: int = 0,
     map: str = "tsne",
     fresh: bool = False,
+    no_baselines: bool = False,
+    no_report: bool = False,
 ) -> dict[str, Any]:
     """Judge a run's encoder beside its baselines and write the report.
 
@@ -47,8 +49,10 @@ def evaluate(
         seed: seed of the untrained encoder, of bootstrap intervals and of tasks that draw at random.
         map: what the report's map of the features is made by: tsne, or umap (pip install 'kinelex[umap]').
         fresh: compute everything anew.
+        no_baselines: leave out what the run is measured against.
+        no_report: leave out the report, and make the numbers alone.
     """
-    from kinelex.evaluation import evaluate as evaluate_run
+    from kinelex.evaluation import evaluate as numbers_alone
     from kinelex.evaluation import evaluate_on
     from kinelex.evaluation.protocols.registry import TASKS
 
@@ -61,24 +65,36 @@ def evaluate(
             "--prompts": prompts,
             "--against": against,
         }
-        others |= {"--fresh": fresh or None, "--map": None if map == "tsne" else map}
-        for option, value in {**others, "TASK.KEY=VALUE": options or None}.items():
+        others |= {
+            "--fresh": fresh or None,
+            "--no-baselines": no_baselines or None,
+            "--no-report": no_report or None,
+            "--map": None if map == "tsne" else map,
+            "TASK.KEY=VALUE": options or None,
+        }
+        for option, value in others.items():
             if value is not None:
                 raise InputError(f"--on judges the run's classifier on another store: leave out {option}")
         return evaluate_on(run, on, class_map, protocol, device=device)
-    return evaluate_run(
-        run,
-        data,
-        protocol,
-        None if tasks is None else listed(tasks),
+    settings = dict[str, Any](
+        run=run,
+        data=data,
+        protocol=protocol,
+        tasks=None if tasks is None else listed(tasks),
         options=split_options(options, TASKS, "knn.k=5", "evaluate"),
         fresh=fresh,
         prompts=prompts,
-        against=against,
         device=device,
         seed=seed,
-        map_by=map,
+        baselines=not no_baselines,
     )
+    if no_report:
+        if against is not None or map != "tsne":
+            raise InputError("--against and --map are for the report: leave them out, or --no-report")
+        return numbers_alone(**settings)
+    from kinelex.reports import evaluate as with_report
+
+    return with_report(**settings, against=against, map_by=map)
 
 
 def tasks_help() -> str:

@@ -53,8 +53,9 @@ def run_quickstart(
 
     from kinelex.datasets.progress import progress_bar
     from kinelex.datasets.synthetic import protocol_keys, write_actors
-    from kinelex.evaluation import evaluate
+    from kinelex.evaluation import evaluate as judge
     from kinelex.prompts import make_prompts
+    from kinelex.reports import evaluate
     from kinelex.training.train import train
 
     console = console or Console()
@@ -83,7 +84,7 @@ def run_quickstart(
     step("train_hard", "4 The same with hard targets (plain InfoNCE), to compare")
     hard = train("c2vl", store, PROTOCOL, out / "run_hard", prompts, [*overrides, "alpha=0"], console=console)
     step("evaluate", "5 Evaluation on performers and from a camera that training has not seen")
-    hard_result = evaluate(hard.path, baselines=False, console=Console(quiet=True))
+    hard_result = judge(hard.path, baselines=False, console=Console(quiet=True))
     result = evaluate(run.path, against=hard.path, console=Console(quiet=True))
     step("end", "Results")
     console.print(results_table(result, hard_result))

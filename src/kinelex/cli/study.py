@@ -42,19 +42,19 @@ def study(
         shard: do share i of n only, for example 3/8: an array job. The last to finish compares.
         device: where the runs are judged: cpu, cuda. Recipes train on training.accelerator.
     """
-    from kinelex.evaluation.study import run_study
+    from kinelex.reports import run_study
 
     return run_study(
         name,
         data,
         protocol,
         out,
-        prompts or (),
-        changes,
-        None if seeds is None else _read_seeds(seeds),
-        None if tasks is None else listed(tasks),
-        None if shard is None else read_share(shard),
-        device,
+        prompts=prompts or (),
+        changes=changes,
+        seeds=None if seeds is None else _read_seeds(seeds),
+        tasks=None if tasks is None else listed(tasks),
+        share=None if shard is None else read_share(shard),
+        device=device,
     )
 
 

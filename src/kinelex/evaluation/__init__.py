@@ -6,7 +6,7 @@ from kinelex.evaluation.protocols.knn import knn``.
 
 from kinelex.evaluation.baselines import Baseline, chance, prompt_probe, raw_knn
 from kinelex.evaluation.clips import copies
-from kinelex.evaluation.compare import compare
+from kinelex.evaluation.comparison.compare import compare
 from kinelex.evaluation.context import Context, Task, TaskResult
 from kinelex.evaluation.ensemble import ensemble
 from kinelex.evaluation.evaluate import evaluate
@@ -15,7 +15,7 @@ from kinelex.evaluation.protocols.cross_dataset import evaluate_on
 from kinelex.evaluation.protocols.knn import Neighbours
 from kinelex.evaluation.protocols.linear import LinearProbe, linear_probe
 from kinelex.evaluation.protocols.linear_sgd import linear_sgd_probe
-from kinelex.evaluation.protocols.registry import TASKS, Material, Outcome, run_task
+from kinelex.evaluation.protocols.registry import TASKS, Prediction, ProbeData, run_task
 from kinelex.evaluation.scores import ScoreFile, load_scores
 from kinelex.evaluation.statistics import bootstrap_interval, mcnemar, mean_sd
 
@@ -24,9 +24,9 @@ __all__ = [
     "Baseline",
     "Context",
     "LinearProbe",
-    "Material",
+    "ProbeData",
     "Neighbours",
-    "Outcome",
+    "Prediction",
     "ScoreFile",
     "Task",
     "TaskResult",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from kinelex.evaluation.baselines import Baseline, chance, prompt_probe, raw_knn
-from kinelex.evaluation.cache import code_digest, digest
+from kinelex.evaluation.cache import digest
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.frozen import FrozenTask, Knn, KnnOptions, Linear
 from kinelex.evaluation.metrics import top_k
@@ -42,7 +42,7 @@ def baseline_rows(context: Context, neighbours: KnnOptions) -> dict[str, Any]:
         kinds["prompts"] = (parts, lambda: prompt_probe(store, prompts, train, test))
     rows, computed = {}, False
     for kind, (parts, make) in kinds.items():
-        key = digest(code_digest(__name__), context.clips_digest, *parts)
+        key = digest(context.clips_digest, *parts)
         found = context.cache.read_json(f"baselines-{kind}", key)
         if found is None:
             computed = True
@@ -84,7 +84,7 @@ def _untrained(untrained: Context, neighbours: KnnOptions) -> Rows:
     truth, rows = untrained.truth, {}
     judges: tuple[tuple[FrozenTask, Any], ...] = ((Knn(), neighbours), (Linear(), Linear.Options()))
     for task, options in judges:
-        alone = {stream: task.judge(m, options) for stream, m in untrained.materials().items()}
+        alone = {stream: task.judge(m, options) for stream, m in untrained.probe_data().items()}
         whole = fused(task.name, alone)
         details, note = dict(whole.details), ""
         if len(alone) > 1:

@@ -1,7 +1,8 @@
 """What was computed once is read the next time: files under names made of what the content depends on.
 
-A name holds a digest of everything that the content was made from, so nothing is ever outdated: whatever
-changes gets another name. Damaged files are made anew.
+A name holds a digest of everything that the content was made from (weights, clips, options, the number
+:data:`VERSION`), so nothing is ever outdated: whatever changes gets another name. Damaged files are made
+anew.
 """
 
 from __future__ import annotations
@@ -19,17 +20,15 @@ import torch
 
 from kinelex.data.splits.files import as_file_name
 from kinelex.errors import InputError
-from kinelex.evaluation.sources import Sources
 from kinelex.files.atomic import whole_file
 from kinelex.files.bounded import safe_json
 from kinelex.files.npy import MOST_BYTES, read_npz
 from kinelex.training.encoder_files import SkeletonEncoder
 
-_FORMAT = 2
+VERSION = 3  # to be raised by whoever changes what a feature, a task or a baseline comes to
 _ENTRIES = "entries"  # names of all arrays in a file
 _LARGE = 1 << 26  # bytes; to read a larger file once more takes longer than a look into the cache
 _SETTLED = 2 * 10**9  # nanoseconds after which a change of a file shows in its time for certain
-_SOURCES = Sources()
 _FILES: dict[tuple[Path, int, int, int], str] = {}
 
 
@@ -121,7 +120,7 @@ def digest(*parts: Any) -> str:
     >>> digest("knn", {"k": 1}) == digest("knn", {"k": 1}), digest(1.0) == digest("1.0")
     (True, False)
     """
-    total = hashlib.sha256(f"{_FORMAT}".encode())
+    total = hashlib.sha256(f"{VERSION}".encode())
     for part in parts:
         _update(total, part)
     return total.hexdigest()[:20]
@@ -169,24 +168,10 @@ def _identity(path: Path) -> tuple[Path, int, int, int]:
     return path.resolve(), state.st_ino, state.st_size, state.st_mtime_ns
 
 
-def code_digest(*modules: str) -> str:
-    """The SHA-256 of the source of modules and of all that they depend on, see :class:`Sources`."""
-    return _SOURCES.digest(*modules)
-
-
-def code_of(thing: Any) -> str:
-    """The :func:`code_digest` of a class, with its bases of the same package, or of a function."""
-    own = thing.__module__
-    roots = {"kinelex", own.partition(".")[0]}
-    kinds = [kind.__module__ for kind in getattr(thing, "__mro__", (thing,))]
-    return code_digest(*dict.fromkeys(name for name in kinds if name.partition(".")[0] in roots))
-
-
 def encoder_digest(encoder: SkeletonEncoder) -> str:
-    """The SHA-256 of all that features depend on but the clips: weights, structure, preparation and code."""
+    """The SHA-256 of all that features depend on but the clips: weights, structure and preparation."""
     return digest(
-        code_digest("kinelex.inference.features"),
-        code_of(type(encoder.encoder)),
+        f"{type(encoder.encoder).__module__}.{type(encoder.encoder).__qualname__}",
         repr(encoder.encoder),
         dict(encoder.encoder.state_dict()),
         encoder.pipeline.config,

@@ -9,7 +9,7 @@ import numpy as np
 
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.context import Context, TaskResult
-from kinelex.evaluation.fitted import SAID, Fitted, chosen_way
+from kinelex.evaluation.frozen_classifier import SAID, FrozenClassifier, chosen_way
 from kinelex.evaluation.statistics import bootstrap_interval
 from kinelex.evaluation.streams import hits_of, softmax
 
@@ -120,9 +120,9 @@ class Calibration:
         """Judge the probabilities of the test clips.
 
         Raises:
-            InputError: as :class:`~kinelex.evaluation.fitted.Fitted`.
+            InputError: as :class:`~kinelex.evaluation.frozen_classifier.FrozenClassifier`.
         """
-        fitted = Fitted(context, options.by, instead="linear")
+        fitted = FrozenClassifier(context, options.by, instead="linear")
         features = {stream: context.features(stream, context.test) for stream in context.encoders}
         alone = {stream: softmax(o.scores) for stream, o in fitted(features).items()}
         whole = np.mean(list(alone.values()), axis=0)

@@ -22,9 +22,9 @@ from rich.console import Console
 from kinelex.data import PromptStore, SkeletonStore
 from kinelex.data.batch import Batch
 from kinelex.errors import unknown_name
-from kinelex.evaluation.cache import Cache, code_digest, code_of, digest, encoder_digest
+from kinelex.evaluation.cache import Cache, digest, encoder_digest
 from kinelex.evaluation.clips import copies, subject_groups
-from kinelex.evaluation.material import Material, Outcome
+from kinelex.evaluation.probe_data import Prediction, ProbeData
 from kinelex.evaluation.streams import fused, judged_numbers
 from kinelex.inference.features import extract_all
 from kinelex.training.encoder_files import SkeletonEncoder
@@ -141,7 +141,7 @@ class Context:
     @cached_property
     def copied(self) -> np.ndarray:
         """Which test clips are copies of training clips: (n_test,) bool."""
-        key = digest(code_digest("kinelex.evaluation.clips"), self.store_digest, self.train, self.test)
+        key = digest(self.store_digest, self.train, self.test)
         found = self.cache.read("copies", key)
         if found is None or "copied" not in found:
             found = {"copied": copies(self.store, self.train, self.test)}
@@ -186,13 +186,13 @@ class Context:
             known, values = self._table(stream, variant, change)
         return values[np.searchsorted(known, rows)]
 
-    def materials(self) -> dict[str, Material]:
+    def probe_data(self) -> dict[str, ProbeData]:
         """Features of the training and the test part by stream, with what a task on them needs."""
         both, groups = np.concatenate([self.train, self.test]), subject_groups(self.store, self.train)
         made = {}
         for stream, encoder in self.encoders.items():
             features = self.features(stream, both)
-            made[stream] = Material(
+            made[stream] = ProbeData(
                 features[: len(self.train)],
                 self.store.labels[self.train],
                 features[len(self.train) :],
@@ -204,7 +204,9 @@ class Context:
             )
         return made
 
-    def judged(self, task: str, alone: Mapping[str, Outcome], whole: Outcome | None = None) -> TaskResult:
+    def judged(
+        self, task: str, alone: Mapping[str, Prediction], whole: Prediction | None = None
+    ) -> TaskResult:
         """The result of a task that classifies the test clips by each stream alone, and fused.
 
         Args:
@@ -214,13 +216,13 @@ class Context:
 
         Returns:
             The numbers of :func:`kinelex.evaluation.streams.judged_numbers` (rates, confusion, ``ci95``) with
-            the outcomes' details, and the scores. The task adds its ``rule``.
+            the predictions' details, and the scores. The task adds its ``rule``.
         """
         whole = whole or fused(task, alone)
         numbers = judged_numbers(whole, alone, self.truth, self.class_names, self.copied, self.seed)
         scores = {"": whole.scores}
         if len(alone) > 1:
-            scores |= {stream: outcome.scores for stream, outcome in alone.items()}
+            scores |= {stream: prediction.scores for stream, prediction in alone.items()}
         return TaskResult(numbers, scores)
 
     def _table(self, stream: str, variant: str, change: Change | None) -> tuple[np.ndarray, np.ndarray]:
@@ -237,7 +239,7 @@ class Context:
         return self._tables[stream, variant]
 
     def _feature_file(self, stream: str, variant: str, change: Change | None) -> tuple[str, str]:
-        changed = None if change is None else (self.seed, code_of(change))
+        changed = None if change is None else self.seed
         key = digest(self.encoder_digests[stream], self.store_digest, variant, changed)
         return "-".join(filter(None, ("features", stream, variant))), key
 

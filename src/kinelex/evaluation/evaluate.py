@@ -1,9 +1,10 @@
-"""Evaluate a run: its tasks beside their baselines, written as JSON, as a table and as a report."""
+"""Evaluate a run: its tasks beside their baselines, as numbers, in JSON and in a table."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,42 @@ from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation.baseline_rows import baseline_rows
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.evidence import drawings, evidence_of
 from kinelex.evaluation.output import results_table, write_results
 from kinelex.evaluation.protocols.supervision import check_classes, check_unseen
 from kinelex.evaluation.task_runs import run_tasks, task_options
-from kinelex.reports.comparison import Group, compare_groups, write_tables
-from kinelex.reports.run import check_map, classifying_tasks, write_report
-from kinelex.reports.run.kept import keeping
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
 from kinelex.training.run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A run, the clips that it is judged on, and the tasks that judge it.
+
+    Args:
+        context: the run and its clips.
+        tasks: options by name of the task.
+        unlabelled: clips of the split that have no label and were left out.
+    """
+
+    context: Context
+    tasks: Mapping[str, Any]
+    unlabelled: int
+
+    def numbers(self, baselines: bool = True) -> dict[str, Any]:
+        """What :func:`evaluate` returns; with ``baselines`` False without them."""
+        context, result = self.context, dict[str, Any](run_tasks(self.context, self.tasks))
+        if baselines:
+            result |= baseline_rows(context, self.tasks.get("knn") or task_options(["knn"], {})["knn"])
+        result["protocol"] = context.protocol
+        result["dataset"] = context.store.meta.dataset
+        result["counts"] = {
+            "train": len(context.train),
+            "test": len(context.test),
+            "classes": len(context.class_names),
+            "unlabelled": self.unlabelled,
+            "copies": int(context.copied.sum()),
+        }
+        return result
 
 
 def evaluate(
@@ -34,29 +62,19 @@ def evaluate(
     protocol: str | None = None,
     tasks: Sequence[str] | None = None,
     prompts: str | Path | None = None,
-    against: str | Path | None = None,
     json_path: str | Path | None = None,
-    k: int | None = None,
-    metric: str | None = None,
-    options: Mapping[str, Mapping[str, Any]] | None = None,
-    fresh: bool = False,
-    batch_size: int = 256,
-    device: str = "cpu",
-    seed: int = 0,
     baselines: bool = True,
-    console: Console | None = None,
-    map_by: str = "tsne",
+    **settings: Any,
 ) -> dict[str, Any]:
     """Judge a run's encoder on a protocol, beside chance, raw coordinates, prompts and no training.
 
     A run with several streams (CMD) is judged by each stream alone and by all of them: the mean of their
     votes (``knn``) or softmax scores (probes), see :func:`kinelex.evaluation.streams.fuse`.
 
-    Writes into the run directory ``evaluation/<task>.json``, ``evaluation/baselines.json``, the scores of
-    every test clip under ``evaluation/scores`` (:mod:`kinelex.evaluation.scores`), ``report.html`` and its
-    table as ``report.csv``, ``.md`` and ``.tex``, and prints a short table. Rates are fractions of 1. What
-    was computed is kept under ``evaluation/cache``, by a digest of all that it depends on, so that a second
-    call reads it.
+    Writes into the run directory ``evaluation/<task>.json``, ``evaluation/baselines.json`` and the scores of
+    every test clip under ``evaluation/scores`` (:mod:`kinelex.evaluation.scores`), and prints a short table;
+    :func:`kinelex.reports.evaluate` writes the pages too. Rates are fractions of 1. What was computed is kept
+    under ``evaluation/cache``, by a digest of all that it depends on, so that a second call reads it.
 
     Args:
         run: the run directory.
@@ -65,17 +83,10 @@ def evaluate(
         tasks: names of :data:`kinelex.evaluation.TASKS`; by default ``classify`` for a run that learned from
             labels, else ``knn`` and ``linear``.
         prompts: the prompt store; the run's own by default, when ``data`` is the run's too.
-        against: another run (for example with hard targets) whose similarities the report shows beside.
         json_path: also write the returned dict to this file.
-        k, metric: of the nearest neighbours: options of ``knn``.
-        options: options of the tasks by name, values or their text: ``{"knn": {"k": 5}}``.
-        fresh: compute everything anew.
-        batch_size: clips per forward pass.
-        device: where the encoder and the tasks run.
-        seed: of the untrained encoder, of bootstrap intervals and of tasks that draw at random.
-        baselines: with them and the report; without, the tasks' numbers alone are made and written.
-        console: where the table goes; the terminal by default.
-        map_by: how the report's map makes two dimensions of features: ``tsne``, or ``umap`` (extra ``umap``).
+        baselines: also judge what the run is measured against.
+        **settings: of :func:`open_evaluation`: ``options``, ``fresh``, ``batch_size``, ``device``, ``seed``
+            and ``console``.
 
     Returns:
         Per task its numbers: ``rule``, ``title``, and where it classifies ``top1`` with its bootstrap
@@ -85,16 +96,56 @@ def evaluate(
         are copies of training clips, ``top1_without_copies`` too.
 
     Raises:
-        InputError: no such task, option or map, UMAP without umap-learn, a run of another layout or other
-            classes than the store, test clips whose labels the run learned, a protocol the set does not have,
-            prompts made for another store, no labels, no such device, or a run directory that cannot be
-            written.
+        InputError: see :func:`open_evaluation`.
+    """
+    evaluation = open_evaluation(run, data, protocol, tasks, prompts, **settings)
+    result = evaluation.numbers(baselines)
+    show_results(evaluation, result, json_path)
+    return result
+
+
+def show_results(evaluation: Evaluation, result: dict[str, Any], json_path: str | Path | None) -> None:
+    """Write an evaluation's numbers into the run directory and print them."""
+    folder, console = evaluation.context.run.evaluation_dir, evaluation.context.console
+    write_results(folder, result, tuple(evaluation.tasks), json_path)
+    console.print(results_table(result))
+    console.print(f"numbers in {folder}", markup=False, soft_wrap=True)
+
+
+def open_evaluation(
+    run: str | Path,
+    data: str | Path | None = None,
+    protocol: str | None = None,
+    tasks: Sequence[str] | None = None,
+    prompts: str | Path | None = None,
+    *,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    fresh: bool = False,
+    batch_size: int = 256,
+    device: str = "cpu",
+    seed: int = 0,
+    console: Console | None = None,
+) -> Evaluation:
+    """A run and everything that it is judged on and by, checked before anything is computed.
+
+    Args:
+        run, data, protocol, tasks, prompts: see :func:`evaluate`.
+        options: options of the tasks by name, values or their text: ``{"knn": {"k": 5}}``.
+        fresh: compute everything anew.
+        batch_size: clips per forward pass.
+        device: where the encoder and the tasks run.
+        seed: of the untrained encoder, of bootstrap intervals and of tasks that draw at random.
+        console: where tables go; the terminal by default.
+
+    Raises:
+        InputError: no such task or option, a run of another layout or other classes than the store, test
+            clips whose labels the run learned, a protocol the set does not have, prompts made for another
+            store, no labels, no such device, or a run directory that cannot be written.
     """
     if tasks is not None and not tasks:
         raise InputError("expects at least one task, for example --tasks knn,linear")
-    chosen = _options(tuple(tasks or ()), options, k, metric)
+    chosen = task_options(tasks or (), options or {})
     directory = RunDirectory(run)
-    compared = None if against is None else RunDirectory(against)
     store = open_store(_given(data, directory, "data", "--data STORE"))
     name = str(_given(protocol, directory, "protocol", "--protocol P"))
     bank = _prompts(prompts, directory, own_data=data is None or _same(data, directory.config.get("data")))
@@ -104,12 +155,11 @@ def evaluate(
             f"for this one with `kinelex prompts {store.path} --out PROMPTS ...`"
         )
     check_device(device)
-    check_map(map_by)
     check_report_place(directory)
     trained = load_encoders(directory.path)
     _check_layout(next(iter(trained.values())).source, store, directory.path)
     split = get_split(store, name)
-    chosen = chosen or _options(_own_tasks(trained), options, k, metric)
+    chosen = chosen or task_options(_own_tasks(trained), options or {})
     if "classify" in chosen:
         check_classes(trained, store, directory.path)
     train, test, unlabelled = labelled(store, split.train, split.test)
@@ -121,43 +171,7 @@ def evaluate(
     context = Context(
         directory, trained, store, split.name, train, test, bank, device, seed, batch_size, console, fresh
     )
-    result: dict[str, Any] = run_tasks(context, chosen)
-    if baselines:
-        neighbours = chosen.get("knn") or _options(("knn",), None, k, metric)["knn"]
-        result |= baseline_rows(context, neighbours)
-    result["protocol"] = split.name
-    result["dataset"] = store.meta.dataset
-    result["counts"] = {
-        "train": len(train),
-        "test": len(test),
-        "classes": len(store.class_names),
-        "unlabelled": unlabelled,
-        "copies": int(context.copied.sum()),
-    }
-    write_results(directory.evaluation_dir, result, tuple(chosen), json_path)
-    console.print(results_table(result))
-    console.print(f"numbers in {directory.evaluation_dir}", markup=False, soft_wrap=True)
-    if baselines and not classifying_tasks(result):
-        console.print("no report: none of the tasks classifies the test clips (add --tasks knn,...)")
-    elif baselines:
-        group = Group(directory.path.resolve().name, (directory,))
-        write_tables(compare_groups([group], split.name, tasks=tuple(chosen)), directory.path, "report")
-        with keeping(drawings(context.cache)):
-            evidence = evidence_of(context, metric or "cosine")
-            report = write_report(directory, result, evidence, compared, map_by)
-        console.print(f"report in {report}", markup=False, soft_wrap=True)
-    return result
-
-
-def _options(
-    names: Sequence[str], options: Mapping[str, Mapping[str, Any]] | None, k: int | None, metric: str | None
-) -> dict[str, Any]:
-    """The options of tasks; ``k`` and ``metric`` are among those of ``knn``."""
-    given = dict(options or {})
-    if "knn" in names:
-        said = {name: value for name, value in (("k", k), ("metric", metric)) if value is not None}
-        given["knn"] = {**said, **given.get("knn", {})}
-    return task_options(names, given)
+    return Evaluation(context, chosen, unlabelled)
 
 
 def _own_tasks(trained: dict[str, SkeletonEncoder]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import torch
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.clips import subject_groups
 from kinelex.evaluation.context import Context, TaskResult
-from kinelex.evaluation.material import Material, Outcome
+from kinelex.evaluation.probe_data import Prediction, ProbeData
 from kinelex.evaluation.protocols.knn import METRICS, knn, knn_scores
 from kinelex.evaluation.protocols.linear import linear_probe, training_folds
 from kinelex.evaluation.protocols.linear_sgd import linear_sgd_layers, linear_sgd_probe
@@ -36,7 +36,7 @@ class FrozenTask(ABC):
     Options: ClassVar[type] = NoOptions
 
     @abstractmethod
-    def judge(self, material: Material, options: Any) -> Outcome:
+    def judge(self, probe_data: ProbeData, options: Any) -> Prediction:
         """What one stream's features say of the test clips.
 
         Raises:
@@ -49,7 +49,7 @@ class FrozenTask(ABC):
         Raises:
             InputError: as :meth:`judge`.
         """
-        alone = {stream: self.judge(m, options) for stream, m in context.materials().items()}
+        alone = {stream: self.judge(m, options) for stream, m in context.probe_data().items()}
         result = context.judged(self.name, alone)
         result.numbers["rule"] = self.rule
         return result
@@ -71,16 +71,16 @@ class Classify(FrozenTask):
         if any(encoder.classifier is None for encoder in context.encoders.values()):
             raise InputError(_NO_CLASSIFIER)
 
-    def judge(self, material: Material, options: Any) -> Outcome:
+    def judge(self, probe_data: ProbeData, options: Any) -> Prediction:
         """Scores by the classifier.
 
         Raises:
             InputError: the run has none.
         """
-        if material.classifier is None:
+        if probe_data.classifier is None:
             raise InputError(_NO_CLASSIFIER)
-        weight, bias = material.classifier
-        return Outcome(material.test @ weight.T + bias)
+        weight, bias = probe_data.classifier
+        return Prediction(probe_data.test @ weight.T + bias)
 
 
 @dataclass(frozen=True)
@@ -132,18 +132,18 @@ class Knn(FrozenTask):
                 f"expects knn.k of at most {len(context.train)}, the training clips, got {options.k}"
             )
 
-    def judge(self, material: Material, options: KnnOptions) -> Outcome:
+    def judge(self, probe_data: ProbeData, options: KnnOptions) -> Prediction:
         """Votes of the nearest training clips."""
-        m, details = material, dict[str, Any]()
+        m, details = probe_data, dict[str, Any]()
         k = options.k
         if options.sweep:
             details = swept(m, options)
             k = int(max(details["fold_accuracy"], key=details["fold_accuracy"].__getitem__))
         found = knn(m.train, m.train_labels, m.test, m.num_classes, k, options.metric, m.device)
-        return Outcome(found.scores, {"k": k, "metric": options.metric, **details}, found)
+        return Prediction(found.scores, {"k": k, "metric": options.metric, **details}, found)
 
 
-def swept(material: Material, options: KnnOptions) -> dict[str, Any]:
+def swept(probe_data: ProbeData, options: KnnOptions) -> dict[str, Any]:
     """How often each k of ``sweep`` is right on folds of the training part.
 
     Returns:
@@ -152,7 +152,7 @@ def swept(material: Material, options: KnnOptions) -> dict[str, Any]:
     Raises:
         InputError: more neighbours than a fold leaves.
     """
-    m, ks = material, sorted(set(options.sweep))
+    m, ks = probe_data, sorted(set(options.sweep))
     folds = training_folds(m.train_labels, m.groups)
     _check_sweep(ks, folds.parts)
     right, total = np.zeros(len(ks)), 0
@@ -187,15 +187,17 @@ class Linear(FrozenTask):
         "folds of the training part; top-1 over the test clips."
     )
 
-    def judge(self, material: Material, options: Any) -> Outcome:
+    def judge(self, probe_data: ProbeData, options: Any) -> Prediction:
         """Logits of the fitted probe."""
-        probe = linear_probe(material.train, material.train_labels, material.num_classes, material.groups)
+        probe = linear_probe(
+            probe_data.train, probe_data.train_labels, probe_data.num_classes, probe_data.groups
+        )
         details = {
             "regularisation": probe.regularisation,
             "fold_accuracy": {f"{strength:g}": rate for strength, rate in probe.fold_accuracy.items()},
             "folds_by": probe.folds_by,
         }
-        return Outcome(probe.scores(material.test), details)
+        return Prediction(probe.scores(probe_data.test), details)
 
 
 @dataclass(frozen=True)
@@ -221,11 +223,11 @@ class LinearSGD(FrozenTask):
     )
     Options = LinearSGDOptions
 
-    def judge(self, material: Material, options: Any) -> Outcome:
+    def judge(self, probe_data: ProbeData, options: Any) -> Prediction:
         """Logits of the trained layer."""
-        m = material
+        m = probe_data
         layer = linear_sgd_probe(m.train, m.train_labels, m.num_classes, seed=m.seed, device=m.device)
-        return Outcome(_logits(layer, m.test))
+        return Prediction(_logits(layer, m.test))
 
     def run(self, context: Context, options: LinearSGDOptions) -> TaskResult:
         """Judge the run.
@@ -233,16 +235,16 @@ class LinearSGD(FrozenTask):
         Raises:
             InputError: as :meth:`judge`.
         """
-        materials = context.materials()
-        if not options.together or len(materials) == 1:
+        probe_data = context.probe_data()
+        if not options.together or len(probe_data) == 1:
             return super().run(context, options)
-        parts = list(materials.values())
+        parts = list(probe_data.values())
         some = ([m.train for m in parts], parts[0].train_labels, parts[0].num_classes)
         layers = linear_sgd_layers(*some, seed=context.seed, device=context.device)
-        logits = {s: _logits(layer, materials[s].test) for s, layer in zip(materials, layers, strict=True)}
+        logits = {s: _logits(layer, probe_data[s].test) for s, layer in zip(probe_data, layers, strict=True)}
         how = {"fused": "one logit, the mean of the streams', trained together"}
-        whole = Outcome(softmax(np.mean(list(logits.values()), axis=0)), how)
-        result = context.judged(self.name, {s: Outcome(scores) for s, scores in logits.items()}, whole)
+        whole = Prediction(softmax(np.mean(list(logits.values()), axis=0)), how)
+        result = context.judged(self.name, {s: Prediction(scores) for s, scores in logits.items()}, whole)
         result.numbers["rule"] = self.rule
         return result
 

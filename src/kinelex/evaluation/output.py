@@ -13,8 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from kinelex.evaluation.rows import result_rows, task_titles
+from kinelex.evaluation.task_lines import task_lines
 from kinelex.files.atomic import write_numbers
-from kinelex.reports.run import result_rows, task_lines, task_titles
 
 _WIDTH = 80  # columns of the table of further numbers
 

@@ -18,7 +18,7 @@ import numpy as np
 from kinelex.data import SkeletonStore
 from kinelex.data.splits.files import as_file_name
 from kinelex.errors import InputError
-from kinelex.evaluation.material import Outcome
+from kinelex.evaluation.probe_data import Prediction
 from kinelex.evaluation.protocols.supervision import learned_parts
 from kinelex.evaluation.streams import softmax
 from kinelex.files.atomic import check_target, spare_stores, write_whole
@@ -224,8 +224,8 @@ def write_scores(
     protocol: str,
     rows: np.ndarray,
     task: str,
-    whole: Outcome,
-    alone: Mapping[str, Outcome],
+    whole: Prediction,
+    alone: Mapping[str, Prediction],
 ) -> Path:
     """Keep the scores of a task: of each stream, and with several of all together.
 
@@ -242,8 +242,8 @@ def write_scores(
     if len(alone) > 1:
         found[""] = whole
     learned = tuple((part["store_fingerprint"], part["protocol"]) for part in learned_parts(run.config))
-    for stream, outcome in found.items():
-        scores = outcome.scores
+    for stream, prediction in found.items():
+        scores = prediction.scores
         if not stream and task != "knn":  # all streams' mean is of softmax scores
             with np.errstate(divide="ignore"):
                 scores = np.log(scores)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from kinelex.evaluation.material import Outcome
 from kinelex.evaluation.metrics import classification_metrics
+from kinelex.evaluation.probe_data import Prediction
 from kinelex.evaluation.statistics import bootstrap_interval
 from kinelex.evaluation.vectors import unit_rows
 
@@ -49,18 +49,18 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     return raised / raised.sum(axis=1, keepdims=True)
 
 
-def fused(task: str, alone: Mapping[str, Outcome]) -> Outcome:
+def fused(task: str, alone: Mapping[str, Prediction]) -> Prediction:
     """What all streams found together; with one stream, what it found."""
     if len(alone) == 1:
         return next(iter(alone.values()))
-    scores = fuse(task, [outcome.scores for outcome in alone.values()])
+    scores = fuse(task, [prediction.scores for prediction in alone.values()])
     how = "votes" if task == "knn" else "softmax scores"
-    return Outcome(scores, {"fused": f"mean of the streams' {how}"})
+    return Prediction(scores, {"fused": f"mean of the streams' {how}"})
 
 
 def judged_numbers(
-    whole: Outcome,
-    alone: Mapping[str, Outcome],
+    whole: Prediction,
+    alone: Mapping[str, Prediction],
     truth: np.ndarray,
     class_names: tuple[str, ...],
     copied: np.ndarray,
@@ -79,17 +79,17 @@ def judged_numbers(
         - truth: (n_test,) classes; copied: (n_test,) bool, which test clips are copies.
     """
 
-    def numbers(outcome: Outcome) -> dict[str, Any]:
-        rates = classification_metrics(outcome.scores, truth, class_names)
-        hits = hits_of(outcome.scores, truth)
+    def numbers(prediction: Prediction) -> dict[str, Any]:
+        rates = classification_metrics(prediction.scores, truth, class_names)
+        hits = hits_of(prediction.scores, truth)
         interval = {"ci95": list(bootstrap_interval(hits, seed))}
-        return {**rates, **interval, **without_copies(hits, copied), **outcome.details}
+        return {**rates, **interval, **without_copies(hits, copied), **prediction.details}
 
     result = numbers(whole)
     if len(alone) > 1:
         result["streams"] = {
-            stream: {k: v for k, v in numbers(outcome).items() if k not in _WHOLE_ONLY}
-            for stream, outcome in alone.items()
+            stream: {k: v for k, v in numbers(prediction).items() if k not in _WHOLE_ONLY}
+            for stream, prediction in alone.items()
         }
     return result
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from kinelex.errors import InputError
-from kinelex.evaluation.cache import code_of, digest, run_digest
+from kinelex.evaluation.cache import digest, run_digest
 from kinelex.evaluation.context import Context, Task, TaskResult
-from kinelex.evaluation.material import Outcome
+from kinelex.evaluation.probe_data import Prediction
 from kinelex.evaluation.protocols.registry import check_tasks, find_task
 from kinelex.evaluation.scores import write_scores
 from kinelex.options import read_options
@@ -115,7 +115,7 @@ def _key(context: Context, task: Task, options: Any) -> str:
         for key, value in vars(options).items()
     }
     return digest(
-        code_of(type(task)),
+        f"{type(task).__module__}.{type(task).__qualname__}",
         run_digest(context.run.path),
         context.encoder_digests,
         context.clips_digest,
@@ -124,7 +124,7 @@ def _key(context: Context, task: Task, options: Any) -> str:
 
 
 def _write_scores(context: Context, name: str, result: TaskResult) -> Any:
-    whole = Outcome(result.scores[""])
-    alone = {stream: Outcome(scores) for stream, scores in result.scores.items() if stream}
+    whole = Prediction(result.scores[""])
+    alone = {stream: Prediction(scores) for stream, scores in result.scores.items() if stream}
     alone = alone or {"+".join(context.encoders): whole}
     return write_scores(context.run, context.store, context.protocol, context.test, name, whole, alone)

@@ -1,1 +1,5 @@
-"""Pages from numbers: of a run, a comparison, prompts and a data set; they compute none."""
+"""Pages: of runs, comparisons, prompts and data sets. They read numbers and compute none."""
+
+from kinelex.reports.pages import compare, evaluate, run_study
+
+__all__ = ["compare", "evaluate", "run_study"]

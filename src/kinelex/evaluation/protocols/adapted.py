@@ -20,7 +20,7 @@ from rich.console import Console
 from kinelex.data import SkeletonStore
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
-from kinelex.evaluation.cache import code_digest, digest, run_digest
+from kinelex.evaluation.cache import digest, run_digest
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.protocols.supervision import learned_parts
 from kinelex.files.lock import InUseError, sole_writer
@@ -30,7 +30,6 @@ from kinelex.training.recipe import find_recipe
 from kinelex.training.run_directory import RunDirectory
 
 FULL = Path("adapt/full")  # the recipe
-_CODE = (__name__, "kinelex.methods.supervised")  # the method of the recipe adapt/full
 
 
 def adapted_scores(
@@ -65,7 +64,7 @@ def adapted_scores(
     rows = (split.train, test)
     settings = find_recipe(str(recipe), store.meta.dataset)
     parts = (context.file_digest(store.path), protocol, rows, given, scratch, settings)
-    key = digest(code_digest(*_CODE), run_digest(context.run.path), context.encoder_digests, *parts)
+    key = digest(run_digest(context.run.path), context.encoder_digests, *parts)
     found = context.cache.read("adapted", key)
     if found is not None:
         return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from kinelex.evaluation.context import Context, TaskResult
-from kinelex.evaluation.material import Outcome
+from kinelex.evaluation.probe_data import Prediction
 from kinelex.evaluation.protocols.adapted import adapted_scores, check_adapted
 
 _NOT_AGAIN = ("per_class", "confusion")
@@ -51,7 +51,7 @@ class Finetune:
             start = "random weights" if scratch else "the run"
             context.console.print(f"finetune: training from {start}", markup=False)
             found = adapted_scores(context, context.store, context.protocol, options.changes, scratch)
-            return context.judged(self.name, {stream: Outcome(scores) for stream, scores in found.items()})
+            return context.judged(self.name, {stream: Prediction(scores) for stream, scores in found.items()})
 
         result = judged(scratch=False)
         learned = context.encoders and all(

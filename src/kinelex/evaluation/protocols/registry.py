@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from kinelex.errors import InputError
-from kinelex.evaluation.material import Material, Outcome
+from kinelex.evaluation.probe_data import Prediction, ProbeData
 from kinelex.registry import Registry
 
 if TYPE_CHECKING:
     from kinelex.evaluation.context import Task
 
-__all__ = ["TASKS", "Material", "Outcome", "check_tasks", "find_task", "register", "run_task"]
+__all__ = ["TASKS", "Prediction", "ProbeData", "check_tasks", "find_task", "register", "run_task"]
 
 # Named by module, so that nothing is imported before it is asked for. In the order of the tables.
 _BUILT_IN = {
@@ -45,12 +45,12 @@ def find_task(name: str) -> Task:
     return TASKS.find(name)()
 
 
-def run_task(name: str, material: Material, **options: Any) -> Outcome:
+def run_task(name: str, probe_data: ProbeData, **options: Any) -> Prediction:
     """Run one task on features of one stream.
 
     Args:
         name: a task on frozen features: ``classify``, ``knn``, ``linear`` or ``linear_sgd``.
-        material: the features.
+        probe_data: the features.
         options: the task's options.
 
     Raises:
@@ -58,14 +58,14 @@ def run_task(name: str, material: Material, **options: Any) -> Outcome:
 
     >>> import numpy as np
     >>> features = np.eye(4, dtype=np.float32)
-    >>> outcome = run_task("knn", Material(features, np.array([0, 0, 1, 1]), features, num_classes=2))
-    >>> outcome.scores.argmax(axis=1).tolist()
+    >>> prediction = run_task("knn", ProbeData(features, np.array([0, 0, 1, 1]), features, num_classes=2))
+    >>> prediction.scores.argmax(axis=1).tolist()
     [0, 0, 1, 1]
     """
     task = find_task(name)
     if not hasattr(task, "judge"):
         raise InputError(f"{name} needs a run, not features alone: use `kinelex evaluate RUN --tasks {name}`")
-    return task.judge(material, task.Options(**options))
+    return task.judge(probe_data, task.Options(**options))
 
 
 def check_tasks(names: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from kinelex.data.batch import Batch
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation import degrade
 from kinelex.evaluation.context import Change, Context, TaskResult
-from kinelex.evaluation.fitted import SAID, WAYS, Fitted, chosen_way
+from kinelex.evaluation.frozen_classifier import SAID, WAYS, FrozenClassifier, chosen_way
 from kinelex.evaluation.statistics import bootstrap_interval
 from kinelex.evaluation.streams import hits_of
 from kinelex.skeleton import SkeletonLayout
@@ -94,7 +94,7 @@ class Robustness:
             InputError: as :meth:`check`.
         """
         self.check(context, options)
-        fitted = Fitted(context, options.by)
+        fitted = FrozenClassifier(context, options.by)
         clean = self._hits(context, fitted, "", None)
         hits: dict[str, dict[Any, np.ndarray]] = {}
         for kind, value, change in changes(options, context.store.layout):
@@ -116,7 +116,7 @@ class Robustness:
         return TaskResult(numbers, curves={kind: _curve(kind, clean, of) for kind, of in hits.items()})
 
     @staticmethod
-    def _hits(context: Context, fitted: Fitted, variant: str, change: Change | None) -> np.ndarray:
+    def _hits(context: Context, fitted: FrozenClassifier, variant: str, change: Change | None) -> np.ndarray:
         """Per test clip 1 where it was right: (n_test,)."""
         found = {s: context.features(s, context.test, variant, change) for s in context.encoders}
         return hits_of(fitted.fused(found), context.truth)

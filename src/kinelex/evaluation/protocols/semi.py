@@ -13,7 +13,7 @@ from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.clips import subject_groups
 from kinelex.evaluation.context import Context, TaskResult
-from kinelex.evaluation.material import Outcome
+from kinelex.evaluation.probe_data import Prediction
 from kinelex.evaluation.protocols.adapted import FULL, adapted_scores, check_adapted, refuse_learned
 from kinelex.evaluation.protocols.linear import linear_probe
 from kinelex.evaluation.statistics import mean_sd
@@ -143,7 +143,7 @@ def _drawn(context: Context, options: SemiOptions, kind: str, ratio: float, scra
             alone = adapted_scores(context, context.store, protocol, changes, scratch, options.recipe)
         else:
             alone = _probed(context, rows)
-        whole = fused("linear", {stream: Outcome(scores) for stream, scores in alone.items()})
+        whole = fused("linear", {stream: Prediction(scores) for stream, scores in alone.items()})
         rates.append(float(hits_of(whole.scores, context.truth).mean()))
         labels.append(len(rows))
         classes.append(len(np.unique(context.store.labels[rows])))

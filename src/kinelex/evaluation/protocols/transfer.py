@@ -15,7 +15,7 @@ from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.baselines import chance
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.frozen import Knn, KnnOptions, Linear
-from kinelex.evaluation.material import Outcome
+from kinelex.evaluation.probe_data import Prediction
 from kinelex.evaluation.protocols.adapted import adapted_scores, check_adapted
 from kinelex.evaluation.protocols.supervision import check_unseen
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
@@ -165,12 +165,12 @@ def _judged(there: Context, way: str, options: TransferOptions, scratch: bool) -
     """The numbers of one way."""
     if way == "full":
         found = adapted_scores(there, there.store, there.protocol, options.changes, scratch)
-        alone = {stream: Outcome(scores) for stream, scores in found.items()}
+        alone = {stream: Prediction(scores) for stream, scores in found.items()}
         return there.judged("finetune", alone).numbers
     if way == "knn":
         task: Knn | Linear = Knn()
         settings: Any = KnnOptions()
     else:
         task, settings = Linear(), Linear.Options()
-    outcomes = {stream: task.judge(m, settings) for stream, m in there.materials().items()}
-    return there.judged(way, outcomes).numbers
+    predictions = {stream: task.judge(m, settings) for stream, m in there.probe_data().items()}
+    return there.judged(way, predictions).numbers

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from kinelex.data import SkeletonStore
+from kinelex.evaluation.comparison import Comparison, Group, compare_groups
 from kinelex.evaluation.study.cells import Cell
 from kinelex.evaluation.study.definition import Study
-from kinelex.reports.comparison import Group, compare_groups, write_comparison
 from kinelex.training.run_directory import RunDirectory
 
 
@@ -20,8 +20,9 @@ def compare_cells(
     folder: Path,
     cells: Sequence[Cell],
     left_out: Sequence[str] = (),
+    write: Callable[[Comparison, Path, str, str, list[str]], Path] | None = None,
 ) -> dict[str, Any]:
-    """Write the comparison of a study whose runs are finished.
+    """Compare the runs of a study, which are all finished.
 
     The reference is the variant that is the recipe itself, else the first one.
 
@@ -31,9 +32,10 @@ def compare_cells(
         folder: the study's folder.
         cells: all of its trainings.
         left_out: what was not trained and why.
+        write: writes the page of a comparison into a folder.
 
     Returns:
-        ``comparison``, the page, and ``table``: means and standard deviations by variant and number.
+        ``table``: means and standard deviations by variant and number; ``comparison``: the page, if written.
     """
     variants = list(dict.fromkeys(cell.variant for cell in cells))
     groups = []
@@ -45,10 +47,11 @@ def compare_cells(
     seeds = ", ".join(map(str, study.seeds))
     notes = [f"Recipe {cells[0].recipe.name}; {cells[0].recipe.training.epochs} epochs; seeds {seeds}."]
     notes += [f"Left out: {text}." for text in left_out]
-    page = write_comparison(comparison, folder, study.title, study.question, notes)
     table: dict[str, dict[str, Any]] = {variant: {} for variant in variants}
     for column in comparison.columns:
         for variant, number in zip(variants, column.numbers, strict=True):
             if number is not None:
                 table[variant][column.name] = {"mean": number.mean, "sd": number.sd}
-    return {"comparison": str(page), "table": table}
+    if write is None:
+        return {"table": table}
+    return {"comparison": str(write(comparison, folder, study.title, study.question, notes)), "table": table}

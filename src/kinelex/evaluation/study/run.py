@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,12 +40,14 @@ def run_study(
     share: tuple[int, int] | None = None,
     device: str = "cpu",
     console: Console | None = None,
+    judge: Callable[..., Any] = evaluate,
+    write: Callable[..., Path] | None = None,
 ) -> dict[str, Any]:
     """Train and judge every recipe of a study and compare them.
 
     Each run has a directory of its own in ``out``; one that was killed is resumed, a finished one is left as
-    it is, so that a study can be started again at any time, also with more seeds or values. The comparison
-    (``comparison.html``, ``.csv``, ``.md``, ``.tex``) is written when all runs are finished.
+    it is, so that a study can be started again at any time, also with more seeds or values. They are compared
+    when all are finished.
 
     Args:
         name: a study of :func:`kinelex.evaluation.study.study_names`, or a YAML file.
@@ -58,10 +60,12 @@ def run_study(
         share: do share i of n only (an array job); the last one to finish compares.
         device: where the runs are judged.
         console: where to print.
+        judge: judges a run, as :func:`kinelex.evaluation.evaluate` does.
+        write: writes the page of the comparison; none by default (:func:`kinelex.reports.run_study` has one).
 
     Returns:
         ``study``, ``runs`` (how many), ``finished``, ``failed`` (message by run), ``left_out`` and, when all
-        runs are finished, ``comparison`` (the page) and ``table``.
+        runs are finished, ``table`` and ``comparison`` (the page, where there is one).
 
     Raises:
         InputError: no such study, something that does not fit together, a run in ``out`` that was made with
@@ -79,7 +83,7 @@ def run_study(
     for path in prompts:
         _check_prompts(Path(path), store)
     cells, left_out = cells_of(study, store.meta.dataset, [Path(p) for p in prompts], changes, store, rows)
-    work = _Work(study, store, protocol, _folder(out), device, console)
+    work = _Work(study, store, protocol, _folder(out), device, console, judge)
     for cell in cells:
         work.check(cell)
     new = next((cell for cell in cells if not (work.path(cell) / "config.yaml").is_file()), None)
@@ -102,8 +106,9 @@ def run_study(
         lines = "; ".join(f"{run}: {message}" for run, message in failed.items())
         raise InputError(f"{len(failed)} of {len(mine)} runs failed, the others are done: {lines}")
     if len(finished) == len(cells):
-        result |= compare_cells(study, store, protocol, work.folder, cells, left_out)
-        console.print(f"comparison in {result['comparison']}", markup=False, soft_wrap=True)
+        result |= compare_cells(study, store, protocol, work.folder, cells, left_out, write)
+        if write is not None:
+            console.print(f"comparison in {result['comparison']}", markup=False, soft_wrap=True)
     else:
         console.print(
             f"{len(finished)} of {len(cells)} runs are finished; the comparison is written when all are "
@@ -130,6 +135,7 @@ class _Work:
     folder: Path
     device: str
     console: Console
+    judge: Callable[..., Any]
 
     def path(self, cell: Cell) -> Path:
         return self.folder / "runs" / cell.name
@@ -166,7 +172,7 @@ class _Work:
         begun = (path / "config.yaml").is_file()
         recipe = reopen(path, self.store, self.protocol)[0] if begun else cell.recipe
         train_resolved(recipe, self.store, self.protocol, path, cell.prompts, begun, self.console)
-        evaluate(
+        self.judge(
             path,
             self.store.path,
             self.protocol,

@@ -1,7 +1,5 @@
-"""The comparison of many runs: tables and one page."""
+"""The page of a comparison of many runs."""
 
-from kinelex.reports.comparison.model import Comparison, Group
-from kinelex.reports.comparison.numbers import compare_groups
-from kinelex.reports.comparison.write import write_comparison, write_tables
+from kinelex.reports.comparison.write import write_comparison
 
-__all__ = ["Comparison", "Group", "compare_groups", "write_comparison", "write_tables"]
+__all__ = ["write_comparison"]

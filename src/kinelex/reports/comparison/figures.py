@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kinelex.evaluation.comparison.model import Column, Comparison, Group, Number
 from kinelex.evaluation.protocols.supervision import reads_labels
-from kinelex.reports.comparison.model import Column, Comparison, Group, Number
 from kinelex.reports.run.style import (
     BLUE,
     GREY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kinelex.reports.comparison.model import Group
+from kinelex.evaluation.comparison.model import Group
 
 _SECTIONS = ("method", "encoder", "input", "optimizer", "training")
 _PLAIN = ("recipe", "dataset", "protocol", "prompts")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kinelex.evaluation.comparison.model import Comparison
 from kinelex.evaluation.protocols.registry import TASKS
 from kinelex.files.bounded import safe_json
-from kinelex.reports.comparison.model import Comparison
 from kinelex.reports.run.task_curves import Panels, panels_of
 from kinelex.training.run_directory import RunDirectory
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 from kinelex import __version__
 from kinelex.errors import InputError
-from kinelex.evaluation.published import published_section
-from kinelex.files.atomic import check_place, write_whole
-from kinelex.reports.comparison import figures, tables
-from kinelex.reports.comparison.model import Column, Comparison
+from kinelex.evaluation.comparison import tables
+from kinelex.evaluation.comparison.model import Column, Comparison
+from kinelex.evaluation.rows import baseline_names
+from kinelex.files.atomic import write_whole
+from kinelex.reports.comparison import figures
 from kinelex.reports.comparison.settings import differing_settings
 from kinelex.reports.comparison.task_curves import curves_of
 from kinelex.reports.page.templates import template
-from kinelex.reports.run import baseline_names
+from kinelex.reports.run.published import published_section
 from kinelex.reports.run.task_curves import task_curves
 
 _MOST_SENTENCES, _MOST_COLUMNS = 6, 7
-_FILES = {"csv": tables.csv_table, "md": tables.markdown, "tex": tables.latex}
 
 
 def write_comparison(
@@ -45,29 +45,13 @@ def write_comparison(
     Raises:
         InputError: the folder cannot be written.
     """
-    write_tables(comparison, folder, name)
+    tables.write_tables(comparison, folder, name)
     path = Path(folder) / f"{name}.html"
     try:
         write_whole(path, _page(comparison, title, question, notes, path.parent))
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}") from error
     return path
-
-
-def write_tables(comparison: Comparison, folder: str | Path, name: str) -> None:
-    """Write the table alone, as ``NAME.csv``, ``.md`` and ``.tex``.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
-    folder = Path(folder)
-    check_place(folder, f"{folder} cannot be written")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for ending, make in _FILES.items():
-            write_whole(folder / f"{name}.{ending}", make(comparison))
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror}") from error
 
 
 def _page(comparison: Comparison, title: str, question: str, notes: Sequence[str], folder: Path) -> str:
@@ -93,7 +77,7 @@ def _page(comparison: Comparison, title: str, question: str, notes: Sequence[str
         published=published_section(comparison.published, {c.task: c.name for c in columns}),
         settings=differing_settings(groups),
         runs=[(group.name, [_link(run.path, folder) for run in group.runs]) for group in groups],
-        files=[f"comparison.{ending}" for ending in _FILES],
+        files=[f"comparison.{ending}" for ending in tables.FILES],
     )
 
 

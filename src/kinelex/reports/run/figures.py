@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,23 +36,6 @@ _CURVES = (
     ("Learning rate", "", ("lr",)),
 )
 _NO_CURVE = ("epoch", "step", "clips_per_second", "seconds")
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One row of the results: a rate from 0 to 1, or None where it cannot be had.
-
-    ``comparable``: whether it is of the same clips and classes as the other rows.
-    """
-
-    name: str
-    top1: float | None
-    top5: float | None = None
-    ours: bool = False
-    note: str = ""
-    without_copies: float | None = None
-    interval: tuple[float, float] | None = None
-    comparable: bool = True
 
 
 def curve_groups(

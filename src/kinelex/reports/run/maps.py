@@ -12,7 +12,6 @@ import numpy as np
 
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.vectors import unit_rows
-from kinelex.reports.run.kept import kept
 from kinelex.reports.run.style import (
     BLUE,
     GRID,
@@ -52,7 +51,6 @@ def check_map(method: str) -> None:
         _umap()
 
 
-@kept
 def project(features: np.ndarray, seed: int = 0, method: str = "tsne") -> np.ndarray:
     """Two dimensions by t-SNE or UMAP on unit vectors (after PCA to 50), the same for the same seed.
 

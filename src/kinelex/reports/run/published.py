@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from kinelex.evaluation.published.numbers import Published
+from kinelex.evaluation.published import Published
 from kinelex.reports.page.templates import template
 
 
@@ -17,4 +17,4 @@ def published_section(numbers: Sequence[Published], tasks: Mapping[str, str]) ->
     """
     # The address stands there as text, without its scheme: a report refers to nothing outside.
     rows = [(number, tasks[number.task], number.source.url.partition("://")[2]) for number in numbers]
-    return template("kinelex.evaluation.published", "section.html.j2").render(rows=rows)
+    return template("kinelex.reports.run", "published.html.j2").render(rows=rows)

@@ -12,8 +12,6 @@ from functools import wraps
 from html import escape
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-from kinelex.reports.run.kept import kept
-
 if TYPE_CHECKING:  # imported where something is drawn: who reads drawings from the cache does not wait for it
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -94,7 +92,6 @@ def as_inline_svg(draw: Callable[_P, Figure]) -> Callable[_P, str]:
     Colours of the house become variables of the page's style sheet, so the figure follows its theme.
     """
 
-    @kept
     @wraps(draw)
     def drawn(*args: _P.args, **kwargs: _P.kwargs) -> str:
         with house_style():
@@ -109,7 +106,6 @@ def as_panels(draw: Callable[_P, Sequence[Panel]]) -> Callable[_P, str]:
     The page breaks the row of panels where it ends; titles and legends are text of the page.
     """
 
-    @kept
     @wraps(draw)
     def drawn(*args: _P.args, **kwargs: _P.kwargs) -> str:
         with house_style():

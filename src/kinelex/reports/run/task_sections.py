@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kinelex.reports.run.rows import task_titles
+from kinelex.evaluation.rows import task_titles
+from kinelex.evaluation.task_lines import TaskLine, task_lines
 from kinelex.reports.run.task_curves import panels_of, task_curves
-from kinelex.reports.run.task_lines import TaskLine, task_lines
 
 
 @dataclass(frozen=True)

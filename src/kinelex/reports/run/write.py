@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kinelex import __version__
-from kinelex.data import PromptStore, SkeletonStore
 from kinelex.errors import InputError
-from kinelex.evaluation.protocols.knn import Neighbours
+from kinelex.evaluation.cache import digest
 from kinelex.evaluation.protocols.supervision import reads_labels
-from kinelex.evaluation.published import published_numbers, published_section
+from kinelex.evaluation.published import published_numbers
 from kinelex.evaluation.raw import raw_features
+from kinelex.evaluation.rows import classifying_tasks, result_rows, task_titles
 from kinelex.files.atomic import write_whole
 from kinelex.files.npy import read_npz
 from kinelex.reports.page.strips import seen_from
 from kinelex.reports.page.templates import template
 from kinelex.reports.run.examples import Gallery
 from kinelex.reports.run.figures import curves, similarity_histograms
+from kinelex.reports.run.inputs import ReportInputs
 from kinelex.reports.run.maps import (
     confusion_figure,
     feature_maps,
@@ -30,40 +30,17 @@ from kinelex.reports.run.maps import (
     worst_confusions,
 )
 from kinelex.reports.run.other_sets import other_sets
-from kinelex.reports.run.rows import classifying_tasks, result_rows, task_titles
+from kinelex.reports.run.published import published_section
 from kinelex.reports.run.task_sections import task_sections
 from kinelex.training.run_directory import RunDirectory
 
 _MOST_POINTS = 1500  # test clips on the map
 
 
-@dataclass
-class Evidence:
-    """What the numbers were made of.
-
-    Args:
-        store: the skeleton store.
-        train, test: its rows, with labels.
-        features_test: the encoder's features of the test part.
-        neighbours: of each test clip among the training clips, three or more where there are as many.
-        prompts: the prompt store, if one was given.
-
-    Shape:
-        - train: (n_train,); test: (n_test,); features_test: (n_test, F)
-    """
-
-    store: SkeletonStore
-    train: np.ndarray
-    test: np.ndarray
-    features_test: np.ndarray
-    neighbours: Neighbours
-    prompts: PromptStore | None = None
-
-
 def write_report(
     run: RunDirectory,
     result: Mapping[str, Any],
-    evidence: Evidence,
+    inputs: ReportInputs,
     against: RunDirectory | None = None,
     map_by: str = "tsne",
 ) -> Path:
@@ -72,7 +49,7 @@ def write_report(
     Args:
         run: the run that was evaluated.
         result: what :func:`kinelex.evaluation.evaluate` returns.
-        evidence: what the numbers were made of.
+        inputs: what the numbers were made of.
         against: another run to compare similarity histograms with, for example of hard targets.
         map_by: how the features are brought to two dimensions, ``tsne`` or ``umap``.
 
@@ -85,15 +62,15 @@ def write_report(
     metrics = run.metrics()
     task = classifying_tasks(result)[0]
     confusion = np.asarray(result[task]["confusion"])
-    names = evidence.store.class_names
+    names = inputs.store.class_names
     histograms, missing = _histograms(run, metrics, against)
-    gallery = Gallery(evidence.store, evidence.train, evidence.test, evidence.neighbours, evidence.prompts)
+    gallery = Gallery(inputs.store, inputs.train, inputs.test, inputs.neighbours, inputs.prompts)
     filters = {
         "percent": lambda rate: "–" if rate is None else f"{100 * rate:.1f}",
         "capfirst": lambda text: text[:1].upper() + text[1:],
     }
     page = template("kinelex.reports.run", filters=filters).render(
-        title=f"{run.config['method']['name']} on {evidence.store.meta.dataset}",
+        title=f"{run.config['method']['name']} on {inputs.store.meta.dataset}",
         protocol=result["protocol"],
         version=__version__,
         verdict=_verdict(result),
@@ -108,16 +85,16 @@ def write_report(
         curves=curves(metrics, reads_labels(run.config)) if metrics else None,
         histograms=histograms,
         no_histograms=missing,
-        map=_map(evidence, map_by),
-        map_caption=map_caption(map_by, min(len(evidence.test), _MOST_POINTS)),
+        map=_map(inputs, map_by),
+        map_caption=map_caption(map_by, min(len(inputs.test), _MOST_POINTS)),
         task=task_titles(result)[task],
         confusion=confusion_figure(confusion, names),
         worst=worst_confusions(confusion, names),
         per_class=_per_class(result, names, confusion),
         hardest=gallery.hardest(confusion),
         examples=gallery.hits(),
-        has_prompts=evidence.prompts is not None,
-        seen_from=seen_from(evidence.store.layout, evidence.store.channels),
+        has_prompts=inputs.prompts is not None,
+        seen_from=seen_from(inputs.store.layout, inputs.store.channels),
     )
     path = run.path / "report.html"
     write_whole(path, page)
@@ -148,7 +125,7 @@ def _settings(run: RunDirectory) -> list[tuple[str, list[tuple[str, str]]]]:
 
 def _verdict(result: Mapping[str, Any]) -> list[str]:
     """Sentences that say whether training paid, by the numbers."""
-    baselines = result["baselines"]
+    baselines = result.get("baselines", {})
     sentences = []
     for task, kind, alike in (
         ("classify", "The run's own classifier", "linear"),
@@ -193,20 +170,30 @@ def _per_class(result: Mapping[str, Any], names: tuple[str, ...], confusion: np.
     return {"tasks": [t.replace("_", " ") for t in tasks], "rows": rows}
 
 
-def _map(evidence: Evidence, method: str) -> str | None:
+def _projected(inputs: ReportInputs, features: np.ndarray, method: str) -> np.ndarray:
+    """Features in two dimensions, kept in the run's cache: t-SNE takes longer than the rest of the page."""
+    key = digest(features, method)
+    found = inputs.cache.read("map", key)
+    if found is None or "places" not in found:
+        found = {"places": project(features, method=method)}
+        inputs.cache.write("map", key, found)
+    return found["places"]
+
+
+def _map(inputs: ReportInputs, method: str) -> str | None:
     """Maps of features and raw coordinates, or None with too few clips."""
-    test = evidence.test
+    test = inputs.test
     if len(test) < 4:
         return None
     places = np.arange(len(test))
     if len(test) > _MOST_POINTS:
         places = np.sort(np.random.default_rng(0).choice(len(test), _MOST_POINTS, replace=False))
-    raw = raw_features(evidence.store, test[places], frames=32)
+    raw = raw_features(inputs.store, test[places], frames=32)
     maps = {
-        "features of the encoder": project(evidence.features_test[places], method=method),
-        "raw coordinates": project(raw, method=method),
+        "features of the encoder": _projected(inputs, inputs.features_test[places], method),
+        "raw coordinates": _projected(inputs, raw, method),
     }
-    return feature_maps(maps, evidence.store.labels[test[places]], evidence.store.class_names)
+    return feature_maps(maps, inputs.store.labels[test[places]], inputs.store.class_names)
 
 
 def _histograms(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,14 @@ from rich.table import Table
 
 from kinelex.errors import InputError
 from kinelex.evaluation.cache import digest
+from kinelex.evaluation.comparison.model import Comparison, Group, Number
+from kinelex.evaluation.comparison.numbers import compare_groups
+from kinelex.evaluation.comparison.tables import difference, probability, spread
 from kinelex.evaluation.output import percent, write_json_file
 from kinelex.evaluation.protocols.registry import TASKS
 from kinelex.evaluation.scores import ScoreFile, load_scores, score_path
 from kinelex.evaluation.statistics import bootstrap_interval, holm, mcnemar, mean_sd
 from kinelex.evaluation.streams import hits_of
-from kinelex.reports.comparison import Comparison, Group, compare_groups, write_comparison
-from kinelex.reports.comparison.model import Number
-from kinelex.reports.comparison.tables import difference, probability, spread
 from kinelex.training.run_directory import RunDirectory
 
 # Of a run's config: where files lay, and how the machine went through the work.
@@ -35,18 +35,18 @@ _NOT_TRAINING = ("seed", "threads", "devices", "accelerator", "placement", "chec
 def compare(
     runs: Sequence[str | Path],
     protocol: str | None = None,
-    out: str | Path | None = None,
     json_path: str | Path | None = None,
     console: Console | None = None,
+    write: Callable[[Comparison], None] | None = None,
 ) -> dict[str, Any]:
     """Compare what ``kinelex evaluate`` found for several runs on the same clips.
 
     Args:
         runs: the run directories; the others are compared with the first one's row.
         protocol: what they were judged on; by default the one that all were trained on.
-        out: a folder for ``comparison.html`` and the table as CSV, Markdown and LaTeX.
         json_path: also write the returned dict to this file.
         console: where the tables go; the terminal by default.
+        write: what else becomes of the numbers, for example a page.
 
     Returns:
         ``groups``: runs that differ only in the seed, with ``mean``, ``sd`` and ``n`` of each number by name,
@@ -77,9 +77,8 @@ def compare(
     console.print(_means_table(comparison))
     for task, pairs in result["pairs"].items():
         console.print(_pairs_table(task, pairs))
-    if out is not None:
-        page = write_comparison(comparison, out)
-        console.print(f"comparison in {page}", markup=False, soft_wrap=True)
+    if write is not None:
+        write(comparison)
     if json_path is not None:
         write_json_file(Path(json_path), result)
     return result

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Material:
+class ProbeData:
     """Cached features of a training and a test part, with what the tasks need to know about the clips.
 
     Args:
@@ -42,7 +42,7 @@ class Material:
 
 
 @dataclass
-class Outcome:
+class Prediction:
     """What a task found: scores of the test part, and what it chose or was set to.
 
     Args:

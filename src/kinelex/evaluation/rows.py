@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
-
-from kinelex.reports.run.figures import Bar
 
 _DISTINCT = "top1_without_copies"
 _TASKS = {
@@ -27,7 +26,24 @@ _BASELINES = {
 }
 
 
-def result_rows(result: Mapping[str, Any]) -> list[Bar]:
+@dataclass(frozen=True)
+class ResultRow:
+    """One row of the results: a rate from 0 to 1, or None where it cannot be had.
+
+    ``comparable``: whether it is of the same clips and classes as the other rows.
+    """
+
+    name: str
+    top1: float | None
+    top5: float | None = None
+    ours: bool = False
+    note: str = ""
+    without_copies: float | None = None
+    interval: tuple[float, float] | None = None
+    comparable: bool = True
+
+
+def result_rows(result: Mapping[str, Any]) -> list[ResultRow]:
     """The rows of the results table: the run's tasks, those of its streams, then the baselines.
 
     >>> rows = result_rows({"knn": {"top1": 0.7, "top5": 0.9}, "baselines": {"chance": 0.1}})
@@ -39,14 +55,14 @@ def result_rows(result: Mapping[str, Any]) -> list[Bar]:
         if "top1" in result[task]:
             streams = result[task].get("streams", {})
             whole = f"{name}, all streams" if streams else name
-            rows.append(_own_bar(whole, result[task], _elsewhere(task, result[task])))
-            rows += [_own_bar(f"{name}, {stream}", numbers) for stream, numbers in streams.items()]
+            rows.append(_own_row(whole, result[task], _elsewhere(task, result[task])))
+            rows += [_own_row(f"{name}, {stream}", numbers) for stream, numbers in streams.items()]
     details = result.get("baseline_details", {})
     for key, name in _BASELINES.items():
         if key in result.get("baselines", {}):
             more = details.get(key, {})
             rate, top5 = result["baselines"][key], more.get("top5")
-            rows.append(Bar(name, rate, top5, False, more.get("note", ""), more.get(_DISTINCT)))
+            rows.append(ResultRow(name, rate, top5, False, more.get("note", ""), more.get(_DISTINCT)))
     return rows
 
 
@@ -66,10 +82,10 @@ def classifying_tasks(result: Mapping[str, Any]) -> list[str]:
     return [task for task in task_titles(result) if "confusion" in result[task]]
 
 
-def _own_bar(name: str, numbers: Mapping[str, Any], elsewhere: str = "") -> Bar:
+def _own_row(name: str, numbers: Mapping[str, Any], elsewhere: str = "") -> ResultRow:
     interval = tuple(numbers["ci95"]) if "ci95" in numbers else None
     rates = (numbers["top1"], numbers.get("top5"))
-    return Bar(name, *rates, True, elsewhere, numbers.get(_DISTINCT), interval, not elsewhere)
+    return ResultRow(name, *rates, True, elsewhere, numbers.get(_DISTINCT), interval, not elsewhere)
 
 
 def _elsewhere(task: str, numbers: Mapping[str, Any]) -> str:

@@ -6,9 +6,12 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from kinelex.errors import InputError
+from kinelex.evaluation.comparison.model import TOP1, Column, Comparison, Number
 from kinelex.evaluation.published import Published
-from kinelex.reports.comparison.model import TOP1, Column, Comparison, Number
+from kinelex.files.atomic import check_place, write_whole
 
 _SIDE_BY_SIDE = 9  # columns, from which on a table of many numbers is turned
 _LATEX = {
@@ -273,3 +276,22 @@ def _signed(share: float) -> str:
 
 def _plain(value: float | str | None) -> str:
     return "" if value is None else value if isinstance(value, str) else f"{value:.6g}"
+
+
+FILES = {"csv": csv_table, "md": markdown, "tex": latex}
+
+
+def write_tables(comparison: Comparison, folder: str | Path, name: str) -> None:
+    """Write the table alone, as ``NAME.csv``, ``.md`` and ``.tex``.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    check_place(folder, f"{folder} cannot be written")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for ending, make in FILES.items():
+            write_whole(folder / f"{name}.{ending}", make(comparison))
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}") from error

@@ -8,7 +8,7 @@ import numpy as np
 
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.material import Material, Outcome
+from kinelex.evaluation.probe_data import Prediction, ProbeData
 from kinelex.evaluation.protocols.knn import knn
 from kinelex.evaluation.protocols.linear import linear_probe
 from kinelex.evaluation.protocols.supervision import check_classes
@@ -23,7 +23,7 @@ SAID = {
 _Scores = Callable[[np.ndarray], np.ndarray]
 
 
-class Fitted:
+class FrozenClassifier:
     """One classifier per stream.
 
     Args:
@@ -41,15 +41,15 @@ class Fitted:
 
     def __init__(self, context: Context, by: str = "auto", instead: str = "knn") -> None:
         self.by = chosen_way(context, by, instead)
-        self._scores = {stream: _scoring(self.by, m) for stream, m in context.materials().items()}
+        self._scores = {stream: _scoring(self.by, m) for stream, m in context.probe_data().items()}
 
-    def __call__(self, features: Mapping[str, np.ndarray]) -> dict[str, Outcome]:
+    def __call__(self, features: Mapping[str, np.ndarray]) -> dict[str, Prediction]:
         """What the classifiers say of clips, by stream.
 
         Shape:
             - features: (N, F) by stream
         """
-        return {stream: Outcome(score(features[stream])) for stream, score in self._scores.items()}
+        return {stream: Prediction(score(features[stream])) for stream, score in self._scores.items()}
 
     def fused(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
         """The scores of all streams together.
@@ -65,7 +65,7 @@ def chosen_way(context: Context, by: str, instead: str = "knn") -> str:
     """What ``auto`` is for a run, or the way that was asked for, where the run can go it.
 
     Args:
-        context, by, instead: as of :class:`Fitted`.
+        context, by, instead: as of :class:`FrozenClassifier`.
 
     Raises:
         InputError: no such way, or a classifier that the run does not have.
@@ -83,7 +83,7 @@ def chosen_way(context: Context, by: str, instead: str = "knn") -> str:
     return by
 
 
-def _scoring(by: str, m: Material) -> _Scores:
+def _scoring(by: str, m: ProbeData) -> _Scores:
     """From features to scores; what can be fitted is fitted here."""
     if by == "classify" and m.classifier is not None:
         weight, bias = m.classifier

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kinelex.errors import InputError
+from kinelex.evaluation.comparison.model import TOP1, Column, Comparison, Group, Number
 from kinelex.evaluation.protocols.registry import TASKS
 from kinelex.evaluation.protocols.semi import KINDS
 from kinelex.evaluation.published import published_numbers
@@ -16,7 +17,6 @@ from kinelex.evaluation.scores import load_scores, score_path
 from kinelex.evaluation.statistics import bootstrap_interval, mcnemar
 from kinelex.evaluation.streams import hits_of
 from kinelex.files.bounded import safe_json
-from kinelex.reports.comparison.model import TOP1, Column, Comparison, Group, Number
 from kinelex.training.run_directory import RunDirectory
 
 # What stands for a task in the table: path in its JSON, name, whether more is better.
