@@ -11,7 +11,7 @@ from pathlib import Path
 import kinelex
 from kinelex.datasets import get_split
 from kinelex.datasets.synthetic import write_actors
-from kinelex.evaluation.protocols.knn import knn
+from kinelex.evaluation.neighbours import knn
 from kinelex.inference.features import extract_features
 from kinelex.training.encoder_files import SkeletonEncoder
 from kinelex.transforms import InputConfig, InputPipeline

@@ -18,9 +18,9 @@ from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
 from kinelex.evaluation.clips import subject_groups
 from kinelex.evaluation.context import Context
+from kinelex.evaluation.neighbours import knn
 from kinelex.evaluation.protocols import adapted
 from kinelex.evaluation.protocols.finetune import Finetune, FinetuneOptions
-from kinelex.evaluation.protocols.knn import knn
 from kinelex.evaluation.protocols.linear import linear_probe
 from kinelex.evaluation.protocols.semi import Semi, SemiOptions
 from kinelex.evaluation.protocols.transfer import Transfer, TransferOptions

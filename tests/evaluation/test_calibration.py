@@ -12,8 +12,8 @@ from sklearn.metrics import brier_score_loss, log_loss
 from kinelex.data import open_store
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
-from kinelex.evaluation.calibration import Calibration, CalibrationOptions, reliability
 from kinelex.evaluation.context import Context
+from kinelex.evaluation.protocols.calibration import Calibration, CalibrationOptions, reliability
 from kinelex.evaluation.protocols.linear import linear_probe
 from kinelex.evaluation.streams import softmax
 from kinelex.training.encoder_files import load_encoders

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from kinelex.errors import InputError
-from kinelex.evaluation.protocols.knn import Neighbours
+from kinelex.evaluation.neighbours import Neighbours
 from kinelex.evaluation.rows import result_rows
 from kinelex.reports import evaluate
 from kinelex.reports.page.strips import skeleton_strip

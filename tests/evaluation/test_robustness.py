@@ -16,7 +16,7 @@ from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation import degrade, evaluate
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.protocols.knn import knn
+from kinelex.evaluation.neighbours import knn
 from kinelex.evaluation.protocols.robustness import Robustness, RobustnessOptions, changes
 from kinelex.skeleton import SkeletonLayout, get_layout
 from kinelex.training.encoder_files import load_encoders

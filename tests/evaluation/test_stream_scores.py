@@ -13,7 +13,7 @@ from kinelex import encoders, load_encoder
 from kinelex.data.loader import SkeletonLoader
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
-from kinelex.evaluation.protocols.knn import knn
+from kinelex.evaluation.neighbours import knn
 from kinelex.evaluation.protocols.linear_sgd import linear_sgd_layers
 from kinelex.evaluation.scores import load_scores, score_path
 from kinelex.evaluation.streams import fuse, joined, softmax

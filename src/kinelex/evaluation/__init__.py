@@ -1,7 +1,7 @@
 """Judging frozen features: nearest neighbours, linear probes, baselines, and the report.
 
 The function ``knn`` stays in its module of the same name: ``from kinelex.evaluation.evaluate import evaluate
-from kinelex.evaluation.protocols.knn import knn``.
+from kinelex.evaluation.neighbours import knn``.
 """
 
 from kinelex.evaluation.baselines import Baseline, chance, prompt_probe, raw_knn
@@ -11,8 +11,8 @@ from kinelex.evaluation.context import Context, Task, TaskResult
 from kinelex.evaluation.ensemble import ensemble
 from kinelex.evaluation.evaluate import evaluate
 from kinelex.evaluation.metrics import classification_metrics, confusion_matrix, top_k
+from kinelex.evaluation.neighbours import Neighbours
 from kinelex.evaluation.protocols.cross_dataset import evaluate_on
-from kinelex.evaluation.protocols.knn import Neighbours
 from kinelex.evaluation.protocols.linear import LinearProbe, linear_probe
 from kinelex.evaluation.protocols.linear_sgd import linear_sgd_probe
 from kinelex.evaluation.protocols.registry import TASKS, Prediction, ProbeData, run_task

@@ -9,8 +9,10 @@ from typing import Any
 from kinelex.evaluation.baselines import Baseline, chance, prompt_probe, raw_knn
 from kinelex.evaluation.cache import digest
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.frozen import FrozenTask, Knn, KnnOptions, Linear
+from kinelex.evaluation.frozen import FrozenTask
 from kinelex.evaluation.metrics import top_k
+from kinelex.evaluation.protocols.knn import Knn, KnnOptions
+from kinelex.evaluation.protocols.linear import Linear
 from kinelex.evaluation.streams import fused, without_copies
 from kinelex.skeleton import has_landmarks
 from kinelex.training.encoder_files import load_encoders

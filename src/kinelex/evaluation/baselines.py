@@ -12,7 +12,7 @@ from kinelex.data import PromptStore, SkeletonStore
 from kinelex.errors import InputError
 from kinelex.evaluation.clips import LabelledClips, subject_groups
 from kinelex.evaluation.metrics import top_k
-from kinelex.evaluation.protocols.knn import METRICS, knn
+from kinelex.evaluation.neighbours import METRICS, knn
 from kinelex.evaluation.protocols.linear import linear_probe, standardisation
 from kinelex.evaluation.raw import raw_features
 

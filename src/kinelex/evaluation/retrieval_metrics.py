@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from kinelex.errors import InputError
-from kinelex.evaluation.protocols.knn import distance_chunks
+from kinelex.evaluation.neighbours import distance_chunks
 from kinelex.evaluation.statistics import bootstrap_interval
 
 RECALL_AT = (1, 5, 10)

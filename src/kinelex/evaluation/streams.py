@@ -18,7 +18,7 @@ _WHOLE_ONLY = ("per_class", "confusion")  # too long to keep of every single str
 def fuse(task: str, scores: list[np.ndarray]) -> np.ndarray:
     """The streams' common scores: the mean of their votes (``knn``) or of their softmax scores (probes).
 
-    Votes keep the tie break of :func:`~kinelex.evaluation.protocols.knn.knn`: where each stream votes for
+    Votes keep the tie break of :func:`~kinelex.evaluation.neighbours.knn`: where each stream votes for
     another class, the one comes first whose nearest training clip is near in all streams.
 
     Shape:

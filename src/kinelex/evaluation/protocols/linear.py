@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from kinelex.errors import InputError
+from kinelex.evaluation.frozen import FrozenTask
+from kinelex.evaluation.probe_data import Prediction, ProbeData
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
@@ -214,3 +216,26 @@ def _expand(model: LogisticRegression, num_classes: int) -> tuple[np.ndarray, np
     bias = np.full(num_classes, -np.inf, coef.dtype)
     weight[model.classes_], bias[model.classes_] = coef, intercept
     return weight, bias
+
+
+class Linear(FrozenTask):
+    """A linear probe: multinomial logistic regression on frozen features."""
+
+    name = "linear"
+    title = "linear probe"
+    rule = (
+        "Logistic regression on frozen, standardised features of the training clips, its penalty chosen on "
+        "folds of the training part; top-1 over the test clips."
+    )
+
+    def judge(self, probe_data: ProbeData, options: Any) -> Prediction:
+        """Logits of the fitted probe."""
+        probe = linear_probe(
+            probe_data.train, probe_data.train_labels, probe_data.num_classes, probe_data.groups
+        )
+        details = {
+            "regularisation": probe.regularisation,
+            "fold_accuracy": {f"{strength:g}": rate for strength, rate in probe.fold_accuracy.items()},
+            "folds_by": probe.folds_by,
+        }
+        return Prediction(probe.scores(probe_data.test), details)

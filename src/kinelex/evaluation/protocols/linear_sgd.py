@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+
+from kinelex.evaluation.context import Context, TaskResult
+from kinelex.evaluation.frozen import FrozenTask
+from kinelex.evaluation.probe_data import Prediction, ProbeData
+from kinelex.evaluation.streams import softmax
 
 
 def linear_sgd_probe(
@@ -96,3 +103,56 @@ def linear_sgd_layers(
             optimizer.step()
         schedule.step()
     return [layer.cpu().requires_grad_(False) for layer in layers]
+
+
+@dataclass(frozen=True)
+class LinearSGDOptions:
+    """Options of ``linear_sgd``.
+
+    Args:
+        together: of several streams train one logit, the mean of their layers', as CMD publishes its three
+            streams, instead of each stream's own.
+    """
+
+    together: bool = False
+
+
+class LinearSGD(FrozenTask):
+    """A linear probe by the papers' protocol: one layer on frozen features, trained by SGD."""
+
+    name = "linear_sgd"
+    title = "linear probe, papers' SGD"
+    rule = (
+        "One fully connected layer on frozen features of the training clips, trained by SGD for 80 epochs; "
+        "top-1 over the test clips by the last epoch's weights."
+    )
+    Options = LinearSGDOptions
+
+    def judge(self, probe_data: ProbeData, options: Any) -> Prediction:
+        """Logits of the trained layer."""
+        m = probe_data
+        layer = linear_sgd_probe(m.train, m.train_labels, m.num_classes, seed=m.seed, device=m.device)
+        return Prediction(_logits(layer, m.test))
+
+    def run(self, context: Context, options: LinearSGDOptions) -> TaskResult:
+        """Judge the run.
+
+        Raises:
+            InputError: as :meth:`judge`.
+        """
+        probe_data = context.probe_data()
+        if not options.together or len(probe_data) == 1:
+            return super().run(context, options)
+        parts = list(probe_data.values())
+        some = ([m.train for m in parts], parts[0].train_labels, parts[0].num_classes)
+        layers = linear_sgd_layers(*some, seed=context.seed, device=context.device)
+        logits = {s: _logits(layer, probe_data[s].test) for s, layer in zip(probe_data, layers, strict=True)}
+        how = {"fused": "one logit, the mean of the streams', trained together"}
+        whole = Prediction(softmax(np.mean(list(logits.values()), axis=0)), how)
+        result = context.judged(self.name, {s: Prediction(scores) for s, scores in logits.items()}, whole)
+        result.numbers["rule"] = self.rule
+        return result
+
+
+def _logits(layer: torch.nn.Linear, features: np.ndarray) -> np.ndarray:
+    return np.asarray(layer(torch.as_tensor(features, dtype=torch.float32)))

@@ -16,14 +16,14 @@ __all__ = ["TASKS", "Prediction", "ProbeData", "check_tasks", "find_task", "regi
 
 # Named by module, so that nothing is imported before it is asked for. In the order of the tables.
 _BUILT_IN = {
-    "classify": "kinelex.evaluation.frozen:Classify",
-    "knn": "kinelex.evaluation.frozen:Knn",
-    "linear": "kinelex.evaluation.frozen:Linear",
-    "linear_sgd": "kinelex.evaluation.frozen:LinearSGD",
+    "classify": "kinelex.evaluation.protocols.classify:Classify",
+    "knn": "kinelex.evaluation.protocols.knn:Knn",
+    "linear": "kinelex.evaluation.protocols.linear:Linear",
+    "linear_sgd": "kinelex.evaluation.protocols.linear_sgd:LinearSGD",
     "retrieval": "kinelex.evaluation.protocols.retrieval:RetrievalTask",
     "zero_shot": "kinelex.evaluation.protocols.zero_shot:ZeroShot",
     "one_shot": "kinelex.evaluation.protocols.one_shot:OneShot",
-    "calibration": "kinelex.evaluation.calibration:Calibration",
+    "calibration": "kinelex.evaluation.protocols.calibration:Calibration",
     "robustness": "kinelex.evaluation.protocols.robustness:Robustness",
     "finetune": "kinelex.evaluation.protocols.finetune:Finetune",
     "semi": "kinelex.evaluation.protocols.semi:Semi",

@@ -14,9 +14,10 @@ from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.baselines import chance
 from kinelex.evaluation.context import Context, TaskResult
-from kinelex.evaluation.frozen import Knn, KnnOptions, Linear
 from kinelex.evaluation.probe_data import Prediction
 from kinelex.evaluation.protocols.adapted import adapted_scores, check_adapted
+from kinelex.evaluation.protocols.knn import Knn, KnnOptions
+from kinelex.evaluation.protocols.linear import Linear
 from kinelex.evaluation.protocols.supervision import check_unseen
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from kinelex.data import PromptStore
 from kinelex.evaluation.baselines import Baseline, lacking, probe_features
-from kinelex.evaluation.protocols.knn import knn
+from kinelex.evaluation.neighbours import knn
 from kinelex.evaluation.vectors import unit_rows
 from kinelex.reports.prompts.answers import answer_numbers
 from kinelex.reports.prompts.clips import Clips, features_of

@@ -9,7 +9,7 @@ import numpy as np
 from kinelex.data import PromptStore, SkeletonStore
 from kinelex.evaluation.cache import Cache, digest
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.protocols.knn import Neighbours, knn
+from kinelex.evaluation.neighbours import Neighbours, knn
 from kinelex.evaluation.streams import joined
 
 _SHOWN_NEIGHBOURS = 3  # of each example in the report
