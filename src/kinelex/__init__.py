@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from kinelex.data import open_prompts, open_store
     from kinelex.encoders import create as create_encoder
     from kinelex.encoders import names as list_encoders
-    from kinelex.evaluation.evaluate import evaluate
     from kinelex.methods import list_methods
+    from kinelex.reports import evaluate
     from kinelex.training.encoder_files import load_encoder
     from kinelex.training.train import train
 
@@ -28,7 +28,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 __version__ = "0.1.0"
 _FUNCTIONS = {
     "create_encoder": "encoders:create",
-    "evaluate": "evaluation:evaluate",
+    "evaluate": "reports:evaluate",
     "list_encoders": "encoders:names",
     "list_methods": "methods:list_methods",
     "load_encoder": "training.encoder_files:load_encoder",

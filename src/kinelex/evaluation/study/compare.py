@@ -8,17 +8,17 @@ from typing import Any
 
 from kinelex.data import SkeletonStore
 from kinelex.evaluation.comparison import Comparison, Group, compare_groups
-from kinelex.evaluation.study.cells import Cell
 from kinelex.evaluation.study.definition import Study
+from kinelex.evaluation.study.trials import Trial
 from kinelex.training.run_directory import RunDirectory
 
 
-def compare_cells(
+def compare_trials(
     study: Study,
     store: SkeletonStore,
     protocol: str,
     folder: Path,
-    cells: Sequence[Cell],
+    trials: Sequence[Trial],
     left_out: Sequence[str] = (),
     write: Callable[[Comparison, Path, str, str, list[str]], Path] | None = None,
 ) -> dict[str, Any]:
@@ -30,22 +30,22 @@ def compare_cells(
         study: the study.
         store, protocol: what the runs were trained and judged on.
         folder: the study's folder.
-        cells: all of its trainings.
+        trials: all of its trainings.
         left_out: what was not trained and why.
         write: writes the page of a comparison into a folder.
 
     Returns:
         ``table``: means and standard deviations by variant and number; ``comparison``: the page, if written.
     """
-    variants = list(dict.fromkeys(cell.variant for cell in cells))
+    variants = list(dict.fromkeys(trial.variant for trial in trials))
     groups = []
     for variant in variants:
-        runs = [RunDirectory(folder / "runs" / cell.name) for cell in cells if cell.variant == variant]
+        runs = [RunDirectory(folder / "runs" / trial.name) for trial in trials if trial.variant == variant]
         groups.append(Group(variant, tuple(runs)))
-    own = next((cell.variant for cell in cells if cell.is_recipe), variants[0])
+    own = next((trial.variant for trial in trials if trial.is_recipe), variants[0])
     comparison = compare_groups(groups, protocol, variants.index(own))
     seeds = ", ".join(map(str, study.seeds))
-    notes = [f"Recipe {cells[0].recipe.name}; {cells[0].recipe.training.epochs} epochs; seeds {seeds}."]
+    notes = [f"Recipe {trials[0].recipe.name}; {trials[0].recipe.training.epochs} epochs; seeds {seeds}."]
     notes += [f"Left out: {text}." for text in left_out]
     table: dict[str, dict[str, Any]] = {variant: {} for variant in variants}
     for column in comparison.columns:

@@ -1,4 +1,4 @@
-"""Run a study: train and judge its cells, then compare them."""
+"""Run a study: train and judge its trials, then compare them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from kinelex.datasets import get_split
 from kinelex.errors import DivergenceError, InputError
 from kinelex.evaluation.cache import run_digest
 from kinelex.evaluation.evaluate import check_device, evaluate
-from kinelex.evaluation.study.cells import Cell, cells_of
-from kinelex.evaluation.study.compare import compare_cells
+from kinelex.evaluation.study.compare import compare_trials
 from kinelex.evaluation.study.definition import Study, find_study
+from kinelex.evaluation.study.trials import Trial, trials_of
 from kinelex.evaluation.task_runs import task_options
 from kinelex.files.atomic import check_place, write_whole
 from kinelex.files.bounded import safe_json
@@ -82,22 +82,22 @@ def run_study(
     rows = get_split(store, protocol).train
     for path in prompts:
         _check_prompts(Path(path), store)
-    cells, left_out = cells_of(study, store.meta.dataset, [Path(p) for p in prompts], changes, store, rows)
+    trials, left_out = trials_of(study, store.meta.dataset, [Path(p) for p in prompts], changes, store, rows)
     work = _Work(study, store, protocol, _folder(out), device, console, judge)
-    for cell in cells:
-        work.check(cell)
-    new = next((cell for cell in cells if not (work.path(cell) / "config.yaml").is_file()), None)
+    for trial in trials:
+        work.check(trial)
+    new = next((trial for trial in trials if not (work.path(trial) / "config.yaml").is_file()), None)
     if new is not None:  # what would fail in every run alike is told before the first
         rehearse(new.recipe, store, protocol, prompts=new.prompts)
     for text in left_out:
         console.print(f"left out: {text}", markup=False, soft_wrap=True)
-    mine = cells if share is None else cells[share[0] - 1 :: share[1]]
-    console.print(f"study {study.name}: {len(cells)} runs, {len(mine)} of them here", markup=False)
+    mine = trials if share is None else trials[share[0] - 1 :: share[1]]
+    console.print(f"study {study.name}: {len(trials)} runs, {len(mine)} of them here", markup=False)
     failed = _do(work, mine)
-    finished = [cell for cell in cells if work.is_finished(cell)]
+    finished = [trial for trial in trials if work.is_finished(trial)]
     result: dict[str, Any] = {
         "study": study.name,
-        "runs": len(cells),
+        "runs": len(trials),
         "finished": len(finished),
         "failed": failed,
         "left_out": left_out,
@@ -105,13 +105,13 @@ def run_study(
     if failed:
         lines = "; ".join(f"{run}: {message}" for run, message in failed.items())
         raise InputError(f"{len(failed)} of {len(mine)} runs failed, the others are done: {lines}")
-    if len(finished) == len(cells):
-        result |= compare_cells(study, store, protocol, work.folder, cells, left_out, write)
+    if len(finished) == len(trials):
+        result |= compare_trials(study, store, protocol, work.folder, trials, left_out, write)
         if write is not None:
             console.print(f"comparison in {result['comparison']}", markup=False, soft_wrap=True)
     else:
         console.print(
-            f"{len(finished)} of {len(cells)} runs are finished; the comparison is written when all are "
+            f"{len(finished)} of {len(trials)} runs are finished; the comparison is written when all are "
             "(by the last share, or without --shard)"
         )
     return result
@@ -137,17 +137,17 @@ class _Work:
     console: Console
     judge: Callable[..., Any]
 
-    def path(self, cell: Cell) -> Path:
-        return self.folder / "runs" / cell.name
+    def path(self, trial: Trial) -> Path:
+        return self.folder / "runs" / trial.name
 
-    def check(self, cell: Cell) -> None:
+    def check(self, trial: Trial) -> None:
         """Refuse a run that was made with other settings."""
-        path = self.path(cell)
+        path = self.path(trial)
         if not (path / "config.yaml").is_file():
             return
         recipe, config = reopen(path, self.store, self.protocol)
-        prompts = None if cell.prompts is None else str(cell.prompts.resolve())
-        different = _differences(*(for_persons_of(self.store, r) for r in (cell.recipe, recipe)))
+        prompts = None if trial.prompts is None else str(trial.prompts.resolve())
+        different = _differences(*(for_persons_of(self.store, r) for r in (trial.recipe, recipe)))
         if config["prompts"] != prompts:
             different.append(f"prompts ({config['prompts']} there, {prompts} asked for)")
         elif not has_prompts(config, prompts):
@@ -157,57 +157,57 @@ class _Work:
                 f"{path} was trained with other settings: {', '.join(different)}; pass another --out"
             )
 
-    def is_finished(self, cell: Cell) -> bool:
+    def is_finished(self, trial: Trial) -> bool:
         """Whether a run was trained and judged by all tasks, and is the same since."""
         try:
-            mark = safe_json(self._mark(cell).read_text(encoding="utf-8"))
-            same = mark["run"] == run_digest(self.path(cell))
+            mark = safe_json(self._mark(trial).read_text(encoding="utf-8"))
+            same = mark["run"] == run_digest(self.path(trial))
             return same and set(self.study.tasks) <= set(mark["tasks"])
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
-    def finish(self, cell: Cell) -> None:
+    def finish(self, trial: Trial) -> None:
         """Train what is not trained yet and judge it."""
-        path = self.path(cell)
+        path = self.path(trial)
         begun = (path / "config.yaml").is_file()
-        recipe = reopen(path, self.store, self.protocol)[0] if begun else cell.recipe
-        train_resolved(recipe, self.store, self.protocol, path, cell.prompts, begun, self.console)
+        recipe = reopen(path, self.store, self.protocol)[0] if begun else trial.recipe
+        train_resolved(recipe, self.store, self.protocol, path, trial.prompts, begun, self.console)
         self.judge(
             path,
             self.store.path,
             self.protocol,
             self.study.tasks,
-            cell.prompts,
+            trial.prompts,
             device=self.device,
-            seed=cell.seed,
+            seed=trial.seed,
             console=self.console,
         )
         mark = {"run": run_digest(path), "tasks": list(self.study.tasks)}
-        write_whole(self._mark(cell), json.dumps(mark))
+        write_whole(self._mark(trial), json.dumps(mark))
 
-    def _mark(self, cell: Cell) -> Path:
-        return self.path(cell) / "evaluation" / "study.json"
+    def _mark(self, trial: Trial) -> Path:
+        return self.path(trial) / "evaluation" / "study.json"
 
 
-def _do(work: _Work, cells: Sequence[Cell]) -> dict[str, str]:
+def _do(work: _Work, trials: Sequence[Trial]) -> dict[str, str]:
     """Do runs one after the other; returns what failed by name, after all others were tried."""
     failed = {}
-    for number, cell in enumerate(cells, 1):
-        head = f"[{number}/{len(cells)}] {cell.name}"
-        if work.is_finished(cell):
+    for number, trial in enumerate(trials, 1):
+        head = f"[{number}/{len(trials)}] {trial.name}"
+        if work.is_finished(trial):
             work.console.print(f"{head}: finished before", markup=False, soft_wrap=True)
             continue
         work.console.print(head, markup=False, soft_wrap=True)
-        with _locked(work.path(cell)) as free:
+        with _locked(work.path(trial)) as free:
             if not free:
                 work.console.print("  another process works on it", markup=False)
                 continue
-            if work.is_finished(cell):  # by that process, meanwhile
+            if work.is_finished(trial):  # by that process, meanwhile
                 continue
             try:
-                work.finish(cell)
+                work.finish(trial)
             except (InputError, DivergenceError) as error:
-                failed[cell.name] = str(error)
+                failed[trial.name] = str(error)
                 work.console.print(f"  failed: {error}", markup=False, soft_wrap=True)
     return failed
 

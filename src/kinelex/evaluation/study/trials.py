@@ -1,4 +1,4 @@
-"""The cells of a study's grid: one recipe, seed and prompt store each."""
+"""The trials of a study's grid: one recipe, seed and prompt store each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from kinelex.training.store_defaults import resolve_for
 
 
 @dataclass(frozen=True)
-class Cell:
+class Trial:
     """One training of a study.
 
     Args:
@@ -46,14 +46,14 @@ class Cell:
         return as_file_name(f"{self.variant.replace(', ', '+').replace(' ', '=')}+seed={self.seed}")
 
 
-def cells_of(
+def trials_of(
     study: Study,
     dataset: str,
     prompts: Sequence[Path] = (),
     changes: Iterable[str] = (),
     store: SkeletonStore | None = None,
     rows: np.ndarray | None = None,
-) -> tuple[list[Cell], list[str]]:
+) -> tuple[list[Trial], list[str]]:
     """The trainings of a study, seed by seed, so that an early look shows all variants.
 
     Args:
@@ -65,14 +65,14 @@ def cells_of(
         rows: its training part, (n,), which decides some of a general recipe.
 
     Returns:
-        The cells, and which were left out and why.
+        The trials, and which were left out and why.
 
     Raises:
         InputError: a change that does not fit, or nothing left to train.
 
     >>> from kinelex.evaluation.study import find_study
-    >>> cells, left_out = cells_of(find_study("beta"), "utd_mhad", changes=["beta=0,1", "epochs=5"])
-    >>> [cell.name for cell in cells][:3]
+    >>> trials, left_out = trials_of(find_study("beta"), "utd_mhad", changes=["beta=0,1", "epochs=5"])
+    >>> [trial.name for trial in trials][:3]
     ['beta=0+seed=0', 'beta=1+seed=0', 'beta=0+seed=1']
     """
     study, common = _changed(study, list(changes))
@@ -98,12 +98,12 @@ def cells_of(
     if not variants:
         why = "; ".join(left_out) or "skip leaves out every combination"
         raise InputError(f"study {study.name}: nothing to train: {why}")
-    cells = []
+    trials = []
     for seed in study.seeds:
         for full, recipe, path, same in variants:
             seeded = replace(recipe, training=replace(recipe.training, seed=seed))
-            cells.append(Cell(full, seed, seeded, path, same))
-    return cells, left_out
+            trials.append(Trial(full, seed, seeded, path, same))
+    return trials, left_out
 
 
 def _changed(study: Study, changes: list[str]) -> tuple[Study, list[str]]:

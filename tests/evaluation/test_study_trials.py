@@ -9,7 +9,7 @@ import yaml
 from kinelex.data import ClipPrompts, ModalityPrompts, PromptMeta, PromptStoreWriter
 from kinelex.errors import InputError
 from kinelex.evaluation.protocols.registry import TASKS
-from kinelex.evaluation.study import cells_of, find_study, study_names
+from kinelex.evaluation.study import find_study, study_names, trials_of
 
 
 def write(path, **content):
@@ -25,22 +25,22 @@ def _prompts(width):
 @pytest.mark.parametrize("dataset", ["utd_mhad", "nw_ucla", "unheard_of"])
 def test_every_study_builds_for_every_data_set(name, dataset):
     study = find_study(name)
-    cells, left_out = cells_of(study, dataset)
+    trials, left_out = trials_of(study, dataset)
     assert not left_out
     assert set(study.tasks) <= set(TASKS)
-    names = [cell.name for cell in cells]
+    names = [trial.name for trial in trials]
     assert len(set(names)) == len(names) > 3
     assert all(re.fullmatch(r"[\w.+=-]+", cell_name) for cell_name in names)
-    recipes = {str(cell.recipe) for cell in cells if cell.seed == 0}
-    assert len(recipes) == len(cells) / len(study.seeds)  # no variant twice
+    recipes = {str(trial.recipe) for trial in trials if trial.seed == 0}
+    assert len(recipes) == len(trials) / len(study.seeds)  # no variant twice
     assert study.question
     assert study.title
 
 
 @pytest.mark.parametrize("name", ["alpha", "beta", "encoders", "prompts", "temperature"])
 def test_one_variant_is_the_recipe_itself(name):
-    cells, _ = cells_of(find_study(name), "utd_mhad")
-    own = {cell.variant for cell in cells if cell.is_recipe}
+    trials, _ = trials_of(find_study(name), "utd_mhad")
+    own = {trial.variant for trial in trials if trial.is_recipe}
     expected = {
         "alpha": {"alpha 0.8, progressive true"},
         "beta": {"beta 0.5"},
@@ -52,22 +52,22 @@ def test_one_variant_is_the_recipe_itself(name):
 
 
 def test_seeds_come_one_after_the_other_and_reach_the_recipe():
-    cells, _ = cells_of(find_study("beta"), "utd_mhad", changes=["beta=0,1"])
-    assert [(c.variant, c.seed) for c in cells[:3]] == [("beta 0", 0), ("beta 1", 0), ("beta 0", 1)]
-    assert [c.recipe.training.seed for c in cells] == [0, 0, 1, 1, 2, 2]
+    trials, _ = trials_of(find_study("beta"), "utd_mhad", changes=["beta=0,1"])
+    assert [(c.variant, c.seed) for c in trials[:3]] == [("beta 0", 0), ("beta 1", 0), ("beta 0", 1)]
+    assert [c.recipe.training.seed for c in trials] == [0, 0, 1, 1, 2, 2]
 
 
 def test_changes_reach_all_cells_and_axes_take_other_values():
-    cells, _ = cells_of(find_study("beta"), "utd_mhad", changes=["method.beta=0.1,0.9", "epochs=3"])
-    assert {c.recipe.method["beta"] for c in cells} == {0.1, 0.9}
-    assert {c.recipe.training.epochs for c in cells} == {3}
-    cells, _ = cells_of(find_study("encoders"), "utd_mhad", changes=["encoder=gru,stgcn"])
-    assert {c.recipe.encoder["name"] for c in cells} == {"gru", "stgcn"}
+    trials, _ = trials_of(find_study("beta"), "utd_mhad", changes=["method.beta=0.1,0.9", "epochs=3"])
+    assert {c.recipe.method["beta"] for c in trials} == {0.1, 0.9}
+    assert {c.recipe.training.epochs for c in trials} == {3}
+    trials, _ = trials_of(find_study("encoders"), "utd_mhad", changes=["encoder=gru,stgcn"])
+    assert {c.recipe.encoder["name"] for c in trials} == {"gru", "stgcn"}
 
 
 def test_skipped_combinations_are_skipped_also_after_a_change():
-    cells, _ = cells_of(find_study("alpha"), "utd_mhad", changes=["alpha=0.0,0.4"])
-    variants = {c.variant for c in cells}
+    trials, _ = trials_of(find_study("alpha"), "utd_mhad", changes=["alpha=0.0,0.4"])
+    variants = {c.variant for c in trials}
     assert "alpha 0.0, progressive false" not in variants
     assert len(variants) == 3
 
@@ -78,17 +78,17 @@ def test_several_prompt_stores_are_an_axis_and_missing_modalities_are_left_out(t
         with PromptStoreWriter(tmp_path / f"{name}.arrow", PromptMeta("actors", "0", {}, widths)) as writer:
             writer.add(ClipPrompts("clip", **{m: _prompts(width) for m, width in widths.items()}))
         stores.append(tmp_path / f"{name}.arrow")
-    cells, left_out = cells_of(find_study("prompts"), "utd_mhad", stores)
-    variants = {c.variant for c in cells}
+    trials, left_out = trials_of(find_study("prompts"), "utd_mhad", stores)
+    variants = {c.variant for c in trials}
     assert "modalities both, prompt mean, prompts b" in variants
     assert "modalities language, prompt mean, prompts a" in variants
     assert len(variants) == 2 + 6
     assert len(left_out) == 4
     assert "has no vision prompts" in left_out[0]
     with pytest.raises(InputError, match="nothing to train"):
-        cells_of(find_study("prompts"), "utd_mhad", stores[:1], ["modalities=vision"])
+        trials_of(find_study("prompts"), "utd_mhad", stores[:1], ["modalities=vision"])
     with pytest.raises(InputError, match="different names"):
-        cells_of(find_study("beta"), "utd_mhad", [stores[0], stores[0]])
+        trials_of(find_study("beta"), "utd_mhad", [stores[0], stores[0]])
 
 
 @pytest.mark.parametrize(
@@ -103,12 +103,12 @@ def test_several_prompt_stores_are_an_axis_and_missing_modalities_are_left_out(t
 )
 def test_changes_that_do_not_fit(changes, said):
     with pytest.raises(InputError, match=said):
-        cells_of(find_study("beta"), "utd_mhad", changes=changes)
+        trials_of(find_study("beta"), "utd_mhad", changes=changes)
 
 
 def test_an_unknown_value_of_a_named_axis():
     with pytest.raises(InputError, match="can be stgcn, gru, .* got 'grru'"):
-        cells_of(find_study("encoders"), "utd_mhad", changes=["encoder=grru"])
+        trials_of(find_study("encoders"), "utd_mhad", changes=["encoder=grru"])
 
 
 def test_own_studies_from_a_file(tmp_path):
@@ -144,7 +144,7 @@ def test_files_that_are_no_studies(tmp_path, content, said):
 def test_a_skip_that_leaves_nothing_is_told(tmp_path):
     found = find_study(write(tmp_path / "none.yaml", grid={"method.beta": [0]}, skip=[{"beta": 0}]))
     with pytest.raises(InputError, match="nothing to train: skip leaves out every combination"):
-        cells_of(found, "utd_mhad")
+        trials_of(found, "utd_mhad")
 
 
 def test_files_that_cannot_be_read(tmp_path):
