@@ -62,7 +62,7 @@ WAITING = {
     "kinelex.data.check_sequence",
     "kinelex.data.write_jpeg",
     "kinelex.evaluation.Neighbours",
-    "kinelex.evaluation.Outcome",
+    "kinelex.evaluation.Prediction",
     "kinelex.evaluation.TaskResult",
     "kinelex.evaluation.chance",
     "kinelex.evaluation.copies",
@@ -70,7 +70,7 @@ WAITING = {
     "kinelex.evaluation.prompt_probe",
     "kinelex.evaluation.raw_knn",
     "kinelex.datasets.synthetic.Performance",
-    "kinelex.evaluation.study.cells_of",
+    "kinelex.evaluation.study.trials_of",
 }
 PUBLIC = {
     name: thing
