@@ -11,6 +11,7 @@ from rich.console import Console
 from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
+from kinelex.evaluation import evaluate as numbers_alone
 from kinelex.inference.features import extract_features
 from kinelex.reports import evaluate
 from kinelex.skeleton import get_layout
@@ -149,11 +150,14 @@ def _report_without_copies(run) -> str:
     return (run.path / "report.html").read_text()
 
 
-def test_without_baselines_only_the_tasks_are_made(run):
+def test_baselines_and_pages_can_be_left_out(run):
     result = evaluate(run.path, tasks=("knn",), baselines=False, console=quiet())
     assert "baselines" not in result
     assert json.loads((run.path / "evaluation" / "knn.json").read_text())["top1"] == result["knn"]["top1"]
     assert not (run.path / "evaluation" / "baselines.json").exists()
+    assert "chance" not in (run.path / "report.html").read_text()
+    (run.path / "report.html").unlink()
+    assert numbers_alone(run.path, tasks=("knn",), console=quiet())["knn"] == result["knn"]
     assert not (run.path / "report.html").exists()
 
 

@@ -118,7 +118,9 @@ def test_other_settings_are_refused_and_more_values_are_not(acted, quick, judge,
     other = tmp_path / "other.arrow"
     shutil.copy(acted.prompts, other)
     with pytest.raises(InputError, match="prompts"):
-        run_study("beta", acted.store, "xsub", tmp_path, [other], ["beta=0.5", *quick], [0], ["knn"])
+        run_study(
+            "beta", acted.store, "xsub", tmp_path, [other], ["beta=0.5", *quick], seeds=[0], tasks=["knn"]
+        )
     said = io.StringIO()
     more = study(acted, quick, tmp_path, said=said, changes=["beta=0.5,0.75"])
     assert set(more["table"]) == {"beta 0.5", "beta 0.75"}
