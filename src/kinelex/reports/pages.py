@@ -111,5 +111,5 @@ def run_study(
     Returns:
         Its numbers; when all runs are finished ``comparison`` is the page's path.
     """
-    pages = {"judge": evaluate, "write": write_comparison}
+    pages: dict[str, Any] = {"judge": evaluate, "write": write_comparison}
     return run_numbers(name, data, protocol, out, prompts, changes, **pages, **settings)
