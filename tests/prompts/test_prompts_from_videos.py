@@ -67,7 +67,7 @@ def test_joints_and_any_vision_model(raw: Path) -> None:
     vision_model(raw / "vit", "vit")
     options = {"vision": {"padding": 0}, "image_encoder": {"model": str(raw / "vit"), "pooling": "mean"}}
     make_prompts(
-        raw / "store.arrow", raw / "p.arrow", None, "joints", raw / "raw", vision_frames=2,
+        raw / "store.arrow", raw / "p.arrow", None, "joints", source=raw / "raw", vision_frames=2,
         image_encoder="image", options=options, progress=False,
     )  # fmt: skip
     clip = open_prompts(raw / "p.arrow").clip(next(iter(CLIPS))).vision
@@ -85,7 +85,8 @@ def test_killed_and_started_again_equals_an_uninterrupted_run(
 
     def make(name: str) -> bytes:
         make_prompts(
-            raw / "store.arrow", raw / name, None, "full", raw / "raw", vision_frames=2, image_encoder="clip",
+            raw / "store.arrow", raw / name, None, "full", source=raw / "raw", vision_frames=2,
+            image_encoder="clip",
             options={"vision": {"image_size": 48}, "image_encoder": {"model": str(tower)}}, progress=False,
         )  # fmt: skip
         return (raw / name).read_bytes()

@@ -26,10 +26,6 @@ def describe(
     Returns:
         The numbers, and the same as tables for the terminal. With ``html``, the numbers of a skeleton store
         have the card's ``warnings`` too.
-
-    Raises:
-        InputError: nothing there, none of the three, damaged, ``html`` for something else than a skeleton
-            store, or a card that cannot be written.
     """
     path = Path(path)
     if not path.exists():
@@ -83,9 +79,6 @@ def describe_layout(name: str) -> tuple[dict[str, Any], RenderableType]:
 
     Returns:
         The same as a description and as a table for the terminal.
-
-    Raises:
-        InputError: no such layout.
 
     >>> describe_layout("coco17")[0]["joints"][9]
     {'index': 9, 'joint': 'left_wrist', 'parent': 'left_elbow', 'part': 'left_arm'}

@@ -1,4 +1,4 @@
-"""Private machinery of the command line: how a verb ends, in an exit status and one message."""
+"""How a verb ends, in an exit status and one message."""
 
 from __future__ import annotations
 

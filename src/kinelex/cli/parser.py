@@ -27,11 +27,7 @@ class VerbParser(argparse.ArgumentParser):
             setattr(self, text, (getattr(self, text) or "").replace("%", "%%") or None)
 
     def error(self, message: str) -> NoReturn:
-        """Raise the complaint as wrong input, with where to read on.
-
-        Raises:
-            InputError: always.
-        """
+        """Raise the complaint as wrong input, with where to read on."""
         raise InputError(f"{message[:1].lower()}{message[1:]}; see `{self.prog} --help`")
 
     def own_options(self) -> dict[str, argparse.Action]:
@@ -50,11 +46,7 @@ class VerbParser(argparse.ArgumentParser):
         return InputError(f"unknown option {option}: {hint}Known: {', '.join(own)}; see `{self.prog} --help`")
 
     def check_options(self, words: Sequence[str]) -> None:
-        """Look for options that there are not, before it is asked what is missing.
-
-        Raises:
-            InputError: an unknown option, with the closest match.
-        """
+        """Look for options that there are not, before it is asked what is missing."""
         for option in (text.partition("=")[0] for text in words):
             if option.startswith("--") and option not in (*self.own_options(), "--help"):
                 raise self.unknown_option(option)
@@ -68,9 +60,6 @@ class VerbParser(argparse.ArgumentParser):
             words: what stands after the verb's name.
             is_key: whether a name is that of a recipe's key; asked where it looks like an option of the verb
                 or has no value. None: names of changes have a dot, as ``knn.k`` has.
-
-        Raises:
-            InputError: an option that the verb does not have, or a change without a value.
 
         >>> def train(recipe: str, *, data: str): ...
         >>> given = ["c2vl", "--data", "s.arrow", "epochs=3", "--alpha", "0.5"]

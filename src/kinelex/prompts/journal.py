@@ -21,9 +21,6 @@ class JsonLines:
 
     Args:
         path: the file, made when it is not there.
-
-    Raises:
-        OSError: it cannot be read or written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,9 +65,6 @@ class Journal(JsonLines):
 
     Args:
         path: the file.
-
-    Raises:
-        InputError: another process has it open.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Private machinery of prompt making: texts of all clips, and the embeddings of what is in them."""
+"""Texts of all clips, and the embeddings of what is in them."""
 
 from __future__ import annotations
 

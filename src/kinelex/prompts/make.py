@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ from typing import Any
 from kinelex.errors import InputError
 from kinelex.files.lock import sole_writer
 from kinelex.prompts.describe import describe_prompts
-from kinelex.prompts.plan import Made, Plan
-from kinelex.prompts.shards import NOTES, Parts, made_before, meta_of, parts_folder
-from kinelex.prompts.work import ALL, Work, merge_parts
+from kinelex.prompts.plan import PromptMakers, PromptOptions, jobs_of
+from kinelex.prompts.shards import NOTES, Parts, is_complete, meta_of, parts_folder
+from kinelex.prompts.work import ALL, Work
 
 
 @dataclass(frozen=True)
@@ -55,24 +55,16 @@ class PromptSummary:
 
 
 def make_prompts(
-    store_path: str | Path | None,
+    store: str | Path | None,
     out: str | Path,
     language: str | None = "kinematic",
     vision: str | None = None,
-    source: str | Path | None = None,
-    pictures: str | None = None,
-    frames: int | None = None,
-    vision_frames: int | None = None,
-    text_encoder: str = "minilm",
-    image_encoder: str = "efficientnet_lite0",
-    pool: str | None = None,
-    keep: Sequence[str] = (),
-    tile_size: int = 320,
-    options: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
     share: tuple[int, int] | None = None,
     ray: str | None = None,
     workers: int | None = None,
     progress: bool = True,
+    **options: Any,
 ) -> PromptSummary:
     """Make the knowledge prompts of a skeleton store and embed them, once, before training.
 
@@ -80,29 +72,15 @@ def make_prompts(
     with the same arguments it goes on, and the result equals that of an uninterrupted run.
 
     Args:
-        store_path: the skeleton store; None for a language engine that knows its clips itself (``texts``).
+        store: the skeleton store; None for a language engine that knows its clips itself (``texts``).
         out: the prompt store to make.
         language: a language engine by name, or None.
         vision: a vision engine by name, or None.
-        source: folder or file of raw data, for engines that read it.
-        pictures: where engines that look at recorded frames take them from: ``video``, ``depth``, ``render``;
-            None takes what each prefers.
-        frames: texts per clip, spread uniformly over it; one about the whole clip comes on top. None takes
-            the engine's own number, or 16.
-        vision_frames: pictures per clip; None takes the engine's own number.
-        text_encoder: a text encoder by name.
-        image_encoder: an image encoder by name.
-        pool: ``sentences`` embeds each different sentence once and a text as the mean of its sentences;
-            ``text`` embeds each different text as a whole. None takes what suits the engine.
-        keep: what to keep of the pictures themselves, as JPEG: ``crops``, ``tile`` (all pictures of a clip
-            in one).
-        tile_size: side of a tile in pixels.
-        options: options of the engines and encoders by section, ``{"vision": {"image_size": 96}}``; sections
-            are ``language``, ``vision``, ``pictures``, ``text_encoder`` and ``image_encoder``.
         share: (i, n) makes the shards of share i of n only; :func:`merge_prompts` puts all together.
         ray: address of a Ray cluster whose workers make the shards, or ``local`` to start one here.
         workers: how many Ray workers; None takes one per GPU of the cluster, or one per core.
         progress: show progress bars.
+        options: ``source``, ``frames``, ``text_encoder`` … : see :class:`PromptOptions`.
 
     Raises:
         InputError: an unknown name or option, a number out of range, nothing asked for, no clip with
@@ -111,55 +89,37 @@ def make_prompts(
 
     Source: C2VL (arXiv 2405.20606), knowledge prompts.
     """
-    started, out = time.perf_counter(), Path(out)
-    plan = Plan(
-        None if store_path is None else Path(store_path),
-        out,
-        language,
-        vision,
-        None if source is None else Path(source),
-        pictures,
-        frames,
-        vision_frames,
-        text_encoder,
-        image_encoder,
-        pool,
-        tuple(sorted(set(keep))),
-        tile_size,
-        options or {},
-    )
+    started = time.perf_counter()
+    asked = PromptOptions(store, out, language, vision, **options)  # type: ignore[arg-type]
     _check_share(share, ray, workers)
-    meta_of(out)  # something else in its place is said now, not when models are loaded
+    meta_of(asked.out)  # something else in its place is said now, not when models are loaded
     try:
-        with sole_writer(out, shared=share is not None):
-            return _make(plan, share, ray, workers, progress, started)
+        with sole_writer(asked.out, shared=share is not None):
+            if ray is not None:
+                from kinelex.prompts.ray import work_on_cluster
+
+                return _summary(asked.out, started, work_on_cluster(asked, ray, workers, progress))
+            return _make(asked, share, progress, started)
     except OSError as error:
         raise InputError(f"{out} cannot be made: {error}") from error
 
 
 def _make(
-    plan: Plan,
-    share: tuple[int, int] | None,
-    ray: str | None,
-    workers: int | None,
-    progress: bool,
-    started: float,
+    asked: PromptOptions, share: tuple[int, int] | None, progress: bool, started: float
 ) -> PromptSummary:
-    """Make what is not there yet, here or by the workers of a cluster."""
-    if ray is not None:
-        from kinelex.prompts.ray import work_on_cluster
-
-        return _summary(plan.out, started, work_on_cluster(plan, ray, workers, progress), [])
-    made = Made(plan, NOTES if share is None else f"{NOTES}-{share[0]}-of-{share[1]}")
-    resumed = made_before(plan.out, made.meta, made.clips)
+    """Make what is not there yet, in this process."""
+    makers = PromptMakers(asked, NOTES if share is None else f"{NOTES}-{share[0]}-of-{share[1]}")
+    resumed = is_complete(asked.out, makers.meta, makers.clips)
     if not resumed:
-        parts = Parts(plan.out, made.meta, made.clips)
-        work = Work(parts, made.jobs(parts))
+        parts = Parts(asked.out, makers.meta, makers.clips)
+        work = Work(parts, makers.jobs(parts))
         waits, resumed = work.do(share or ALL, progress), parts.resumed
         if share is not None:
-            return _share_summary(parts, started, share, waits, made.notes())
-        work.merge(plan.out)
-    return _summary(plan.out, started, resumed, made.notes())
+            seconds, notes = time.perf_counter() - started, tuple(makers.notes())
+            count = len(parts.clips)
+            return PromptSummary(parts.folder, count, {}, 0.0, seconds, resumed, share, waits, notes)
+        work.merge(asked.out)
+    return _summary(asked.out, started, resumed, makers.notes())
 
 
 def merge_prompts(out: str | Path) -> PromptSummary:
@@ -177,11 +137,11 @@ def merge_prompts(out: str | Path) -> PromptSummary:
         if not there:
             parts = Parts.begun(out)
             with sole_writer(out):
-                if not made_before(out, parts.meta, parts.clips):
-                    merge_parts(out)
+                if not is_complete(out, parts.meta, parts.clips):
+                    Work(parts, jobs_of(parts)).merge(out)
     except OSError as error:
         raise InputError(f"{out} cannot be made: {error}") from error
-    return _summary(out, started, True, [])
+    return _summary(out, started, True)
 
 
 def _check_share(share: tuple[int, int] | None, ray: str | None, workers: int | None) -> None:
@@ -196,15 +156,7 @@ def _check_share(share: tuple[int, int] | None, ray: str | None, workers: int | 
         )
 
 
-def _share_summary(
-    parts: Parts, started: float, share: tuple[int, int], waits: bool, notes: list[str]
-) -> PromptSummary:
-    seconds = time.perf_counter() - started
-    count = len(parts.clips)
-    return PromptSummary(parts.folder, count, {}, 0.0, seconds, parts.resumed, share, waits, tuple(notes))
-
-
-def _summary(out: Path, started: float, resumed: bool, notes: list[str]) -> PromptSummary:
+def _summary(out: Path, started: float, resumed: bool, notes: Sequence[str] = ()) -> PromptSummary:
     about = describe_prompts(out)
     flagged = about["modalities"].get("vision", {}).get("flagged", 0.0)
     missing = {m: a["missing"] for m, a in about["modalities"].items()}

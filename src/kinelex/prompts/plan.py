@@ -1,4 +1,4 @@
-"""Private machinery of prompt making: what was asked for, and the engines and encoders that it names."""
+"""What prompts are asked for, and the engines and encoders that make them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kinelex.data import PromptMeta, SkeletonStore, open_store
+from kinelex.data import PromptMeta, open_store
 from kinelex.errors import InputError, unknown_name
 from kinelex.prompts.base import EngineContext, FrameSource
 from kinelex.prompts.clips import Clips
@@ -31,8 +31,29 @@ _FRAMES = 16  # texts per clip where the engine does not say
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What :func:`kinelex.prompts.make_prompts` was asked for; it can be sent to another process.
+class PromptOptions:
+    """What :func:`kinelex.prompts.make_prompts` is asked for; it can be sent to another process.
+
+    Args:
+        store: the skeleton store; None for a language engine that knows its clips itself (``texts``).
+        out: the prompt store to make.
+        language: a language engine by name, or None.
+        vision: a vision engine by name, or None.
+        source: folder or file of raw data, for engines that read it.
+        pictures: where engines that look at recorded frames take them from: ``video``, ``depth``, ``render``;
+            None takes what each prefers.
+        frames: texts per clip, spread uniformly over it; one about the whole clip comes on top. None takes
+            the engine's own number, or 16.
+        vision_frames: pictures per clip; None takes the engine's own number.
+        text_encoder: a text encoder by name.
+        image_encoder: an image encoder by name.
+        pool: ``sentences`` embeds each different sentence once and a text as the mean of its sentences;
+            ``text`` embeds each different text as a whole. None takes what suits the engine.
+        keep: what to keep of the pictures themselves, as JPEG: ``crops``, ``tile`` (all pictures of a clip
+            in one).
+        tile_size: side of a tile in pixels.
+        options: options of the engines and encoders by section, ``{"vision": {"image_size": 96}}``; sections
+            are ``language``, ``vision``, ``pictures``, ``text_encoder`` and ``image_encoder``.
 
     Raises:
         InputError: nothing asked for, an unknown section of options, pool or thing to keep, or a number out
@@ -41,20 +62,24 @@ class Plan:
 
     store: Path | None
     out: Path
-    language: str | None
-    vision: str | None
-    source: Path | None
-    pictures: str | None
-    frames: int | None
-    vision_frames: int | None
-    text_encoder: str
-    image_encoder: str
-    pool: str | None
-    keep: tuple[str, ...]
-    tile_size: int
+    language: str | None = "kinematic"
+    vision: str | None = None
+    source: Path | None = None
+    pictures: str | None = None
+    frames: int | None = None
+    vision_frames: int | None = None
+    text_encoder: str = "minilm"
+    image_encoder: str = "efficientnet_lite0"
+    pool: str | None = None
+    keep: tuple[str, ...] = ()
+    tile_size: int = 320
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in ("store", "out", "source"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, Path(getattr(self, name)))
+        object.__setattr__(self, "keep", tuple(sorted(set(self.keep))))
         if self.language is None and self.vision is None:
             raise InputError("nothing to do: name a language engine, a vision engine or both")
         frames = [1 if f is None else f for f in (self.frames, self.vision_frames)]
@@ -84,47 +109,44 @@ class Plan:
             raise InputError(f"expects tiled pictures of at least 32 pixels, got tile size {self.tile_size}")
 
 
-class Made:
-    """The engines and encoders of a plan, ready to work.
+class PromptMakers:
+    """The engines and encoders that were asked for, ready to work.
 
     Args:
-        plan: what was asked for.
+        asked: what was asked for.
         notes: folder beside the shards in which engines note what must survive a kill; processes that work
             at the same time have one each.
 
     Attributes:
         clips: the clips.
         meta: what the prompt store will say about itself.
-
-    Raises:
-        InputError: an unknown name or option, or what an engine objects to.
     """
 
-    def __init__(self, plan: Plan, notes: str = NOTES) -> None:
-        self.plan = plan
-        self._store = None if plan.store is None else open_store(plan.store)
+    def __init__(self, asked: PromptOptions, notes: str = NOTES) -> None:
+        self.asked = asked
+        self._store = None if asked.store is None else open_store(asked.store)
         self._sources: dict[str, FrameSource] = {}
-        self._journal = parts_folder(plan.out) / notes
+        self._journal = parts_folder(asked.out) / notes
         engines: dict[str, dict[str, Any]] = {}
         widths: dict[str, int] = {}
         self._check_pictures()
         self.vision = self.language = None
-        if plan.vision is not None:  # before language, whose engine may look at its crops
-            self.vision = self._engine("vision", plan.vision)
-            self._images = self._create("image_encoder", plan.image_encoder)
-            frames = plan.vision_frames or self.vision.default_frames
+        if asked.vision is not None:  # before language, whose engine may look at its crops
+            self.vision = self._engine("vision", asked.vision)
+            self._images = self._create("image_encoder", asked.image_encoder)
+            frames = asked.vision_frames or self.vision.default_frames
             engines["vision"] = self._about("vision", self.vision, self._images, frames)
             widths["vision"] = self._images.width * self.vision.views
-            if plan.keep:
-                engines["vision"]["keep"] = list(plan.keep)
-            if "tile" in plan.keep:
-                engines["vision"]["tile_size"] = plan.tile_size
-        if plan.language is not None:
-            self.language = self._engine("language", plan.language)
-            self._texts = self._create("text_encoder", plan.text_encoder)
-            frames = plan.frames or int(getattr(self.language, "default_frames", _FRAMES))
+            if asked.keep:
+                engines["vision"]["keep"] = list(asked.keep)
+            if "tile" in asked.keep:
+                engines["vision"]["tile_size"] = asked.tile_size
+        if asked.language is not None:
+            self.language = self._engine("language", asked.language)
+            self._texts = self._create("text_encoder", asked.text_encoder)
+            frames = asked.frames or int(getattr(self.language, "default_frames", _FRAMES))
             engines["language"] = self._about("language", self.language, self._texts, frames)
-            engines["language"]["pool"] = plan.pool or getattr(self.language, "pool", POOLS[0])
+            engines["language"]["pool"] = asked.pool or getattr(self.language, "pool", POOLS[0])
             widths["language"] = self._texts.width
         self.clips = Clips.of_engine(self.language) if self._store is None else Clips.of_store(self._store)
         order = [m for m in ("language", "vision") if m in engines]
@@ -133,13 +155,8 @@ class Made:
             self.clips.fingerprint,
             {m: engines[m] for m in order},
             {m: widths[m] for m in order},
-            plan.keep,
+            asked.keep,
         )
-
-    @property
-    def store(self) -> SkeletonStore | None:
-        """The skeleton store, where there is one."""
-        return self._store
 
     def jobs(self, parts: Parts) -> list[Language | Vision]:
         """The work to be done, shard by shard."""
@@ -152,25 +169,21 @@ class Made:
 
     def notes(self) -> list[str]:
         """What the engines say about their work, for example what it cost, and the sources of pictures."""
-        engines = (self.language, self.vision)
-        worked = [
-            e for e in engines if getattr(e, "cost", {}).get("clips", 1)
-        ]  # not where all was done before
-        said = [getattr(engine, "summary", None) for engine in worked]
-        sources = [note for source in self._sources.values() for note in getattr(source, "notes", list)()]
-        return [*(say() for say in said if say is not None), *sources]
+        engines: list[Any] = [e for e in (self.language, self.vision) if hasattr(e, "summary")]
+        said = [e.summary() for e in engines if getattr(e, "cost", {}).get("clips", 1)]
+        return said + [note for source in self._sources.values() for note in getattr(source, "notes", list)()]
 
     def _create(self, section: str, name: str, *args: Any) -> Any:
-        return create(SECTIONS[section], name, *args, **self.plan.options.get(section, {}))
+        return create(SECTIONS[section], name, *args, **self.asked.options.get(section, {}))
 
     def _engine(self, section: str, name: str) -> Any:
         source = self._frame_source(section, name)
-        context = EngineContext(self._store, self.plan.source, source, self.vision, self._journal)
+        context = EngineContext(self._store, self.asked.source, source, self.vision, self._journal)
         return self._create(section, name, context)
 
     def _about(self, section: str, engine: Any, encoder: Any, frames: int) -> dict[str, Any]:
         about = {"engine": describe(engine), "encoder": describe(encoder), "frames": frames}
-        source = self._frame_source(section, str(getattr(self.plan, section)))
+        source = self._frame_source(section, str(getattr(self.asked, section)))
         return about if source is None else {**about, "pictures": describe(source)}
 
     def _frame_source(self, section: str, name: str) -> FrameSource | None:
@@ -178,37 +191,35 @@ class Made:
         preferred = getattr(factory_of(SECTIONS[section], name), "pictures", None)
         if preferred is None:
             return None
-        chosen = self.plan.pictures or preferred
+        chosen = self.asked.pictures or preferred
         if chosen not in self._sources:
-            context = EngineContext(self._store, self.plan.source)
-            self._sources[chosen] = create(PICTURES, chosen, context, **self.plan.options.get("pictures", {}))
+            context = EngineContext(self._store, self.asked.source)
+            self._sources[chosen] = create(
+                PICTURES, chosen, context, **self.asked.options.get("pictures", {})
+            )
         return self._sources[chosen]
 
     def _check_pictures(self) -> None:
         """Refuse options and pictures that nothing looks at."""
-        named = ((LANGUAGE, self.plan.language), (VISION, self.plan.vision))
+        named = ((LANGUAGE, self.asked.language), (VISION, self.asked.vision))
         looks = [n for kind, n in named if n and getattr(factory_of(kind, n), "pictures", None)]
-        if not looks and (self.plan.pictures or self.plan.options.get("pictures")):
+        if not looks and (self.asked.pictures or self.asked.options.get("pictures")):
             asked = " and ".join(n for _, n in named if n)
             raise InputError(f"{asked} looks at no recorded frames: leave out the pictures")
         for section, used in (
-            ("language", self.plan.language),
-            ("text_encoder", self.plan.language),
-            ("vision", self.plan.vision),
-            ("image_encoder", self.plan.vision),
+            ("language", self.asked.language),
+            ("text_encoder", self.asked.language),
+            ("vision", self.asked.vision),
+            ("image_encoder", self.asked.vision),
         ):
-            if used is None and self.plan.options.get(section):
+            if used is None and self.asked.options.get(section):
                 role = "language" if SECTIONS[section] in (LANGUAGE, TEXT_ENCODER) else "vision"
                 raise InputError(f"options of {section} are given, but no engine: name one with --{role}")
 
 
-def last_jobs(plan: Plan, parts: Parts) -> list[Language | Vision]:
-    """What is left of a plan when all texts are there: their embeddings, for which no engine is loaded.
-
-    Raises:
-        InputError: what the text encoder objects to.
-    """
-    encoder = create(TEXT_ENCODER, plan.text_encoder, **plan.options.get("text_encoder", {}))
+def last_jobs(asked: PromptOptions, parts: Parts) -> list[Language | Vision]:
+    """What is left to do when all texts are there: their embeddings, for which no engine is loaded."""
+    encoder = create(TEXT_ENCODER, asked.text_encoder, **asked.options.get("text_encoder", {}))
     return [Language(parts, encoder=encoder)]
 
 

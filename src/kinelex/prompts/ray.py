@@ -1,4 +1,4 @@
-"""Private machinery of prompt making: the shards over the workers of a Ray cluster."""
+"""The shards over the workers of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from kinelex.errors import InputError
-from kinelex.prompts.plan import Made, Plan, jobs_of, last_jobs
-from kinelex.prompts.registry import own_parts, register
-from kinelex.prompts.shards import NOTES, Parts, made_before
+from kinelex.prompts.plan import PromptMakers, PromptOptions, jobs_of, last_jobs
+from kinelex.prompts.registry import register, user_parts
+from kinelex.prompts.shards import NOTES, Parts, is_complete
 from kinelex.prompts.stages import Stage
-from kinelex.prompts.work import Begin, Work, bars
+from kinelex.prompts.work import Work, counted
 
 
 @dataclass(frozen=True)
@@ -30,49 +30,49 @@ class Surroundings:
     Args:
         folder: that relative paths are about.
         paths: where modules are found.
-        own: engines and encoders that the user registered, pickled: their modules are in ``paths``.
+        parts: engines and encoders that the user registered, pickled: their modules are in ``paths``.
     """
 
     folder: str
     paths: list[str]
-    own: bytes
+    parts: bytes
 
     def enter(self) -> None:
         """Be, on a worker, as in the process that sent it."""
         with contextlib.suppress(OSError):  # on another machine the folder need not be there
             os.chdir(self.folder)
         sys.path += [path for path in self.paths if path not in sys.path]
-        for kind, factories in pickle.loads(self.own).items():
+        for kind, factories in pickle.loads(self.parts).items():
             for name, factory in factories.items():
                 register(kind, name, factory)
 
 
-def begin(plan: Plan, around: Surroundings) -> bool | None:
+def begin(asked: PromptOptions, around: Surroundings) -> bool | None:
     """On a worker: begin the folder of shards; returns whether there was something, None if all is done."""
-    made = _made(plan, around)
-    if made_before(plan.out, made.meta, made.clips):
+    makers = _makers(asked, around)
+    if is_complete(asked.out, makers.meta, makers.clips):
         return None
-    return Parts(plan.out, made.meta, made.clips).resumed
+    return Parts(asked.out, makers.meta, makers.clips).resumed
 
 
 class Worker:
     """On a worker: makes shards, with engines that are loaded once.
 
     Args:
-        plan: what was asked for.
+        asked: what was asked for.
         around: what to know of the process that sent this.
         last: whether these are the stages that need all texts.
     """
 
-    def __init__(self, plan: Plan, around: Surroundings, last: bool) -> None:
+    def __init__(self, asked: PromptOptions, around: Surroundings, last: bool) -> None:
         if last:
             around.enter()
-            parts = Parts.begun(plan.out)
-            stages = Work(parts, last_jobs(plan, parts)).last()
+            parts = Parts.begun(asked.out)
+            stages = Work(parts, last_jobs(asked, parts)).last()
         else:
-            made = _made(plan, around)
-            parts = Parts(plan.out, made.meta, made.clips)
-            stages = Work(parts, made.jobs(parts)).first
+            makers = _makers(asked, around)
+            parts = Parts(asked.out, makers.meta, makers.clips)
+            stages = Work(parts, makers.jobs(parts)).first
         self._stages = {stage.what: stage for stage in stages}
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -82,64 +82,60 @@ class Worker:
         return batch
 
 
-def _made(plan: Plan, around: Surroundings) -> Made:
+def _makers(asked: PromptOptions, around: Surroundings) -> PromptMakers:
     around.enter()
-    return Made(plan, f"{NOTES}-{uuid.uuid4().hex[:12]}")
+    return PromptMakers(asked, f"{NOTES}-{uuid.uuid4().hex[:12]}")
 
 
-def work_on_cluster(plan: Plan, address: str, workers: int | None, progress: bool) -> bool:
+def work_on_cluster(asked: PromptOptions, address: str, workers: int | None, progress: bool) -> bool:
     """Make all shards on the workers of a cluster and put them together here.
 
     Every worker writes its shards into the folder beside the output, which all of them must see.
 
     Args:
-        plan: what was asked for.
+        asked: what was asked for.
         address: of the cluster; ``local`` starts one here and ends it.
         workers: how many; None takes one per GPU, or one per core where there is none.
         progress: show progress bars.
 
     Returns:
         Whether an earlier run had done part of the work, or all.
-
-    Raises:
-        InputError: Ray is not installed or its cluster not there, or what the engines object to.
     """
     if find_spec("ray") is None or find_spec("pandas") is None:
         raise InputError("work on a Ray cluster needs Ray Data: pip install 'kinelex[ray]'")
     import ray
 
-    out = plan.out.absolute()
-    plan = replace(plan, out=out, store=None if plan.store is None else plan.store.absolute())
-    if plan.source is not None:
-        plan = replace(plan, source=plan.source.absolute())
+    places = ("store", "out", "source")
+    whole = {n: getattr(asked, n).absolute() for n in places if getattr(asked, n) is not None}
+    asked = replace(asked, **whole)
+    out = asked.out
     with _cluster(address, workers) as (count, gpus):
-        own = ray.cloudpickle.dumps(own_parts())
-        arguments = (plan, Surroundings(str(Path.cwd()), sys.path, own))
+        around = Surroundings(str(Path.cwd()), sys.path, ray.cloudpickle.dumps(user_parts()))
+        arguments = (asked, around)
         with _own_errors():
             resumed = ray.get(ray.remote(num_gpus=gpus, max_retries=0)(begin).remote(*arguments))
         if resumed is None:
             return True
         parts = Parts.begun(out)
         work = Work(parts, jobs_of(parts))
-        with bars(progress) as start_bar:
-            _map(work.first, parts, (*arguments, False), count, gpus, start_bar)
-            _map(work.last(), parts, (*arguments, True), count, gpus, start_bar)
+        _map(work.first, parts, (*arguments, False), count, gpus, progress)
+        _map(work.last(), parts, (*arguments, True), count, gpus, progress)
     work.merge(out)
     return resumed
 
 
 def _map(
-    stages: list[Stage], parts: Parts, arguments: tuple[Any, ...], workers: int, gpus: int, start_bar: Begin
+    stages: list[Stage], parts: Parts, arguments: tuple[Any, ...], workers: int, gpus: int, progress: bool
 ) -> None:
     """Make the shards of some stages that are not there yet."""
     import ray
 
     by_name = {stage.what: stage for stage in stages}
     missing = [(stage, start) for stage in stages for start in stage.missing(parts)]
-    there = {stage.what: stage.total - stage.count(stage.missing(parts)) for stage in stages}
-    advance = {stage.what: start_bar(stage.what, stage.total, there[stage.what]) for stage in stages}
     if not missing:
         return
+    total = sum(stage.total for stage in stages)
+    left = sum(stage.count([start]) for stage, start in missing)
     items = [{"what": stage.what, "start": start} for stage, start in missing]
     data = ray.data.from_items(items, override_num_blocks=len(items))
     done = data.map_batches(
@@ -149,10 +145,9 @@ def _map(
         compute=ray.data.ActorPoolStrategy(size=min(workers, len(items))),
         num_gpus=gpus,
     )
-    with _own_errors():
+    with _own_errors(), counted(stages, total, total - left, progress) as advance:
         for row in done.iter_rows():
-            stage = by_name[str(row["what"])]
-            advance[stage.what](stage.count([int(row["start"])]))
+            advance(by_name[str(row["what"])].count([int(row["start"])]))
 
 
 @contextlib.contextmanager

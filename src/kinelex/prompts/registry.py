@@ -93,17 +93,13 @@ def names(kind: str) -> tuple[str, ...]:
     return tuple(sorted(_of_kind(kind)))
 
 
-def own_parts() -> dict[str, dict[str, Factory]]:
+def user_parts() -> dict[str, dict[str, Factory]]:
     """What was registered beside the built-ins, by kind and name: a worker process must be told."""
     return {k: {n: f for n, f in known.items() if not isinstance(f, str)} for k, known in _KNOWN.items()}
 
 
 def factory_of(kind: str, name: str) -> Factory:
-    """The class (or function) that makes an engine or encoder.
-
-    Raises:
-        InputError: an unknown kind or name.
-    """
+    """The class (or function) that makes an engine or encoder."""
     known = _of_kind(kind)
     beginning, colon, _ = name.partition(":")
     key = f"{beginning}:{_FREE}" if colon and name not in known else name
@@ -152,9 +148,6 @@ def options_of(kind: str, name: str) -> dict[str, Option]:
 def title_of(kind: str, name: str) -> str:
     """What an engine or encoder is, the first line of its description.
 
-    Raises:
-        InputError: an unknown kind or name.
-
     >>> title_of("language engine", "kinematic")
     'Sentences about posture and movement, computed from the joints'
     """
@@ -164,9 +157,6 @@ def title_of(kind: str, name: str) -> str:
 
 def read_options(kind: str, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Check options against the constructor's signature and turn texts into values of its types.
-
-    Raises:
-        InputError: an unknown option (with the closest match), or a value of the wrong type.
 
     >>> read_options("vision engine", "render", {"image_size": "96", "views": "front,side"})
     {'image_size': 96, 'views': ('front', 'side')}
@@ -178,9 +168,6 @@ def read_options(kind: str, name: str, given: Mapping[str, Any]) -> dict[str, An
 
 def split_options(words: Iterable[str]) -> dict[str, dict[str, str]]:
     """Options as written on the command line, ``section.key=value``, by section.
-
-    Raises:
-        InputError: another form, or an unknown section.
 
     >>> split_options(["vision.image_size=96", "language.model=llava"])
     {'vision': {'image_size': '96'}, 'language': {'model': 'llava'}}

@@ -1,4 +1,4 @@
-"""Private machinery of prompt making: shards beside the output, so that a killed run can go on."""
+"""Shards beside the output, so that a killed run can go on."""
 
 from __future__ import annotations
 
@@ -33,9 +33,6 @@ class Parts:
         out: the prompt store to be made.
         meta: everything that changes its content; the folder of another run is refused.
         clips: the clips in their order.
-
-    Raises:
-        InputError: the folder was begun with other settings, or is not ours.
     """
 
     def __init__(self, out: Path, meta: PromptMeta, clips: Clips) -> None:
@@ -65,11 +62,7 @@ class Parts:
 
     @classmethod
     def begun(cls, out: Path) -> Parts:
-        """The folder of a run that was begun before, by what stands in it.
-
-        Raises:
-            InputError: there is none.
-        """
+        """The folder of a run that was begun before, by what stands in it."""
         try:
             content = safe_json((parts_folder(out) / "begun.json").read_text(encoding="utf-8"))
             meta = PromptMeta(**content["meta"] | {"kept": tuple(content["meta"]["kept"])})
@@ -90,11 +83,7 @@ class Parts:
         write_whole(self.folder / name, json.dumps(content, ensure_ascii=False).encode())
 
     def read_json(self, name: str) -> Any:
-        """The values of a shard.
-
-        Raises:
-            InputError: it is damaged.
-        """
+        """The values of a shard."""
         try:
             return safe_json((self.folder / name).read_text(encoding="utf-8"))
         except ValueError as error:
@@ -106,11 +95,7 @@ class Parts:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
     def read_arrays(self, name: str) -> dict[str, np.ndarray]:
-        """The arrays of a shard.
-
-        Raises:
-            InputError: it is damaged.
-        """
+        """The arrays of a shard."""
         try:
             path = self.folder / name
             return read_npz(path, max(MOST_BYTES, path.stat().st_size))
@@ -143,9 +128,6 @@ def identity(meta: PromptMeta) -> dict[str, Any]:
 def check_same(old: dict[str, Any], new: dict[str, Any], what: str) -> None:
     """Refuse to go on where two runs differ in their settings, and say in which.
 
-    Raises:
-        InputError: the settings differ.
-
     >>> check_same({"frames": 16}, {"frames": 16}, "x was begun")
     """
     differing = _differences(old, new)
@@ -163,12 +145,8 @@ def _differences(old: Any, new: Any, key: str = "") -> list[str]:
     return [] if old == new else [f"{key} was {old!r}, now {new!r}"]
 
 
-def made_before(out: Path, meta: PromptMeta, clips: Clips) -> bool:
-    """Whether the prompt store is there already; anything else in its place is not overwritten.
-
-    Raises:
-        InputError: something else is there.
-    """
+def is_complete(out: Path, meta: PromptMeta, clips: Clips) -> bool:
+    """Whether the prompt store is there already; anything else in its place is not overwritten."""
     there = meta_of(out)
     if there is None:
         return False
@@ -179,11 +157,7 @@ def made_before(out: Path, meta: PromptMeta, clips: Clips) -> bool:
 
 
 def meta_of(out: Path) -> PromptMeta | None:
-    """What the prompt store in the place of the output says about itself; None if nothing is there.
-
-    Raises:
-        InputError: something else is there.
-    """
+    """What the prompt store in the place of the output says about itself; None if nothing is there."""
     if not out.exists():
         return None
     try:

@@ -1,4 +1,4 @@
-"""Private machinery of prompt making: a piece of work in shards, which any process may make."""
+"""A piece of work in shards, which any process may make."""
 
 from __future__ import annotations
 

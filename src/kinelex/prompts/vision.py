@@ -1,4 +1,4 @@
-"""Private machinery of prompt making: pictures of all clips, embedded, and kept where that was asked for."""
+"""Pictures of all clips, embedded, and kept where that was asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Private machinery of prompt making: doing the shards, and putting them together."""
+"""Prompts shard by shard: doing the shards, and putting them together."""
 
 from __future__ import annotations
 
@@ -7,22 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Task as BarTask
-from rich.text import Text
-
 from kinelex.data import ClipPrompts, PromptStoreWriter, cost_file
+from kinelex.datasets.progress import progress_bar
 from kinelex.errors import InputError
 from kinelex.files.atomic import write_whole
 from kinelex.prompts.language import Language
-from kinelex.prompts.plan import jobs_of
 from kinelex.prompts.shards import Parts
 from kinelex.prompts.stages import Advance, Stage
 from kinelex.prompts.vision import Vision
@@ -54,22 +43,24 @@ class Work:
         """
         if share != ALL:
             self.parts.write_json(_SHARES, share[1])
-        with bars(progress) as begin:
-            for stage in self.first:
-                _do(stage, stage.starts(share), self.parts, begin)
-            if any(stage.missing(self.parts) for stage in self.first if stage.what == "texts"):
-                return True
-            for stage in self.last():
-                own = list(stage.starts(share))
-                _do(stage, [*own, *sorted(set(stage.starts()) - set(own))], self.parts, begin)
+        for stage in self.first:
+            self._do(stage, list(stage.starts(share)), progress)
+        if any(stage.missing(self.parts) for stage in self.first if stage.what == "texts"):
+            return True
+        for stage in self.last():
+            own = list(stage.starts(share))
+            self._do(stage, [*own, *sorted(set(stage.starts()) - set(own))], progress)
         return False
 
-    def check_whole(self) -> None:
-        """Refuse to merge while shards are missing.
+    def _do(self, stage: Stage, starts: list[int], progress: bool) -> None:
+        missing = [start for start in starts if not self.parts.has(stage.file(start))]
+        total = stage.count(starts)
+        with counted([stage], total, total - stage.count(missing), progress) as advance:
+            if missing:
+                stage.make(missing, advance)
 
-        Raises:
-            InputError: which are missing, and how they are made.
-        """
+    def check_whole(self) -> None:
+        """Refuse to merge while shards are missing."""
         missing = [(stage, start) for stage in self.first for start in stage.missing(self.parts)]
         if not missing:
             missing = [(stage, start) for stage in self.last() for start in stage.missing(self.parts)]
@@ -86,11 +77,7 @@ class Work:
         )
 
     def merge(self, out: Path) -> None:
-        """Put all shards together and delete them.
-
-        Raises:
-            InputError: shards are missing or damaged, or no clip has prompts in a modality.
-        """
+        """Put all shards together and delete them."""
         self.check_whole()
         with PromptStoreWriter(out, self.parts.meta) as writer:
             made = zip(self.parts.clips.ids, *(job.prompts() for job in self.jobs), strict=True)
@@ -109,50 +96,15 @@ class Work:
         self.parts.remove()
 
 
-def merge_parts(out: Path) -> None:
-    """Put the shards beside ``out`` together; no engine is needed.
-
-    Raises:
-        InputError: nothing was begun, or shards are missing.
-    """
-    parts = Parts.begun(out)
-    Work(parts, jobs_of(parts)).merge(out)
-
-
-def _do(stage: Stage, starts: range | list[int], parts: Parts, begin: Begin) -> None:
-    missing = [s for s in starts if not parts.has(stage.file(s))]
-    advance = begin(stage.what, stage.count(starts), stage.count(starts) - stage.count(missing))
-    if missing:
-        stage.make(missing, advance)
-
-
-class _Rate(ProgressColumn):
-    """How many per second."""
-
-    def render(self, task: BarTask) -> Text:
-        return Text(f"{task.speed:.3g}/s" if task.speed else "", style="progress.data.speed")
-
-
-class Begin:
-    """Begins a progress bar: what is made, how many in all, how many are there."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-
-    def __call__(self, what: str, total: int, done: int) -> Advance:
-        task = self._bar.add_task(what, total=total, completed=done)
-        return lambda more: self._bar.advance(task, more)
-
-
 @contextmanager
-def bars(show: bool) -> Iterator[Begin]:
-    """Progress bars, one below the other."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, disable=not show) as bar:
-        yield Begin(bar)
+def counted(stages: list[Stage], total: int, done: int, show: bool) -> Iterator[Advance]:
+    """A progress bar over the work of some stages; gives what tells how many more are done."""
+    with progress_bar(" and ".join(stage.what for stage in stages), show) as update:
+        update(done, total)
+
+        def advance(more: int) -> None:
+            nonlocal done
+            done += more
+            update(done, total)
+
+        yield advance

@@ -17,9 +17,6 @@ class EfficientNetLite0(ImageBatches):
     Args:
         batch_size: images per pass; small ones are quicker on a CPU, where the activations then stay in
             the cache (images of 160 pixels a second on one core: 144 by fours, 43 by 64).
-
-    Raises:
-        InputError: the extra ``embedded`` is not installed, or a batch size below 1.
     """
 
     name = "efficientnet_lite0"

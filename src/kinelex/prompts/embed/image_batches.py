@@ -14,9 +14,6 @@ class ImageBatches(ABC):
 
     Args:
         batch_size: pictures per pass.
-
-    Raises:
-        InputError: less than one.
     """
 
     width: int

@@ -24,9 +24,6 @@ class _TransformersImages(ImageBatches):
         network: its network.
         batch_size: pictures per pass.
         settings: what changes the embeddings beside the checkpoint.
-
-    Raises:
-        InputError: the checkpoint has no image processor, a batch size below 1, or no vision model.
     """
 
     def __init__(self, checkpoint: Checkpoint, network: Any, batch_size: int, **settings: Any) -> None:
@@ -69,9 +66,6 @@ class ClipImages(_TransformersImages):
         device: where it runs: auto, cpu, cuda, cuda:1.
         dtype: numbers it computes in: auto, float32, bfloat16, float16.
 
-    Raises:
-        InputError: no such checkpoint, or it has no image tower with a projection.
-
     Source: C2VL (arXiv 2405.20606) embeds its pictures with CLIP ViT-L/14@336px, the default.
     """
 
@@ -109,9 +103,6 @@ class ImageModel(_TransformersImages):
         batch_size: pictures per pass.
         device: where it runs: auto, cpu, cuda, cuda:1.
         dtype: numbers it computes in: auto, float32, bfloat16, float16.
-
-    Raises:
-        InputError: no such checkpoint, no vision model, or it cannot be pooled so.
     """
 
     name = "image"

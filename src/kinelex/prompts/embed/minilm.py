@@ -18,11 +18,7 @@ DTYPES = ("float32", "bfloat16")
 
 
 def model_folder() -> Path:
-    """The folder with the weights inside the installed package.
-
-    Raises:
-        InputError: the extra ``embedded`` is not installed.
-    """
+    """The folder with the weights inside the installed package."""
     spec = find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations or find_spec("transformers") is None:
         raise InputError(
@@ -38,9 +34,6 @@ class MiniLM(TextBatches):
     Args:
         batch_size: texts per pass; texts of like length are put together.
         dtype: float32, or bfloat16, which is faster on processors that have it.
-
-    Raises:
-        InputError: the extra ``embedded`` is not installed, or an option out of range.
     """
 
     name = "minilm"

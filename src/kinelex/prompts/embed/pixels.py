@@ -1,4 +1,4 @@
-"""Private machinery of image models: pictures as a network wants them, the slow part done on its device.
+"""Pictures as a network wants them, the slow part done on its device.
 
 An image processor of transformers resizes on the CPU, then scales and normalises there in floating point.
 The second half takes half of the time or more; it is left out of the processor and done for the whole batch
@@ -20,11 +20,7 @@ from kinelex.errors import InputError
 
 @contextmanager
 def fitting(section: str, batch_size: int, device: torch.device) -> Iterator[None]:
-    """Say what to do where a batch does not fit into the device's memory.
-
-    Raises:
-        InputError: it does not.
-    """
+    """Say what to do where a batch does not fit into the device's memory."""
     try:
         yield
     except torch.OutOfMemoryError as error:

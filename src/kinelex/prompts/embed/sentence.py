@@ -25,9 +25,6 @@ class SentenceEncoder(TextBatches):
         batch_size: texts per pass, those of like length together; 0 takes 16 on a CPU, 256 on a GPU.
         device: auto, cpu, cuda, cuda:1 …
         dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own on a GPU, float32 on a CPU.
-
-    Raises:
-        InputError: a checkpoint that is not there or is no text encoder, or an option out of range.
     """
 
     name = "sentence"

@@ -21,9 +21,6 @@ class TextBatches(ABC):
         most: tokens of a text that the network reads.
         prefix: what goes before every text.
         pad_to_most: fill each text up to ``most`` tokens, as SigLIP was trained.
-
-    Raises:
-        InputError: a batch size below 0.
     """
 
     width: int

@@ -21,9 +21,6 @@ class TimmImages(ImageBatches):
         model: name of the model, for example ``inception_v3.tf_in1k``.
         batch_size: pictures per pass.
         device: where it runs: auto, cpu, cuda, cuda:1.
-
-    Raises:
-        InputError: timm is not installed, or has no such model or weights.
     """
 
     name = "timm"

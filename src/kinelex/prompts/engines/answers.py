@@ -34,9 +34,6 @@ class Answers:
 
     Args:
         path: the file; None keeps the answers in memory only.
-
-    Raises:
-        InputError: the file cannot be read or written.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -76,11 +73,7 @@ class Answers:
         return len(self._texts)
 
     def note(self, clip: str, frame: int, answer: Answer) -> None:
-        """Add an answer; it is in the file before anything else happens.
-
-        Raises:
-            InputError: the disk is full.
-        """
+        """Add an answer; it is in the file before anything else happens."""
         with self._lock:
             now = time.monotonic()
             seconds, self._last = now - self._last, now

@@ -1,4 +1,4 @@
-"""Private machinery of engines that ask a model about pictures: the question, what it looks at, the cost."""
+"""The question, what it looks at, the cost."""
 
 from __future__ import annotations
 
@@ -39,9 +39,6 @@ def cost_in_words(model: str, cost: Cost) -> str:
 def read_question(question: str, question_file: Path | None) -> str:
     """The question: from the file where one is named.
 
-    Raises:
-        InputError: no such file, no text in UTF-8, or nothing in it.
-
     >>> read_question(" What is held? ", None)
     'What is held?'
     """
@@ -60,9 +57,6 @@ def read_question(question: str, question_file: Path | None) -> str:
 def check_at_least(least: float, **numbers: float) -> None:
     """Refuse options that are too small.
 
-    Raises:
-        InputError: one is below ``least``.
-
     >>> check_at_least(1, batch_size=0)
     Traceback (most recent call last):
     kinelex.errors.InputError: language.batch_size expects at least 1, got 0
@@ -73,11 +67,7 @@ def check_at_least(least: float, **numbers: float) -> None:
 
 
 def check_refused(refused: str) -> bool:
-    """Whether clips are skipped of which a picture gets no text.
-
-    Raises:
-        InputError: neither ``stop`` nor ``skip``.
-    """
+    """Whether clips are skipped of which a picture gets no text."""
     if refused not in ("stop", "skip"):
         raise InputError(f"language.refused expects stop or skip, got {refused!r}")
     return refused == "skip"
@@ -90,9 +80,6 @@ class Looking:
         context: its ``pictures`` are looked at; for ``crop`` its vision engine says where the person is.
         engine: name of the engine, for messages.
         look: ``full`` frames, or the ``crop`` of the run's vision engine; where that found nobody, the frame.
-
-    Raises:
-        InputError: no pictures, an unknown look, or no vision engine to crop by.
     """
 
     def __init__(self, context: EngineContext, engine: str, look: str) -> None:

@@ -21,9 +21,6 @@ def read_descriptions(path: Path, class_names: tuple[str, ...]) -> dict[str, lis
         path: the file; classes that are not in it go by their name.
         class_names: the classes there are.
 
-    Raises:
-        InputError: no such file, another form, or a class that the store does not have.
-
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "classes.yaml"
     >>> _ = path.write_text("carry: The arms hold something in front of the body.\\n")
@@ -56,10 +53,6 @@ class ClassesLanguage:
         descriptions: a YAML file of class names and descriptions, one text or a list of them; other classes
             go by their name.
         template: what is written, around {text}, the description or name, and {name}.
-
-    Raises:
-        InputError: a store without labels, a template without the name or with other words in braces, or a
-            file of another form.
     """
 
     name = "classes"

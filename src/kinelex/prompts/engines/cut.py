@@ -1,4 +1,4 @@
-"""Private machinery of vision engines: boxes round persons, and pictures of one size cut out of frames."""
+"""Boxes round persons, and pictures of one size cut out of frames."""
 
 from __future__ import annotations
 
@@ -12,11 +12,7 @@ _SMALLEST = 32
 
 
 def check_cut(image_size: int, padding: float) -> None:
-    """Complain about a picture size or padding that makes no sense.
-
-    Raises:
-        InputError: a size below 32 pixels, or a padding below 0 or above 2.
-    """
+    """Complain about a picture size or padding that makes no sense."""
     if image_size < _SMALLEST:
         raise InputError(f"expects pictures of at least {_SMALLEST} pixels, got image size {image_size}")
     if not 0 <= padding <= 2:

@@ -16,9 +16,6 @@ class UtdDepth:
 
     Args:
         context: the store, and the folder that holds ``Depth``.
-
-    Raises:
-        InputError: no folder was named, or it holds no depth maps.
     """
 
     def __init__(self, context: EngineContext) -> None:
@@ -34,11 +31,7 @@ class UtdDepth:
         self._store = context.clips("vision engine depth")
 
     def frames(self, row: int, indices: np.ndarray) -> np.ndarray | None:
-        """Depth maps in millimetres, background 0, (P, 240, 320); None where the clip has no file.
-
-        Raises:
-            InputError: a file that is no depth map, or has fewer frames than the clip.
-        """
+        """Depth maps in millimetres, background 0, (P, 240, 320); None where the clip has no file."""
         from scipy.io import loadmat
 
         path = self.folder / f"{self._store.ids[row]}_depth.mat"
@@ -116,9 +109,6 @@ class DepthVision:
     Args:
         context: the store, and the folder that holds ``Depth``.
         image_size: side of the square pictures in pixels.
-
-    Raises:
-        InputError: no folder, no depth maps in it, or a size below 32.
     """
 
     name = "depth"

@@ -16,9 +16,6 @@ class FullVision:
     Args:
         context: the store and the recorded frames.
         image_size: side of the square pictures in pixels; the frame keeps its shape in them.
-
-    Raises:
-        InputError: a size below 32, or no pictures were named.
     """
 
     name = "full"

@@ -35,9 +35,6 @@ class GroundingDinoVision:
         device: where it runs: auto, cpu, cuda, cuda:1.
         dtype: numbers it computes in: auto, float32, bfloat16, float16.
 
-    Raises:
-        InputError: no such checkpoint, or not of this family; an option out of range; no pictures were named.
-
     Source: Liu et al., Grounding DINO, ECCV 2024; C2VL (arXiv 2405.20606) crops with it, text "person".
     """
 

@@ -25,9 +25,6 @@ class JointsVision:
         padding: margin round the joints, a share of the box's longer side; hands, hair and what is held lie
             outside the joints.
         image_size: side of the square pictures in pixels; the crop keeps its shape in them.
-
-    Raises:
-        InputError: the store has no pixels of joints, an option out of range, or no pictures were named.
     """
 
     name = "joints"

@@ -79,12 +79,7 @@ class LocalModel(ABC):
         return cost_in_words(self.settings["model"], self.cost)
 
     def texts(self, row: int, indices: np.ndarray) -> ClipTexts | None:
-        """An answer per frame; None where the clip has no pictures, or one is answered without a text.
-
-        Raises:
-            InputError: an answer without a text, unless such clips are skipped; or the batch does not fit
-                into the memory of the device.
-        """
+        """An answer per frame; None where the clip has no pictures, or one is answered without a text."""
         images = self._look(row, indices)
         if images is None:
             return None

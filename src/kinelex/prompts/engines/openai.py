@@ -62,10 +62,6 @@ class OpenAIServer:
         timeout: seconds that a request may take.
         price_in: price of a million tokens read, to show the cost.
         price_out: price of a million tokens written.
-
-    Raises:
-        InputError: no model named, no key or address, no question, no pictures, an option out of range;
-            later a server that does not know us or fails too often.
     """
 
     name = "openai"
@@ -143,11 +139,7 @@ class OpenAIServer:
     def texts_of(
         self, rows: Iterable[int], indices: Iterable[np.ndarray]
     ) -> Iterator[tuple[int, ClipTexts | None]]:
-        """Answers about many clips, in the order in which they are done; frames named twice are asked once.
-
-        Raises:
-            InputError: the server does not know us or fails too often; what it answered is kept.
-        """
+        """Answers about many clips, in the order in which they are done; equal frames are asked once."""
         server, threads = Server(self._server, len(self._answers)), ThreadPoolExecutor(self._concurrency)
         under_way: dict[Future[None], _Clip] = {}
         self._answers.start()

@@ -142,9 +142,6 @@ class RenderVision:
         views: sides to draw from: front, back, left, side; by default front and side, of a store in 2-D the
             one view that it has, filmed.
         image_size: side of the square pictures in pixels.
-
-    Raises:
-        InputError: an unknown view, a side of skeletons in 2-D, or a size below 32.
     """
 
     name = "render"

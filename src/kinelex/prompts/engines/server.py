@@ -48,9 +48,6 @@ class Server:
     Args:
         options: where it is and how it is asked.
         answered: questions that it answered in earlier runs: it knows us, so what it refuses are pictures.
-
-    Raises:
-        InputError: there is neither a key nor an address.
     """
 
     def __init__(self, options: ServerOptions, answered: int = 0) -> None:
@@ -82,9 +79,6 @@ class Server:
 
         Returns:
             The answer; without a text where the server refuses the picture or has nothing to say about it.
-
-        Raises:
-            InputError: the server does not know us or the model, or fails too often in a row.
         """
         parts = [{"type": "image_url", "image_url": {"url": picture}}, {"type": "text", "text": question}]
         messages: Any = [{"role": "user", "content": parts}]
@@ -168,11 +162,7 @@ class Server:
 
 
 def find_access(base_url: str) -> tuple[str, str]:
-    """The key, from the environment only, and the address.
-
-    Raises:
-        InputError: there is neither, or one that cannot be sent or reached as it is written.
-    """
+    """The key, from the environment only, and the address."""
     key = os.environ.get("OPENAI_API_KEY", "").strip()
     address = (base_url or os.environ.get("OPENAI_BASE_URL", "")).strip()
     if not (key.isascii() and key.isprintable()):
@@ -191,11 +181,7 @@ def find_access(base_url: str) -> tuple[str, str]:
 
 
 def _read(completion: Any) -> Answer:
-    """The answer in what came.
-
-    Raises:
-        ValueError: it is no answer, as when a proxy puts a page of its own in its place.
-    """
+    """The answer in what came."""
     choices = getattr(completion, "choices", None)
     if not choices or getattr(choices[0], "message", None) is None:
         raise ValueError(f"an answer without choices: {str(completion)[:80]!r}")

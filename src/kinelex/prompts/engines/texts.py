@@ -27,10 +27,6 @@ def read_texts(path: Path) -> dict[str, list[str]]:
     Args:
         path: the file. A single text may stand in the place of a list.
 
-    Raises:
-        InputError: no such file, another form, a clip without texts, or one that two files describe
-            differently.
-
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "said.json"
     >>> _ = path.write_text('{"clip7": ["He sits.", "He reads."], "clip8": "He waves."}')
@@ -94,9 +90,6 @@ class TextsLanguage:
     Args:
         context: the file as ``source``; with a store the texts of its clips are taken.
         file: the file, where the source is another folder.
-
-    Raises:
-        InputError: no file, a file of another form, or one without a clip of the store.
 
     Source: the form of the texts that the authors of C2VL (arXiv 2405.20606) released.
     """

@@ -34,10 +34,6 @@ class VisionLanguageModel(LocalModel):
         device: auto, cpu, cuda, cuda:1 …
         dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own on a GPU, float32 on a CPU.
 
-    Raises:
-        InputError: a checkpoint that is not there or of another kind, no question, no pictures, or an
-            option out of range.
-
     Source: C2VL (arXiv 2405.20606) asks LLaVA.
     """
 

@@ -1,4 +1,4 @@
-"""Private machinery: which video belongs to which clip, and which part of it."""
+"""Which video belongs to which clip, and which part of it."""
 
 from __future__ import annotations
 
@@ -32,9 +32,6 @@ def find_videos(folder: Path, store: SkeletonStore) -> dict[str, tuple[Path, boo
         folder: searched with all folders in it, through links too.
         store: the clips. ``<id>.avi`` (or .mp4, .mkv, .mov), ``<id>_rgb.avi`` (NTU RGB+D) and
             ``<id>_color.avi`` (UTD-MHAD) are a clip's own; ``0002-L.avi`` is a recording of PKU-MMD.
-
-    Raises:
-        InputError: no such folder, no video of any clip in it, or two videos of one clip.
     """
     there = _walk(folder)
     found: dict[str, tuple[Path, bool]] = {}

@@ -17,9 +17,6 @@ class DepthPictures:
 
     Args:
         context: the store, and the folder that holds ``Depth``.
-
-    Raises:
-        InputError: no folder was named, or it holds no depth maps.
     """
 
     name = "depth"
@@ -34,9 +31,6 @@ class DepthPictures:
 
         Shape:
             - returns: (P, 240, 320, 3) uint8
-
-        Raises:
-            InputError: a file that is no depth map, or has fewer frames than the clip.
         """
         maps = self._maps.frames(row, indices)
         if maps is None:
@@ -52,9 +46,6 @@ class RenderPictures:
         context: the store.
         view: side to draw from: front, back, left, side.
         image_size: side of the square pictures in pixels.
-
-    Raises:
-        InputError: an unknown view, a size below 32, or a store in 2-D.
     """
 
     name = "render"

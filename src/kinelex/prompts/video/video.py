@@ -44,10 +44,6 @@ class VideoPictures:
 
     Attributes:
         decoded: how many frames have been decoded so far.
-
-    Raises:
-        InputError: no store or folder was named, there is no video of any clip, two of one, no label file of
-            a recording of PKU-MMD, or PyAV is not installed.
     """
 
     name = "video"
@@ -81,9 +77,6 @@ class VideoPictures:
 
         Shape:
             - returns: (P, H, W, 3) uint8
-
-        Raises:
-            InputError: the clip does not lie in its recording as the label file says.
         """
         path, is_part = self._videos.get(self._store.ids[row], (None, False))
         if path is None:

@@ -1,4 +1,4 @@
-"""Private machinery: pictures out of one video file, in one pass forward, no frame decoded twice.
+"""Pictures out of one video file, in one pass forward, no frame decoded twice.
 
 All packets are listed first, which decodes nothing: so the number of frames is known, and where decoding can
 begin. Then wanted frames are taken in order; packets from which no wanted picture depends are read and passed
@@ -26,11 +26,7 @@ class BrokenVideo(Exception):
 
 
 def need_av() -> None:
-    """Complain if PyAV is not installed.
-
-    Raises:
-        InputError: it is not.
-    """
+    """Complain if PyAV is not installed."""
     if find_spec("av") is None:
         raise InputError("videos are read with the package av: pip install 'kinelex[models]'")
 
@@ -49,9 +45,6 @@ class VideoFile:
     Attributes:
         frames: how many frames it has.
         decoded: how many the decoder has put out so far.
-
-    Raises:
-        BrokenVideo: it cannot be read, has no picture, or ends early.
     """
 
     def __init__(self, path: Path) -> None:
@@ -132,9 +125,6 @@ class VideoFile:
 
         Shape:
             - yields: number, (H, W, 3) uint8, upright as a player shows it
-
-        Raises:
-            BrokenVideo: damaged, or a frame does not come.
         """
         size: dict[str, int] = {}
         for number in sorted(set(wanted.tolist())):

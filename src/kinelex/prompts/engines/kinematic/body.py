@@ -1,4 +1,4 @@
-"""Private machinery of the kinematic engine: a clip in the body's own frame, or in the picture's plane."""
+"""A clip in the body's own frame, or in the picture's plane."""
 
 from __future__ import annotations
 

@@ -65,9 +65,6 @@ class KinematicLanguage:
 
     Args:
         context: the store whose clips it describes.
-
-    Raises:
-        InputError: a store of a layout that lacks joints that the words are about.
     """
 
     name = "kinematic"

@@ -1,4 +1,4 @@
-"""Private machinery of the kinematic engine: the words for what moves at the moment of a frame."""
+"""The words for what moves at the moment of a frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Private machinery of the kinematic engine: the words for the movement of a whole clip."""
+"""The words for the movement of a whole clip."""
 
 from __future__ import annotations
 

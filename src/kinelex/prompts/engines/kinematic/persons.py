@@ -1,4 +1,4 @@
-"""Private machinery of the kinematic engine: the words for two persons."""
+"""The words for two persons."""
 
 from __future__ import annotations
 

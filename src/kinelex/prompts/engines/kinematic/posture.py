@@ -1,4 +1,4 @@
-"""Private machinery of the kinematic engine: the words for the posture in single frames."""
+"""The words for the posture in single frames."""
 
 from __future__ import annotations
 

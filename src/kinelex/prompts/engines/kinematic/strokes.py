@@ -1,4 +1,4 @@
-"""Private machinery of the kinematic engine: the path of a hand as strokes, repeats and loops."""
+"""The path of a hand as strokes, repeats and loops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Private machinery of the kinematic engine: which landmarks are there, and what is told without the rest.
+"""Which landmarks are there, and what is told without the rest.
 
 A landmark that is missing for a few frames keeps its place and its words. One that is missing for longer is
 neither told nor drawn; what heights and distances need of it is taken as of a body that stands at ease.

@@ -1,4 +1,4 @@
-"""Private machinery of the kinematic engine: sitting, bowing, stepping, walking, turning."""
+"""Sitting, bowing, stepping, walking, turning."""
 
 from __future__ import annotations
 
