@@ -8,12 +8,7 @@ from typing import Any
 
 
 def export_data(
-    store: Path,
-    *,
-    to: str,
-    out: Path,
-    protocol: str | None = None,
-    frames: int | None = None,
+    store: Path, *, to: str, out: Path, protocol: str | None = None, frames: int | None = None
 ) -> dict[str, Any]:
     """Write a store in a format that other people's code reads.
 

@@ -9,11 +9,7 @@ from kinelex.errors import InputError
 
 
 def info(
-    path: Path | None = None,
-    *,
-    layout: str | None = None,
-    html: Path | None = None,
-    verify: bool = False,
+    path: Path | None = None, *, layout: str | None = None, html: Path | None = None, verify: bool = False
 ) -> dict[str, Any]:
     """Show what a store, a prompt store or a run holds, or the joints of a layout.
 

@@ -29,10 +29,7 @@ def quickstart(*, out: Path = Path("quickstart")) -> dict[str, Any]:
 
 
 def run_quickstart(
-    out: Path,
-    console: Console | None = None,
-    clips: tuple[int, int] = CLIPS,
-    overrides: Iterable[str] = (),
+    out: Path, console: Console | None = None, clips: tuple[int, int] = CLIPS, overrides: Iterable[str] = ()
 ) -> dict[str, Any]:
     """Store, prompts, C2VL with soft and with hard targets, evaluation and report.
 

@@ -12,15 +12,7 @@ from kinelex.errors import InputError, unknown_name
 from kinelex.prompts.base import EngineContext, FrameSource
 from kinelex.prompts.clips import Clips
 from kinelex.prompts.language import Language
-from kinelex.prompts.registry import (
-    LANGUAGE,
-    PICTURES,
-    SECTIONS,
-    TEXT_ENCODER,
-    VISION,
-    create,
-    factory_of,
-)
+from kinelex.prompts.registry import LANGUAGE, PICTURES, SECTIONS, TEXT_ENCODER, VISION, create, factory_of
 from kinelex.prompts.shards import NOTES, Parts, parts_folder
 from kinelex.prompts.stages import describe
 from kinelex.prompts.vision import Vision

@@ -34,11 +34,7 @@ _WALKS = (
     "The person walks a long way.",
 )
 _WAYS = ("sideways to the right", "sideways to the left", "up", "down", "forward", "backward")
-_TURNS = (
-    "The body turns a little",
-    "The body turns",
-    "The body turns right around",
-)
+_TURNS = ("The body turns a little", "The body turns", "The body turns right around")
 
 
 def _word(value: float, bounds: list[float], words: tuple[str, ...]) -> str:
