@@ -251,3 +251,11 @@ def test_columns_of_all_clips_and_the_cost(tmp_path: Path) -> None:
         assert store.frames("language")[row] == (None if language is None else language.frames.tolist())
         vision = clip.vision
         assert store.flags()[row] == (None if vision is None else vision.flags.tolist())
+
+
+def test_prompts_of_no_frame_are_refused(tmp_path: Path) -> None:
+    language = ModalityPrompts(np.zeros(0, np.int32), np.zeros((0, 6), np.float32), texts=[])
+    with PromptStoreWriter(tmp_path / "p.arrow", META) as writer:
+        writer.add(ClipPrompts("a"))
+        with pytest.raises(InputError, match="b: language prompts of no frame"):
+            writer.add(ClipPrompts("b", language=language))

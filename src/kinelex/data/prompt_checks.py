@@ -53,6 +53,8 @@ def check_rows(batches: Iterable[pa.RecordBatch], meta: PromptMeta) -> None:
             present, count = validity(frames), row_lengths(frames)
             if frames.values.null_count or (frames.flatten().to_numpy() < WHOLE_CLIP).any():
                 raise ValueError(f"a frame of the {modality} prompts is no frame")
+            if (count[present] == 0).any():
+                raise ValueError(f"a clip has {modality} prompts of no frame")
             per_frame = {f"{modality}_embeddings": width}
             per_frame |= {"texts": 1} if modality == "language" else {"boxes": 4, "flags": 1}
             for name, each in per_frame.items():
@@ -66,5 +68,7 @@ def check_rows(batches: Iterable[pa.RecordBatch], meta: PromptMeta) -> None:
                 raise ValueError(f"some {modality} prompts have no embeddings")
         if "crops" in meta.kept:
             pictures = row_lengths(batch.column("crops"))
+            if (pictures[validity(batch.column("crops"))] == 0).any():
+                raise ValueError("a clip has a list of crops with no picture")
             if (pictures[count > 0] % count[count > 0]).any() or batch.column("crops").values.null_count:
                 raise ValueError("the number of crops does not fit the frames")

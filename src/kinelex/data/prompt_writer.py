@@ -149,6 +149,8 @@ class PromptStoreWriter:
             raise InputError(f"two clips have the id {prompts.id}")
         for modality, width in self.meta.widths.items():
             mine = getattr(prompts, modality)
+            if mine is not None and len(mine.frames) == 0:
+                raise InputError(f"{prompts.id}: {modality} prompts of no frame; None where a clip has none")
             if mine is not None and mine.embeddings.shape != (len(mine.frames), width):
                 raise InputError(
                     f"{prompts.id}: expects {modality} embeddings ({len(mine.frames)}, {width}), "
