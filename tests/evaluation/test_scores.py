@@ -231,6 +231,7 @@ def test_published_pickles_by_id_and_by_file_name(store, tmp_path, make, protoco
     [
         ([1, 2], "expects a dict of sample names and scores, got list"),
         ({}, "expects a dict"),
+        (np.zeros(3), "expects a dict of sample names and scores, got .*rray"),
         (
             {"clip1": np.zeros(4)},
             r"the scores of 'clip1' have the shape \(4,\), expects one score for each of the 3",

@@ -39,7 +39,7 @@ class SkeletonStore(Facts):
         try:
             self.meta = StoreMeta._from_header(file.header)
             self._channels = check_columns(self._batches, self.meta)
-        except (LookupError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, OverflowError) as error:
             raise SKELETONS.damaged(self.path, one_line(error)) from error
         check = SKELETONS.row_check("checksum", list(ARRAYS)) if file.fingerprint else finite_rows
         self._checks = RowChecks(self._batches, check)

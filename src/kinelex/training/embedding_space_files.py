@@ -41,6 +41,14 @@ def load_embedding_space(run: Path) -> EmbeddingSpace | None:
         space.load_state_dict(load_file(str(path)))
     except InputError:
         raise
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+    except (
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
         raise InputError(f"{path} is damaged: {one_line(error)[:200]}") from error
     return space.eval()

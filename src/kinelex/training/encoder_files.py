@@ -163,7 +163,7 @@ def streams_of(run: Path) -> list[str]:
         return []
     try:
         return _streams(safe_json(path.read_text(encoding="utf-8")))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path} is damaged: {one_line(error)[:200]}") from error
 
 
@@ -209,7 +209,15 @@ def load_encoders(run: str | Path, untrained_seed: int | None = None) -> dict[st
         )
     try:
         return _load(path, untrained_seed)
-    except (FileNotFoundError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+    except (
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(

@@ -163,7 +163,7 @@ class _Work:
             mark = safe_json(self._mark(trial).read_text(encoding="utf-8"))
             same = mark["run"] == run_digest(self.path(trial))
             return same and set(self.study.tasks) <= set(mark["tasks"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return False
 
     def finish(self, trial: Trial) -> None:

@@ -80,8 +80,8 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
                 yield f"{path}: {name}", archive.read(member)
     except InputError:
         raise
-    except (zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError, RuntimeError, OSError) as error:
-        raise InputError(f"{path} cannot be unpacked: {error}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, OSError) as error:
+        raise InputError(f"{path} cannot be unpacked: {error or 'a member ends too early'}") from error
 
 
 class TextsLanguage:

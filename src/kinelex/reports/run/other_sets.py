@@ -46,6 +46,12 @@ def other_sets(run: RunDirectory) -> list[OtherSet]:
                     (float(content["chance"]), float(content["chance_mapped"])),
                 )
             )
-        except (OSError, ValueError, KeyError, TypeError):  # from before there was the map's name, or damaged
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            OverflowError,
+        ):  # from before there was the map's name, or damaged
             continue
     return found
