@@ -9,7 +9,8 @@ from ntu_files import Track, frames_of, ghost, person, write
 
 from kinelex.data import SkeletonStore, open_store
 from kinelex.datasets import prepare
-from kinelex.datasets.ntu import NtuReader120, class_names, missing_skeletons, rgb_file
+from kinelex.datasets.ntu import NtuReader120, missing_skeletons, rgb_file
+from kinelex.datasets.reader import class_names
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
 
@@ -154,10 +155,10 @@ def test_what_is_missing_by_release():
 
 
 def test_actions():
-    assert len(set(class_names())) == 120
-    assert class_names()[42] == "falling"
-    assert class_names()[49] == "punching/slapping other person"
-    assert class_names()[105] == "hit other person with something"
+    assert len(set(class_names("ntu120"))) == 120
+    assert class_names("ntu120")[42] == "falling"
+    assert class_names("ntu120")[49] == "punching/slapping other person"
+    assert class_names("ntu120")[105] == "hit other person with something"
 
 
 def test_videos_are_found_by_name(raw, tmp_path):

@@ -31,9 +31,7 @@ ENVIRONMENT = {
 @pytest.fixture(autouse=True)
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     """The data set ``toy``."""
-    monkeypatch.setitem(registry.READERS, "toy", ("toy", "a toy"))
-    known = registry.reader_class
-    monkeypatch.setattr(registry, "reader_class", lambda name: ToyReader if name == "toy" else known(name))
+    monkeypatch.setitem(registry.READERS, "toy", (ToyReader, "a toy"))
 
 
 def names(folder: Path) -> list[str]:
@@ -118,7 +116,7 @@ def _lines(log: Path) -> int:
 def _half_done(tmp_path: Path, count: int = 300) -> tuple[Path, Path, Path]:
     """A run that stopped at the last file, with a fault: source, store and log."""
     source, out, log = write_toys(tmp_path / "raw", count, n299="fault"), tmp_path / "s.arrow", tmp_path / "l"
-    with pytest.raises(RuntimeError, match="ZeroDivisionError: a fault in the reader"):
+    with pytest.raises(ZeroDivisionError, match="a fault in the reader"):
         prepare("toy", source, out, progress=False, workers=2, log=str(log))
     assert names(tmp_path) == [".s.arrow.parts", "l", "raw"]
     log.unlink()
@@ -164,7 +162,7 @@ def test_a_worker_that_dies_ends_it_with_a_word(tmp_path: Path) -> None:
     assert names(tmp_path) == [".s.arrow.parts", "raw"]
     (source / "t00100.txt").write_text("exit")
     (source / "t00250.txt").write_text("good as new")  # two chunks to read: one alone is read in this process
-    with pytest.raises(RuntimeError, match="ended with status 7 while it read"):
+    with pytest.raises(RuntimeError, match=r"(?s)ended while it read .*EXIT\(7\)"):
         prepare("toy", source, out, progress=False, workers=2)
 
 
@@ -175,7 +173,7 @@ def test_a_reader_that_workers_cannot_import_is_our_fault(
     monkeypatch.setattr(
         sys, "path", [path for path in sys.path if Path(path) != Path(toy_reader.__file__).parent]
     )
-    with pytest.raises(RuntimeError, match="No module named 'toy_reader'"):
+    with pytest.raises(ModuleNotFoundError, match="No module named 'toy_reader'"):
         prepare("toy", source, tmp_path / "s.arrow", progress=False, workers=2)
 
 

@@ -33,7 +33,7 @@ class ToyReader(Reader):
     ) -> None:
         super().__init__(source)
         self.frames, self.log, self.pause = frames, log, pause
-        self.tags = frozenset({"a", "b", "c"})
+        self.tags = {"a", "b", "c"}
 
     def meta(self) -> StoreMeta:
         return StoreMeta("toy", get_layout("sbu15"), ("one", "two"), prepared={"frames": self.frames})
@@ -73,8 +73,7 @@ class ToyReader(Reader):
 
 def register() -> None:
     """Make ``toy`` known."""
-    registry.READERS["toy"] = ("toy", "a toy")
-    registry.reader_class = lambda dataset: ToyReader  # type: ignore[assignment]
+    registry.register(ToyReader)
 
 
 def write_toys(folder: Path, count: int, **words: str) -> Path:

@@ -112,9 +112,6 @@ def open_arrow(path: Path, kind: StoreKind, fields: Callable[[dict[str, Any]], l
         path: the file.
         kind: what it must be.
         fields: gives the columns that every version has, from the header.
-
-    Raises:
-        InputError: no such file, not an Arrow file, a file of another kind or of another version, or damaged.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist; a {kind.name} is made by `{kind.made_by}`")

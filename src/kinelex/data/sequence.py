@@ -44,12 +44,12 @@ class StoreMeta:
     source: str = ""
     prepared: dict[str, Any] = field(default_factory=dict)
 
-    def _to_header(self) -> dict[str, Any]:
+    def header(self) -> dict[str, Any]:
         own = {"layout": self.layout.to_yaml(), "kind": SKELETONS.name, "format_version": FORMAT_VERSION}
         return {**asdict(self), **own}
 
     @classmethod
-    def _from_header(cls, header: dict[str, Any]) -> StoreMeta:
+    def from_header(cls, header: dict[str, Any]) -> StoreMeta:
         texts = [header[name] for name in ("dataset", "layout", "units", "source")]
         names, prepared = header["class_names"], header["prepared"]
         if not isinstance(names, list) or not all(isinstance(text, str) for text in (*texts, *names)):

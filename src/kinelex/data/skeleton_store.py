@@ -37,7 +37,7 @@ class SkeletonStore(Facts):
         file = open_arrow(self.path, SKELETONS, lambda _: [f for f in CLIP_FIELDS if f.name not in _LATER])
         self._header, self._batches, self._fingerprint = file.header, file.batches, file.fingerprint
         try:
-            self.meta = StoreMeta._from_header(file.header)
+            self.meta = StoreMeta.from_header(file.header)
             self._channels = check_columns(self._batches, self.meta)
         except (LookupError, TypeError, ValueError, OverflowError) as error:
             raise SKELETONS.damaged(self.path, one_line(error)) from error

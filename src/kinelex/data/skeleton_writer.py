@@ -49,7 +49,7 @@ class SkeletonStoreWriter:
 
     def __init__(self, path: str | Path, meta: StoreMeta) -> None:
         self.meta = meta
-        self._file = AtomicArrowWriter(path, SKELETONS, CLIP_FIELDS, meta._to_header())
+        self._file = AtomicArrowWriter(path, SKELETONS, CLIP_FIELDS, meta.header())
         self._pending: list[Sequence] = []
         self._pending_bytes = 0
         self._ids: set[str] = set()

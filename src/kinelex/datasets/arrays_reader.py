@@ -22,13 +22,12 @@ class ArraysReader(Reader):
 
     Args:
         source: the file or folder.
-        layout: the layout of the joints: a built-in name or a YAML file; None takes what the size tells.
-        classes: text file with one class name per line; None numbers the classes.
-        units: unit of the coordinates; None means pixels for 2-D and metres for 3-D.
-        channels: what the numbers of a joint are, one of :data:`CHANNELS`; None takes what they look like.
-
-    Raises:
-        InputError: a file of class names that cannot be read, or channels that are none.
+        layout: the layout of the joints: a built-in name or a YAML file; by default what the files tell.
+        classes: text file with one class name per line, in the order of the labels.
+        units: unit of the coordinates: centimetres, millimetres, inches and feet become metres, other words
+            are kept; by default pixels for 2-D and metres for 3-D.
+        channels: what the numbers of a joint are: xy, xyz, or with a confidence xyc, xyzc; by default what
+            they look like.
     """
 
     gaps: ClassVar[str | None] = "keep"
@@ -48,12 +47,7 @@ class ArraysReader(Reader):
         self._classes = None if classes is None else read_class_names(classes)
 
     def _channels_of(self, x: np.ndarray, is_known: bool) -> str:
-        """What the numbers of a joint are: as asked for, as the file says, or as some of them look.
-
-        Args:
-            x: coordinates of some clips, (..., C).
-            is_known: whether the file itself says that they are no confidences.
-        """
+        """What the numbers of a joint are: as asked for, as the file says, or as some of them look."""
         if self._asked_channels is not None:
             if x.shape[-1] != len(self._asked_channels):
                 raise InputError(

@@ -95,9 +95,6 @@ def clean_tracks(recording: Recording) -> Persons:
     Returns:
         The persons; M is 1 where nobody became person 1.
 
-    Raises:
-        InputError: no frame has a body.
-
     Source: Chen et al., CTR-GCN, ICCV 2021, the preparation published with it, after Zhang et al., SGN, CVPR
     2020. As there, intervals that share a single frame do not overlap: the body with less motion has that
     frame. Differs from the published code in: person 1's interval begins with its first track, not with the
@@ -160,9 +157,6 @@ def clean_energy(recording: Recording) -> Persons:
 
     Returns:
         The persons; M is 1 where only one place ever held a body.
-
-    Raises:
-        InputError: no frame has a body, or none of the first 300.
 
     Source: Thoker et al., Skeleton-Contrastive 3D Action Representation Learning, ACM MM 2021; Mao et al.,
     CMD, ECCV 2022; the preparation published with them. Differs from the published code in: a frame counts

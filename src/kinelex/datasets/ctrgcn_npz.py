@@ -38,33 +38,18 @@ _SAMPLE = 16  # clips that tell what the numbers of a joint are
 
 
 class CtrgcnNpzReader(ArraysReader):
-    """The .npz files of CTR-GCN and the many repositories built on it.
-
-    Args:
-        source: the .npz file.
-        layout: the layout of the joints: a built-in name or a YAML file; by default what the files tell.
-        classes: text file with one class name per line, in the order of the labels.
-        units: unit of the coordinates: centimetres, millimetres, inches and feet become metres, other words
-            are kept; by default pixels for 2-D and metres for 3-D.
-        channels: what the numbers of a joint are: xy, xyz, or with a confidence xyc, xyzc; by default what
-            they look like.
-
-    Raises:
-        InputError: a file of class names that cannot be read, or channels that are none.
-    """
+    """The .npz files of CTR-GCN and the many repositories built on it."""
 
     dataset: ClassVar[str] = "ctrgcn_npz"
     expected: ClassVar[str] = "a .npz file with x_train, y_train, x_test and y_test"
     source_is_file: ClassVar[bool] = True
 
     def meta(self) -> StoreMeta:
-        """Layout from the width of a frame, classes from the width of a label."""
         persons, joints, _ = self._size
         classes = max(part.classes for part in self._parts.values())
         return self._described(self._note, joints, self._channels, [classes - 1], persons=persons)
 
     def items(self) -> list[Item]:
-        """Runs of rows, after the file's checksums were found right."""
         found = []
         for name, part in self._parts.items():
             part.x.check()
@@ -74,7 +59,6 @@ class CtrgcnNpzReader(ArraysReader):
         return found
 
     def read(self, item: Item) -> Iterator[Sequence | Skipped]:
-        """The clips of a run of rows, without their padding."""
         name, start, stop = item.part
         part, size = self._parts[name], self._size
         tag = f"{GIVEN if self._note is None else self._note.protocol}:{name}"

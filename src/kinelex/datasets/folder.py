@@ -12,76 +12,53 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from kinelex.data import Sequence, StoreMeta
+from kinelex.datasets.arrays_reader import ArraysReader
 from kinelex.datasets.formats.axes import check_axes
-from kinelex.datasets.formats.channels import check_channels, guess_channels, split_channels
+from kinelex.datasets.formats.channels import guess_channels, split_channels
 from kinelex.datasets.formats.clip import Clip
 from kinelex.datasets.formats.clip_files import ENDINGS, files_of, is_clip, read_clip
 from kinelex.datasets.formats.conventions import (
     as_stored,
     numbered_classes,
-    read_class_names,
     resolve_layout,
 )
 from kinelex.datasets.formats.manifest import MANIFEST, Manifest, Row, folder_manifest, read_manifest
 from kinelex.datasets.formats.units import in_metres
-from kinelex.datasets.reader import Item, Reader, Skipped
+from kinelex.datasets.reader import Item, Skipped
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, get_layout
 
 LAYOUT_FILE = "layout.yaml"
 
 
-class FolderReader(Reader):
+class FolderReader(ArraysReader):
     """A folder of one's own clips with a manifest, or with a folder per class.
 
     Args:
         source: the folder with manifest.csv, or with the files CLASS/clip.npy and so on.
-        layout: the layout of the joints: a built-in name or a YAML file; by default what the files tell.
-        classes: text file with one class name per line, in the order of the labels.
-        units: unit of the coordinates: centimetres, millimetres, inches and feet become metres, other words
-            are kept; by default pixels for 2-D and metres for 3-D.
         scale: number to multiply coordinates with.
-        channels: what the numbers of a joint are: xy, xyz, or with a confidence xyc, xyzc; by default what
-            they look like.
         axes: order of the axes of arrays where it is another, for example CTVM (folder) or NMTVC (npy).
-
-    Raises:
-        InputError: no such layout, a file of class names that cannot be read, a scale that is not positive,
-            channels or axes that are none, or a scale beside a unit that is converted.
     """
 
     dataset: ClassVar[str] = "folder"
     gaps: ClassVar[str | None] = "interpolate"
     expected: ClassVar[str] = f"{MANIFEST} (file, label, ...) and the clips it lists: {', '.join(ENDINGS)}"
 
-    def __init__(
-        self,
-        source: Path,
-        *,
-        layout: str | None = None,
-        classes: Path | None = None,
-        units: str | None = None,
-        scale: float = 1.0,
-        channels: str | None = None,
-        axes: str | None = None,
-    ) -> None:
-        super().__init__(source)
-        self._channels, self._axes = check_channels(channels), check_axes(axes)
+    def __init__(self, source: Path, *, scale: float = 1.0, axes: str | None = None, **options: Any) -> None:
+        super().__init__(source, **options)
         if not 0 < scale < float("inf"):
             raise InputError(f"--scale {scale}: expects a positive number")
-        self._units, self._scale = units, scale
-        if scale != 1 and in_metres(units, 3)[1] != 1:
-            raise InputError(f"--scale {scale} and --units {units} both convert: pass one of them")
-        self._classes = None if classes is None else read_class_names(classes)
+        if scale != 1 and in_metres(self._units, 3)[1] != 1:
+            raise InputError(f"--scale {scale} and --units {self._units} both convert: pass one of them")
+        self._axes, self._scale = check_axes(axes), scale
         own = source / LAYOUT_FILE
-        asked = layout or (str(own) if own.is_file() else None)
-        self._layout = None if asked is None else get_layout(asked)
+        asked = self._layout or (str(own) if own.is_file() else None)
+        self._own_layout = None if asked is None else get_layout(asked)
 
     def meta(self) -> StoreMeta:
-        """Layout and unit from the first clip that can be read, classes from the manifest."""
         layout, first, channels = self._kind
         size = len(channels) - channels.endswith("c")
         units, self.to_metres = in_metres(self._units or first.units, size)
@@ -97,7 +74,6 @@ class FolderReader(Reader):
         )
 
     def items(self) -> list[Item]:
-        """The manifest's rows, in its order."""
         path = self.source / MANIFEST
         return [
             Item(self._file(row) if isinstance(row, Row) else path, number)
@@ -105,11 +81,9 @@ class FolderReader(Reader):
         ]
 
     def files(self, item: Item) -> tuple[Path, ...]:
-        """The clip's own files."""
         return files_of(item.path)
 
     def read(self, item: Item) -> Iterator[Sequence | Skipped]:
-        """The clip of one row."""
         row = self._manifest.rows[item.part]
         if isinstance(row, str):
             raise InputError(row)
@@ -195,16 +169,16 @@ class FolderReader(Reader):
         raise wrong or InputError(f"{self.source} holds no clip: expects {self.expected}")
 
     def _kind_of(self, path: Path) -> tuple[SkeletonLayout, Clip, str]:
-        clip = read_clip(path, self._layout, self._channels, self._axes)
+        clip = read_clip(path, self._own_layout, self._asked_channels, self._axes)
         for note in clip.notes:
             self.note(f"{note} ({path.name})")
-        known = self._layout or clip.layout
+        known = self._own_layout or clip.layout
         channels = "xyz"[: clip.coordinates.shape[3]]
         if not _is_known(clip):
             channels, guess = guess_channels(clip.coordinates, known.name if known else None, path)
-            if self._channels is None and guess:
+            if self._asked_channels is None and guess:
                 self.note(guess)
-            channels = self._channels or channels
+            channels = self._asked_channels or channels
         first = replace(clip, coordinates=clip.coordinates[:1], scores=None)
         joints = clip.coordinates.shape[2]
         if known is None:

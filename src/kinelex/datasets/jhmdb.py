@@ -17,18 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from kinelex.data import Sequence, StoreMeta
+from kinelex.data import Sequence
 from kinelex.datasets.formats.number_lines import read_lines
-from kinelex.datasets.reader import Item, Reader
+from kinelex.datasets.reader import FilesReader, Item, class_names
 from kinelex.errors import InputError
-from kinelex.files.mat_file import read_mat
-from kinelex.skeleton import get_layout
+from kinelex.files.mat_file import read_mat_frames
 
-CLASSES = (
-    *("brush_hair", "catch", "clap", "climb_stairs", "golf", "jump", "kick_ball", "pick", "pour", "pullup"),
-    *("push", "run", "shoot_ball", "shoot_bow", "shoot_gun", "sit", "stand", "swing_baseball", "throw"),
-    *("walk", "wave"),
-)
+CLASSES = tuple(name.replace(" ", "_") for name in class_names("jhmdb"))
 IMAGE_SIZE = (240, 320)
 _FILE, _VARIABLE = "joint_positions.mat", "pos_img"
 _SPLIT = re.compile(r"(?P<action>\w+)_test_split(?P<number>[123])")
@@ -36,25 +31,7 @@ _PARTS = {b"1": "train", b"2": "test"}
 _JOINTS, _FPS = 15, 30.0
 
 
-def read_coordinates(path: Path) -> np.ndarray:
-    """The frames of a clip in pixels, (T, 1, 15, 2).
-
-    Raises:
-        InputError: no readable .mat file, no variable ``pos_img``, or one that is not (2, 15, T).
-    """
-    content = read_mat(path)
-    if _VARIABLE not in content:
-        raise InputError(
-            f"{path}: expects the variable {_VARIABLE!r}, the file has {', '.join(content) or 'none'}"
-        )
-    x = content[_VARIABLE]
-    x = x[:, :, None] if x.ndim == 2 else x  # MATLAB drops a last dimension of 1
-    if x.ndim != 3 or x.shape[:2] != (2, _JOINTS):
-        raise InputError(f"{path}: variable {_VARIABLE!r} has shape {x.shape}, expects (2, {_JOINTS}, T)")
-    return np.ascontiguousarray(x.transpose(2, 1, 0), dtype=np.float32)[:, None]
-
-
-class JhmdbReader(Reader):
+class JhmdbReader(FilesReader):
     """Reader of JHMDB.
 
     Args:
@@ -63,34 +40,21 @@ class JhmdbReader(Reader):
 
     dataset = "jhmdb"
     expected = f"the files joint_positions/CLASS/VIDEO/{_FILE}, and splits/CLASS_test_splitK.txt"
-
-    def meta(self) -> StoreMeta:
-        """What the store says about itself."""
-        return StoreMeta(
-            dataset=self.dataset,
-            layout=get_layout("jhmdb15"),
-            class_names=tuple(name.replace("_", " ") for name in CLASSES),
-            units="pixels",
-            source=str(self.source),
-            prepared={"reader": self.dataset},
-        )
-
-    def items(self) -> list[Item]:
-        """One for every clip, by class and video."""
-        return [Item(path) for path in sorted(self.source.rglob(_FILE))]
+    layout = "jhmdb15"
+    pattern = _FILE
+    units = "pixels"
 
     def files(self, item: Item) -> tuple[Path, ...]:
-        """The clip's file and the lists of its class."""
         return (item.path, *(path for path in self._lists if self._action(item.path) in path.name))
 
     def read(self, item: Item) -> Iterator[Sequence]:
-        """The clip of one file."""
         action, video = self._action(item.path), item.path.parent.name
         if action not in CLASSES:
             raise InputError(f"{item.path}: the folder {action!r} is no class, expects {', '.join(CLASSES)}")
+        x = read_mat_frames(item.path, _VARIABLE, (2, _JOINTS))
         yield Sequence(
             id=f"{action}/{video}",
-            coordinates=read_coordinates(item.path),
+            coordinates=np.ascontiguousarray(x.transpose(2, 1, 0), dtype=np.float32)[:, None],
             label=CLASSES.index(action),
             splits=tuple(self._tags[action, video]),
             image_size=IMAGE_SIZE,

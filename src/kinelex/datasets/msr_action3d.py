@@ -16,34 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from kinelex.data import Sequence, StoreMeta
+from kinelex.data import Sequence
 from kinelex.datasets.formats.number_lines import read_table
-from kinelex.datasets.reader import Item, Reader, parse_name
+from kinelex.datasets.reader import FilesReader, Item, class_names, parse_name
 from kinelex.errors import InputError
-from kinelex.skeleton import get_layout
 
-CLASSES = (
-    "high arm wave",
-    "horizontal arm wave",
-    "hammer",
-    "hand catch",
-    "forward punch",
-    "high throw",
-    "draw x",
-    "draw tick",
-    "draw circle",
-    "hand clap",
-    "two hand wave",
-    "side boxing",
-    "bend",
-    "forward kick",
-    "side kick",
-    "jogging",
-    "tennis swing",
-    "tennis serve",
-    "golf swing",
-    "pick up and throw",
-)
+CLASSES = class_names("msr_action3d")
 _NAME = re.compile(r"a(?P<action>\d+)_s(?P<subject>\d+)_e(?P<execution>\d+)_skeleton3D")
 _JOINTS = 20
 _FPS = 15.0  # of the depth camera, as the paper says
@@ -54,10 +32,6 @@ def read_clip(path: Path) -> Sequence:
 
     Args:
         path: a file ``aAA_sSS_eEE_skeleton3D.txt``.
-
-    Raises:
-        InputError: the name does not parse, its action is out of range, a line that is not 4 numbers, a
-            last frame that is not whole, or a last line that is cut.
     """
     form = "aAA_sSS_eEE_skeleton3D.txt, for example a01_s01_e01_skeleton3D.txt"
     numbers = parse_name(path, _NAME, form)
@@ -78,26 +52,13 @@ def read_clip(path: Path) -> Sequence:
     )
 
 
-class MsrAction3dReader(Reader):
+class MsrAction3dReader(FilesReader):
     """The files in metres under a folder; those in pixels (``_skeleton.txt``) are left alone."""
 
     dataset = "msr_action3d"
     expected = "the files aAA_sSS_eEE_skeleton3D.txt of MSRAction3DSkeletonReal3D"
-
-    def meta(self) -> StoreMeta:
-        """What the store says about itself."""
-        return StoreMeta(
-            dataset=self.dataset,
-            layout=get_layout("msr20"),
-            class_names=CLASSES,
-            source=str(self.source),
-            prepared={"reader": self.dataset},
-        )
-
-    def items(self) -> list[Item]:
-        """One for every file, by path."""
-        return [Item(path) for path in sorted(self.source.rglob("*_skeleton3D.txt"))]
+    layout = "msr20"
+    pattern = "*_skeleton3D.txt"
 
     def read(self, item: Item) -> Iterator[Sequence]:
-        """The clip of one file."""
         yield read_clip(item.path)

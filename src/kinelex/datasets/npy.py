@@ -66,21 +66,11 @@ class _Part:
 
 
 class NpyReader(ArraysReader):
-    """Folders of padded .npy arrays (N, C, T, V, M) with label pickles.
+    """Folders of padded .npy arrays (N, C, T, V, M) with label pickles, or of such folders per protocol.
 
     Args:
-        source: the folder with train_position.npy, train_label.pkl and so on, or with one such folder per
-            protocol.
-        layout: the layout of the joints: a built-in name or a YAML file; by default what the files tell.
-        classes: text file with one class name per line, in the order of the labels.
-        units: unit of the coordinates: centimetres, millimetres, inches and feet become metres, other words
-            are kept; by default pixels for 2-D and metres for 3-D.
-        channels: what the numbers of a joint are: xy, xyz, or with a confidence xyc, xyzc; by default what
-            they look like.
+        source: the folder.
         axes: order of the axes of arrays where it is another, for example CTVM (folder) or NMTVC (npy).
-
-    Raises:
-        InputError: a file of class names that cannot be read, or channels or axes that are none.
     """
 
     dataset: ClassVar[str] = "npy"
@@ -88,21 +78,11 @@ class NpyReader(ArraysReader):
         "train_position.npy and train_label.pkl, the same for val or test, or folders xsub, xview of these"
     )
 
-    def __init__(
-        self,
-        source: Path,
-        *,
-        layout: str | None = None,
-        classes: Path | None = None,
-        units: str | None = None,
-        channels: str | None = None,
-        axes: str | None = None,
-    ) -> None:
-        super().__init__(source, layout=layout, classes=classes, units=units, channels=channels)
+    def __init__(self, source: Path, *, axes: str | None = None, **options: Any) -> None:
+        super().__init__(source, **options)
         self._axes = check_axes(axes, clips=True)
 
     def meta(self) -> StoreMeta:
-        """Layout from the shape of the arrays, classes from the labels."""
         sizes = {(x.shape[3], x.shape[1]) for x in (_array(part.data, self._axes) for part in self._parts)}
         if len(sizes) > 1:
             raise InputError(f"{self.source}: the arrays differ in their number of joints or coordinates")
@@ -112,7 +92,6 @@ class NpyReader(ArraysReader):
         return self._described(note, joints, channels, labels, arrays=arrays)
 
     def items(self) -> list[Item]:
-        """Runs of clips that no earlier array has."""
         found = []
         for number, part in enumerate(self._parts):
             x = _array(part.data, self._axes)
@@ -123,7 +102,6 @@ class NpyReader(ArraysReader):
         return found
 
     def read(self, item: Item) -> Iterator[Sequence | Skipped]:
-        """The clips of a run, without their padding."""
         number, rows = item.part
         part = self._parts[number]
         x = _array(part.data, self._axes)
@@ -207,11 +185,7 @@ def _arrays(folder: Path) -> dict[str, Path]:
 
 
 def _array(path: Path, axes: str | None) -> np.ndarray:
-    """An array (N, C, T, V, M), memory-mapped.
-
-    Raises:
-        InputError: other axes.
-    """
+    """An array (N, C, T, V, M), memory-mapped."""
     x = map_npy(path)
     if axes is not None:
         if x.ndim != len(axes):
@@ -228,11 +202,7 @@ def _array(path: Path, axes: str | None) -> np.ndarray:
 
 
 def _part(folder: Path, part: str, tag: str, data: Path, axes: str | None) -> _Part:
-    """One array with what lies beside it.
-
-    Raises:
-        InputError: a file is missing or damaged, or they do not fit each other.
-    """
+    """One array with what lies beside it."""
     shape = _array(data, axes).shape
     path = folder / f"{part}_label.pkl"
     if not path.is_file():

@@ -16,14 +16,13 @@ from collections.abc import Iterator
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from kinelex.data import Sequence, SkeletonStore, StoreMeta
+from kinelex.data import Sequence, SkeletonStore
 from kinelex.datasets.bodies import CLEANINGS
 from kinelex.datasets.ntu_text import read_recording
-from kinelex.datasets.reader import Item, Reader, Skipped, parse_name
+from kinelex.datasets.reader import FilesReader, Item, class_names, parse_name
 from kinelex.errors import InputError, unknown_name
-from kinelex.skeleton import get_layout
 
 IMAGE_SIZE = (1080, 1920)  # of the colour pictures, height and width
 FPS = 30.0  # of Kinect v2
@@ -42,38 +41,23 @@ def missing_skeletons() -> frozenset[str]:
     >>> len(missing_skeletons()), len([n for n in missing_skeletons() if n < "S018"])
     (535, 302)
     """
-    lines = _data("ntu_missing.txt").splitlines()
+    file = resources.files("kinelex.datasets").joinpath("ntu_missing.txt")
+    lines = file.read_text(encoding="utf-8").splitlines()
     rows = [line.split() for line in lines if not line.startswith("#")]
     return frozenset(f"{start}A{int(action):03d}" for start, *actions in rows for action in actions)
 
 
-@lru_cache
-def class_names() -> tuple[str, ...]:
-    """The 120 actions; the first 60 are those of NTU RGB+D 60.
-
-    >>> class_names()[0], class_names()[59], class_names()[119]
-    ('drink water', 'walking apart from each other', 'finger-guessing game (playing rock-paper-scissors)')
-    """
-    return tuple(_data("class_names/ntu120.txt").splitlines())
-
-
-def _data(name: str) -> str:
-    return resources.files("kinelex.datasets").joinpath(name).read_text(encoding="utf-8")
-
-
-class _NtuReader(Reader):
+class _NtuReader(FilesReader):
     """What the two releases have in common.
 
     Args:
         source: folder with the files, searched with all folders in it.
         denoise: how Kinect's bodies become persons: ``tracks`` (whole tracks, as CTR-GCN does) or ``energy``
             (places in the list of each frame, as CMD does).
-
-    Raises:
-        InputError: an unknown ``denoise``.
     """
 
     expected = f"the files {_FORM}{_SUFFIX}"
+    layout = "ntu25"
     highest: ClassVar[dict[str, int]]  # of each number in a name
 
     def __init__(self, source: Path, *, denoise: str = "tracks") -> None:
@@ -82,28 +66,18 @@ class _NtuReader(Reader):
             raise unknown_name("denoise", denoise, CLEANINGS)
         self.denoise = denoise
 
-    def meta(self) -> StoreMeta:
-        """What the store says about itself; ``prepared`` tells how many listed files were left out."""
+    @classmethod
+    def class_names(cls) -> tuple[str, ...]:
+        return class_names("ntu120")[: cls.highest["action"]]
+
+    def prepared(self) -> dict[str, Any]:
         left_out = sum(path.stem in missing_skeletons() for path in self._files())
-        return StoreMeta(
-            dataset=self.dataset,
-            layout=get_layout("ntu25"),
-            class_names=class_names()[: self.highest["action"]],
-            source=str(self.source),
-            prepared={"reader": self.dataset, "denoise": self.denoise, "left_out_as_missing": left_out},
-        )
+        return {"denoise": self.denoise, "left_out_as_missing": left_out}
 
     def items(self) -> list[Item]:
-        """One item per file, by name, without those that the authors list as missing or incomplete."""
         return [Item(path) for path in self._files() if path.stem not in missing_skeletons()]
 
-    def read(self, item: Item) -> Iterator[Sequence | Skipped]:
-        """The clip of one file.
-
-        Raises:
-            InputError: the name does not parse or has a number out of range, the text is not what it should
-                be, or no frame has a body.
-        """
+    def read(self, item: Item) -> Iterator[Sequence]:
         numbers = self.numbers(item.path)
         recording = read_recording(item.path)
         try:
@@ -124,11 +98,7 @@ class _NtuReader(Reader):
         )
 
     def numbers(self, path: Path) -> dict[str, int]:
-        """Setup, camera, performer, replication and action in a file's name.
-
-        Raises:
-            InputError: the name does not parse, or has a number that the data set does not have.
-        """
+        """Setup, camera, performer, replication and action in a file's name."""
         form = f"{_FORM}{_SUFFIX}, for example S001C002P003R002A013{_SUFFIX}"
         numbers = parse_name(path, _NAME, form)
         for name, number in numbers.items():
@@ -149,14 +119,6 @@ class _NtuReader(Reader):
 class NtuReader60(_NtuReader):
     """NTU RGB+D 60. Files of setups 18 to 32 in the same folder belong to NTU RGB+D 120 and are passed over.
 
-    Args:
-        source: folder with the files, searched with all folders in it.
-        denoise: how Kinect's bodies become persons: ``tracks`` (whole tracks, as CTR-GCN does) or ``energy``
-            (places in the list of each frame, as CMD does).
-
-    Raises:
-        InputError: an unknown ``denoise``.
-
     >>> NtuReader60(Path("nturgb+d_skeletons"), denoise="motion")
     Traceback (most recent call last):
     kinelex.errors.InputError: unknown denoise 'motion': Known: energy, tracks
@@ -171,19 +133,7 @@ class NtuReader60(_NtuReader):
 
 
 class NtuReader120(_NtuReader):
-    """NTU RGB+D 120, which contains NTU RGB+D 60.
-
-    Args:
-        source: folder with the files, searched with all folders in it.
-        denoise: how Kinect's bodies become persons: ``tracks`` (whole tracks, as CTR-GCN does) or ``energy``
-            (places in the list of each frame, as CMD does).
-
-    Raises:
-        InputError: an unknown ``denoise``.
-
-    >>> NtuReader120(Path("nturgb+d_skeletons")).denoise
-    'tracks'
-    """
+    """NTU RGB+D 120, which contains NTU RGB+D 60."""
 
     dataset = "ntu120"
     highest: ClassVar = {"setup": 32, "camera": 3, "performer": 106, "replication": 2, "action": 120}

@@ -33,11 +33,7 @@ _FLOAT = re.compile(rb"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)", r
 
 
 def read_recording(path: Path) -> Recording:
-    """Read one ``.skeleton`` file.
-
-    Raises:
-        InputError: the file cannot be read, ends early, or a line is not what it should be; names the line.
-    """
+    """Read one ``.skeleton`` file."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -113,9 +109,6 @@ def read_slowly(data: bytes, path: Path) -> Recording:
 
     A last line without its end may have lost digits. It is taken only where none can be missing: a joint
     line whose last value, the tracking state, is there (one digit), or a frame without a body.
-
-    Raises:
-        InputError: a line is not what it should be.
     """
     reader = _SlowReader(data, path)
     frames = reader.count("the number of frames")

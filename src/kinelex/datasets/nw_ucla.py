@@ -16,24 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from kinelex.data import Sequence, StoreMeta
-from kinelex.datasets.reader import Item, Reader, parse_name
+from kinelex.data import Sequence
+from kinelex.datasets.reader import FilesReader, Item, class_names, parse_name
 from kinelex.errors import InputError
 from kinelex.files.bounded import safe_json
-from kinelex.skeleton import get_layout
 
-CLASSES = (
-    "pick up with one hand",
-    "pick up with two hands",
-    "drop trash",
-    "walk around",
-    "sit down",
-    "stand up",
-    "donning",
-    "doffing",
-    "throw",
-    "carry",
-)
+CLASSES = class_names("nw_ucla")
 _ACTIONS = (1, 2, 3, 4, 5, 6, 8, 9, 11, 12)  # the action number in the file's name, in label order
 _NAME = re.compile(r"a(?P<action>\d+)_s(?P<subject>\d+)_e(?P<environment>\d+)_v(?P<view>\d+)")
 _JOINTS = 20
@@ -44,10 +32,6 @@ def read_clip(path: Path) -> Sequence:
 
     Args:
         path: a file ``aXX_sYY_eZZ_vWW.json``.
-
-    Raises:
-        InputError: the name does not parse, no valid JSON, a missing key, a frame that is not 20 joints
-            of 3 numbers, or a label that is out of range or not the one of the name.
     """
     numbers = parse_name(path, _NAME, "aXX_sYY_eZZ_vWW.json, for example a01_s01_e00_v01.json")
     if numbers["action"] not in _ACTIONS:
@@ -119,26 +103,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-class NwUclaReader(Reader):
+class NwUclaReader(FilesReader):
     """The JSON files under a folder."""
 
     dataset = "nw_ucla"
     expected = "the files all_sqe/aXX_sYY_eZZ_vWW.json"
-
-    def meta(self) -> StoreMeta:
-        """What the store says about itself."""
-        return StoreMeta(
-            dataset=self.dataset,
-            layout=get_layout("kinect20"),
-            class_names=CLASSES,
-            source=str(self.source),
-            prepared={"reader": self.dataset},
-        )
-
-    def items(self) -> list[Item]:
-        """One for every file, by path."""
-        return [Item(path) for path in sorted(self.source.rglob("*.json"))]
+    layout = "kinect20"
+    pattern = "*.json"
 
     def read(self, item: Item) -> Iterator[Sequence]:
-        """The clip of one file."""
         yield read_clip(item.path)

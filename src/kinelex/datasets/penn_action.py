@@ -13,29 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from kinelex.data import Sequence, StoreMeta
-from kinelex.datasets.reader import Item, Reader
+from kinelex.data import Sequence
+from kinelex.datasets.reader import FilesReader, Item, class_names
 from kinelex.errors import InputError, unknown_name
 from kinelex.files.mat_file import read_mat, read_mat_texts
-from kinelex.skeleton import get_layout
 
-CLASSES = (
-    "baseball_pitch",
-    "baseball_swing",
-    "bench_press",
-    "bowl",
-    "clean_and_jerk",
-    "golf_swing",
-    "jump_rope",
-    "jumping_jacks",
-    "pullup",
-    "pushup",
-    "situp",
-    "squat",
-    "strum_guitar",
-    "tennis_forehand",
-    "tennis_serve",
-)
+CLASSES = tuple(name.replace(" ", "_") for name in class_names("penn_action"))
 _JOINTS = 13
 
 
@@ -44,10 +27,6 @@ def read_clip(path: Path) -> Sequence:
 
     Args:
         path: a file ``NNNN.mat``.
-
-    Raises:
-        InputError: no readable .mat file, a variable that is missing or of another shape, or an unknown
-            action.
     """
     content, texts = read_mat(path), read_mat_texts(path)
     lacking = [name for name in ("x", "y", "visibility", "train") if name not in content]
@@ -79,27 +58,14 @@ def _size(content: dict[str, np.ndarray]) -> tuple[int, int] | None:
     return (int(sides[0]), int(sides[1])) if len(sides) == 2 and (sides > 0).all() else None
 
 
-class PennActionReader(Reader):
+class PennActionReader(FilesReader):
     """The label files under a folder."""
 
     dataset = "penn_action"
     expected = "the files labels/NNNN.mat"
-
-    def meta(self) -> StoreMeta:
-        """What the store says about itself."""
-        return StoreMeta(
-            dataset=self.dataset,
-            layout=get_layout("penn13"),
-            class_names=tuple(name.replace("_", " ") for name in CLASSES),
-            units="pixels",
-            source=str(self.source),
-            prepared={"reader": self.dataset},
-        )
-
-    def items(self) -> list[Item]:
-        """One for every file, by path."""
-        return [Item(path) for path in sorted(self.source.rglob("[0-9]*.mat"))]
+    layout = "penn13"
+    pattern = "[0-9]*.mat"
+    units = "pixels"
 
     def read(self, item: Item) -> Iterator[Sequence]:
-        """The clip of one file."""
         yield read_clip(item.path)

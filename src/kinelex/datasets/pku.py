@@ -14,13 +14,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from kinelex.data import Sequence, StoreMeta
+from kinelex.data import Sequence
+from kinelex.datasets import reader
 from kinelex.datasets.formats.number_lines import parse_numbers, read_lines, split_line
 from kinelex.datasets.pku_names import (
     NUM_CLASSES,
@@ -31,9 +31,8 @@ from kinelex.datasets.pku_names import (
     parse_video,
     read_tags,
 )
-from kinelex.datasets.reader import Item, Reader, Skipped
+from kinelex.datasets.reader import FilesReader, Item, Skipped
 from kinelex.errors import InputError
-from kinelex.skeleton import get_layout
 
 __all__ = ["Pku1Reader", "Pku2Reader", "PromptKey", "class_names", "clip_id", "parse_prompt_key"]
 
@@ -45,13 +44,8 @@ _KINDS = {"skel": "skeleton", "label": "label"}  # what a folder's name has in i
 
 
 def class_names() -> tuple[str, ...]:
-    """The 51 classes, in the order of their numbers.
-
-    >>> len(class_names()), class_names()[47]
-    (51, 'wear jacket')
-    """
-    file = resources.files("kinelex.datasets").joinpath("class_names", "pku_mmd.txt")
-    return tuple(file.read_text(encoding="utf-8").splitlines())
+    """The 51 classes, in the order of their numbers."""
+    return reader.class_names("pku_mmd")
 
 
 @dataclass(frozen=True)
@@ -171,7 +165,7 @@ def _read_video(path: Path, part: _Part, video: Video) -> Iterator[Sequence | Sk
         )
 
 
-class _PkuReader(Reader):
+class _PkuReader(FilesReader):
     """What the two phases share.
 
     Args:
@@ -179,23 +173,16 @@ class _PkuReader(Reader):
     """
 
     phase: ClassVar[int]
+    layout = "ntu25"
 
-    def meta(self) -> StoreMeta:
-        """What the store says about itself."""
-        return StoreMeta(
-            dataset=self.dataset,
-            layout=get_layout("ntu25"),
-            class_names=class_names(),
-            source=str(self.source),
-            prepared={"reader": self.dataset, "frames": "from 1, the end included"},
-        )
+    @classmethod
+    def class_names(cls) -> tuple[str, ...]:
+        return class_names()
+
+    def prepared(self) -> dict[str, Any]:
+        return {"frames": "from 1, the end included"}
 
     def items(self) -> list[Item]:
-        """All videos of this phase by name, and the files among the skeletons that are none.
-
-        Raises:
-            InputError: a list of a split that is none, or two label files of one video.
-        """
         texts = sorted(self.source.rglob("*.txt"))
         labels: dict[str, Path] = {}
         for path in (t for t in texts if self._kind(t) == "label"):
@@ -209,12 +196,10 @@ class _PkuReader(Reader):
         return sorted(items, key=lambda item: (item.path.stem, str(item.path)))
 
     def files(self, item: Item) -> tuple[Path, ...]:
-        """The skeletons and the labels of a video."""
         labels = item.part.labels
         return (item.path,) if labels is None else (item.path, labels)
 
     def read(self, item: Item) -> Iterator[Sequence | Skipped]:
-        """The clips of one video."""
         video = parse_video(item.path.stem)
         if video is None:
             raise InputError(f"{item.path}: the name does not parse, expects {self.expected}")
@@ -239,11 +224,7 @@ class _PkuReader(Reader):
 
 
 class Pku1Reader(_PkuReader):
-    """Reader of PKU-MMD phase I, videos ``0002-L`` and the like.
-
-    Args:
-        source: the folder with the folders of skeletons and labels, and the lists of the splits.
-    """
+    """Reader of PKU-MMD phase I, videos ``0002-L`` and the like."""
 
     dataset = "pku1"
     expected = "the files skeleton/0002-L.txt, ... and label/0002-L.txt, ..."
@@ -251,11 +232,7 @@ class Pku1Reader(_PkuReader):
 
 
 class Pku2Reader(_PkuReader):
-    """Reader of PKU-MMD phase II, videos ``A01N01-L`` and the like.
-
-    Args:
-        source: the folder with the folders of skeletons and labels, and the lists of the splits.
-    """
+    """Reader of PKU-MMD phase II, videos ``A01N01-L`` and the like."""
 
     dataset = "pku2"
     expected = "the files skeleton/A01N01-L.txt, ... and label/A01N01-L.txt, ..."

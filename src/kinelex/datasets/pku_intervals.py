@@ -34,9 +34,6 @@ class PkuIntervals:
         folders: where the label files (and the skeletons, which tell how many frames a video has) are
             searched, with all folders in them; the first that has those of a video is taken. A folder that
             is not there is passed over.
-
-    Raises:
-        InputError: two label files of one video in one folder.
     """
 
     def __init__(self, folders: Iterable[str | Path]) -> None:
@@ -53,11 +50,7 @@ class PkuIntervals:
                         self._skeletons.setdefault(item.path.stem, item.path)
 
     def find(self, clip: str) -> Interval:
-        """The interval of a clip.
-
-        Raises:
-            InputError: no id of PKU-MMD, no label file of its video, or another clip stands in its line.
-        """
+        """The interval of a clip."""
         key = parse_prompt_key(clip)
         path = self._labels.get(key.video)
         if path is None:

@@ -82,9 +82,6 @@ def clip_id(video: str, label: int, line: int) -> str:
         label: class, from 0.
         line: which line of the label file, from 1.
 
-    Raises:
-        InputError: the video's name does not parse, or the class or line is out of range.
-
     >>> clip_id("A13N08-M", 47, 5), clip_id("0002-L", 0, 12)
     ('A013N008V002C048L005', 'F002V001C001L012')
     """
@@ -100,9 +97,6 @@ def clip_id(video: str, label: int, line: int) -> str:
 
 def parse_prompt_key(key: str) -> PromptKey:
     """Video, view, class and label line that a key of the C2VL texts names.
-
-    Raises:
-        InputError: the key does not have the form, or a number is out of range.
 
     >>> parse_prompt_key("A013N008V002C048L005")
     PromptKey(video='A13N08-M', view=2, label=47, line=5)
@@ -135,10 +129,6 @@ def read_tags(texts: list[Path], phase: int) -> dict[str, tuple[str, ...]]:
 
     Returns:
         For example ``{"A01N01-L": ("xsub:train", "xview:test")}``.
-
-    Raises:
-        InputError: a list that is none, a name in it that is no video, a video in both parts, or two lists
-            of one kind.
     """
     tags: dict[str, tuple[str, ...]] = {}
     seen: dict[str, Path] = {}

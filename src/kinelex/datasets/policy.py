@@ -44,9 +44,6 @@ class Policy:
         persons: how many persons of a clip are kept at most.
         fps: frames per second where the files do not say it.
         name: name of the data set; None keeps the reader's.
-
-    Raises:
-        InputError: an unknown policy, no person, or a rate or a name that is none.
     """
 
     gaps: str | None = None
@@ -79,9 +76,6 @@ class Policy:
 
         Joints without a number or of confidence 0 are absent, zeros. Persons who are in no frame have no
         place: the first person there is person 0. Then lost frames are treated.
-
-        Raises:
-            InputError: lost frames where they are refused, or more of them than others.
         """
         if clip.coordinates.ndim != 4 or 0 in clip.coordinates.shape:
             return clip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -19,7 +19,7 @@ from kinelex.datasets.describe import grouped
 from kinelex.datasets.formats.units import check_body_size
 from kinelex.datasets.making.checked import Result, fitting, read_item
 from kinelex.datasets.making.parts import Chunk, Parts, RawFiles, read_part, write_part
-from kinelex.datasets.making.workers import WorkerLost, Workers, usable_cores
+from kinelex.datasets.making.workers import WorkerLost, make_parts, usable_cores
 from kinelex.datasets.policy import OPTIONS, notes_of
 from kinelex.datasets.progress import Update, progress_bar
 from kinelex.datasets.reader import Item, Reader, Skipped
@@ -254,9 +254,9 @@ def _read_parts(
 ) -> Iterator[Result]:
     """Parse items in chunks by worker processes, beginning with the parts that are there already."""
     lacking = parts.begin()
+    waiting = {chunk.path for chunk in lacking}
     total, done = sum(len(chunk.items) for chunk in parts.chunks), 0
-    with _maker(reader, meta, lacking, count) as made:
-        waiting = {chunk.path for chunk in lacking}
+    with closing(make_parts(lacking, reader, meta, count)) as made:
         for chunk in parts.chunks:
             while chunk.path in waiting:
                 waiting.discard(next(made).path)
@@ -265,25 +265,11 @@ def _read_parts(
             update(done, total)
 
 
-@contextmanager
-def _maker(reader: Reader, meta: StoreMeta, lacking: list[Chunk], count: int) -> Iterator[Iterator[Chunk]]:
-    """Gives chunks in order as their parts are made, by workers or, where one is enough, in this process."""
-    if min(count, len(lacking)) < 2:
-        yield (_made(chunk, reader, meta) for chunk in lacking)
-        return
-    with Workers(min(count, len(lacking)), reader, meta) as workers:
-        yield workers.make(lacking)
-
-
-def _made(chunk: Chunk, reader: Reader, meta: StoreMeta) -> Chunk:
-    write_part(chunk.path, reader, meta, chunk.items)
-    return chunk
-
-
 def _results_of(chunk: Chunk, reader: Reader, meta: StoreMeta) -> list[Result]:
     results = read_part(chunk.path, meta)
     if results is None:  # the machine went down while it was written
-        results = read_part(_made(chunk, reader, meta).path, meta)
+        write_part(chunk.path, reader, meta, chunk.items)
+        results = read_part(chunk.path, meta)
     if results is None:
         raise OSError(f"{chunk.path} cannot be read back")
     return results

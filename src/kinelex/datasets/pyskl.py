@@ -38,20 +38,7 @@ _COLUMNS = ("subject", "camera", "setup", "replication")
 
 
 class PysklReader(ArraysReader):
-    """The pickles of pyskl and MMAction2.
-
-    Args:
-        source: the .pkl file.
-        layout: the layout of the joints: a built-in name or a YAML file; by default what the files tell.
-        classes: text file with one class name per line, in the order of the labels.
-        units: unit of the coordinates: centimetres, millimetres, inches and feet become metres, other words
-            are kept; by default pixels for 2-D and metres for 3-D.
-        channels: what the numbers of a joint are: xy, xyz, or with a confidence xyc, xyzc; by default what
-            they look like.
-
-    Raises:
-        InputError: a file of class names that cannot be read, or channels that are none.
-    """
+    """The pickles of pyskl and MMAction2."""
 
     dataset: ClassVar[str] = "pyskl"
     expected: ClassVar[str] = "a .pkl file with 'split' and 'annotations'"
@@ -59,7 +46,6 @@ class PysklReader(ArraysReader):
     in_parallel: ClassVar[bool] = False  # every process would have to read through the whole pickle first
 
     def meta(self) -> StoreMeta:
-        """Layout and unit from the first annotation that has key points, classes from the labels."""
         annotations, note = _load(self._file())[0], _note(self._file())
         for text in _load(self._file())[2]:
             self.note(text)
@@ -72,13 +58,11 @@ class PysklReader(ArraysReader):
         return self._described(note, joints, channels, labels)
 
     def items(self) -> list[Item]:
-        """Runs of annotations."""
         count = len(_load(self._file())[0])
         starts = range(0, count, _ENTRIES_PER_ITEM)
         return [Item(self.source, (s, min(s + _ENTRIES_PER_ITEM, count))) for s in starts]
 
     def read(self, item: Item) -> Iterator[Sequence | Skipped]:
-        """The clips of a run of annotations."""
         annotations, tags, _ = _load(self._file())
         channels = self._size[1]
         for number in range(*item.part):
@@ -151,11 +135,7 @@ def _name(entry: Any) -> str | None:
 def _notes_of_splits(
     path: Path, splits: dict[str, Any], meant: dict[str, str], named: list[str]
 ) -> list[str]:
-    """What to say of ids in splits that no clip has, or that are clips by another ending.
-
-    Raises:
-        InputError: no id of any split is a clip.
-    """
+    """What to say of ids in splits that no clip has, or that are clips by another ending."""
     lost = lost_ids(splits, meant)
     told = ", ".join(f"{name}: {count} of {total}" for name, (count, total) in lost.items())
     notes = [f"ids in the splits that no clip has: {told}"] if lost else []

@@ -6,12 +6,15 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar
 
 from kinelex.data import Sequence, StoreMeta
 from kinelex.datasets.policy import Policy
 from kinelex.errors import InputError
+from kinelex.skeleton import get_layout
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,50 @@ class Reader(ABC):
         Raises:
             InputError: the item as a whole is no clip; the message starts with its path.
         """
+
+
+class FilesReader(Reader):
+    """A published data set: files under a folder that all have one name or form of names.
+
+    A subclass says what is particular to it, and reads one file.
+    """
+
+    layout: ClassVar[str]  # a built-in layout
+    pattern: ClassVar[str]  # the files' names, as in ``Path.rglob``
+    units: ClassVar[str] = "metres"
+
+    @classmethod
+    def class_names(cls) -> tuple[str, ...]:
+        """One name per label."""
+        return class_names(cls.dataset)
+
+    def prepared(self) -> dict[str, Any]:
+        """What the store should remember about how the files were read."""
+        return {}
+
+    def meta(self) -> StoreMeta:
+        return StoreMeta(
+            dataset=self.dataset,
+            layout=get_layout(self.layout),
+            class_names=self.class_names(),
+            units=self.units,
+            source=str(self.source),
+            prepared={"reader": self.dataset, **self.prepared()},
+        )
+
+    def items(self) -> list[Item]:
+        return [Item(path) for path in sorted(self.source.rglob(self.pattern))]
+
+
+@lru_cache
+def class_names(dataset: str) -> tuple[str, ...]:
+    """The classes of a published data set, in the order of their labels.
+
+    >>> class_names("ntu120")[59], len(class_names("pku_mmd"))
+    ('walking apart from each other', 51)
+    """
+    file = resources.files("kinelex.datasets").joinpath("class_names", f"{dataset}.txt")
+    return tuple(file.read_text(encoding="utf-8").splitlines())
 
 
 def parse_name(path: Path, pattern: re.Pattern[str], expected: str) -> dict[str, int]:

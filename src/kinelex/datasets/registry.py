@@ -1,4 +1,4 @@
-"""The registry of readers by name; a reader's module is imported when it is asked for."""
+"""The readers by name; the module of a built-in one is imported when it is asked for."""
 
 from __future__ import annotations
 
@@ -77,18 +77,27 @@ def reader_class(dataset: str) -> type[Reader]:
 def reader_options(dataset: str) -> dict[str, Option]:
     """The options of a reader: type, default and description of each, from its signature and docstring.
 
-    Raises:
-        InputError: no such data set.
+    Those of its base classes come first, where its own ``__init__`` hands on ``**options``.
 
-    >>> reader_options("nw_ucla")
-    {}
+    >>> list(reader_options("npy"))
+    ['layout', 'classes', 'units', 'channels', 'axes']
     """
-    reader = reader_class(dataset)
+    found: dict[str, Option] = {}
+    for base in reader_class(dataset).__mro__:
+        if "__init__" in vars(base):
+            found = {**_own_options(base), **found}
+            parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
+            if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+                break
+    return found
+
+
+def _own_options(reader: type) -> dict[str, Option]:
     doc = parse_docstring(inspect.getdoc(reader) or "")
     texts = {p.arg_name: (p.description or "").replace("\n", " ") for p in doc.params}
-    types = typing.get_type_hints(reader.__init__)
+    types = typing.get_type_hints(reader.__init__)  # type: ignore[misc]
     found: dict[str, Option] = {}
-    for name, parameter in inspect.signature(reader.__init__).parameters.items():
+    for name, parameter in inspect.signature(reader.__init__).parameters.items():  # type: ignore[misc]
         if parameter.kind is parameter.KEYWORD_ONLY:
             members = typing.get_args(types[name]) or (types[name],)
             convert = next(t for t in members if t is not type(None))
@@ -105,14 +114,14 @@ def make_reader(dataset: str, source: Path | None, options: dict[str, Any]) -> R
     """
     reader = reader_class(dataset)
     check_options(dataset, options, {**OPTIONS, **reader_options(dataset)})
-    kind = "" if reader.source_is_file else "a folder with "
+    expected = reader.expected if reader.source_is_file else f"a folder with {reader.expected}"
     if source is None:
-        raise InputError(f"{dataset} needs its raw files: expects {kind}{reader.expected}")
+        raise InputError(f"{dataset} needs its raw files: expects {expected}")
     source = Path(source)
     if not source.exists():
-        raise InputError(f"{source} does not exist: expects {kind}{reader.expected}")
+        raise InputError(f"{source} does not exist: expects {expected}")
     if not source.is_dir() and not reader.source_is_file:
-        raise InputError(f"{source} is a file: expects {kind}{reader.expected}")
+        raise InputError(f"{source} is a file: expects {expected}")
     shared = {name: value for name, value in options.items() if name in OPTIONS and value is not None}
     own = {name: value for name, value in options.items() if name not in OPTIONS}
     bound = reader(source, **own)
@@ -122,9 +131,6 @@ def make_reader(dataset: str, source: Path | None, options: dict[str, Any]) -> R
 
 def check_options(dataset: str, given: typing.Iterable[str], known: typing.Collection[str]) -> None:
     """Refuse options that a data set does not have.
-
-    Raises:
-        InputError: naming the options that it has.
 
     >>> check_options("nw_ucla", ["denoise"], [])
     Traceback (most recent call last):

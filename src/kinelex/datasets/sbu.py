@@ -12,25 +12,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from kinelex.data import Sequence, StoreMeta
+from kinelex.data import Sequence
 from kinelex.datasets.formats.number_lines import parse_numbers, read_lines, split_line
-from kinelex.datasets.reader import Item, Reader, Skipped
+from kinelex.datasets.reader import FilesReader, Item, class_names
 from kinelex.errors import InputError
-from kinelex.skeleton import get_layout
 
-CLASSES = (
-    "approaching",
-    "departing",
-    "kicking",
-    "pushing",
-    "shaking hands",
-    "hugging",
-    "exchanging object",
-    "punching",
-)
+CLASSES = class_names("sbu")
 _PERSONS, _JOINTS = 2, 15
 _FPS = 15.0
 _FIELDS = 1 + _PERSONS * _JOINTS * 3
@@ -46,10 +37,6 @@ def read_clip(path: Path) -> Sequence:
 
     Args:
         path: a file ``sAAsBB/CC/RRR/skeleton_pos.txt``.
-
-    Raises:
-        InputError: the folders' names do not parse, the class is out of range, a line that is not a
-            frame's number and 90 numbers, frames that do not follow each other, or a cut last line.
     """
     folders = path.absolute().parent.parts[-3:]
     match = _FOLDERS.fullmatch("/".join(folders))
@@ -95,7 +82,7 @@ def _coordinates(path: Path) -> np.ndarray:
     return (_OFFSET + _SCALE * raw).astype(np.float32)
 
 
-class SbuReader(Reader):
+class SbuReader(FilesReader):
     """Reader of SBU Kinect Interaction.
 
     Args:
@@ -104,21 +91,11 @@ class SbuReader(Reader):
 
     dataset = "sbu"
     expected = f"the files sAAsBB/CC/RRR/{_FILE}"
+    layout = "sbu15"
+    pattern = _FILE
 
-    def meta(self) -> StoreMeta:
-        """What the store says about itself."""
-        return StoreMeta(
-            dataset=self.dataset,
-            layout=get_layout("sbu15"),
-            class_names=CLASSES,
-            source=str(self.source),
-            prepared={"reader": self.dataset, "coordinates": "metres, from the normalised ones"},
-        )
+    def prepared(self) -> dict[str, Any]:
+        return {"coordinates": "metres, from the normalised ones"}
 
-    def items(self) -> list[Item]:
-        """All skeleton files, by pair, class and run."""
-        return [Item(path) for path in sorted(self.source.rglob(_FILE))]
-
-    def read(self, item: Item) -> Iterator[Sequence | Skipped]:
-        """The clip of one file."""
+    def read(self, item: Item) -> Iterator[Sequence]:
         yield read_clip(item.path)

@@ -16,11 +16,7 @@ _LONGEST = 10_000  # characters of a reason: a csv reader takes no cell above 13
 
 
 def other_rows(out: Path) -> list[list[str]]:
-    """The rows of the neighbours of a store.
-
-    Raises:
-        InputError: a file of this name that is something else, which must not be lost.
-    """
+    """The rows of the neighbours of a store."""
     path = out.with_name(SKIPPED_FILE)
     if not path.exists():
         return []

@@ -12,32 +12,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from kinelex.data import Sequence, StoreMeta
+from kinelex.data import Sequence
 from kinelex.data.splits.sysu import sysu_split
-from kinelex.datasets.reader import Item, Reader, Skipped
+from kinelex.datasets.reader import FilesReader, Item, class_names
 from kinelex.errors import InputError
 from kinelex.files.mat_file import read_mat
-from kinelex.skeleton import get_layout
 
 __all__ = ["CLASSES", "SysuReader", "read_clip", "sysu_split"]
 
-CLASSES = (
-    "drinking",
-    "pouring",
-    "calling phone",
-    "playing phone",
-    "wearing backpacks",
-    "packing backpacks",
-    "sitting chair",
-    "moving chair",
-    "taking out wallet",
-    "taking from wallet",
-    "mopping",
-    "sweeping",
-)
+CLASSES = class_names("sysu")
 IMAGE_SIZE = (480, 640)  # pixels, of Kinect v1's colour picture
 _WORLD, _IMAGE = "sklWorld.mat", "sklImage.mat"
 _VIDEO = re.compile(r"video(?P<label>[0-9]+)")
@@ -51,10 +38,6 @@ def read_clip(path: Path, subject: int, no_pixels: bool = False) -> Sequence:
         path: a file ``<person>/<videoK>/sklWorld.mat``.
         subject: the person's number.
         no_pixels: leave out the joints' pixels in the ``sklImage.mat`` beside it.
-
-    Raises:
-        InputError: the folder's name does not parse, its class is out of range, a .mat file that cannot be
-            read, no variable ``SW``, one that is not (20, 3, T), or pixels that do not fit it.
     """
     person, video = path.absolute().parent.parts[-2:]
     match = _VIDEO.fullmatch(video)
@@ -119,7 +102,7 @@ def _frames(path: Path, name: str, x: np.ndarray, channels: tuple[int, ...]) -> 
     return frames
 
 
-class SysuReader(Reader):
+class SysuReader(FilesReader):
     """Reader of SYSU 3D HOI.
 
     A person's number is the number in the name of the person's folder where every such folder has one of
@@ -132,34 +115,25 @@ class SysuReader(Reader):
 
     dataset = "sysu"
     expected = f"the files 3DvideoNorm/<person>/<videoK>/{_WORLD}"
+    layout = "kinect20"
 
     def __init__(self, source: Path, *, no_pixels: bool = False) -> None:
         super().__init__(source)
         self.no_pixels = no_pixels
 
-    def meta(self) -> StoreMeta:
-        """What the store says about itself."""
-        return StoreMeta(
-            dataset=self.dataset,
-            layout=get_layout("kinect20"),
-            class_names=CLASSES,
-            source=str(self.source),
-            prepared={"reader": self.dataset, "no_pixels": self.no_pixels},
-        )
+    def prepared(self) -> dict[str, Any]:
+        return {"no_pixels": self.no_pixels}
 
     def items(self) -> list[Item]:
-        """All skeleton files with the number of their person, by person and class."""
         files = {file: file.absolute().parent.parent.name for file in self.source.rglob(_WORLD)}
         subjects = _subjects(set(files.values()))
         found = [Item(file, subjects[person]) for file, person in files.items()]
         return sorted(found, key=lambda item: (item.part, _class_first(item.path)))
 
     def files(self, item: Item) -> tuple[Path, ...]:
-        """The joints, and their pixels where these are read too."""
         return (item.path,) if self.no_pixels else (item.path, item.path.with_name(_IMAGE))
 
-    def read(self, item: Item) -> Iterator[Sequence | Skipped]:
-        """The clip of one folder."""
+    def read(self, item: Item) -> Iterator[Sequence]:
         yield read_clip(item.path, item.part, self.no_pixels)
 
 

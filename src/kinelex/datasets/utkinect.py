@@ -17,11 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kinelex.data import Sequence, StoreMeta
+from kinelex.data import Sequence
 from kinelex.datasets.formats.number_lines import parse_numbers, read_lines, split_line
-from kinelex.datasets.reader import Item, Reader, Skipped
+from kinelex.datasets.reader import FilesReader, Item, Skipped
 from kinelex.errors import InputError, unknown_name
-from kinelex.skeleton import get_layout
 
 LABELS = {  # in actionLabel.txt: in words
     "walk": "walk",
@@ -43,11 +42,7 @@ Interval = tuple[str, int, int]  # action, first and last frame number
 
 
 def read_labels(path: Path) -> dict[str, list[Interval | str]]:
-    """The intervals of every recording; a text says why an action of it is none.
-
-    Raises:
-        InputError: the file cannot be read, a line is none of the two forms, or an action is unknown.
-    """
+    """The intervals of every recording; a text says why an action of it is none."""
     lines, _ = read_lines(path)
     found: dict[str, list[Interval | str]] = {}
     recording = ""
@@ -84,9 +79,6 @@ def read_joints(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
     Shape:
         - returns: (T,), (T, 20, 3)
-
-    Raises:
-        InputError: the file cannot be read, or a line is not a frame's number and 60 numbers.
     """
     lines, ended = read_lines(path)
     rows = []
@@ -98,7 +90,7 @@ def read_joints(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return table[first, 0], table[first, 1:].reshape(-1, _JOINTS, 3).astype(np.float32)
 
 
-class UtKinectReader(Reader):
+class UtKinectReader(FilesReader):
     """Reader of UT-Kinect Action3D.
 
     Args:
@@ -107,27 +99,17 @@ class UtKinectReader(Reader):
 
     dataset = "utkinect"
     expected = f"{LABEL_FILE} and the files joints/joints_sSS_eEE.txt"
+    layout = "kinect20"
+    pattern = "joints_s*_e*.txt"
 
-    def meta(self) -> StoreMeta:
-        """What the store says about itself."""
-        return StoreMeta(
-            dataset=self.dataset,
-            layout=get_layout("kinect20"),
-            class_names=tuple(LABELS.values()),
-            source=str(self.source),
-            prepared={"reader": self.dataset},
-        )
-
-    def items(self) -> list[Item]:
-        """The recordings, by name."""
-        return [Item(path) for path in sorted(self.source.rglob("joints_s*_e*.txt"))]
+    @classmethod
+    def class_names(cls) -> tuple[str, ...]:
+        return tuple(LABELS.values())
 
     def files(self, item: Item) -> tuple[Path, ...]:
-        """The joints' file and the labels."""
         return (item.path, self.source / LABEL_FILE)
 
     def read(self, item: Item) -> Iterator[Sequence | Skipped]:
-        """The actions of one recording."""
         recording = item.path.stem.removeprefix("joints_")
         match = _RECORDING.fullmatch(recording)
         if match is None or recording not in self._labels:

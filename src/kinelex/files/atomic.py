@@ -23,9 +23,6 @@ _STREAM = re.compile(r"/dev/(stdout|stderr|null|fd/\d+)|/proc/(self|\d+)/fd/\d+"
 def file_place(path: Path) -> Path:
     """Where a file that is to be written lies: a link stays, and the file that it leads to is replaced.
 
-    Raises:
-        InputError: a folder, a device, a pipe or a socket is there, or a link that leads nowhere.
-
     >>> folder = Path(tempfile.mkdtemp()).resolve()
     >>> (folder / "real").touch()
     >>> (folder / "link").symlink_to("real")
@@ -81,9 +78,6 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     When the block fails or the process dies, what was there before stays; what killed processes left is
     deleted. Of a link the file that it leads to is replaced. A full disk is said with the file's name.
-
-    Raises:
-        InputError: a folder, a device, a pipe or a socket is there, or a link that leads nowhere.
     """
     path = file_place(path)
     remove_leftovers(path)
@@ -104,11 +98,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A new folder that appears under its name when the block ends well.
-
-    Raises:
-        InputError: something is there already that is no empty folder.
-    """
+    """A new folder that appears under its name when the block ends well."""
     if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path} is there already: expects the name of a folder to make")
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
@@ -146,11 +136,7 @@ def encoded(text: str) -> bytes:
 
 
 def write_numbers(path: Path, content: str) -> None:
-    """Write what ``--json`` asks for; folders are made, a standard stream takes it as it is.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
+    """Write what ``--json`` asks for; folders are made, a standard stream takes it as it is."""
     try:
         if is_stream(path):
             with open(path, "ab") as file:
@@ -165,20 +151,12 @@ def write_numbers(path: Path, content: str) -> None:
 
 
 def check_target(path: Path) -> None:
-    """Refuse what is no place for a file.
-
-    Raises:
-        InputError: a folder, a device, a pipe or a socket is there, or a link that leads nowhere.
-    """
+    """Refuse what is no place for a file."""
     file_place(path)
 
 
 def refuse_special(path: Path) -> None:
-    """Refuse what is no place for a file and none for a folder.
-
-    Raises:
-        InputError: a device, a pipe or a socket is there, or a link that leads nowhere.
-    """
+    """Refuse what is no place for a file and none for a folder."""
     kind = _special(path)
     if kind is not None and not path.is_dir():
         raise InputError(f"{path} is {kind}, expects the name of something to write")
@@ -190,9 +168,6 @@ def check_place(path: Path, failed: str) -> None:
     Args:
         path: what is to be made, or written anew.
         failed: how the message begins.
-
-    Raises:
-        InputError: a file stands where a folder is needed, or the place is not writable.
     """
     try:
         if path.is_symlink():
@@ -213,11 +188,7 @@ def check_place(path: Path, failed: str) -> None:
 
 
 def spare_stores(path: Path) -> None:
-    """Refuse to write something else in the place of a store.
-
-    Raises:
-        InputError: an Arrow file is there.
-    """
+    """Refuse to write something else in the place of a store."""
     if path.is_file():
         with path.open("rb") as file:
             if file.read(6) == b"ARROW1":

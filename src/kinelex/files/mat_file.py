@@ -40,6 +40,25 @@ def read_mat(path: Path) -> dict[str, np.ndarray]:
     return {name: value for name, value in _variables(path).items() if isinstance(value, np.ndarray)}
 
 
+def read_mat_frames(path: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The variable ``name`` of a file, of shape ``(*shape, T)`` with the frames last.
+
+    Raises:
+        InputError: as in :func:`read_mat`, no such variable, or one of another shape.
+    """
+    content = read_mat(path)
+    if name not in content:
+        raise InputError(
+            f"{path}: expects the variable {name!r}, the file has {', '.join(content) or 'none'}"
+        )
+    x = content[name]
+    x = x[..., None] if x.shape == shape else x  # MATLAB drops a last dimension of 1
+    if x.shape[:-1] != shape:
+        wanted = ", ".join(map(str, (*shape, "T")))
+        raise InputError(f"{path}: variable {name!r} has shape {x.shape}, expects ({wanted})")
+    return x
+
+
 def read_mat_texts(path: Path) -> dict[str, str]:
     """The texts of a file by name; other variables are left out.
 

@@ -24,11 +24,7 @@ def shape_of(x: np.ndarray) -> tuple[int, ...]:
 
 
 def whole_array(x: np.ndarray, path: Path) -> np.ndarray:
-    """An array from the pickle at ``path``, also one that was left in the file.
-
-    Raises:
-        InputError: its numbers in the file are damaged.
-    """
+    """An array from the pickle at ``path``, also one that was left in the file."""
     left = getattr(x, "left", None)
     if left is None:
         return np.asarray(x)

@@ -95,11 +95,7 @@ def shuffled(store: LabelledIds, rows: np.ndarray, seed: int) -> np.ndarray:
 
 
 def read_ratio(text: str, name: str, below_one: bool = False) -> float:
-    """A share in a protocol's name.
-
-    Raises:
-        InputError: no number above 0 and up to 1 (with ``below_one``: below 1).
-    """
+    """A share in a protocol's name."""
     upto = "below 1" if below_one else "up to 1"
     try:
         ratio = float(text)
@@ -111,11 +107,7 @@ def read_ratio(text: str, name: str, below_one: bool = False) -> float:
 
 
 def read_seed(text: str, name: str) -> int:
-    """A seed in a protocol's name.
-
-    Raises:
-        InputError: no whole number from 0 on.
-    """
+    """A seed in a protocol's name."""
     if not (text.isascii() and text.isdigit()):
         raise InputError(f"protocol {name!r}: expects a whole number as the seed, got {text!r}")
     return int(text)

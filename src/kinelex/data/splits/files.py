@@ -24,12 +24,7 @@ _DRAWN = re.compile(r"# of .*: \d+ of (\d+) training clips")  # second line of a
 
 
 def file_parts(store: SkeletonStore, name: str) -> Parts:
-    """``file:PATH``: the user's own split; clips it does not name are in no part.
-
-    Raises:
-        InputError: no such file, not of one of the forms, an id that the store does not have, one that
-            stands twice, or an empty part.
-    """
+    """``file:PATH``: the user's own split; clips it does not name are in no part."""
     path = Path(name.removeprefix("file:"))
     if not path.is_file():
         raise InputError(f"protocol {name!r}: {path} does not exist, expects {_FORMS}")
@@ -90,11 +85,7 @@ def _from_csv(path: Path, text: str) -> dict[str, list[str]]:
 
 
 def rows_of(store: SkeletonStore, ids: list[str], path: Path) -> np.ndarray:
-    """Rows of clips by their ids, ascending; an id with its video's ending means the clip without it.
-
-    Raises:
-        InputError: naming ``path``, for ids that the store does not have or that stand twice.
-    """
+    """Rows of clips by their ids, ascending; an id with its video's ending means the clip without it."""
     meant = match_ids(ids, store.ids)
     ids = [meant.get(clip, clip) for clip in ids]
     row_of = {clip: row for row, clip in enumerate(store.ids)}
@@ -132,12 +123,7 @@ def subset_path(store: SkeletonStore, name: str) -> Path:
 
 
 def read_subset(store: SkeletonStore, path: Path, train: np.ndarray, base: str) -> np.ndarray:
-    """The rows of a stored subset.
-
-    Raises:
-        InputError: the file cannot be read, has no ids, ids that are not in the store or not in the
-            training part, or was drawn from another number of training clips.
-    """
+    """The rows of a stored subset."""
     advice = "delete the file to have the subset drawn again for this store"
     try:
         lines = bounded_text(path).splitlines()

@@ -36,11 +36,7 @@ def published_names(store: SkeletonStore) -> tuple[str, ...]:
 
 
 def published_parts(store: SkeletonStore, name: str) -> Parts:
-    """The rows of a published protocol; a part may be empty.
-
-    Raises:
-        InputError: the data set has no such protocol.
-    """
+    """The rows of a published protocol; a part may be empty."""
     rules = {n: rule for n, rule in rules_of(store.meta.dataset).items() if "each" not in rule}
     tagged = tagged_names(store)
     if name in tagged:

@@ -32,9 +32,6 @@ def sysu_split(store: SkeletonStore, setting: int, number: int) -> tuple[np.ndar
 
     Shape:
         - returns: (rows,) int64 twice, ascending; every row is in one of them.
-
-    Raises:
-        InputError: no such setting or number, or clips without a class (setting 1) or subject (setting 2).
     """
     if setting not in SETTINGS or not 1 <= number <= REPETITIONS:
         raise InputError(

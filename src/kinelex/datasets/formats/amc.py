@@ -24,11 +24,7 @@ if TYPE_CHECKING:
 
 
 def skeleton_file(path: Path) -> Path:
-    """The .asf file of an .amc file: of its name, of what is before its last ``_``, or the folder's only one.
-
-    Raises:
-        InputError: there is none, or it is not clear which.
-    """
+    """The .asf file of an .amc file: of its name up to its end or last ``_``, or the folder's only one."""
     for stem in (path.stem, path.stem.rpartition("_")[0]):
         if stem and (path.with_name(f"{stem}.asf")).is_file():
             return path.with_name(f"{stem}.asf")
@@ -42,11 +38,7 @@ def skeleton_file(path: Path) -> Path:
 
 
 def read_amc(path: Path) -> Clip:
-    """A clip of one person in metres, by forward kinematics.
-
-    Raises:
-        InputError: no skeleton, or a file that cannot be read, is damaged, or does not fit the skeleton.
-    """
+    """A clip of one person in metres, by forward kinematics."""
     skeleton = read_asf(skeleton_file(path))
     motion = _read_motion(path, skeleton)
     layout = skeleton.layout(path.stem)

@@ -103,11 +103,7 @@ def _joint_names(bones: list[str]) -> list[str]:
 
 
 def read_asf(path: Path) -> Skeleton:
-    """Parse a skeleton.
-
-    Raises:
-        InputError: it cannot be read, or is none.
-    """
+    """Parse a skeleton."""
     sections = _sections(path)
     units = dict(line.split()[:2] for line in sections.get("units", []) if len(line.split()) >= 2)
     length = floats([units.get("length", "1")], f"{path}: :units length")[0]
@@ -147,11 +143,7 @@ def _sections(path: Path) -> dict[str, list[str]]:
 
 
 def floats(words: list[str], where: str) -> np.ndarray:
-    """Words as finite numbers.
-
-    Raises:
-        InputError: one is none.
-    """
+    """Words as finite numbers."""
     try:
         values = np.array([float(word) for word in words])
     except ValueError as error:

@@ -20,9 +20,6 @@ def check_axes(axes: str | None, clips: bool = False) -> str | None:
         axes: what was given, for example ``CTVM`` or ``(C, T, V, M)``.
         clips: whether the array has many clips: then an axis N.
 
-    Raises:
-        InputError: a letter twice or unknown, or T, V or C (and N) lacking.
-
     >>> check_axes("(m, t, v, c)"), check_axes("NCTVM", clips=True)
     ('MTVC', 'NCTVM')
     """
@@ -57,9 +54,6 @@ def as_clip(x: np.ndarray, axes: str | None, joints: int | None, path: Path) -> 
         axes: the order of its axes; None means (T, V, C) or (T, M, V, C), where that can be.
         joints: number of joints V, where it is known.
         path: the file, for messages.
-
-    Raises:
-        InputError: another number of axes, or an order that cannot be, with those that could.
     """
     if axes is not None:
         if x.ndim != len(axes):

@@ -27,11 +27,7 @@ def is_azure(content: dict[str, Any]) -> bool:
 
 
 def read_azure(content: dict[str, Any], where: str) -> Clip:
-    """A clip in metres; joints whose confidence level is 0 (out of range) are absent.
-
-    Raises:
-        InputError: a frame without bodies' list, or a body without 32 joints of 3 numbers.
-    """
+    """A clip in metres; joints whose confidence level is 0 (out of range) are absent."""
     frames = content["frames"]
     people = []
     for t, frame in enumerate(frames):

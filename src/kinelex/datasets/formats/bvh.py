@@ -87,11 +87,7 @@ class Bvh:
         return places
 
     def layout(self, name: str) -> SkeletonLayout:
-        """The hierarchy as a layout; common joint names are put into our vocabulary.
-
-        Raises:
-            InputError: the file has several roots.
-        """
+        """The hierarchy as a layout; common joint names are put into our vocabulary."""
         parents = tuple(joint.parent for joint in self.joints)
         names = common_names([joint.name for joint in self.joints])
         if len(set(names)) < len(names):  # two joints would get one name
@@ -101,9 +97,6 @@ class Bvh:
 
 def read_bvh(path: Path) -> Bvh:
     """Parse a .bvh file.
-
-    Raises:
-        InputError: it cannot be read, is truncated, or is none; the message says the line.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "a.bvh"

@@ -48,11 +48,7 @@ sys.stdout.buffer.write(found.getvalue())
 
 
 def read_c3d(path: Path) -> Clip:
-    """A clip of one person, all points, in metres.
-
-    Raises:
-        InputError: ezc3d is not installed, the file cannot be read, is none, or truncated.
-    """
+    """A clip of one person, all points, in metres."""
     if importlib.util.find_spec("ezc3d") is None:
         raise InputError(
             f"{path}: .c3d files are read by ezc3d, which is not installed: pip install 'kinelex[formats]'"

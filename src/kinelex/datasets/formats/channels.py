@@ -14,11 +14,7 @@ _PIXELS = 10.0  # no body is that far from the camera's axis in metres
 
 
 def check_channels(channels: str | None) -> str | None:
-    """The option ``--channels``.
-
-    Raises:
-        InputError: it is none of :data:`CHANNELS`.
-    """
+    """The option ``--channels``."""
     if channels is not None and channels not in CHANNELS:
         raise unknown_name("--channels", channels, CHANNELS)
     return channels
@@ -38,9 +34,6 @@ def guess_channels(x: np.ndarray, layout: str | None, where: Path) -> tuple[str,
 
     Shape:
         - x: (..., C)
-
-    Raises:
-        InputError: other than 2 to 4 numbers per joint, or a fourth that is no confidence.
 
     >>> guess_channels(np.array([[[310.0, 224.0, 0.9], [300.0, 220.0, 0.4]]]), None, Path("a.npy"))[0]
     'xyc'
@@ -79,9 +72,6 @@ def split_channels(x: np.ndarray, channels: str, where: Path) -> tuple[np.ndarra
     Shape:
         - x: (..., len(channels))
         - returns: (..., 2 or 3), and (...)
-
-    Raises:
-        InputError: another number of numbers.
     """
     if x.shape[-1] != len(channels):
         raise InputError(
@@ -102,9 +92,6 @@ def fit_width(x: np.ndarray, joints: int, channels: str | None, where: Path) -> 
 
     Shape:
         - x: (T, M*V*C)
-
-    Raises:
-        InputError: the numbers do not fit.
 
     >>> fit_width(np.ones((2, 132)), 33, None, Path("a.csv")).shape  # a row of MediaPipe
     (2, 1, 33, 4)

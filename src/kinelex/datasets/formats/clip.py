@@ -49,9 +49,6 @@ def with_joints_of(clip: Clip, layout: SkeletonLayout, path: Path) -> Clip:
     """A clip whose file names its joints, with those of a layout, in its order.
 
     Names are compared as they are, or in the common vocabulary where that is needed.
-
-    Raises:
-        InputError: a joint of the layout is not in the file, or is in it twice.
     """
     if clip.names is None or clip.names == layout.joints:
         return clip
@@ -71,11 +68,7 @@ def with_joints_of(clip: Clip, layout: SkeletonLayout, path: Path) -> Clip:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file.
-
-    Raises:
-        InputError: it cannot be read, is no JSON, truncated, too large, or nested too deep.
-    """
+    """The content of a JSON file."""
     try:
         return safe_json(bounded_text(path, encoding="utf-8-sig"))
     except (OSError, ValueError) as error:

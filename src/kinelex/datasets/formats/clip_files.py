@@ -39,9 +39,6 @@ def read_clip(
             of the layout are chosen.
         channels: what the numbers of a joint are, for files that do not say it; None leaves them together.
         axes: the order of an array's axes.
-
-    Raises:
-        InputError: another ending, no file, damaged, or it does not fit the layout.
     """
     ending = path.suffix.lower()
     if path.is_dir():

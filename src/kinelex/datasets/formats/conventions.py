@@ -33,9 +33,6 @@ def resolve_layout(layout: str | None, joints: int, channels: int, where: Path) 
         channels: number of coordinates C.
         where: the file, for messages.
 
-    Raises:
-        InputError: no such layout, one of another size, or the size tells none.
-
     >>> resolve_layout(None, 17, 2, Path("a.pkl")).name
     'coco17'
     >>> resolve_layout(None, 20, 3, Path("a.pkl"))
@@ -61,11 +58,7 @@ NAME (kinect20, msr20, utd20) or --layout FILE.yaml
 
 
 def read_class_names(path: str | Path) -> tuple[str, ...]:
-    """Class names from a text file, one per line; numbers before them that count from 0 or 1 are left out.
-
-    Raises:
-        InputError: the file cannot be read, is empty, or has a name twice.
-    """
+    """Class names from a text file, one per line; numbers before them that count from 0 or 1 are left out."""
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -204,11 +197,7 @@ class Note:
 
     @classmethod
     def from_json(cls, text: str, where: str) -> Note:
-        """Read a note.
-
-        Raises:
-            InputError: the text is none.
-        """
+        """Read a note."""
         try:
             note = cls(**safe_json(text))
             texts = (note.layout, note.units, note.protocol, *note.class_names)
@@ -224,11 +213,7 @@ class Note:
 def layout_of(
     note: Note | None, layout: str | None, joints: int, channels: int, where: Path
 ) -> SkeletonLayout:
-    """The layout asked for, else the one of an exported file's note, else the one that the size tells.
-
-    Raises:
-        InputError: as in :func:`resolve_layout`.
-    """
+    """The layout asked for, else the one of an exported file's note, else the one that the size tells."""
     if layout is None and note is not None:
         noted = SkeletonLayout.from_yaml(note.layout, str(where))
         if noted.num_joints == joints:

@@ -39,9 +39,6 @@ def read_csv(path: Path, layout: SkeletonLayout | None, channels: str | None = N
         path: the file.
         layout: the layout of the joints; None takes the built-in one whose joints the header names.
         channels: what the numbers of a joint are, for files without a header.
-
-    Raises:
-        InputError: cannot be read, truncated, columns that do not fit the layout, or no numbers.
     """
     table = read_table(path)
     if table.header is None:
@@ -197,11 +194,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _at_frames(x: np.ndarray, frames: np.ndarray, path: Path) -> np.ndarray:
-    """Rows at the places that their frame numbers say, NaN where a number is left out.
-
-    Raises:
-        InputError: numbers that do not rise, or that leave out more than there is.
-    """
+    """Rows at the places that their frame numbers say, NaN where a number is left out."""
     if len(frames) < 2 or not np.isfinite(frames).all():
         return x
     steps = np.diff(frames)

@@ -17,11 +17,7 @@ from kinelex.errors import InputError
 
 
 def read_json_clip(path: Path) -> Clip:
-    """One clip from a JSON file.
-
-    Raises:
-        InputError: it cannot be read, is damaged, or has no format that is known.
-    """
+    """One clip from a JSON file."""
     content, where = read_json(path), str(path)
     if isinstance(content, dict):
         if is_azure(content):

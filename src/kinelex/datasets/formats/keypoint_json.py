@@ -23,11 +23,7 @@ _IDS = ("track_id", "idx", "person_id")
 
 
 def read_detections(entries: list[Any], where: str) -> Clip:
-    """COCO's results or AlphaPose's: a list of persons, each with ``image_id`` and ``keypoints``.
-
-    Raises:
-        InputError: an entry without them, or with numbers that are not three to a joint.
-    """
+    """COCO's results or AlphaPose's: a list of persons, each with ``image_id`` and ``keypoints``."""
     images: dict[Any, list[Person]] = {}
     for i, entry in enumerate(entries):
         at = f"{where}: entry {i}"
@@ -40,11 +36,7 @@ def read_detections(entries: list[Any], where: str) -> Clip:
 
 
 def read_annotations(content: dict[str, Any], where: str) -> Clip:
-    """COCO's annotations: ``images`` with their sizes, ``annotations`` with key points (x, y, visibility).
-
-    Raises:
-        InputError: one of the two is no list of entries, or an annotation of an unknown image.
-    """
+    """COCO's annotations: ``images`` with their sizes, ``annotations`` with key points (x, y, visibility)."""
     images, entries = content["images"], content["annotations"]
     listed = isinstance(images, list) and isinstance(entries, list)
     if not listed or not all(isinstance(image, dict) and "id" in image for image in images):
@@ -63,11 +55,7 @@ def read_annotations(content: dict[str, Any], where: str) -> Clip:
 
 
 def read_instances(frames: list[Any], where: str) -> Clip:
-    """MMPose's frames: each with ``instances`` of ``keypoints`` and ``keypoint_scores``, and a ``frame_id``.
-
-    Raises:
-        InputError: a frame that is none.
-    """
+    """MMPose's frames: ``instances`` of ``keypoints`` and ``keypoint_scores``, and a ``frame_id``."""
     found: dict[int, list[Person]] = {}
     for i, frame in enumerate(frames):
         instances = frame.get("instances") if isinstance(frame, dict) else None

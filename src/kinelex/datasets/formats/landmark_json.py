@@ -28,11 +28,7 @@ _HIPS = (23, 24)
 
 
 def read_landmarks(content: Any, where: str) -> Clip:
-    """A clip from a list of frames, or an object with one and maybe ``fps``, ``width`` and ``height``.
-
-    Raises:
-        InputError: it is none, or has no landmarks in any frame.
-    """
+    """A clip from a list of frames, or an object with one and maybe ``fps``, ``width`` and ``height``."""
     top = content if isinstance(content, dict) else {}
     frames = content if isinstance(content, list) else next((top[k] for k in _FRAMES if top.get(k)), None)
     if not isinstance(frames, list) or not frames:

@@ -27,11 +27,7 @@ class Moment:
     in_seconds: bool
 
     def frame(self, fps: float | None) -> int:
-        """The number of the frame.
-
-        Raises:
-            InputError: seconds, and no rate.
-        """
+        """The number of the frame."""
         if not self.in_seconds:
             return int(self.value)
         if fps is None:
@@ -92,10 +88,6 @@ def read_manifest(path: Path, classes: tuple[str, ...] | None = None) -> Manifes
     Args:
         path: the file.
         classes: the class names, where they were given.
-
-    Raises:
-        InputError: no file, no text, no column ``file``, a column that is unknown, or one of names among
-            which there are numbers: which of the two the numbers are would be a guess.
     """
     lines = _lines(path)
     header, cells = [name.strip() for name in lines[0][1]], lines[1:]
@@ -240,9 +232,6 @@ def folder_manifest(
 
     Returns:
         One row per clip, by path; None where no clip is in a folder of a class.
-
-    Raises:
-        InputError: folders named by numbers among others.
     """
     found: list[tuple[Path, str, str]] = []
     for path in _clips(folder, folder, is_clip):

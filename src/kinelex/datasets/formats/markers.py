@@ -36,9 +36,6 @@ _ROOTS = ("pelvis", "lower_spine", "spine", "chest", "shoulder_center", "neck", 
 def marker_layout(name: str, markers: Sequence[str]) -> SkeletonLayout:
     """A layout of markers: those with a name of the vocabulary form a body, the others hang on its root.
 
-    Raises:
-        InputError: two markers of one name.
-
     >>> layout = marker_layout("walk", ["Hip", "RHip", "RKnee", "LHip", "LKnee", "Neck", "Cup"])
     >>> [layout.joints[p] for p in layout.parents]
     ['pelvis', 'pelvis', 'right_hip', 'pelvis', 'left_hip', 'pelvis', 'pelvis']

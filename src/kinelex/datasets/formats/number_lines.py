@@ -17,9 +17,6 @@ def read_lines(path: Path) -> tuple[list[bytes], bool]:
 
     A last line without an end may have lost digits of its last number, so that another number stands
     there: whoever reads numbers must not trust it. Blank lines at the end of the file are left out.
-
-    Raises:
-        InputError: the file cannot be read or is empty.
     """
     try:
         content = path.read_bytes()
@@ -43,9 +40,6 @@ def split_line(line: bytes, comma: bool, count: int, where: str) -> list[bytes]:
         count: how many fields are expected.
         where: what to call the line in messages, for example ``FILE: line 3``.
 
-    Raises:
-        InputError: another number of fields.
-
     >>> split_line(b"1,2", True, 2, "a.txt: line 1")
     [b'1', b'2']
     """
@@ -60,10 +54,6 @@ def read_table(path: Path, columns: int) -> np.ndarray:
 
     Shape:
         - returns: (lines, columns) float64
-
-    Raises:
-        InputError: the file cannot be read, is empty, a line has another number of fields or a field that
-            is no number, or the last line has no end.
     """
     lines, ended = read_lines(path)
     if not ended:
@@ -83,9 +73,6 @@ def parse_numbers(fields: list[bytes], where: str) -> np.ndarray:
 
     Shape:
         - returns: (fields,) float64
-
-    Raises:
-        InputError: a field is none; ``nan``, ``inf`` and numbers beyond single precision are none either.
 
     >>> parse_numbers([b"1.5", b"-2e-1"], "a.txt: line 1")
     array([ 1.5, -0.2])

@@ -28,11 +28,7 @@ def frame_files(folder: Path) -> list[Path]:
 
 
 def read_openpose(folder: Path) -> Clip:
-    """A clip from a folder of frames; a frame whose number is missing has nobody in it.
-
-    Raises:
-        InputError: no such file, frames of several videos, a damaged file, or another number of joints.
-    """
+    """A clip from a folder of frames; a frame whose number is missing has nobody in it."""
     files = frame_files(folder)
     if not files:
         raise InputError(f"{folder}: expects files NAME_000000000000_keypoints.json, as OpenPose makes them")

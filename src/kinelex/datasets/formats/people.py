@@ -37,11 +37,7 @@ class Person:
 
 
 def numbers_in(value: Any, where: str) -> np.ndarray:
-    """A list of numbers, or lists of as many in each, as an array; None in it is NaN.
-
-    Raises:
-        InputError: it is none.
-    """
+    """A list of numbers, or lists of as many in each, as an array; None in it is NaN."""
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -52,11 +48,7 @@ def numbers_in(value: Any, where: str) -> np.ndarray:
 
 
 def frames_by_number(found: Mapping[int, list[Person]], where: str) -> list[list[Person]]:
-    """Frames in the order of their numbers, with an empty one for every number that is missing.
-
-    Raises:
-        InputError: a span of numbers that no clip has.
-    """
+    """Frames in the order of their numbers, with an empty one for every number that is missing."""
     first, last = min(found), max(found)
     if last - first > 10 * len(found) + _MOST_LOST:
         raise InputError(f"{where}: frame numbers from {first} to {last}: expects those of one clip")
@@ -74,9 +66,6 @@ def clip_of_people(frames: list[list[Person]], where: str, **more: Any) -> Clip:
         frames: the persons of every frame.
         where: what to call the file in messages.
         more: what else a :class:`Clip` should say.
-
-    Raises:
-        InputError: nobody in any frame, or persons with other numbers of joints.
     """
     shapes = {person.points.shape for frame in frames for person in frame}
     if len(shapes) != 1:

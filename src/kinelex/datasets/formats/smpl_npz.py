@@ -34,11 +34,7 @@ def body_without_hands() -> SkeletonLayout:
 
 
 def read_smpl(archive: zipfile.ZipFile, names: list[str], path: Path) -> Clip:
-    """A clip of one person from the array of joints among an archive's members.
-
-    Raises:
-        InputError: poses without joints, or another number of joints.
-    """
+    """A clip of one person from the array of joints among an archive's members."""
     key = next((name for name in JOINTS if name in names), None)
     if key is None:
         raise InputError(

@@ -46,11 +46,7 @@ class Table:
     _point: str
 
     def numbers(self, columns: list[int]) -> np.ndarray:
-        """The numbers of some columns, (rows, columns) float64; NaN where a cell is empty.
-
-        Raises:
-            InputError: a cell is no number, or a row has more or fewer cells.
-        """
+        """The numbers of some columns, (rows, columns) float64; NaN where a cell is empty."""
         import pyarrow as pa
         import pyarrow.csv as pc
 
@@ -76,12 +72,7 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """The header of a file and where its numbers are.
-
-    Raises:
-        InputError: it cannot be read, is empty, has too many columns, or its last line is not ended: it may
-            have lost digits.
-    """
+    """The header of a file and where its numbers are."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

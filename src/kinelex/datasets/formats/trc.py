@@ -29,11 +29,7 @@ class _Head:
 
 
 def read_trc(path: Path) -> Clip:
-    """A clip of one person, all markers, in metres.
-
-    Raises:
-        InputError: it cannot be read, its head is none, or rows do not fit it (truncated).
-    """
+    """A clip of one person, all markers, in metres."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -48,9 +48,6 @@ def check_body_size(x: np.ndarray, where: str | Path) -> None:
 
     Shape:
         - x: (T, M, V, 3)
-
-    Raises:
-        InputError: the joints of a person are more than 5 apart, in the median of the frames.
     """
     there = (x != 0).any(axis=3, keepdims=True)
     present = np.asarray(there.any(axis=(2, 3)))

@@ -7,15 +7,12 @@ options, or of files that have changed since, have other names and are made anew
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from kinelex import __version__
@@ -64,25 +61,19 @@ class RawFiles:
 
 
 class Parts:
-    """The hidden folder ``.NAME.parts`` beside a store.
-
-    Args:
-        out: the store to be made.
-        reader: reads the items.
-        meta: what the store says about itself.
-        items: all units of work, in the order of the store's rows.
-        files: what the file system says about them.
-    """
+    """The hidden folder ``.NAME.parts`` beside a store, and the chunks that its rows come from, in order."""
 
     def __init__(
         self, out: Path, reader: Reader, meta: StoreMeta, items: list[Item], files: RawFiles
     ) -> None:
+        from joblib import hash as digest_of  # the same in every process, unlike a pickle of a set
+
         self.folder = out.with_name(f".{out.name}.parts")
-        settings = [__version__, stable(reader), stable(meta)]
-        self.chunks = [
-            Chunk(self.folder / f"{_digest([*settings, *_stamped(reader, chunk, files)])}.arrow", chunk)
-            for chunk in _divide(items, files)
-        ]
+        settings = digest_of((__version__, reader, meta.header()))
+        self.chunks = []
+        for chunk in _divide(items, files):
+            raw = [(str(i.path), i.part, [files.stamps[path] for path in reader.files(i)]) for i in chunk]
+            self.chunks.append(Chunk(self.folder / f"{digest_of((settings, raw))}.arrow", chunk))
 
     def begin(self) -> list[Chunk]:
         """Make the folder, drop parts that are of no use any more; gives the chunks that lack their part."""
@@ -111,41 +102,6 @@ def _divide(items: list[Item], files: RawFiles) -> Iterator[tuple[Item, ...]]:
             chunk, size = [], 0.0
     if chunk:
         yield tuple(chunk)
-
-
-def _stamped(reader: Reader, items: tuple[Item, ...], files: RawFiles) -> list[str]:
-    found = ((item, [files.stamps[path] for path in reader.files(item)]) for item in items)
-    return [f"{item.path}\t{stable(item.part)}\t{stamps}" for item, stamps in found]
-
-
-def _digest(texts: list[str]) -> str:
-    return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
-
-
-def stable(value: Any) -> str:
-    """A text that is the same in every process for equal settings, unlike ``repr`` or a pickle of a set.
-
-    Of an object it holds what a pickle of it holds.
-
-    >>> stable({"b": {"y", "x"}, "a": (1, None)})
-    "{'a': (1, None), 'b': {'x', 'y'}}"
-    """
-    if isinstance(value, dict):
-        return f"{{{', '.join(sorted(f'{stable(k)}: {stable(v)}' for k, v in value.items()))}}}"
-    if isinstance(value, set | frozenset):
-        return f"{{{', '.join(sorted(map(stable, value)))}}}"
-    if isinstance(value, list | tuple):
-        return f"({', '.join(map(stable, value))})"
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        content = hashlib.sha256(value.tobytes()).hexdigest()
-        return f"array({value.shape}, {value.dtype}, {content})"
-    if is_dataclass(value) and not isinstance(value, type):
-        return (
-            f"{type(value).__qualname__}({stable({f.name: getattr(value, f.name) for f in fields(value)})})"
-        )
-    if hasattr(value, "__dict__") and not isinstance(value, type):
-        return f"{type(value).__qualname__}({stable(value.__getstate__())})"
-    return repr(value)
 
 
 def write_part(path: Path, reader: Reader, meta: StoreMeta, items: tuple[Item, ...]) -> None:
