@@ -74,16 +74,16 @@ def test_order_depends_on_seed_and_epoch_alone(store):
     first = [b.indices.tolist() for b in one]
     assert first == [b.indices.tolist() for b in other]
     assert sorted(sum(first, [])) == rows.tolist()
-    one.seek(1)
+    one.set_epoch(1)
     assert [b.indices.tolist() for b in one] != first
     assert SkeletonLoader(store, rows, 8, shuffle=True, seed=4).order(0).tolist() != one.order(0).tolist()
 
 
 def test_resume_in_mid_epoch(store):
     loader = SkeletonLoader(store, np.arange(64), 8, shuffle=True, seed=1)
-    loader.seek(2)
+    loader.set_epoch(2)
     whole = [b.indices.tolist() for b in loader]
-    loader.seek(2, batch=5)
+    loader.set_epoch(2, batch=5)
     assert [b.indices.tolist() for b in loader] == whole[5:]
     assert [b.indices.tolist() for b in loader] == whole  # only the next iteration is cut
 

@@ -1,4 +1,7 @@
-"""The two files on disk: the skeleton store and the prompt store."""
+"""The two files on disk, the skeleton store and the prompt store, and batches of clips."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from kinelex.data.jpeg import read_jpeg, tile_pictures, write_jpeg
 from kinelex.data.prompt_store import PromptStore, open_prompts
@@ -15,8 +18,16 @@ from kinelex.data.sequence import Sequence, StoreMeta, check_sequence
 from kinelex.data.skeleton_store import SkeletonStore, open_store
 from kinelex.data.skeleton_writer import SkeletonStoreWriter
 
+if TYPE_CHECKING:
+    from kinelex.data.batch import Batch
+    from kinelex.data.dataset import ClipDataset
+    from kinelex.data.loader import SkeletonLoader
+
+_WITH_TORCH = {"Batch": "batch", "ClipDataset": "dataset", "SkeletonLoader": "loader"}  # found on first use
 __all__ = [
     "WHOLE_CLIP",
+    "Batch",
+    "ClipDataset",
     "ClipPrompts",
     "ModalityPrompts",
     "PromptBank",
@@ -24,6 +35,7 @@ __all__ = [
     "PromptStore",
     "PromptStoreWriter",
     "Sequence",
+    "SkeletonLoader",
     "SkeletonStore",
     "SkeletonStoreWriter",
     "StoreMeta",
@@ -35,3 +47,9 @@ __all__ = [
     "tile_pictures",
     "write_jpeg",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WITH_TORCH:
+        return getattr(import_module(f"kinelex.data.{_WITH_TORCH[name]}"), name)
+    raise AttributeError(f"module 'kinelex.data' has no attribute {name!r}")

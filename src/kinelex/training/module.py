@@ -102,11 +102,11 @@ class MethodModule(L.LightningModule):
     def on_train_start(self) -> None:
         """After a resume in mid-epoch Lightning does not start the epoch anew: do it here."""
         epoch, batch = self._position
-        self.loader.seek(self.current_epoch, batch if epoch == self.current_epoch else 0)
+        self.loader.set_epoch(self.current_epoch, batch if epoch == self.current_epoch else 0)
         self.method.on_epoch_start(self.current_epoch, self.recipe.training.epochs)
 
     def on_train_epoch_start(self) -> None:
-        self.loader.seek(self.current_epoch)
+        self.loader.set_epoch(self.current_epoch)
         self.method.on_epoch_start(self.current_epoch, self.recipe.training.epochs)
         self.epoch_sums, self.good_steps, self.steps_done = {}, {}, 0
 
