@@ -114,7 +114,7 @@ GOOD = bvh_text(np.arange(2.0 * CHANNELS).reshape(2, CHANNELS))
         ),
         (GOOD.replace("}\nMOTION", "MOTION"), "the hierarchy ends too early, expects JOINT or End"),
         (GOOD.replace("HIERARCHY\n", "HIERARCHY\n}\n"), "line 2: expects ROOT"),
-        ("HIERARCHY\nMOTION\n", "the hierarchy ends too early, expects a ROOT"),
+        ("HIERARCHY\nMOTION\n", "the hierarchy ends too early, expects ROOT"),
     ],
 )
 def test_bad_files_say_what_and_where(text: str, reason: str, tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from kinelex.data import (
     open_store,
 )
 from kinelex.data.clip_prompts import PromptShape, StorePrompts
-from kinelex.data.jpeg import write_jpeg
 from kinelex.data.loader import SkeletonLoader
+from kinelex.data.pictures import write_jpeg
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
 

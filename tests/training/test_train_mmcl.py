@@ -21,7 +21,7 @@ from kinelex.data import (
     open_prompts,
     open_store,
 )
-from kinelex.data.jpeg import tile_pictures, write_jpeg
+from kinelex.data.pictures import tile_pictures, write_jpeg
 from kinelex.datasets import get_split
 from kinelex.datasets.synthetic import write_actors
 from kinelex.errors import InputError

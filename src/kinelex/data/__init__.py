@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from kinelex.data.jpeg import read_jpeg, tile_pictures, write_jpeg
+from kinelex.data.pictures import read_jpeg, tile_pictures, write_jpeg
 from kinelex.data.prompt_store import PromptStore, open_prompts
 from kinelex.data.prompt_writer import (
     WHOLE_CLIP,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kinelex.data import StoreMeta
-from kinelex.datasets.formats.channels import check_channels, guess_channels
+from kinelex.datasets.formats.arrays import check_channels, guess_channels
 from kinelex.datasets.formats.conventions import Note, layout_of, numbered_classes, read_class_names
 from kinelex.datasets.formats.units import in_metres
 from kinelex.datasets.reader import Reader

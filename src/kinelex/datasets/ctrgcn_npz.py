@@ -17,7 +17,7 @@ import numpy as np
 
 from kinelex.data import Sequence, StoreMeta
 from kinelex.datasets.arrays_reader import ArraysReader
-from kinelex.datasets.formats.channels import split_channels
+from kinelex.datasets.formats.arrays import split_channels
 from kinelex.datasets.formats.conventions import (
     GIVEN,
     MAX_CLASSES,

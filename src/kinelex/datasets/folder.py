@@ -16,8 +16,7 @@ from typing import Any, ClassVar
 
 from kinelex.data import Sequence, StoreMeta
 from kinelex.datasets.arrays_reader import ArraysReader
-from kinelex.datasets.formats.axes import check_axes
-from kinelex.datasets.formats.channels import guess_channels, split_channels
+from kinelex.datasets.formats.arrays import check_axes, guess_channels, split_channels
 from kinelex.datasets.formats.clip import Clip
 from kinelex.datasets.formats.clip_files import ENDINGS, files_of, is_clip, read_clip
 from kinelex.datasets.formats.conventions import (

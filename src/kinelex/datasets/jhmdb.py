@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from kinelex.data import Sequence
-from kinelex.datasets.formats.number_lines import read_lines
+from kinelex.datasets.formats.numbers import read_lines
 from kinelex.datasets.reader import FilesReader, Item, class_names
 from kinelex.errors import InputError
 from kinelex.files.mat_file import read_mat_frames

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from kinelex.data import Sequence
-from kinelex.datasets.formats.number_lines import read_table
+from kinelex.datasets.formats.numbers import read_table
 from kinelex.datasets.reader import FilesReader, Item, class_names, parse_name
 from kinelex.errors import InputError
 

@@ -19,8 +19,9 @@ from typing import NoReturn
 import numpy as np
 
 from kinelex.datasets.bodies import Recording
-from kinelex.datasets.formats.text_table import TextTable
+from kinelex.datasets.formats.numbers import TextTable
 from kinelex.errors import InputError
+from kinelex.files.bounded import read_bytes
 
 JOINTS = 25
 _BODY_VALUES = 10
@@ -34,10 +35,7 @@ _FLOAT = re.compile(rb"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)", r
 
 def read_recording(path: Path) -> Recording:
     """Read one ``.skeleton`` file."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+    data = read_bytes(path)
     fast = read_fast(data)
     return read_slowly(data, path) if fast is None else fast
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from kinelex.data import Sequence
 from kinelex.datasets import reader
-from kinelex.datasets.formats.number_lines import parse_numbers, read_lines, split_line
+from kinelex.datasets.formats.numbers import parse_numbers, read_lines, split_line
 from kinelex.datasets.pku_names import (
     NUM_CLASSES,
     PromptKey,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from kinelex.datasets.formats.number_lines import read_lines
+from kinelex.datasets.formats.numbers import read_lines
 from kinelex.datasets.pku import Pku1Reader, Pku2Reader, _parse_label, parse_prompt_key
 from kinelex.errors import InputError
 

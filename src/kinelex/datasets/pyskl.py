@@ -17,9 +17,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kinelex.data import Sequence, StoreMeta
-from kinelex.data.splits.ids import lost_ids, match_ids
+from kinelex.data.splits.files import lost_ids, match_ids
 from kinelex.datasets.arrays_reader import ArraysReader
-from kinelex.datasets.formats.channels import split_channels
+from kinelex.datasets.formats.arrays import split_channels
 from kinelex.datasets.formats.conventions import (
     Note,
     as_stored,

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from kinelex.data import Sequence
-from kinelex.datasets.formats.number_lines import parse_numbers, read_lines, split_line
+from kinelex.datasets.formats.numbers import parse_numbers, read_lines, split_line
 from kinelex.datasets.reader import FilesReader, Item, class_names
 from kinelex.errors import InputError
 

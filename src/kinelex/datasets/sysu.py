@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from kinelex.data import Sequence
-from kinelex.data.splits.sysu import sysu_split
+from kinelex.data.splits.published import sysu_split
 from kinelex.datasets.reader import FilesReader, Item, class_names
 from kinelex.errors import InputError
 from kinelex.files.mat_file import read_mat

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from kinelex.data import Sequence
-from kinelex.datasets.formats.number_lines import parse_numbers, read_lines, split_line
+from kinelex.datasets.formats.numbers import parse_numbers, read_lines, split_line
 from kinelex.datasets.reader import FilesReader, Item, Skipped
 from kinelex.errors import InputError, unknown_name
 

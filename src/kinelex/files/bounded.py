@@ -16,6 +16,8 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from kinelex.errors import InputError
+
 MOST_TEXT = 256 << 20  # bytes of a text file
 _MOST_YAML = 8 << 20  # characters; PyYAML reads 1 MB in some seconds
 _MOST_NODES = 1_000_000  # of a YAML document whose aliases are written out
@@ -51,6 +53,30 @@ def bounded_text(path: Path, most: int = MOST_TEXT, encoding: str = "utf-8") -> 
     ('twelve bytes', 12)
     """
     return bounded_bytes(path, most).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file that a user named.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that a user named, without the mark that some programs begin UTF-8 with.
+
+    Raises:
+        InputError: it cannot be read, or is not in UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
 
 
 def safe_json(text: str | bytes, surrogates: bool = False) -> Any:

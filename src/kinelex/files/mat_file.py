@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from kinelex.errors import InputError
+from kinelex.files.bounded import read_bytes
 
 _HEADER = 128  # bytes
 _MOST = 2**25  # bytes of all unpacked variables: a clip of an hour; as 8-bit numbers they grow eightfold
@@ -69,10 +70,7 @@ def read_mat_texts(path: Path) -> dict[str, str]:
 
 
 def _variables(path: Path) -> dict[str, np.ndarray | str]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+    content = read_bytes(path)
     if content[:8] == b"\x89HDF\r\n\x1a\n" or content.startswith(b"MATLAB 7.3"):
         raise InputError(f"{path}: a .mat file of version 7.3: save it again in MATLAB with the option -v7")
     order = _ORDER.get(content[_HEADER - 2 : _HEADER])

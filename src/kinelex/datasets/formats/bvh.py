@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from kinelex.errors import InputError
+from kinelex.files.bounded import read_text
 from kinelex.skeleton import SkeletonLayout, common_names
 
 if TYPE_CHECKING:
@@ -105,10 +106,7 @@ def read_bvh(path: Path) -> Bvh:
     >>> read_bvh(path).positions().round(6).tolist()
     [[[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+    text = read_text(path)
     lines = text.splitlines()
     start = next((i for i, line in enumerate(lines) if line.strip() == "MOTION"), None)
     if start is None:
@@ -168,32 +166,50 @@ class _Hierarchy:
         self._next = 0
         self.joints: tuple[Joint, ...] = ()
         self._take("HIERARCHY")
-        while self._next < len(self._words):
-            self._tree()
-        if not self.joints:
-            self._wrong("a ROOT")
-
-    def _wrong(self, expected: str) -> NoReturn:
-        if self._next >= len(self._words):
-            raise InputError(f"{self._path}: the hierarchy ends too early, expects {expected}")
-        word, line = self._words[self._next]
-        raise InputError(f"{self._path}: line {line}: expects {expected}, got {word!r:.40}")
-
-    def _peek(self) -> str | None:
-        return self._words[self._next][0] if self._next < len(self._words) else None
+        above: list[int] = []  # joints whose brace is open; no recursion, as a chain may be long
+        while self._next < len(self._words) or above or not self.joints:
+            self._joint(above)
 
     def _word(self, expected: str) -> str:
         if self._next >= len(self._words):
-            self._wrong(expected)
+            raise InputError(f"{self._path}: the hierarchy ends too early, expects {expected}")
         self._next += 1
         return self._words[self._next - 1][0]
+
+    def _wrong(self, expected: str) -> NoReturn:
+        word, line = self._words[self._next - 1]
+        raise InputError(f"{self._path}: line {line}: expects {expected}, got {word!r:.40}")
 
     def _take(self, *expected: str) -> str:
         word = self._word(" or ".join(expected))
         if word not in expected:
-            self._next -= 1
             self._wrong(" or ".join(expected))
         return word
+
+    def _joint(self, above: list[int]) -> None:
+        """The head of a joint, a whole end site, or the brace that ends a joint."""
+        what = self._take("JOINT", "End", "}") if above else self._take("ROOT")
+        if what == "}":
+            above.pop()
+            return
+        index = len(self.joints)
+        if index == _MAX_JOINTS:
+            self._wrong(f"at most {_MAX_JOINTS} joints")
+        if what == "End":
+            self._take("Site")
+            name = f"{self.joints[above[-1]].name}_end"
+        else:
+            name = self._word("a joint's name")
+            while len(name) < 200 and self._next < len(self._words) and self._words[self._next][0] != "{":
+                name += f" {self._word('{')}"  # some programs put spaces into names
+        self._take("{")
+        offset = self._offset()
+        channels = () if what == "End" else self._channels()
+        self.joints += (Joint(name, above[-1] if above else index, offset, channels),)
+        if what == "End":
+            self._take("}")
+        else:
+            above.append(index)
 
     def _offset(self) -> tuple[float, float, float]:
         self._take("OFFSET")
@@ -201,7 +217,6 @@ class _Hierarchy:
         for _ in range(3):
             word = self._word("3 numbers")
             if not _NUMBER.fullmatch(word):
-                self._next -= 1
                 self._wrong("a number")
             numbers.append(float(word))
         return numbers[0], numbers[1], numbers[2]
@@ -209,42 +224,7 @@ class _Hierarchy:
     def _channels(self) -> tuple[str, ...]:
         self._take("CHANNELS")
         count = self._word("the number of channels")
-        if count not in "0123456" or len(count) != 1:
-            self._next -= 1
+        if count not in [*"0123456"]:
             self._wrong("a number of channels from 0 to 6")
         known = [axis + kind for kind in ("position", "rotation") for axis in _AXES]
         return tuple(self._take(*known) for _ in range(int(count)))
-
-    def _tree(self) -> None:
-        """A root with all that hangs on it; without recursion, as a chain may be long."""
-        open_joints: list[int] = []
-        while True:
-            if open_joints and self._peek() == "}":
-                self._next += 1
-                open_joints.pop()
-            else:
-                open_joints += self._open(open_joints)
-            if not open_joints:
-                return
-
-    def _open(self, above: list[int]) -> list[int]:
-        """Read the head of one joint; gives its index while it is open, nothing for an end site."""
-        index = len(self.joints)
-        if index == _MAX_JOINTS:
-            self._wrong(f"at most {_MAX_JOINTS} joints")
-        if not above:
-            self._take("ROOT")
-        elif self._take("JOINT", "End", "}") == "End":
-            self._take("Site")
-            self._take("{")
-            name = f"{self.joints[above[-1]].name}_end"
-            self.joints += (Joint(name, above[-1], self._offset(), ()),)
-            self._take("}")
-            return []
-        name = self._word("a joint's name")
-        while self._peek() not in ("{", None) and len(name) < 200:
-            name += f" {self._word('{')}"  # some programs put spaces into names
-        self._take("{")
-        parent = above[-1] if above else index
-        self.joints += (Joint(name, parent, self._offset(), self._channels()),)
-        return [index]

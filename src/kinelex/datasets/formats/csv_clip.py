@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kinelex.datasets.formats.channels import fit_width
+from kinelex.datasets.formats.arrays import fit_width
 from kinelex.datasets.formats.clip import Clip
 from kinelex.datasets.formats.table import Table, read_table
 from kinelex.errors import InputError, unknown_name

@@ -1,21 +1,30 @@
-"""MediaPipe's landmarks in JSON: per frame a list of landmarks, of persons, or an object that holds them.
+"""Clips in JSON, told by their content: detectors' key points, Azure Kinect's bodies, MediaPipe's landmarks.
 
-There is no file format of MediaPipe's own; what its results become when written as JSON is read: lists of
-``{x, y, z, visibility}`` or of numbers, alone or under the names that the APIs give them (``pose_landmarks``,
-``poseWorldLandmarks``, ``worldLandmarks``, ...). World landmarks (metres, origin between the hips) are taken
-where there are any; else the picture's, x and y, pixels where the file says ``width`` and ``height``.
+MediaPipe has no file format; what its results become when written as JSON is read: lists of ``{x, y, z,
+visibility}`` or of numbers, alone or under the names that the APIs give them (``pose_landmarks``,
+``worldLandmarks``, ...). World landmarks (metres, origin between the hips) are taken where there are any;
+else the picture's, x and y, pixels where the file says ``width`` and ``height``. Azure Kinect's offline
+processor writes ``frames`` of ``bodies`` of 32 joints in millimetres, with ``timestamp_usec``.
 
-Source: MediaPipe, Pose landmark detection and Hand landmark detection, "Handle and display results".
+Source: MediaPipe, Pose landmark detection, "Handle and display results"; Azure Kinect Body Tracking SDK,
+sample "offline_processor".
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kinelex.datasets.formats.clip import Clip
-from kinelex.datasets.formats.keypoint_json import size_of
+from kinelex.datasets.formats.clip import METRES, MILLIMETRE, Clip, read_json
+from kinelex.datasets.formats.keypoint_json import (
+    is_detection,
+    read_annotations,
+    read_detections,
+    read_instances,
+    size_of,
+)
 from kinelex.datasets.formats.people import Person, clip_of_people, numbers_in
 from kinelex.errors import InputError
 from kinelex.skeleton import get_layout
@@ -103,3 +112,68 @@ def _person(landmarks: Any, where: str) -> Person:
     if points.ndim != 2 or points.shape[1] not in (2, 3):
         raise InputError(f"{where}: expects x, y, z for each landmark, got an array of shape {points.shape}")
     return Person(points, scores)
+
+
+_AZURE_JOINTS = 32
+
+
+def is_azure(content: dict[str, Any]) -> bool:
+    """Whether an object has frames of bodies."""
+    frames = content.get("frames")
+    return isinstance(frames, list) and any(isinstance(frame, dict) and "bodies" in frame for frame in frames)
+
+
+def read_azure(content: dict[str, Any], where: str) -> Clip:
+    """A clip in metres; joints whose confidence level is 0 (out of range) are absent."""
+    frames = content["frames"]
+    people = []
+    for t, frame in enumerate(frames):
+        bodies = frame.get("bodies") if isinstance(frame, dict) else None
+        if not isinstance(bodies, list):
+            raise InputError(f"{where}: frame {t}: expects a list of 'bodies'")
+        people.append([_body(body, f"{where}: frame {t}, body {i}") for i, body in enumerate(bodies)])
+    return clip_of_people(people, where, layout=get_layout("azure32"), fps=_azure_fps(frames), units=METRES)
+
+
+def _body(body: Any, where: str) -> Person:
+    if not isinstance(body, dict) or "joint_positions" not in body:
+        raise InputError(f"{where}: expects 'joint_positions'")
+    points = numbers_in(body["joint_positions"], where)
+    if points.shape != (_AZURE_JOINTS, 3):
+        raise InputError(f"{where}: 'joint_positions' has shape {points.shape}, expects ({_AZURE_JOINTS}, 3)")
+    levels = next((body[key] for key in ("confidence_levels", "confidence_level") if key in body), None)
+    scores = None if levels is None else numbers_in(levels, where)
+    if scores is not None and scores.shape != (_AZURE_JOINTS,):
+        raise InputError(f"{where}: has {scores.size} confidence levels, expects {_AZURE_JOINTS}")
+    number = body.get("body_id")
+    return Person(points * MILLIMETRE, scores, number if isinstance(number, int) else None)
+
+
+def _azure_fps(frames: list[dict[str, Any]]) -> float | None:
+    times = [frame.get("timestamp_usec") for frame in frames]
+    if len(times) < 2 or not all(isinstance(time, int) and abs(time) < 2**62 for time in times):
+        return None
+    step = float(np.median(np.diff(np.array(times, dtype=np.int64))))
+    return round(1e6 / step, 3) if step > 0 else None
+
+
+def read_json_clip(path: Path) -> Clip:
+    """One clip from a JSON file."""
+    content, where = read_json(path), str(path)
+    if isinstance(content, dict):
+        if is_azure(content):
+            return read_azure(content, where)
+        if isinstance(content.get("instance_info"), list):
+            return read_instances(content["instance_info"], where)
+        if "images" in content and "annotations" in content:
+            return read_annotations(content, where)
+        if "people" in content:
+            raise InputError(f"{path}: is one frame of OpenPose: a clip is the folder of all its frames")
+    if isinstance(content, list) and content:
+        if is_detection(content[0]):
+            return read_detections(content, where)
+        if isinstance(content[0], dict) and "instances" in content[0]:
+            return read_instances(content, where)
+        if isinstance(content[0], dict) and {"keypoints", "keypoint_scores"} <= content[0].keys():
+            return read_instances([{"instances": content}], where)  # of one picture
+    return read_landmarks(content, where)

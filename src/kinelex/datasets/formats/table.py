@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from kinelex.errors import InputError
+from kinelex.files.bounded import read_text
 
 _LONGEST_HEADER = 4  # rows
 _MOST_COLUMNS = 10_000
@@ -73,10 +74,7 @@ class Table:
 
 def read_table(path: Path) -> Table:
     """The header of a file and where its numbers are."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+    text = read_text(path)
     lines = [line for line in text.splitlines() if line.strip(" \t,;")]
     if not lines:
         raise InputError(f"{path}: is empty, expects one row per frame")
