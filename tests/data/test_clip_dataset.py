@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
+from kinelex.data.clip_prompts import Prompts
 from kinelex.data.dataset import ArrayClips, ClipDataset
 from kinelex.data.loader import SkeletonLoader
 from kinelex.errors import InputError
@@ -88,6 +89,14 @@ def test_padded_arrays_and_both_loaders() -> None:
 def test_arrays_that_are_no_clips(given, said: str) -> None:
     with pytest.raises(InputError, match=said):
         ArrayClips(given)
+
+
+def test_prompts_of_ones_own_go_along() -> None:
+    texts = np.random.default_rng(2).normal(size=(12, 8)).astype(np.float32)
+    dataset = ClipDataset(clips(), prompts={"language": Prompts(texts, present=np.arange(12) != 3)})
+    language = dataset[[3, 5]].prompts["language"]
+    assert language.frame[1, 0].tolist() == texts[5].tolist()
+    assert language.mask.tolist() == [False, True]
 
 
 def test_labels_that_do_not_fit(store) -> None:
