@@ -30,8 +30,16 @@ class SkeletonLoader:
         rank, world_size: this process and their number.
         options: what :class:`ClipDataset` takes, for example ``prompts`` and ``placement``.
 
+    Shape:
+        - indices: (rows,)
+
     Raises:
         InputError: no rows, or a batch size that does not fit.
+
+    >>> loader = SkeletonLoader(np.ones((10, 3, 20, 25, 1)), np.arange(10), batch_size=4, shuffle=True)
+    >>> loader.set_epoch(2)
+    >>> [batch.frames.shape[0] for batch in loader]  # the last two clips wait for another order
+    [80, 80]
     """
 
     def __init__(
