@@ -26,9 +26,8 @@ from kinelex.data.loader import SkeletonLoader
 from kinelex.data.persons import say_crowded
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
-from kinelex.files.atomic import whole_folder
 from kinelex.training.build import InitialWeights
-from kinelex.training.encoder_files import SkeletonEncoder, complete_options, load_encoders, save_encoders
+from kinelex.training.encoder_files import SkeletonEncoder, complete_options, load_encoders, save_run
 from kinelex.training.recipe import Recipe, find_recipe, plain
 from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.store_defaults import resolve_for
@@ -47,6 +46,8 @@ _PREPARATION = (
     "view_first",
     "persons",
 )
+# What must be known of a run that another was adapted from: what it learned, and where.
+_ORIGIN = ("method", "dataset", "store_fingerprint", "protocol", "adapted", "converted")
 _CLIPS_AT_A_TIME = 64
 
 
@@ -88,7 +89,8 @@ def adapt(
     base, store, overrides = RunDirectory(run), open_store(data), list(overrides)
     trained = load_encoders(base.path)
     adapted = {stream: encoder.for_store(store) for stream, encoder in trained.items()}
-    record = {"mode": mode, "run": str(base.path.resolve()), "from": _origin(base.config)}
+    origin = {key: value for key, value in base.config.items() if key in _ORIGIN and value is not None}
+    record = {"mode": mode, "run": str(base.path.resolve()), "from": origin}
     if mode == "batch_norm":
         if overrides or labels is not None or resume or recipe is not None:
             options = {"--labels": labels is not None, "--resume": resume, "--recipe": recipe is not None}
@@ -137,12 +139,6 @@ def _keeps(adapted: dict[str, SkeletonEncoder], store: SkeletonStore, mode: str)
     )
 
 
-def _origin(config: dict[str, Any]) -> dict[str, Any]:
-    """What must be known of a run that another was adapted from: what it learned, and where."""
-    keys = ("method", "dataset", "store_fingerprint", "protocol", "adapted", "converted")
-    return {key: config[key] for key in keys if config.get(key) is not None}
-
-
 def _recipe(
     base: RunDirectory,
     encoders: dict[str, SkeletonEncoder],
@@ -159,7 +155,14 @@ def _recipe(
             f"recipe {name}: --mode {mode} expects method.name supervised and method.frozen "
             f"{'true' if mode == 'linear' else 'false'}"
         )
-    encoders = _of_streams(encoders, name, wanted.get("streams") or list(encoders))
+    streams = wanted.get("streams") or list(encoders)
+    missing = next((stream for stream in streams if stream not in encoders), None)
+    if missing is not None:
+        raise InputError(
+            f"recipe {name} adapts the stream {missing}, the run has {', '.join(encoders)}: take "
+            "another recipe"
+        )
+    encoders = {stream: encoders[stream] for stream in streams}
     config = asdict(next(iter(encoders.values())).pipeline.config)
     encoder = {k: v for k, v in complete_options(base.config["encoder"]).items() if k != "in_channels"}
     several = len(encoders) > 1
@@ -180,18 +183,6 @@ def _recipe(
     if changed.input.stream != stream:
         raise InputError("an adapted run keeps its streams: leave out input.stream=...")
     return encoders, changed
-
-
-def _of_streams(
-    encoders: dict[str, SkeletonEncoder], recipe: str, streams: list[str]
-) -> dict[str, SkeletonEncoder]:
-    missing = [stream for stream in streams if stream not in encoders]
-    if missing:
-        raise InputError(
-            f"recipe {recipe} adapts the stream {missing[0]}, the run has {', '.join(encoders)}: take "
-            "another recipe"
-        )
-    return {stream: encoders[stream] for stream in streams}
 
 
 def _with_new_statistics(
@@ -218,22 +209,19 @@ def _with_new_statistics(
         "dataset": store.meta.dataset,
         "store_fingerprint": store.fingerprint,
         "protocol": protocol,
-        "prompts": None,
         "method": own["method"],
         "encoder": own["encoder"],
         "input": plain(asdict(first.pipeline.config)),
         "plugins": own.get("plugins", []),
     }
-    classifiers = {s: e.classifier for s, e in encoders.items() if e.classifier is not None}
+    linears = {s: e.classifier for s, e in encoders.items() if e.classifier is not None}
     modules = {stream: encoder.encoder for stream, encoder in encoders.items()}
     options = {k: v for k, v in own["encoder"].items() if k != "in_channels"}
-    with whole_folder(Path(out)) as folder:
-        run = RunDirectory.create(folder, config)
-        save_encoders(run.path, modules, options, first.pipeline, classifiers, first.class_names)
+    run = save_run(out, config, modules, options, first.pipeline, linears, first.class_names)
     say_crowded(console, store, split.train, first.pipeline.config.persons)
     clips = f"{len(split.train)} clips of {store.meta.dataset} ({protocol})"
     console.print(f"batch norm estimated on {clips}, no label read", markup=False, soft_wrap=True)
-    return RunDirectory(out)
+    return run
 
 
 @torch.no_grad()

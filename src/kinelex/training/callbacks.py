@@ -78,14 +78,14 @@ class EpochRecorder(L.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
-        kept = state_dict["histograms"].items()
-        self.histograms = {k: [np.asarray(h, np.float32) for h in v] for k, v in kept}  # as they were
+        histograms = state_dict["histograms"].items()
+        self.histograms = {k: [np.asarray(h, np.float32) for h in v] for k, v in histograms}  # as they were
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._started = time.perf_counter()
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self._started = time.perf_counter()
+        self._started = time.perf_counter()  # of a training that goes on in mid-epoch
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, MethodModule)
@@ -96,8 +96,9 @@ class EpochRecorder(L.Callback):
             "epoch": float(trainer.current_epoch),
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             **scalars,
+            "seconds": seconds,
+            "clips_per_second": clips / max(seconds, 1e-9),
         }
-        row |= {"seconds": seconds, "clips_per_second": clips / max(seconds, 1e-9)}
         self.rows.append(row)
         for name, counts in histograms.items():
             self.histograms.setdefault(name, []).append(counts)
@@ -131,15 +132,10 @@ class EpochProgress(L.Callback):
     """One bar for the whole training: steps, loss, rate, time left."""
 
     def __init__(self, console: Console) -> None:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[loss]}"),
-            TimeRemainingColumn(),
-        )
-        self._progress = Progress(*columns, console=console)
-        self._task = self._progress.add_task("training", loss="", visible=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        last = (TextColumn("{task.fields[loss]}"), TimeRemainingColumn())
+        self._progress = Progress(*columns, *last, console=console)
+        self._task = self._progress.add_task("training", loss="")
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if trainer.is_global_zero:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,12 +16,11 @@ from kinelex.data import open_store
 from kinelex.encoders import Encoder
 from kinelex.encoders.published import ctrgcn, hdgcn, msg3d, pyskl
 from kinelex.errors import InputError, one_line, unknown_name
-from kinelex.files.atomic import whole_folder
 from kinelex.methods.cmd_checkpoint import encoder_options, published_to_encoders
 from kinelex.skeleton import STREAMS, SkeletonLayout, get_layout
-from kinelex.training.encoder_files import save_encoders
-from kinelex.training.recipe import find_recipe, resolve
-from kinelex.training.run_directory import RunDirectory, check_free
+from kinelex.training.encoder_files import save_run
+from kinelex.training.recipe import find_recipe, plain, resolve
+from kinelex.training.run_directory import RunDirectory
 from kinelex.transforms import InputPipeline
 
 # Classifiers: the encoder's name, and what reads its checkpoints.
@@ -39,7 +36,7 @@ SOURCES = ("cmd", *_CLASSIFIERS)
 
 
 @dataclass
-class Converted:
+class Checkpoint:
     """What a checkpoint holds, in our terms.
 
     Args:
@@ -57,11 +54,6 @@ class Converted:
     changes: dict[str, Any] = field(default_factory=dict)
     classifiers: dict[str, nn.Linear] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
-
-    @property
-    def persons(self) -> int:
-        """The person places of its input: published networks have weights for each."""
-        return next(iter(self.encoders.values())).places or 1
 
 
 def convert(
@@ -114,38 +106,29 @@ def convert(
         layout = get_layout(layout)
     state = _state_dict(content, path)
     if source == "cmd":
-        found = _cmd(state, layout, path)
+        ours = _cmd(state, layout, path)
     else:
         more = {} if center is None else {"center": center}
-        found = _classifier(source, state, layout, path, classes, stream or "joint", more)
-    changes = {"persons": found.persons, **found.changes}
-    prepared = replace(resolve(*find_recipe(found.recipe)).input, **changes)
-    if len(found.encoders) == 1:
-        prepared = replace(prepared, stream=next(iter(found.encoders)))
+        ours = _classifier(source, state, layout, path, classes, stream or "joint", more)
+    first = next(iter(ours.encoders))
+    changes = {
+        "persons": ours.encoders[first].places or 1,
+        **ours.changes,
+    }  # published: weights for each place
+    prepared = replace(resolve(*find_recipe(ours.recipe)).input, **changes)
+    if len(ours.encoders) == 1:
+        prepared = replace(prepared, stream=first)
     epoch = content.get("epoch")
     config: dict[str, Any] = {
         "recipe": None,
         "converted": {"from": source, "file": path.name, "epoch": epoch if isinstance(epoch, int) else None},
-        "data": None,
-        "dataset": None,
-        "protocol": None,
-        "prompts": None,
         "method": {"name": source},
-        "encoder": found.options,
-        "input": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(prepared).items()},
+        "encoder": ours.options,
+        "input": plain(asdict(prepared)),
     }
-    check_free(out, can_resume=False)
-    with whole_folder(Path(out)) as folder:
-        run = RunDirectory.create(folder, config)
-        save_encoders(
-            run.path,
-            found.encoders,
-            found.options,
-            InputPipeline(layout, prepared),
-            found.classifiers,
-            found.class_names,
-        )
-    return RunDirectory(out)
+    pipeline = InputPipeline(layout, prepared)
+    weights = (ours.encoders, ours.options, pipeline, ours.classifiers, ours.class_names)
+    return save_run(out, config, *weights)
 
 
 def _load_safely(path: Path) -> dict[str, Any]:
@@ -182,18 +165,18 @@ def _state_dict(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _cmd(state: dict[str, Tensor], layout: SkeletonLayout, path: Path) -> Converted:
+def _cmd(state: dict[str, Tensor], layout: SkeletonLayout, path: Path) -> Checkpoint:
     """The query encoders by stream."""
     states = published_to_encoders(state, str(path))
     sizes = {stream: encoder_options(own, layout.num_joints) for stream, own in states.items()}
     options = next(iter(sizes.values()))
     if any(other != options for other in sizes.values()):
         raise InputError(f"{path}: the streams' encoders differ in size, expects three of one size: {sizes}")
-    made = {
-        stream: _encoder(partial(encoders.create, "gru", layout=layout, **options), own, path, stream)
+    networks = {
+        stream: _encoder(encoders.create("gru", layout=layout, **options), own, path, stream)
         for stream, own in states.items()
     }
-    return Converted(made, {"name": "gru", **options, "bidirectional": False}, "cmd/ntu60")
+    return Checkpoint(networks, {"name": "gru", **options, "bidirectional": False}, "cmd/ntu60")
 
 
 def _classifier(
@@ -204,7 +187,7 @@ def _classifier(
     classes: str | Path | None,
     stream: str,
     more: dict[str, Any],
-) -> Converted:
+) -> Checkpoint:
     """The classifier of skeletons; what MMCL has beside it (pictures, texts) is left behind."""
     name, checkpoint = _CLASSIFIERS[source]
     try:
@@ -216,7 +199,7 @@ def _classifier(
         raise InputError(
             f"{path} has no fc.weight, the published classifier: there is nothing to evaluate with"
         )
-    encoder = _encoder(partial(encoders.create, name, layout=layout, **options), own, path, stream)
+    encoder = _encoder(encoders.create(name, layout=layout, **options), own, path, stream)
     outputs, width = last["bias"].numel(), encoder.num_features
     if last["weight"].shape != (outputs, width) or last["bias"].ndim != 1:
         raise InputError(
@@ -226,7 +209,6 @@ def _classifier(
     linear = nn.Linear(width, outputs)
     linear.load_state_dict(last)
     names = _class_names(classes, outputs, path)
-    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}
     recipe, changes = "mmcl/ntu60", dict[str, Any]()
     if name == "msg3d":
         recipe, changes = "cmd/ntu60", {"frames": 300, "test_crop": 1.0}
@@ -235,12 +217,12 @@ def _classifier(
         changes = {"frames": 100, "sampling": "frames", "centre": body[0], "align": body[1], "persons": 2}
     elif layout.name == "kinect20":
         recipe = "mmcl/nw_ucla_ctrgcn"
-    options = {"name": name, **plain}
-    return Converted({stream: encoder}, options, recipe, changes, {stream: linear}, names)
+    options = {"name": name, **plain(options)}
+    return Checkpoint({stream: encoder}, options, recipe, changes, {stream: linear}, names)
 
 
-def _encoder(make: Callable[[], Encoder], state: dict[str, Tensor], path: Path, stream: str) -> Encoder:
-    encoder = make()
+def _encoder(encoder: Encoder, state: dict[str, Tensor], path: Path, stream: str) -> Encoder:
+    """The encoder with the published weights."""
     fixed = {k: v for k, v in encoder.named_buffers() if k.endswith("adjacency")}  # follow from the layout
     try:
         encoder.load_state_dict({**fixed, **state})

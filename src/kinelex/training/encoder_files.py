@@ -19,9 +19,10 @@ from kinelex.data import SkeletonStore
 from kinelex.data.persons import person_places
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError, one_line, unknown_name
-from kinelex.files.atomic import write_whole
+from kinelex.files.atomic import whole_folder, write_whole
 from kinelex.files.bounded import safe_json
 from kinelex.skeleton import SkeletonLayout
+from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.transforms import InputConfig, InputPipeline
 
 
@@ -136,20 +137,41 @@ def save_encoders(
         "class_names": list(class_names),
         "plugins": plugins.used_by(encoders.builder(config["name"])),
     }
-    state = {
-        (f"{stream}.{name}" if len(trained) > 1 else name): value.detach().cpu().contiguous()
-        for stream, encoder in trained.items()
-        for name, value in encoder.state_dict().items()
-    }
     if classifiers:
-        last = {
-            f"{stream}.{name}": value.detach().cpu().contiguous()
-            for stream, linear in classifiers.items()
-            for name, value in linear.state_dict().items()
-        }
-        write_whole(run / "classifier.safetensors", save(last))
-    write_whole(run / "encoder.safetensors", save(state))  # save_file: readable by its owner alone
+        write_whole(run / "classifier.safetensors", _packed(nn.ModuleDict(classifiers)))
+    write_whole(run / "encoder.safetensors", _packed(nn.ModuleDict(trained) if len(trained) > 1 else first))
     write_whole(run / "encoder.json", json.dumps(description, indent=2))
+
+
+def _packed(module: nn.Module) -> bytes:
+    """A module's weights as a file of safetensors; of its own ``save_file`` only its owner can read."""
+    return save({name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()})
+
+
+def save_run(
+    out: str | Path,
+    config: dict[str, Any],
+    trained: Mapping[str, Encoder],
+    options: dict[str, Any],
+    pipeline: InputPipeline,
+    classifiers: Mapping[str, nn.Linear],
+    class_names: tuple[str, ...],
+) -> RunDirectory:
+    """A new run directory of weights that no training made, whole or not at all.
+
+    Args:
+        out: the run directory to make.
+        config: its ``config.yaml``.
+        trained, options, pipeline, classifiers, class_names: see :func:`save_encoders`.
+
+    Raises:
+        InputError: something is there already.
+    """
+    check_free(out, can_resume=False)
+    with whole_folder(Path(out)) as folder:
+        RunDirectory.create(folder, config)
+        save_encoders(folder, trained, options, pipeline, classifiers, class_names)
+    return RunDirectory(out)
 
 
 def streams_of(run: Path) -> list[str]:
@@ -201,25 +223,14 @@ def load_encoders(run: str | Path, untrained_seed: int | None = None) -> dict[st
     """
     path = Path(run)
     if not (path / "encoder.json").is_file() or not (path / "encoder.safetensors").is_file():
-        hint = (
-            "its training has not finished: go on with --resume" if (path / "config.yaml").is_file() else ""
-        )
-        raise InputError(
-            f"{path} has no encoder.json and encoder.safetensors; {hint or 'it is no run directory'}"
-        )
+        begun = (path / "config.yaml").is_file()
+        hint = "its training has not finished: go on with --resume" if begun else "it is no run directory"
+        raise InputError(f"{path} has no encoder.json and encoder.safetensors; {hint}")
     try:
         return _load(path, untrained_seed)
-    except (
-        OSError,
-        KeyError,
-        TypeError,
-        ValueError,
-        ArithmeticError,
-        RuntimeError,
-        SafetensorError,
-    ) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (OSError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, SafetensorError) as error:
         raise InputError(
             f"encoder.json, encoder.safetensors or classifier.safetensors in {path} is damaged, or they do "
             f"not belong together: {one_line(error)[:200]}"
@@ -242,20 +253,17 @@ def _load(path: Path, untrained_seed: int | None) -> dict[str, SkeletonEncoder]:
     with torch.random.fork_rng(devices=[]):
         if untrained_seed is not None:
             torch.manual_seed(untrained_seed)
-        made = {stream: encoders.create(name, layout=layout, **options) for stream in streams}
+        networks = {stream: encoders.create(name, layout=layout, **options) for stream in streams}
     if untrained_seed is None:
         state = load_file(str(path / "encoder.safetensors"))
-        for stream, encoder in made.items():
-            prefix = f"{stream}." if len(made) > 1 else ""
-            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            encoder.load_state_dict(own)
+        (nn.ModuleDict(networks) if len(networks) > 1 else networks[streams[0]]).load_state_dict(state)
     names = tuple(description.get("class_names", ()))
     linears = _classifiers(path, names) if names and untrained_seed is None else {}
     return {
         stream: SkeletonEncoder(
             encoder, InputPipeline(layout, replace(config, stream=stream), source), linears.get(stream), names
         ).eval()
-        for stream, encoder in made.items()
+        for stream, encoder in networks.items()
     }
 
 
@@ -267,11 +275,11 @@ def complete_options(encoder: Mapping[str, Any]) -> dict[str, Any]:
 def _classifiers(path: Path, names: tuple[str, ...]) -> dict[str, nn.Linear]:
     """The last layers of a run that learned from labels, by stream."""
     state = load_file(str(path / "classifier.safetensors"))
-    made = {}
+    linears = {}
     for stream in sorted({name.split(".")[0] for name in state}):
         weight = state[f"{stream}.weight"]
         if len(weight) != len(names):
             raise ValueError(f"the classifier has {len(weight)} outputs for {len(names)} class names")
-        made[stream] = nn.Linear(weight.shape[1], weight.shape[0])
-        made[stream].load_state_dict({"weight": weight, "bias": state[f"{stream}.bias"]})
-    return made
+        linears[stream] = nn.Linear(weight.shape[1], weight.shape[0])
+        linears[stream].load_state_dict({"weight": weight, "bias": state[f"{stream}.bias"]})
+    return linears

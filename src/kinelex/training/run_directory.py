@@ -6,8 +6,11 @@ import csv
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,8 @@ from kinelex.files.atomic import check_place, write_whole
 _PACKAGES = ("torch", "lightning", "numpy", "pyarrow", "scikit-learn", "scipy", "transformers")
 _TEXTS = ("recipe", "data", "dataset", "store_fingerprint", "protocol", "prompts")  # of config.yaml, or none
 _SECTIONS = ("method", "encoder", "input")
-_UNREADABLE = (OSError, ValueError, yaml.YAMLError, RecursionError)  # ValueError: no UTF-8, no JSON, no date
+# ValueError: no UTF-8, no JSON, no date
+_UNREADABLE = (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError, csv.Error)
 
 
 class RunDirectory(Facts):
@@ -87,11 +91,9 @@ class RunDirectory(Facts):
             InputError: the file is damaged.
         """
         path = self.path / "config.yaml"
-        try:
-            found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except _UNREADABLE as error:
-            raise InputError(f"{path} is damaged: {one_line(error)[:200]}") from error
-        return _checked(found, path)
+        with _readable(path):
+            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return _checked(config, path)
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -101,11 +103,9 @@ class RunDirectory(Facts):
             InputError: the file is missing or damaged.
         """
         path = self.path / "environment.json"
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except _UNREADABLE as error:
-            raise InputError(f"{path} is missing or damaged: {one_line(error)[:200]}") from error
-        return found if isinstance(found, dict) else {}
+        with _readable(path):
+            content = json.loads(path.read_text(encoding="utf-8"))
+        return content if isinstance(content, dict) else {}
 
     @property
     def checkpoint(self) -> Path:
@@ -128,29 +128,31 @@ class RunDirectory(Facts):
         path = self.path / "metrics.csv"
         if not path.is_file():
             return []
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
-        except (*_UNREADABLE, csv.Error, TypeError) as error:
-            raise InputError(f"{path} is damaged: {one_line(error)[:200]}") from error
+        with _readable(path), path.open(newline="", encoding="utf-8") as file:
+            return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
 
 
-def _checked(found: Any, path: Path) -> dict[str, Any]:
-    """A config with the types that its readers count on; what it may lack is None.
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What goes wrong in reading a file of a run is one message."""
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise InputError(f"{path} is missing or damaged: {one_line(error)[:200]}") from error
 
-    Raises:
-        InputError: it is damaged.
-    """
-    if not isinstance(found, dict) or any(not isinstance(found.get(key), dict) for key in _SECTIONS):
+
+def _checked(config: Any, path: Path) -> dict[str, Any]:
+    """A config with the types that its readers count on; what it may lack is None."""
+    if not isinstance(config, dict) or any(not isinstance(config.get(key), dict) for key in _SECTIONS):
         raise InputError(f"{path} is not the config.yaml of a run: expects {', '.join(_SECTIONS)}")
-    found = dict.fromkeys(_TEXTS) | found
+    config = dict.fromkeys(_TEXTS) | config
     for key in _TEXTS:
-        if not isinstance(found[key], str | None):
-            raise InputError(f"{path} is damaged: expects {key} to be a text, got {str(found[key])[:80]}")
+        if not isinstance(config[key], str | None):
+            raise InputError(f"{path} is damaged: expects {key} to be a text, got {str(config[key])[:80]}")
     for section in _SECTIONS:
-        if not all(isinstance(key, str) for key in found[section]):
+        if not all(isinstance(key, str) for key in config[section]):
             raise InputError(f"{path} is damaged: the keys of {section} are no texts")
-    return found
+    return config
 
 
 def check_free(path: str | Path, can_resume: bool) -> None:
@@ -172,11 +174,8 @@ def check_free(path: str | Path, can_resume: bool) -> None:
 
 def _is_unborn(path: Path) -> bool:
     """Whether a folder holds no more than what a process left that was killed before its run had a config."""
-    own = ("environment.json", "config.yaml")
-    return all(
-        file.name == own[0] or (file.suffix == ".tmp" and file.name.startswith(tuple(f".{n}." for n in own)))
-        for file in path.iterdir()
-    )
+    left = re.compile(r"environment\.json|\.(environment\.json|config\.yaml)\..*\.tmp")
+    return all(left.fullmatch(file.name) for file in path.iterdir())
 
 
 def environment() -> dict[str, Any]:

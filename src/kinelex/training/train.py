@@ -131,7 +131,11 @@ def train_resolved(
         if resolved.training.epochs:
             _fit(module, resolved, run, resume, console)
         if is_first_process():
-            _save(module, store, resolved, run)
+            names = store.class_names if method.classifiers else ()
+            linears = method.classifiers
+            save_encoders(run.path, method.encoders, resolved.encoder, module.pipeline, linears, names)
+            if method.embedding_space is not None:
+                save_embedding_space(run.path, method.embedding_space)
     return run
 
 
@@ -142,10 +146,7 @@ def rehearse(
     start: InitialWeights | None = None,
     prompts: str | Path | None = None,
 ) -> None:
-    """Build all that a training needs, pass one clip through it, and leave nothing.
-
-    Args:
-        recipe, store, protocol, start, prompts: as in :func:`train_resolved`.
+    """Build all that :func:`train_resolved` needs, pass one clip through it, and leave nothing.
 
     Raises:
         InputError: what :func:`train_resolved` would refuse, but for its place.
@@ -184,13 +185,11 @@ def _with_precision(recipe: Recipe) -> Recipe:
     training = recipe.training
     if training.precision != "auto":
         return recipe
-    on_gpu = training.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-    if on_gpu:
+    if training.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         has_bf16 = torch.cuda.is_bf16_supported()
     else:
         has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    chosen = "bf16-mixed" if has_bf16 else "32-true"
-    return replace(recipe, training=replace(training, precision=chosen))
+    return replace(recipe, training=replace(training, precision="bf16-mixed" if has_bf16 else "32-true"))
 
 
 def reopen(
@@ -229,19 +228,15 @@ def has_prompts(config: dict[str, Any], prompts: str | Path | None) -> bool:
 
 
 def _check_checkpoint(path: Path, module: MethodModule) -> None:
-    """Refuse a checkpoint that cannot be read, or is of another training.
-
-    Raises:
-        InputError: it is damaged, or of another method or encoder.
-    """
+    """Refuse a checkpoint that cannot be read, or is of another training."""
     anew = "restore it from a copy, or train anew with another --out"
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        found = {name: value.shape for name, value in content["state_dict"].items()}
+        shapes = {name: value.shape for name, value in content["state_dict"].items()}
         complete = {"kinelex", "pytorch-lightning_version", "optimizer_states", "loops"} <= content.keys()
     except Exception as error:  # a damaged pickle can raise anything; weights_only keeps it from running
         raise InputError(f"the checkpoint {path} is damaged: {anew}") from error
-    if not complete or found != {name: value.shape for name, value in module.state_dict().items()}:
+    if not complete or shapes != {name: value.shape for name, value in module.state_dict().items()}:
         raise InputError(f"the checkpoint {path} is of another training than its config.yaml says: {anew}")
 
 
@@ -277,11 +272,3 @@ def _fit(module: MethodModule, recipe: Recipe, run: RunDirectory, resume: bool, 
             if trainer.interrupted:
                 raise KeyboardInterrupt from ended
             raise
-
-
-def _save(module: MethodModule, store: SkeletonStore, recipe: Recipe, run: RunDirectory) -> None:
-    method = module.method
-    names = store.class_names if method.classifiers else ()
-    save_encoders(run.path, method.encoders, recipe.encoder, module.pipeline, method.classifiers, names)
-    if method.embedding_space is not None:
-        save_embedding_space(run.path, method.embedding_space)
