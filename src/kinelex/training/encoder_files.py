@@ -230,7 +230,15 @@ def load_encoders(run: str | Path, untrained_seed: int | None = None) -> dict[st
         return _load(path, untrained_seed)
     except InputError:
         raise
-    except (OSError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, SafetensorError) as error:
+    except (
+        OSError,
+        LookupError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
         raise InputError(
             f"encoder.json, encoder.safetensors or classifier.safetensors in {path} is damaged, or they do "
             f"not belong together: {one_line(error)[:200]}"
