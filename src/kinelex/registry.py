@@ -36,13 +36,17 @@ class Registry(dict[str, Any]):
         super().__init__(built_in or {})
         self.kind = kind
 
-    def register(self, thing: Thing) -> Thing:
-        """Decorator of a class or function; its name is its attribute ``name``, or what it is called.
+    def register(self, thing: Thing, name: str | None = None) -> Thing:
+        """Decorator of a class or function.
+
+        Args:
+            thing: the class or function.
+            name: its name; by default its attribute ``name``, or what it is called.
 
         Raises:
             InputError: something else has that name.
         """
-        name = getattr(thing, "name", None) or thing.__name__
+        name = name or getattr(thing, "name", None) or thing.__name__
         other = self.get(name)
         if other is not None and _place(other) != _place(thing):
             raise InputError(

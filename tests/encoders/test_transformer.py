@@ -37,7 +37,7 @@ def test_tokens_against_a_loop():
     encoder.input_norm.running_mean.normal_()
     encoder.input_norm.running_var.uniform_(0.5, 2)
     x = clips(t=5).double()
-    tokens = encoder.tokens(x)
+    tokens = encoder.tokens(encoder.normed_persons(x))
     assert tokens.shape == (6, 2, JOINTS, 8)
     norm, time = encoder.input_norm, time_positions(2, 8).double()
     for n in range(3):

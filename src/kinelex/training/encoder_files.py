@@ -247,10 +247,18 @@ def load_encoders(run: str | Path, untrained_seed: int | None = None) -> dict[st
 
 def _load(path: Path, untrained_seed: int | None) -> dict[str, SkeletonEncoder]:
     description = safe_json((path / "encoder.json").read_text(encoding="utf-8"))
+    try:
+        return _built(path, description, untrained_seed)
+    except InputError:
+        plugins.require(description.get("plugins", ()), path)  # what is unknown may be a plugin's
+        raise
+
+
+def _built(
+    path: Path, description: dict[str, Any], untrained_seed: int | None
+) -> dict[str, SkeletonEncoder]:
     layout = SkeletonLayout.from_yaml(description["layout"])
     source = SkeletonLayout.from_yaml(description.get("source_layout", description["layout"]))
-    if description["encoder"]["name"] not in encoders.names():
-        plugins.require(description.get("plugins", ()), path)
     options = complete_options(description["encoder"])
     name = options.pop("name")
     settings: dict[str, Any] = {

@@ -21,7 +21,7 @@ from kinelex.data.persons import say_crowded
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.files.lock import sole_writer
-from kinelex.methods import list_methods, method_class
+from kinelex.methods import method_class
 from kinelex.training.build import InitialWeights, build_module, training_rows
 from kinelex.training.callbacks import AtomicCheckpointIO, EpochCheckpoint, EpochProgress, EpochRecorder
 from kinelex.training.embedding_space_files import save_embedding_space
@@ -210,10 +210,12 @@ def reopen(
             f"protocol {protocol} is something else: resume with the same data and protocol"
         )
     sections = {k: config[k] for k in ("method", "encoder", "input", "optimizer", "training")}
-    if config["method"]["name"] not in list_methods() or config["encoder"]["name"] not in encoders.names():
-        plugins.require(config.get("plugins") or (), out)
-    sections["encoder"] = complete_options(sections["encoder"])
-    recipe = resolve(config["recipe"], sections)
+    try:
+        sections["encoder"] = complete_options(sections["encoder"])
+        recipe = resolve(config["recipe"], sections)
+    except InputError:
+        plugins.require(config.get("plugins") or (), out)  # what is unknown may be a plugin's
+        raise
     if overrides and resolve(config["recipe"], sections, overrides) != recipe:
         raise InputError(
             f"a resumed run keeps its recipe ({out}/config.yaml); leave out {' '.join(overrides)}"
