@@ -254,9 +254,7 @@ def _load(path: Path, untrained_seed: int | None) -> dict[str, SkeletonEncoder]:
         raise
 
 
-def _built(
-    path: Path, description: dict[str, Any], untrained_seed: int | None
-) -> dict[str, SkeletonEncoder]:
+def _built(path: Path, description: dict[str, Any], untrained_seed: int | None) -> dict[str, SkeletonEncoder]:
     layout = SkeletonLayout.from_yaml(description["layout"])
     source = SkeletonLayout.from_yaml(description.get("source_layout", description["layout"]))
     options = complete_options(description["encoder"])

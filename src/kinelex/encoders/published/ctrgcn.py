@@ -1,4 +1,4 @@
-"""Private machinery: the published CTR-GCN checkpoint's names and ours.
+"""The published CTR-GCN checkpoint's names and ours.
 
 The published network holds ``data_bn``, the blocks ``l1`` to ``l10`` and the classifier ``fc``. In a block,
 ``gcn1`` has a module for each of three subsets (``convs.k``) and ``tcn1`` one for each branch over time; ours
@@ -15,11 +15,12 @@ from torch import Tensor
 from kinelex.encoders.published.parameters import (
     BLOCK,
     Published,
-    check_joints,
     conv_norm,
     graph_blocks,
-    sizes,
 )
+from kinelex.encoders.published.parameters import sizes as encoder_options
+
+__all__ = ["encoder_options", "published_to_encoder"]
 
 
 def _graph(published: Published, place: str) -> dict[str, dict[str, Tensor]]:
@@ -49,39 +50,9 @@ def _interleaved(values: list[Tensor]) -> Tensor:
 def published_to_encoder(
     state: dict[str, Tensor], origin: str = "the checkpoint"
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The state of a published CTR-GCN under our names, and its classifier.
-
-    Args:
-        state: the checkpoint's parameters and buffers, with or without the prefix ``module.``; half
-            precision is cast up. What belongs neither to CTR-GCN nor to its classifier is left out.
-        origin: what to call it in messages.
-
-    Returns:
-        What :class:`~kinelex.encoders.ctrgcn.CTRGCN` loads, and the classifier's ``weight`` and ``bias``
-        (empty where the checkpoint has none).
-
-    Raises:
-        InputError: a part is missing, or a block has parts that CTR-GCN does not have.
-    """
+    """The state under our names, and the classifier; what belongs to neither is left out."""
     published = Published(state, origin, "CTR-GCN")
     ours = graph_blocks(published, _graph)
     classifier = published.classifier()
     published.check_all_taken(BLOCK.pattern)
     return ours, classifier
-
-
-def encoder_options(
-    state: dict[str, Tensor], joints: int, origin: str = "the checkpoint"
-) -> dict[str, int | tuple[int, ...]]:
-    """The options of ``encoders.create("ctrgcn", ...)`` that an encoder's state asks for.
-
-    Args:
-        state: as :func:`published_to_encoder` gives it.
-        joints: joints V of the layout.
-        origin: what to call it in messages.
-
-    Raises:
-        InputError: the checkpoint is for another number of joints, or its widths are not CTR-GCN's.
-    """
-    check_joints(state["blocks.0.graph.topology"].shape[-1], joints, origin)
-    return sizes(state, joints, origin)

@@ -1,4 +1,4 @@
-"""Private machinery: the published HD-GCN checkpoint's names and ours.
+"""The published HD-GCN checkpoint's names and ours.
 
 Blocks ``l1`` to ``l10`` as CTR-GCN's. In ``gcn1``, ``conv_down.s`` and ``conv.s.k`` belong to edge set s and
 direction k (``conv.s.3`` is its edge convolution), ``aha`` is the attention over the sets; ours computes all
@@ -13,7 +13,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from kinelex.encoders.published.parameters import Published, check_joints, conv_norm, graph_blocks, sizes
+from kinelex.encoders.published.parameters import Published, conv_norm, graph_blocks
+from kinelex.encoders.published.parameters import sizes as encoder_options
+
+__all__ = ["encoder_options", "published_to_encoder"]
 
 
 def _edge_conv(published: Published, names: Iterable[str]) -> dict[str, dict[str, Tensor]]:
@@ -53,40 +56,9 @@ def _graph(published: Published, place: str) -> dict[str, dict[str, Tensor]]:
 def published_to_encoder(
     state: dict[str, Tensor], origin: str = "the checkpoint"
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The state of a published HD-GCN under our names, and its classifier.
-
-    Args:
-        state: the checkpoint's parameters and buffers, with or without the prefix ``module.``; half
-            precision is cast up.
-        origin: what to call it in messages.
-
-    Returns:
-        What :class:`~kinelex.encoders.hdgcn.HDGCN` loads, and the classifier's ``weight`` and ``bias``.
-
-    Raises:
-        InputError: a part is missing, or a block has parts that HD-GCN does not have.
-    """
+    """The state under our names, and the classifier."""
     published = Published(state, origin, "HD-GCN")
     ours = graph_blocks(published, _graph)
     classifier = published.classifier()
     published.check_all_taken(r"l\d+\.(?!gcn1\.conv_d\.)")
     return ours, classifier
-
-
-def encoder_options(
-    state: dict[str, Tensor], joints: int, origin: str = "the checkpoint"
-) -> dict[str, int | tuple[int, ...]]:
-    """The options of ``encoders.create("hdgcn", ...)`` that an encoder's state asks for, but for ``center``.
-
-    The centre of the hierarchy leaves no trace in the parameters.
-
-    Args:
-        state: as :func:`published_to_encoder` gives it.
-        joints: joints V of the layout.
-        origin: what to call it in messages.
-
-    Raises:
-        InputError: the checkpoint is for another number of joints, or its widths are not HD-GCN's.
-    """
-    check_joints(state["blocks.0.graph.topology"].shape[-1], joints, origin)
-    return sizes(state, joints, origin)

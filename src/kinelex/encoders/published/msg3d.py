@@ -1,4 +1,4 @@
-"""Private machinery: the published MS-G3D checkpoint's names and ours.
+"""The published MS-G3D checkpoint's names and ours.
 
 In each of three stages, ``sgcnS`` is space, then time (twice), ``gcn3dS.gcn3d`` holds the windows and
 ``tcnS`` is the last convolution over time. The published convolutions before a batch norm have a bias, which
@@ -66,20 +66,7 @@ def _time(published: Published, place: str) -> dict[str, dict[str, Tensor]]:
 def published_to_encoder(
     state: dict[str, Tensor], origin: str = "the checkpoint"
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The state of a published MS-G3D under our names, without its fixed graphs, and its classifier.
-
-    Args:
-        state: the checkpoint's parameters and buffers, with or without the prefix ``module.``; half
-            precision is cast up.
-        origin: what to call it in messages.
-
-    Returns:
-        What :class:`~kinelex.encoders.msg3d.MSG3D` loads but for ``adjacency``, which follows from the
-        layout, and the classifier's ``weight`` and ``bias``.
-
-    Raises:
-        InputError: a part is missing, or there are parts that MS-G3D does not have.
-    """
+    """The state under our names, without the fixed graphs of the layout; and the classifier."""
     published = Published(state, origin, "MS-G3D")
     joints = published.take("sgcn1.0.A_res").shape[1]
     ours = named({"input_norm.": published.norm(["data_bn"])})
@@ -100,18 +87,7 @@ def published_to_encoder(
 def encoder_options(
     state: dict[str, Tensor], joints: int, origin: str = "the checkpoint"
 ) -> dict[str, int | tuple[int, ...]]:
-    """The options of ``encoders.create("msg3d", ...)`` that an encoder's state asks for.
-
-    Dilations of windows leave no trace in the parameters; they are the published 1.
-
-    Args:
-        state: as :func:`published_to_encoder` gives it.
-        joints: joints V of the layout.
-        origin: what to call it in messages.
-
-    Raises:
-        InputError: the checkpoint is for another number of joints.
-    """
+    """The options of ``msg3d`` that a state asks for, with the published dilation of windows."""
     mask = state["blocks.0.factorised.0.mask"]  # (scales, V, V)
     check_joints(mask.shape[-1], joints, origin)
     windows = [

@@ -1,4 +1,4 @@
-"""Private machinery: parameters of published checkpoints, taken by their names and joined into ours."""
+"""Parameters of published checkpoints, taken by their names and joined into ours."""
 
 from __future__ import annotations
 
@@ -145,7 +145,9 @@ def graph_blocks(
     return ours
 
 
-def sizes(state: dict[str, Tensor], joints: int, origin: str) -> dict[str, int | tuple[int, ...]]:
+def sizes(
+    state: dict[str, Tensor], joints: int, origin: str = "the checkpoint"
+) -> dict[str, int | tuple[int, ...]]:
     """The options that a state under our names asks for, of those that all graph networks share.
 
     Dilations leave no trace in the parameters; they are the published 1, 2, ... for as many branches.
@@ -156,8 +158,9 @@ def sizes(state: dict[str, Tensor], joints: int, origin: str) -> dict[str, int |
         origin: what to call it in messages.
 
     Raises:
-        InputError: widths that are not theirs.
+        InputError: another number of joints, or widths that are not theirs.
     """
+    check_joints(state["blocks.0.graph.topology"].shape[-1], joints, origin)
     blocks = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
     widths = [len(state[f"blocks.{i}.graph.norm.weight"]) for i in range(blocks)]
     channels = widths[0]

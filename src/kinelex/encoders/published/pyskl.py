@@ -1,4 +1,4 @@
-"""Private machinery: PYSKL's checkpoints of ST-GCN++ and AAGCN, whose names ours keep but for a prefix."""
+"""PYSKL's checkpoints of ST-GCN++ and AAGCN, whose names ours keep but for a prefix."""
 
 from __future__ import annotations
 
@@ -12,19 +12,7 @@ from kinelex.encoders.published.parameters import Published, check_joints
 def published_to_encoder(
     state: dict[str, Tensor], origin: str = "the checkpoint"
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The encoder's state of a PYSKL checkpoint, and its classifier.
-
-    Args:
-        state: the checkpoint's parameters and buffers; half precision is cast up.
-        origin: what to call it in messages.
-
-    Returns:
-        What :class:`~kinelex.encoders.stgcnpp.STGCNPP` or :class:`~kinelex.encoders.aagcn.AAGCN` loads, and
-        the classifier's ``weight`` and ``bias``.
-
-    Raises:
-        InputError: there is no such network in it.
-    """
+    """The state of ST-GCN++ or AAGCN under our names, and the classifier."""
     published = Published(state, origin, "PYSKL")
     published.take("backbone.gcn.0.gcn.A")
     ours = {
@@ -38,16 +26,7 @@ def published_to_encoder(
 def encoder_options(
     state: dict[str, Tensor], joints: int, origin: str = "the checkpoint"
 ) -> dict[str, int | tuple[int, ...]]:
-    """The options of ``encoders.create`` that an encoder's state asks for.
-
-    Args:
-        state: as :func:`published_to_encoder` gives it.
-        joints: joints V of the layout.
-        origin: what to call it in messages.
-
-    Raises:
-        InputError: the checkpoint is for another number of joints.
-    """
+    """The options of ``stgcnpp`` and ``aagcn`` that a state asks for."""
     check_joints(state["gcn.0.gcn.A"].shape[-1], joints, origin)
     blocks = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("gcn."))
     widths = [len(state[f"gcn.{i}.gcn.bn.weight"]) for i in range(blocks)]
