@@ -10,12 +10,13 @@ from kinelex.evaluation.comparison.compare import compare
 from kinelex.evaluation.context import Context, Task, TaskResult
 from kinelex.evaluation.ensemble import ensemble
 from kinelex.evaluation.evaluate import evaluate
+from kinelex.evaluation.frozen import FrozenTask
 from kinelex.evaluation.metrics import classification_metrics, confusion_matrix, top_k
 from kinelex.evaluation.neighbours import Neighbours
 from kinelex.evaluation.protocols.cross_dataset import evaluate_on
 from kinelex.evaluation.protocols.linear import LinearProbe, linear_probe
 from kinelex.evaluation.protocols.linear_sgd import linear_sgd_probe
-from kinelex.evaluation.protocols.registry import TASKS, Prediction, ProbeData, run_task
+from kinelex.evaluation.protocols.registry import TASKS, Prediction, ProbeData, register, run_task
 from kinelex.evaluation.scores import ScoreFile, load_scores
 from kinelex.evaluation.statistics import bootstrap_interval, mcnemar, mean_sd
 
@@ -23,6 +24,7 @@ __all__ = [
     "TASKS",
     "Baseline",
     "Context",
+    "FrozenTask",
     "LinearProbe",
     "ProbeData",
     "Neighbours",
@@ -46,6 +48,7 @@ __all__ = [
     "mean_sd",
     "prompt_probe",
     "raw_knn",
+    "register",
     "run_task",
     "top_k",
 ]
