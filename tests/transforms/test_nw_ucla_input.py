@@ -42,27 +42,28 @@ def test_the_recipe_prepares_clips_as_published(batch):
     clips = np.split(batch.frames[..., 0].permute(0, 2, 1).double().numpy(), np.cumsum(LENGTHS)[:-1])
     for given in (params, None):
         found = pipeline(batch, given)[..., 0].permute(0, 2, 3, 1)  # (N, T, V, C)
-        plan = given.plan if given else uniform_plan(batch.lengths, 52)
+        plan = given["pick_frames"] if given else uniform_plan(batch.lengths, 52)
         for i, clip in enumerate(clips):
-            rotation = given.rotation[i].double().numpy() if given else np.eye(3)
+            rotation = given["random_rotation"][i].double().numpy() if given else np.eye(3)
             expected = torch.from_numpy(prepared(clip, plan.lower[i].tolist(), rotation)).float()
             torch.testing.assert_close(found[i], expected, atol=1e-5, rtol=0)
     # The published test frames: evenly spaced numbers, rounded down.
     for i, length in enumerate(LENGTHS):
         assert plan.lower[i].tolist() == np.linspace(0, length - 1, 52).astype(int).tolist()
-    turned = params.rotation @ torch.tensor([0.0, 0.0, 1.0])
-    assert (params.rotation[:, 2, 0] != 0).all()
+    turned = params["random_rotation"] @ torch.tensor([0.0, 0.0, 1.0])
+    assert (params["random_rotation"][:, 2, 0] != 0).all()
     assert turned.shape == (4, 3)
 
 
 def test_scaling_before_the_stretch_is_undone_by_it(batch):
     """Why the recipe leaves the published scaling by 0.5 to 1.5 out."""
     config = resolve(*find_recipe("supervised/nw_ucla_published")).input
-    plain = InputPipeline(LAYOUT, config)
+    plain = InputPipeline(LAYOUT, replace(config, scaling=(0.5, 1.5)))
     params = plain.sample(batch, torch.Generator().manual_seed(1))
-    scaled = replace(params, scaling=torch.tensor([[0.5, 1.0, 1.5]]).repeat(4, 1))
+    scaled = {**params, "random_scaling": torch.tensor([[0.5, 1.0, 1.5]]).repeat(4, 1)}
+    params["random_scaling"] = torch.ones(4, 3)
     torch.testing.assert_close(plain(batch, scaled), plain(batch, params), atol=1e-5, rtol=0)
-    after = InputPipeline(LAYOUT, replace(config, view_first=False))
+    after = InputPipeline(LAYOUT, replace(plain.config, view_first=False))
     assert not torch.allclose(after(batch, scaled), after(batch, params), atol=0.1)
 
 

@@ -37,11 +37,11 @@ def test_twice_the_rate_gives_the_same_frames(sampling, stream):
     config = InputConfig(frames=24, sampling=sampling, crop_minimum=20, stream=stream, fps=30.0)
     pipeline, batch = InputPipeline(KINECT, config), batch_of(30.0, 60.0, 120.0)
     params = pipeline.sample(batch_of(30.0), torch.Generator().manual_seed(0))
-    plan = params.plan
-    same = replace(params, plan=replace(plan, **{k: v.repeat(3, 1) for k, v in vars(plan).items()}))
+    (name, plan), *_ = params.items()
+    same = replace(plan, **{k: v.repeat(3, 1) for k, v in vars(plan).items()})
     if sampling != "crop":
-        same = replace(same, plan=replace(same.plan, upper=same.plan.lower))
-    for given in (same, None):
+        same = replace(same, upper=same.lower)
+    for given in ({name: same}, None):
         x = pipeline(batch, given)
         assert torch.equal(x[0], x[1])
         assert torch.equal(x[0], x[2])

@@ -8,10 +8,9 @@ from torch.nn import functional as F
 from kinelex.data.batch import Batch
 from kinelex.errors import InputError
 from kinelex.transforms import (
+    CropResize,
     apply_plan,
     centre_crop,
-    centre_crop_resize,
-    crop_resize,
     random_plan,
     resize_plan,
     sample_crop,
@@ -31,7 +30,7 @@ def test_centre_crop_matches_published_code(shared, file, valid):
     n = int(z[valid])
     frames = torch.from_numpy(z["sequence"])[:, :n].transpose(0, 1)
     batch = Batch(torch.tensor([n]), torch.zeros(1), torch.zeros(1), frames=frames)
-    x = centre_crop_resize(batch, int(z["length"]), float(z["ratio"])).x
+    x = CropResize(int(z["length"]), test_crop=float(z["ratio"]))(batch).x
     torch.testing.assert_close(x[0], torch.from_numpy(z["clip"]), atol=1e-5, rtol=0)
 
 
@@ -66,7 +65,7 @@ def test_a_sampled_plan_can_be_replayed():
     batch = ragged([20, 33])
     plan = resize_plan(sample_crop(batch.lengths, (0.5, 1.0), 4, torch.Generator().manual_seed(3)), 8)
     torch.testing.assert_close(apply_plan(batch, plan).x, apply_plan(batch, plan).x, atol=0, rtol=0)
-    again = crop_resize(batch, 8, (0.5, 1.0), 4, torch.Generator().manual_seed(3))
+    again = CropResize(8, crop=(0.5, 1.0), minimum=4)(batch, torch.Generator().manual_seed(3))
     torch.testing.assert_close(again.x, apply_plan(batch, plan).x, atol=0, rtol=0)
 
 
@@ -87,4 +86,4 @@ def test_bad_arguments_are_refused():
         centre_crop(torch.tensor([4]), 1.5)
     batch = ragged([4])
     with pytest.raises(InputError, match="resampled already"):
-        crop_resize(crop_resize(batch, 8), 8)
+        CropResize(8)(CropResize(8)(batch))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from kinelex.data.clip_prompts import Prompts
+from kinelex.skeleton import SkeletonLayout
 
 
 @dataclass
@@ -17,8 +18,8 @@ class Batch:
     Shape:
         - frames: (sum of T, C, V, M), the clips' frames one after another; None once resampled.
         - lengths: (N,) int64, frames of each clip.
-        - x: (N, C, T, V, M), None until resampled.
-        - presence: (N, 1, T, V, M) bool, which joints of ``x`` are there; None until resampled.
+        - x: (N, C, T, V, M), None until resampled; beside ``frames`` the whole clips, padded.
+        - presence: (N, 1, T, V, M) bool, which joints of ``x`` are there; None where ``x`` is.
         - fps: (N,) float, frames per second of each clip, NaN where it is not known; or None.
         - labels: (N,) int64, -1 where a clip has none.
         - indices: (N,) int64, rows of the store.
@@ -32,6 +33,7 @@ class Batch:
     x: Tensor | None = None
     presence: Tensor | None = None
     fps: Tensor | None = None
+    layout: SkeletonLayout | None = None
     prompts: dict[str, Prompts] = field(default_factory=dict)
 
     def __len__(self) -> int:

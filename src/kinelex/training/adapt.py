@@ -36,6 +36,7 @@ from kinelex.training.train import rehearse, reopen, train_resolved
 MODES = ("batch_norm", "linear", "full")
 # How clips are prepared, which belongs to the weights; the rest of `input` is augmentation.
 _PREPARATION = (
+    "transforms",
     "frames",
     "sampling",
     "test_crop",

@@ -86,7 +86,8 @@ class SkeletonEncoder(nn.Module):
             )
         encoder = self.reading(store.layout)
         persons = person_places(encoder.pipeline.config.persons, self.encoder.places, store)
-        encoder.pipeline.config = replace(encoder.pipeline.config, persons=persons)
+        config = replace(encoder.pipeline.config, persons=persons)
+        encoder.pipeline = InputPipeline(self.layout, config, store.layout)
         return encoder
 
     @property

@@ -22,6 +22,7 @@ from kinelex.files.bounded import bounded_text, safe_yaml
 from kinelex.methods import list_methods, method_class
 from kinelex.training.config import OptimizerConfig, TrainingConfig
 from kinelex.transforms import InputConfig
+from kinelex.transforms.pipeline import LISTLESS
 
 # what a method is given by the data, and not by a recipe
 FROM_DATA: set[str | int] = {"encoder", "prompts", "num_classes", "class_counts", "stream"}
@@ -144,6 +145,8 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
         section, _, chosen = text.partition(".name=")
         if section in ("method", "encoder") and chosen and chosen != content[section]["name"]:
             content[section] = {"name": chosen}  # the recipe's options are those of the other component
+        if text.split("=")[0] in ("transforms", "input.transforms"):  # a list stands instead of the short form
+            content["input"] = {k: v for k, v in content["input"].items() if k in LISTLESS}
     parser = _parser(str(content["method"]["name"]), content["encoder"]["name"])
     keys = [a.dest for a in parser._actions if "." in a.dest]
     lists = {a.dest for a in parser._actions if get_origin(getattr(a, "_typehint", None)) is tuple}

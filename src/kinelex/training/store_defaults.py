@@ -20,6 +20,7 @@ from kinelex.skeleton import has_landmarks, landmark_weights
 from kinelex.training.recipe import Recipe, is_recipe_file, resolve
 from kinelex.transforms import InputConfig
 from kinelex.transforms.normalise import TORSO
+from kinelex.transforms.pipeline import LISTLESS
 
 ONE_HEADING = 0.9  # UTD-MHAD has 0.99, MSR Action3D 0.96, N-UCLA 0.80, SBU 0.23
 
@@ -57,6 +58,8 @@ def input_defaults(
         store: the skeleton store.
         rows: the training part, for recipes that are for any store.
     """
+    if given.get("transforms"):
+        return {}
     asked = {**asdict(InputConfig()), **given}
     flat, torso = store.channels == 2, has_landmarks(store.layout, *TORSO)
     changes: dict[str, Any] = {}
@@ -98,6 +101,8 @@ def resolve_for(
     """
     overrides, fixed = list(overrides), fixed or {}
     section = content.get("input", {})
+    if fixed.get("transforms"):  # a list stands instead of the short form, the recipe's included
+        section, fixed = ({k: v for k, v in given.items() if k in LISTLESS} for given in (section, fixed))
     written = resolve(name, {**content, "input": {**section, **fixed}} if fixed else content, overrides)
     general = None if "/" in name else rows
     changes = {} if is_recipe_file(name) else input_defaults(section, store, general)

@@ -1,21 +1,38 @@
-"""Batched transforms, on the device of the batch: sample parameters first, then apply them."""
+"""Batched transforms, on the device of the batch: parameters are drawn first and applied then.
 
+A :class:`Transform` is one change, :class:`Compose` several in a row. The functions under them take clips
+(N, C, T, V, M).
+"""
+
+from kinelex.transforms.aimclr import AxisMask, GaussianBlur, MainAxisRotation, SwapSides
+from kinelex.transforms.base import Compose, Transform, create, names, register
 from kinelex.transforms.corruption import (
     JointMap,
+    ShearOrCorrupt,
     map_joints,
     sample_corruption,
     sample_joint_map,
     sample_shear,
 )
-from kinelex.transforms.normalise import align_body, centre, fill_empty, rotate, scale_clip
-from kinelex.transforms.pipeline import InputConfig, InputParams, InputPipeline
+from kinelex.transforms.fill import FillEmpty, fill_empty
+from kinelex.transforms.frames import CropResize, FrameChoice, PickFrames, ReflectCrop, TimeFlip
+from kinelex.transforms.normalise import AlignBody, Centre, ScaleClip, align_body, centre, scale_clip
+from kinelex.transforms.pipeline import InputConfig, InputPipeline, transforms_of
+from kinelex.transforms.presets import PRESETS, preset
 from kinelex.transforms.pyskl import pyskl_normalise_2d, pyskl_normalise_3d, pyskl_test_frames
-from kinelex.transforms.spatial import random_rotation, sample_rotation, sample_scale, scale
+from kinelex.transforms.shape import PersonPlaces, Retarget, Stream
+from kinelex.transforms.spatial import (
+    JointNoise,
+    RandomRotation,
+    RandomScaling,
+    rotate,
+    sample_rotation,
+    sample_scale,
+    scale,
+)
 from kinelex.transforms.temporal import (
     apply_plan,
     centre_crop,
-    centre_crop_resize,
-    crop_resize,
     random_plan,
     resize_plan,
     sample_crop,
@@ -24,23 +41,46 @@ from kinelex.transforms.temporal import (
 )
 
 __all__ = [
+    "PRESETS",
+    "AlignBody",
+    "AxisMask",
+    "Centre",
+    "Compose",
+    "CropResize",
+    "FillEmpty",
+    "FrameChoice",
+    "GaussianBlur",
     "InputConfig",
-    "InputParams",
     "InputPipeline",
     "JointMap",
+    "JointNoise",
+    "MainAxisRotation",
+    "PersonPlaces",
+    "PickFrames",
+    "RandomRotation",
+    "RandomScaling",
+    "ReflectCrop",
+    "Retarget",
+    "ScaleClip",
+    "ShearOrCorrupt",
+    "Stream",
+    "SwapSides",
+    "TimeFlip",
+    "Transform",
     "align_body",
     "apply_plan",
     "centre",
     "centre_crop",
-    "centre_crop_resize",
-    "crop_resize",
+    "create",
     "fill_empty",
     "map_joints",
+    "names",
+    "preset",
     "pyskl_normalise_2d",
     "pyskl_normalise_3d",
     "pyskl_test_frames",
     "random_plan",
-    "random_rotation",
+    "register",
     "resize_plan",
     "rotate",
     "sample_corruption",
@@ -52,5 +92,6 @@ __all__ = [
     "scale",
     "scale_clip",
     "sorted_plan",
+    "transforms_of",
     "uniform_plan",
 ]

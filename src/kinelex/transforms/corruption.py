@@ -6,12 +6,15 @@ from the published code in that a whole batch is drawn and mapped at once, on it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from kinelex.transforms.normalise import rotate
+from kinelex.data.batch import Batch
+from kinelex.errors import InputError
+from kinelex.transforms.base import Transform, clips_of, register
+from kinelex.transforms.spatial import rotate
 
 
 @dataclass
@@ -110,3 +113,38 @@ def map_joints(x: Tensor, change: JointMap) -> Tensor:
     matrix = change.matrix[:, :c, :c].to(x.device, non_blocking=True)
     joints = change.joints.to(x.device, non_blocking=True)
     return torch.where(joints[:, None, None, :, None], rotate(x, matrix), x)
+
+
+@register
+@dataclass(frozen=True)
+class ShearOrCorrupt(Transform):
+    """CMD's spatial augmentation: a clip is sheared, or some of its joints are set to 0 or distorted.
+
+    Args:
+        shear: amplitude of the shear; with 0 the clips whose turn it is stay as they are.
+        corrupt: share of the joints to corrupt, a fraction of 1; with 0 likewise.
+        shear_probability: share of the clips that is sheared, the others are corrupted.
+    """
+
+    shear: float = 1.0
+    corrupt: float = 0.6
+    shear_probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not (self.shear >= 0 and 0 <= self.corrupt <= 1 and 0 <= self.shear_probability <= 1):
+            raise InputError(
+                "expects input.shear of at least 0, input.corrupt and input.shear_probability from 0 to 1, "
+                f"got {self.shear}, {self.corrupt} and {self.shear_probability}"
+            )
+
+    def sample(self, batch: Batch, generator: torch.Generator) -> JointMap:
+        """Draw a map for each clip."""
+        clips = batch.frames if batch.x is None else batch.x
+        assert clips is not None
+        joints = clips.shape[-2] if batch.layout is None else batch.layout.num_joints
+        amounts = (self.shear, self.corrupt, self.shear_probability)
+        return sample_joint_map(len(batch), joints, *amounts, generator)
+
+    def apply(self, batch: Batch, params: JointMap | None = None) -> Batch:
+        """Map the joints."""
+        return batch if params is None else replace(batch, x=map_joints(clips_of(batch)[0], params))

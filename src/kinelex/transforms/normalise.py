@@ -9,14 +9,18 @@ stand for it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from kinelex.data.batch import Batch
 from kinelex.errors import InputError, unknown_name
 from kinelex.skeleton import SkeletonLayout, has_landmarks, joint_presence
 from kinelex.skeleton.presence import all_present
+from kinelex.transforms.base import Transform, clips_of, layout_of, register
 from kinelex.transforms.landmarks import Landmark, body_centre, find_landmark, first_person
+from kinelex.transforms.spatial import rotate, rotation_between
 
 CENTRES = ("none", "first", "frame", "mean")
 ALIGNMENTS = ("none", "body", "torso")
@@ -24,42 +28,9 @@ SCALES = ("none", "clip", "torso", "body")
 TORSO = ("pelvis", "shoulder_center", "right_shoulder", "left_shoulder")  # what align=torso needs
 
 
-def fill_empty(x: Tensor) -> Tensor:
-    """Fill the frames after a person has left by repeating what was seen of them.
-
-    A person who is absent from the first frame is moved to the clip's start first, without the frames in
-    between in which they are absent. A person who is never there stays all zeros.
-
-    Shape:
-        - x: (N, C, T, V, M)
-        - returns: (N, C, T, V, M)
-
-    Source: the pre-normalisation of CMD (ECCV 2022), its first step.
-
-    >>> x = torch.tensor([1.0, 2.0, 0.0, 0.0, 0.0]).view(1, 1, 5, 1, 1)
-    >>> fill_empty(x).flatten().tolist()
-    [1.0, 2.0, 1.0, 2.0, 1.0]
-    """
-    source = fill_order(joint_presence(x))
-    return x.gather(2, source[:, None, :, None].expand_as(x))
-
-
-def fill_order(presence: Tensor) -> Tensor:
-    """The frame that each frame is filled from, see :func:`fill_empty`.
-
-    Shape:
-        - presence: (N, 1, T, V, M) bool
-        - returns: (N, T, M) int64
-    """
-    there = presence[:, 0].any(dim=2)
-    t = there.shape[1]
-    time = torch.arange(t, device=there.device).view(1, t, 1)
-    late = ~there[:, :1]  # (N, 1, M)
-    packed = (~there).to(torch.int8).argsort(dim=1, stable=True)  # frames with the person first, in order
-    order = torch.where(late, packed, time)
-    last = torch.where(there, time + 1, 0).amax(dim=1, keepdim=True)
-    count = torch.where(late, there.sum(dim=1, keepdim=True), last).clamp(min=1)
-    return order.gather(1, (time % count).expand_as(order))
+def _check(what: str, mode: str, known: tuple[str, ...]) -> None:
+    if mode not in known:
+        raise unknown_name(what, mode, known)
 
 
 def centre(
@@ -93,8 +64,7 @@ def centre(
     >>> x[:, :, :, 1].abs().max().item()
     0.0
     """
-    if mode not in CENTRES:
-        raise unknown_name("centre", mode, CENTRES)
+    _check("centre", mode, CENTRES)
     if mode == "none":
         return x
     has_joint = has_landmarks(layout, joint)
@@ -122,43 +92,6 @@ def _each_frame(paths: list[Landmark], presence: Tensor) -> Tensor:
     first = presence.any(dim=3).to(torch.int8).argmax(dim=3, keepdim=True)  # (N, 1, T, 1)
     stacked = torch.stack([path.filled() for path in paths], dim=3)
     return torch.take_along_dim(stacked, first, 3).squeeze(3)
-
-
-def rotation_between(source: Tensor, target: Tensor) -> Tensor:
-    """The smallest rotation that turns each source direction into the target direction.
-
-    Shape:
-        - source: (N, 3), any length; a vector of length 0 gives the identity.
-        - target: (3,), unit length.
-        - returns: (N, 3, 3)
-
-    Source: Rodrigues' formula.
-    """
-    direction = F.normalize(source, dim=1)
-    axis = torch.linalg.cross(direction, target.expand_as(direction))
-    cosine = (direction * target).sum(dim=1)
-    zero = torch.zeros_like(cosine)
-    ax, ay, az = axis.unbind(dim=1)
-    skew = torch.stack([zero, -az, ay, az, zero, -ax, -ay, ax, zero], dim=1).view(-1, 3, 3)
-    identity = torch.eye(3, dtype=source.dtype, device=source.device)
-    general = identity + skew + skew @ skew / (1 + cosine).clamp(min=1e-6).view(-1, 1, 1)
-    # A half turn has no unique axis: turn about one that is square to the target.
-    helper = torch.roll(target, 1)
-    side = F.normalize(torch.linalg.cross(target, helper), dim=0)
-    half_turn = 2 * torch.outer(side, side) - identity
-    rotation = torch.where((cosine < -1 + 1e-5).view(-1, 1, 1), half_turn, general)
-    return torch.where((source.norm(dim=1) < 1e-8).view(-1, 1, 1), identity, rotation)
-
-
-def rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Apply one rotation matrix per clip.
-
-    Shape:
-        - x: (N, C, T, V, M)
-        - rotation: (N, C, C)
-        - returns: (N, C, T, V, M)
-    """
-    return torch.einsum("ncd,ndtvm->nctvm", rotation.to(x.dtype), x)
 
 
 def align_body(
@@ -191,8 +124,7 @@ def align_body(
 
     Source: ``body`` is the pre-normalisation of CMD (ECCV 2022), order: align z, align x.
     """
-    if mode not in ALIGNMENTS:
-        raise unknown_name("align", mode, ALIGNMENTS)
+    _check("align", mode, ALIGNMENTS)
     if mode == "none":
         return x
     if x.shape[1] != 3:
@@ -254,8 +186,7 @@ def scale_clip(
     Raises:
         InputError: an unknown mode.
     """
-    if mode not in SCALES:
-        raise unknown_name("scale", mode, SCALES)
+    _check("scale", mode, SCALES)
     if mode == "none":
         return x
     there = joint_presence(x, layout) if presence is None else presence
@@ -284,3 +215,65 @@ def _body_size(x: Tensor, presence: Tensor) -> Tensor:
     """Root mean square distance of a person's joints from their middle in the frame, (N,)."""
     apart = (x - body_centre(x, presence).path[..., None]) * presence
     return (apart.square().sum(dim=(1, 2, 3)) / presence.sum(dim=(1, 2, 3)).clamp(min=1)).sqrt()
+
+
+@register
+@dataclass(frozen=True)
+class Centre(Transform):
+    """A joint of the first person moves to the origin, see :func:`centre` for the options.
+
+    Args:
+        joint: which joint.
+        mode: ``first``, ``frame`` or ``mean``.
+    """
+
+    joint: str = "spine"
+    mode: str = "first"
+
+    def __post_init__(self) -> None:
+        _check("centre", self.mode, CENTRES)
+
+    def apply(self, batch: Batch, params: None = None) -> Batch:
+        """Move the clips."""
+        x, there = clips_of(batch)
+        return replace(batch, x=centre(x, layout_of(batch), self.mode, self.joint, there))
+
+
+@register
+@dataclass(frozen=True)
+class AlignBody(Transform):
+    """Clips turn into the body's own frame, see :func:`align_body` for the options.
+
+    Args:
+        mode: ``torso`` or ``body``.
+    """
+
+    mode: str = "torso"
+
+    def __post_init__(self) -> None:
+        _check("align", self.mode, ALIGNMENTS)
+
+    def apply(self, batch: Batch, params: None = None) -> Batch:
+        """Turn the clips."""
+        x, there = clips_of(batch)
+        return replace(batch, x=align_body(x, layout_of(batch), self.mode, there))
+
+
+@register
+@dataclass(frozen=True)
+class ScaleClip(Transform):
+    """Clips become of one size, see :func:`scale_clip` for the options.
+
+    Args:
+        mode: ``clip``, ``torso`` or ``body``.
+    """
+
+    mode: str = "clip"
+
+    def __post_init__(self) -> None:
+        _check("scale", self.mode, SCALES)
+
+    def apply(self, batch: Batch, params: None = None) -> Batch:
+        """Scale the clips."""
+        x, there = clips_of(batch)
+        return replace(batch, x=scale_clip(x, layout_of(batch), self.mode, there))

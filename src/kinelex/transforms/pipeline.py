@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from kinelex.data.batch import Batch
 from kinelex.errors import InputError, unknown_name
-from kinelex.skeleton import STREAMS, SkeletonLayout, make_stream
-from kinelex.skeleton.presence import all_present
-from kinelex.skeleton.retarget import retarget_choices, retarget_present
-from kinelex.transforms import normalise
-from kinelex.transforms.corruption import JointMap, map_joints, sample_joint_map
-from kinelex.transforms.rate import apply_plan_at, lengths_at
-from kinelex.transforms.spatial import sample_rotation, sample_scale, scale
-from kinelex.transforms.temporal import (
-    FramePlan,
-    apply_plan,
-    centre_crop,
-    ragged_frames,
-    random_plan,
-    resize_plan,
-    sample_crop,
-    sorted_plan,
-    uniform_plan,
-    whole_clips,
-)
+from kinelex.skeleton import STREAMS, SkeletonLayout
+from kinelex.skeleton.retarget import retarget_matrix
+from kinelex.transforms.base import Compose, Transform, clips_of, listed, name_of
+from kinelex.transforms.corruption import ShearOrCorrupt
+from kinelex.transforms.fill import FillEmpty
+from kinelex.transforms.frames import CropResize, FrameChoice, PickFrames
+from kinelex.transforms.normalise import ALIGNMENTS, CENTRES, SCALES, AlignBody, Centre, ScaleClip
+from kinelex.transforms.presets import PRESETS
+from kinelex.transforms.shape import PersonPlaces, Retarget, Stream
+from kinelex.transforms.spatial import JointNoise, RandomRotation, RandomScaling
 
 SAMPLINGS = ("crop", "frames", "random")
 
 
 @dataclass(frozen=True)
 class InputConfig:
-    """How clips become the encoder's input.
+    """How clips become the encoder's input: a list of transforms, or the short form of the usual list.
+
+    The short form chooses frames, centres, turns and scales the clips and augments them, in this order; see
+    :func:`transforms_of` for the list that it stands for.
 
     Args:
         frames: frames T after resampling.
@@ -65,6 +60,8 @@ class InputConfig:
         persons: person places M of the input, the same for all clips: persons beyond are left out, absent
             ones are zeros. By default a training takes the most persons of any clip of its store (no more
             than the encoder has places for), and the run keeps this number.
+        transforms: the list itself, instead of the short form: names of transforms and presets, and mappings
+            with a ``name`` and options. Beside it ``fps``, ``stream`` and ``persons`` may be set.
     """
 
     frames: int = 64
@@ -87,14 +84,15 @@ class InputConfig:
     whole_clip: bool = False
     persons: int | None = None
     fps: float | None = None
+    transforms: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         known = {
             "sampling": SAMPLINGS,
             "stream": STREAMS,
-            "centre": normalise.CENTRES,
-            "align": normalise.ALIGNMENTS,
-            "scale": normalise.SCALES,
+            "centre": CENTRES,
+            "align": ALIGNMENTS,
+            "scale": SCALES,
         }
         for name, values in known.items():
             if getattr(self, name) not in values:
@@ -107,34 +105,77 @@ class InputConfig:
             raise InputError(f"expects input.fps above 0, got {self.fps}")
         if not (self.noise >= 0 and self.noise < math.inf):
             raise InputError(f"expects input.noise of at least 0, got {self.noise}")
-        if not (self.shear >= 0 and 0 <= self.corrupt <= 1 and 0 <= self.shear_probability <= 1):
+        ShearOrCorrupt(self.shear, self.corrupt, self.shear_probability)
+        if self.transforms:
+            self._check_list()
+
+    def _check_list(self) -> None:
+        object.__setattr__(self, "transforms", tuple(_plain(entry) for entry in self.transforms))
+        both = [f.name for f in fields(self) if f.name not in LISTLESS and getattr(self, f.name) != f.default]
+        if both:
             raise InputError(
-                "expects input.shear of at least 0, input.corrupt and input.shear_probability from 0 to 1, "
-                f"got {self.shear}, {self.corrupt} and {self.shear_probability}"
+                f"input.transforms lists all that is done, and input.{both[0]} belongs to the short form: "
+                "give it as an option of a transform of the list, or leave out the list"
             )
+        choices = [t for t in listed(self.transforms, PRESETS) if t.chooses_frames]
+        if len(choices) != 1:
+            found = " and ".join(map(name_of, choices)) or "none"
+            raise InputError(
+                "expects one transform in input.transforms that chooses frames (crop_resize, pick_frames, "
+                f"reflect_crop), got {found}"
+            )
+        rate = getattr(choices[0], "fps", None)
+        if rate is not None:
+            object.__setattr__(self, "fps", rate)
 
 
-@dataclass
-class InputParams:
-    """One draw of everything that is random in training: apply it again and the same input comes out.
+LISTLESS = ("transforms", "fps", "stream", "persons")  # what may stand beside a list
 
-    Shape:
-        - plan: frames (N, T).
-        - rotation: (N, C, C) or None.
-        - scaling: (N, 3) or None.
-        - noise_seed: seed of the joint noise.
-        - joint_map: shear or joint corruption, matrix (N, 3, 3) and joints (N, V), or None.
+
+def _plain(entry: Any) -> Any:
+    """An entry of a list as YAML writes it."""
+    if isinstance(entry, Mapping):
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in entry.items()}
+    return entry
+
+
+def transforms_of(config: InputConfig) -> list[Transform]:
+    """The list of transforms that a config stands for, in order.
+
+    >>> transforms_of(InputConfig(align="torso", whole_clip=True))[:2]
+    [Centre(joint='spine', mode='first'), AlignBody(mode='torso')]
     """
-
-    plan: FramePlan
-    rotation: Tensor | None = None
-    scaling: Tensor | None = None
-    noise_seed: int | None = None
-    joint_map: JointMap | None = None
+    if config.transforms:
+        made = listed(config.transforms, PRESETS)
+        rated = config.fps is not None
+        return [replace(t, fps=config.fps) if rated and isinstance(t, FrameChoice) else t for t in made]
+    chosen: Transform
+    if config.sampling == "crop":
+        chosen = CropResize(config.frames, config.fps, config.crop, config.crop_minimum, config.test_crop)
+    else:
+        chosen = PickFrames(config.frames, config.fps, config.sampling == "random")
+    view: list[Transform] = [RandomRotation(config.rotation)] if any(config.rotation) else []
+    if tuple(config.scaling) != (1.0, 1.0):
+        view.append(RandomScaling(config.scaling))
+    normal: list[Transform] = [FillEmpty()] if config.fill else []
+    if config.centre != "none":
+        normal.append(Centre(mode=config.centre))
+    if config.align != "none":
+        normal.append(AlignBody(config.align))
+    if config.view_first:
+        normal += view
+    if config.scale != "none":
+        normal.append(ScaleClip(config.scale))
+    augment = [] if config.view_first else view
+    if config.noise:
+        augment.append(JointNoise(config.noise))
+    if config.shear or config.corrupt:
+        augment.append(ShearOrCorrupt(config.shear, config.corrupt, config.shear_probability))
+    return [*normal, chosen, *augment] if config.whole_clip else [chosen, *normal, *augment]
 
 
 class InputPipeline:
-    """Resample, retarget, normalise, augment and derive the stream, in this order.
+    """A config's transforms between what a run adds: its layout, its person places and its stream.
 
     Args:
         layout: layout of the result.
@@ -159,33 +200,24 @@ class InputPipeline:
     ) -> None:
         self.layout, self.config = layout, config
         self.source = source or layout
-        same = self.source.joints == layout.joints
-        self._retarget = None if same else torch.from_numpy(retarget_choices(self.source, layout))
+        added: list[Transform] = [] if config.persons is None else [PersonPlaces(config.persons)]
+        if self.source.joints != layout.joints:
+            retarget_matrix(self.source, layout)
+            added.append(Retarget(layout))
+        steps = transforms_of(config)
+        first = int(steps[0].chooses_frames and not config.whole_clip)  # else whole clips are fitted
+        last: list[Transform] = [] if config.stream == "joint" else [Stream(config.stream)]
+        self.transforms = Compose([*steps[:first], *added, *steps[first:], *last], self.source)
 
-    def sample(self, batch: Batch, generator: torch.Generator) -> InputParams:
-        """Draw the training augmentation of a batch."""
-        config, n, lengths = self.config, len(batch), self._lengths(batch)
-        if config.sampling == "frames":
-            plan = random_plan(lengths, config.frames, generator)
-        elif config.sampling == "random":
-            plan = sorted_plan(lengths, config.frames, generator)
-        else:
-            crop = sample_crop(lengths, config.crop, config.crop_minimum, generator)
-            plan = resize_plan(crop, config.frames)
-        params = InputParams(plan)
-        if any(config.rotation):
-            assert batch.frames is not None
-            params.rotation = sample_rotation(n, config.rotation, generator, batch.frames.shape[1])
-        if tuple(config.scaling) != (1.0, 1.0):
-            params.scaling = sample_scale(n, config.scaling, generator)
-        if config.noise:
-            params.noise_seed = int(torch.randint(2**31, (), generator=generator))
-        if config.shear or config.corrupt:
-            amounts = (config.shear, config.corrupt, config.shear_probability)
-            params.joint_map = sample_joint_map(n, self.layout.num_joints, *amounts, generator)
-        return params
+    def __repr__(self) -> str:
+        steps = ", ".join(map(repr, self.transforms.transforms.values()))
+        return f"InputPipeline({self.source.name} → {self.layout.name}: {steps})"
 
-    def __call__(self, batch: Batch, params: InputParams | None = None) -> Tensor:
+    def sample(self, batch: Batch, generator: torch.Generator) -> dict[str, Any]:
+        """Draw the training augmentation of a batch: by transform what :meth:`Transform.sample` gives."""
+        return self.transforms.sample(batch, generator)
+
+    def __call__(self, batch: Batch, params: Mapping[str, Any] | None = None) -> Tensor:
         """The encoder's input: augmented by ``params``, or as at test time without them.
 
         Shape:
@@ -193,73 +225,10 @@ class InputPipeline:
         """
         return self.prepare(batch, params)[0]
 
-    def prepare(self, batch: Batch, params: InputParams | None = None) -> tuple[Tensor, Tensor]:
+    def prepare(self, batch: Batch, params: Mapping[str, Any] | None = None) -> tuple[Tensor, Tensor]:
         """The encoder's input, and which joints of it are there, for who derives streams from it.
 
         Shape:
             - returns: (N, C, T, V, M); (N, 1, T, V, M) bool
         """
-        config = self.config
-        if params is not None:
-            plan = params.plan
-        elif config.sampling != "crop":
-            plan = uniform_plan(self._lengths(batch), config.frames)
-        else:
-            plan = resize_plan(centre_crop(self._lengths(batch), config.test_crop), config.frames)
-        if config.whole_clip:
-            x, there = self._normalised(*whole_clips(batch), params)
-            x, there = self._resampled(*ragged_frames(batch, x, there), plan)
-        else:
-            x, there = self._normalised(*self._resampled(batch, None, plan), params)
-        if params is not None:
-            x = self._augment(x if config.view_first else self._view(x, params), there, params)
-        return make_stream(x, self.layout, config.stream, there), there
-
-    def _resampled(self, batch: Batch, there: Tensor | None, plan: FramePlan) -> tuple[Tensor, Tensor]:
-        fps = self.config.fps
-        clips = apply_plan(batch, plan, there) if fps is None else apply_plan_at(batch, plan, fps, there)
-        assert clips.x is not None
-        assert clips.presence is not None
-        return clips.x, clips.presence
-
-    def _normalised(self, x: Tensor, there: Tensor, params: InputParams | None) -> tuple[Tensor, Tensor]:
-        config = self.config
-        x, there = self._with_places(x), self._with_places(there)
-        if self._retarget is not None:
-            choices = self._retarget.to(x.device, x.dtype, non_blocking=True)
-            x, there = retarget_present(x, there, self.source, choices)
-        if config.fill and not all_present(there):
-            order = normalise.fill_order(there)[:, None, :, None]
-            x, there = x.gather(2, order.expand_as(x)), there.gather(2, order.expand_as(there))
-        x = normalise.centre(x, self.layout, config.centre, presence=there)
-        x = normalise.align_body(x, self.layout, config.align, there)
-        if params is not None and config.view_first:
-            x = self._view(x, params)
-        return normalise.scale_clip(x, self.layout, config.scale, there), there
-
-    def _lengths(self, batch: Batch) -> Tensor:
-        """Frames of each clip, at the rate of the input, (N,)."""
-        return batch.lengths if self.config.fps is None else lengths_at(batch, self.config.fps)
-
-    def _with_places(self, x: Tensor) -> Tensor:
-        """``x`` with the person places of the run; as loaded where it does not say how many."""
-        places = self.config.persons
-        if places is None or places == x.shape[4]:
-            return x
-        return F.pad(x, (0, places - x.shape[4]))  # a negative width leaves out the last places
-
-    def _view(self, x: Tensor, params: InputParams) -> Tensor:
-        if params.rotation is not None:
-            x = normalise.rotate(x, params.rotation.to(x.device, non_blocking=True))
-        if params.scaling is not None:
-            x = scale(x, params.scaling[:, : x.shape[1]])
-        return x
-
-    def _augment(self, x: Tensor, presence: Tensor, params: InputParams) -> Tensor:
-        if params.noise_seed is not None:
-            generator = torch.Generator(x.device).manual_seed(params.noise_seed)
-            noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-            x = x + self.config.noise * noise * presence
-        if params.joint_map is not None:
-            x = map_joints(x, params.joint_map)
-        return x
+        return clips_of(self.transforms.apply(batch, params))

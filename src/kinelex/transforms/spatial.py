@@ -2,11 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from kinelex.data.batch import Batch
 from kinelex.errors import InputError
-from kinelex.transforms.normalise import rotate
+from kinelex.transforms.base import Transform, channels_of, clips_of, register
+from kinelex.transforms.frames import chance
+
+
+def rotation_between(source: Tensor, target: Tensor) -> Tensor:
+    """The smallest rotation that turns each source direction into the target direction.
+
+    Shape:
+        - source: (N, 3), any length; a vector of length 0 gives the identity.
+        - target: (3,), unit length.
+        - returns: (N, 3, 3)
+
+    Source: Rodrigues' formula.
+    """
+    direction = F.normalize(source, dim=1)
+    axis = torch.linalg.cross(direction, target.expand_as(direction))
+    cosine = (direction * target).sum(dim=1)
+    zero = torch.zeros_like(cosine)
+    ax, ay, az = axis.unbind(dim=1)
+    skew = torch.stack([zero, -az, ay, az, zero, -ax, -ay, ax, zero], dim=1).view(-1, 3, 3)
+    identity = torch.eye(3, dtype=source.dtype, device=source.device)
+    general = identity + skew + skew @ skew / (1 + cosine).clamp(min=1e-6).view(-1, 1, 1)
+    # A half turn has no unique axis: turn about one that is square to the target.
+    helper = torch.roll(target, 1)
+    side = F.normalize(torch.linalg.cross(target, helper), dim=0)
+    half_turn = 2 * torch.outer(side, side) - identity
+    rotation = torch.where((cosine < -1 + 1e-5).view(-1, 1, 1), half_turn, general)
+    return torch.where((source.norm(dim=1) < 1e-8).view(-1, 1, 1), identity, rotation)
+
+
+def rotate(x: Tensor, rotation: Tensor) -> Tensor:
+    """Apply one rotation matrix per clip.
+
+    Shape:
+        - x: (N, C, T, V, M)
+        - rotation: (N, C, C)
+        - returns: (N, C, T, V, M)
+    """
+    return torch.einsum("ncd,ndtvm->nctvm", rotation.to(x.dtype), x)
 
 
 def sample_rotation(
@@ -37,7 +79,17 @@ def sample_rotation(
             f"input.rotation=[{angles_given}] turns about x and y, these skeletons are 2-D and turn in the "
             f"picture's plane alone: pass input.rotation=[0,0,{limits[2]:g}]"
         )
-    angles = (torch.rand(n, 3, generator=generator) * 2 - 1) * torch.tensor(limits)
+    return rotation_matrices((torch.rand(n, 3, generator=generator) * 2 - 1) * torch.tensor(limits), channels)
+
+
+def rotation_matrices(angles: Tensor, channels: int = 3) -> Tensor:
+    """Rotations about x, then y, then z; in 2-D about z.
+
+    Shape:
+        - angles: (n, 3), radians
+        - returns: (n, C, C)
+    """
+    n = len(angles)
     cos, sin = angles.cos().unbind(dim=1), angles.sin().unbind(dim=1)
     zero, one = torch.zeros(n), torch.ones(n)
 
@@ -71,11 +123,81 @@ def scale(x: Tensor, factors: Tensor) -> Tensor:
     return x * factors[:, :, None, None, None].to(x.device, x.dtype, non_blocking=True)
 
 
-def random_rotation(x: Tensor, limits: tuple[float, ...], generator: torch.Generator | None = None) -> Tensor:
-    """Rotate each clip by its own random rotation about the origin (centre the clip before).
+@register
+@dataclass(frozen=True)
+class RandomRotation(Transform):
+    """Each clip turns about the origin by angles of its own: centre clips before.
 
-    Shape:
-        - x: (N, C, T, V, M), C of 2 or 3
-        - returns: (N, C, T, V, M)
+    Args:
+        limits: largest angle about x, y and z in radians; clips in 2-D turn about z alone.
+
+    >>> from kinelex.transforms import Compose
+    >>> clips, generator = torch.ones(1, 3, 2, 25, 1), torch.Generator().manual_seed(0)
+    >>> turned = Compose([RandomRotation((0.3, 0.3, 0.3))])(clips, generator)
+    >>> bool((turned.norm(dim=1) - 3**0.5).abs().max() < 1e-5)
+    True
     """
-    return rotate(x, sample_rotation(len(x), limits, generator, x.shape[1]).to(x.device))
+
+    limits: tuple[float, float, float] = (0.3, 0.3, 0.3)
+
+    def sample(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Draw rotations (N, C, C)."""
+        return sample_rotation(len(batch), self.limits, generator, channels_of(batch))
+
+    def apply(self, batch: Batch, params: Tensor | None = None) -> Batch:
+        """Turn the clips."""
+        if params is None:
+            return batch
+        x, _ = clips_of(batch)
+        return replace(batch, x=rotate(x, params.to(x.device, non_blocking=True)))
+
+
+@register
+@dataclass(frozen=True)
+class RandomScaling(Transform):
+    """Each axis of each clip is stretched by a factor of its own.
+
+    Args:
+        bounds: smallest and largest factor.
+    """
+
+    bounds: tuple[float, float] = (0.9, 1.1)
+
+    def sample(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Draw factors (N, 3)."""
+        return sample_scale(len(batch), self.bounds, generator)
+
+    def apply(self, batch: Batch, params: Tensor | None = None) -> Batch:
+        """Stretch the clips."""
+        x, _ = clips_of(batch)
+        return batch if params is None else replace(batch, x=scale(x, params[:, : x.shape[1]]))
+
+
+@register
+@dataclass(frozen=True)
+class JointNoise(Transform):
+    """Gaussian noise on each coordinate of each joint and frame.
+
+    Args:
+        std: its standard deviation, in units of the clips as they come.
+        probability: share of the clips that get it, a fraction of 1.
+    """
+
+    std: float = 0.01
+    probability: float = 1.0
+
+    def sample(self, batch: Batch, generator: torch.Generator) -> tuple[int, Tensor | None]:
+        """Draw a seed of the noise, and which clips get it; None for all."""
+        seed = int(torch.randint(2**31, (), generator=generator))
+        return seed, None if self.probability == 1 else chance(len(batch), self.probability, generator)
+
+    def apply(self, batch: Batch, params: tuple[int, Tensor | None] | None = None) -> Batch:
+        """Add the noise."""
+        if params is None:
+            return batch
+        x, there = clips_of(batch)
+        seed, chosen = params
+        generator = torch.Generator(x.device).manual_seed(seed)
+        noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        where = there if chosen is None else there & chosen.to(x.device, non_blocking=True)
+        return replace(batch, x=x + self.std * noise * where)

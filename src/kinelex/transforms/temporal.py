@@ -184,12 +184,12 @@ def apply_plan(batch: Batch, plan: FramePlan, presence: Tensor | None = None) ->
     return replace(batch, x=x, frames=None, presence=joints)
 
 
-def whole_clips(batch: Batch) -> tuple[Tensor, Tensor]:
-    """All frames of every clip, and which joints are there; nobody is after a clip's end.
+def whole_clips(batch: Batch) -> Batch:
+    """The batch with all frames of every clip beside the ragged ones; nobody is after a clip's end.
 
     Shape:
         - batch.frames: (sum of T, C, V, M)
-        - returns: (N, C, longest T, V, M); (N, 1, longest T, V, M) bool
+        - returns: a batch with x (N, C, longest T, V, M)
     """
     time = torch.arange(int(batch.lengths.max()), device=batch.lengths.device)
     lengths = batch.lengths.unsqueeze(1)
@@ -198,24 +198,25 @@ def whole_clips(batch: Batch) -> tuple[Tensor, Tensor]:
     assert clips.x is not None
     assert clips.presence is not None
     inside = (time < lengths)[:, None, :, None, None]
-    return clips.x * inside, clips.presence & inside
+    return replace(batch, x=clips.x * inside, presence=clips.presence & inside)
 
 
-def ragged_frames(batch: Batch, x: Tensor, presence: Tensor) -> tuple[Batch, Tensor]:
+def ragged_frames(batch: Batch) -> tuple[Batch, Tensor | None]:
     """The way back from :func:`whole_clips`: a batch with ragged frames, and which joints of them are there.
 
     Shape:
-        - x: (N, C, longest T, V, M); presence: (N, 1, longest T, V, M) bool
-        - returns: batch.frames (sum of T, C, V, M); (sum of T, 1, V, M) bool
+        - returns: batch.frames (sum of T, C, V, M); (sum of T, 1, V, M) bool, None if nothing was changed yet
     """
-    assert batch.frames is not None
-    lengths, total, longest = batch.lengths, len(batch.frames), x.shape[2]
+    if batch.x is None or batch.frames is None:
+        return batch, None
+    assert batch.presence is not None
+    lengths, total, longest = batch.lengths, len(batch.frames), batch.x.shape[2]
     clips = torch.arange(len(lengths), device=lengths.device)
     clip = torch.repeat_interleave(clips, lengths, output_size=total)
     start = (torch.cumsum(lengths, 0) - lengths)[clip]
     row = clip * longest + torch.arange(total, device=lengths.device) - start
-    frames, there = (t.transpose(1, 2).flatten(0, 1).index_select(0, row) for t in (x, presence))
-    return replace(batch, frames=frames), there
+    frames, there = (t.transpose(1, 2).flatten(0, 1).index_select(0, row) for t in (batch.x, batch.presence))
+    return replace(batch, frames=frames, x=None, presence=None), there
 
 
 def _presence(frames: Tensor) -> Tensor | None:
@@ -259,33 +260,3 @@ def mix_present(first: Batch, second: Batch, weight: Tensor) -> tuple[Tensor, Te
     mixed, nearer = first.x.lerp(second.x, weight), torch.where(late, second.x, first.x)
     both = first.presence & second.presence
     return torch.where(both, mixed, nearer), torch.where(late, second.presence, first.presence)
-
-
-def crop_resize(
-    batch: Batch,
-    frames: int = 64,
-    ratio: tuple[float, float] = (0.5, 1.0),
-    minimum: int = 64,
-    generator: torch.Generator | None = None,
-) -> Batch:
-    """Random temporal crop of each clip, resized to ``frames`` frames.
-
-    Shape:
-        - batch.frames: (sum of T, C, V, M)
-        - returns: a batch with x (N, C, frames, V, M)
-
-    >>> batch = Batch(torch.tensor([5, 9]), torch.zeros(2), torch.arange(2), torch.randn(14, 3, 20, 1))
-    >>> crop_resize(batch, frames=8).x.shape
-    torch.Size([2, 3, 8, 20, 1])
-    """
-    return apply_plan(batch, resize_plan(sample_crop(batch.lengths, ratio, minimum, generator), frames))
-
-
-def centre_crop_resize(batch: Batch, frames: int = 64, ratio: float = 0.95) -> Batch:
-    """The middle of each clip, resized to ``frames`` frames: the test-time form of :func:`crop_resize`.
-
-    Shape:
-        - batch.frames: (sum of T, C, V, M)
-        - returns: a batch with x (N, C, frames, V, M)
-    """
-    return apply_plan(batch, resize_plan(centre_crop(batch.lengths, ratio), frames))

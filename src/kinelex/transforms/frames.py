@@ -1,0 +1,186 @@
+"""Transforms in time: frames chosen from clips of any length, and the order of frames."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from kinelex.data.batch import Batch
+from kinelex.errors import InputError
+from kinelex.transforms.base import Transform, clips_of, register
+from kinelex.transforms.rate import apply_plan_at, lengths_at
+from kinelex.transforms.temporal import (
+    Crop,
+    FramePlan,
+    apply_plan,
+    centre_crop,
+    ragged_frames,
+    random_plan,
+    resize_plan,
+    sample_crop,
+    sorted_plan,
+    uniform_plan,
+)
+
+
+@dataclass(frozen=True)
+class FrameChoice(Transform):
+    """Clips of any length become ``frames`` frames long.
+
+    Args:
+        frames: frames T of the result.
+        fps: frames per second that clips are resampled to first, so that what lasts as long has as many
+            frames; by default they stay as filmed.
+    """
+
+    frames: int = 64
+    fps: float | None = None
+    chooses_frames = True
+
+    @abstractmethod
+    def draw(self, lengths: Tensor, generator: torch.Generator) -> FramePlan:
+        """The frames of training."""
+
+    @abstractmethod
+    def still(self, lengths: Tensor) -> FramePlan:
+        """The frames of test time."""
+
+    def _lengths(self, batch: Batch) -> Tensor:
+        """Frames of each clip, at the rate of the result, (N,)."""
+        return batch.lengths if self.fps is None else lengths_at(batch, self.fps)
+
+    def sample(self, batch: Batch, generator: torch.Generator) -> FramePlan:
+        """Draw the frames."""
+        return self.draw(self._lengths(batch), generator)
+
+    def apply(self, batch: Batch, params: FramePlan | None = None) -> Batch:
+        """Take the frames."""
+        plan = self.still(self._lengths(batch)) if params is None else params
+        batch, presence = ragged_frames(batch)
+        if self.fps is None:
+            return apply_plan(batch, plan, presence)
+        return apply_plan_at(batch, plan, self.fps, presence)
+
+
+@register
+@dataclass(frozen=True)
+class CropResize(FrameChoice):
+    """A random part of the clip, resized; at test time the middle of the clip.
+
+    Args:
+        frames, fps: see :class:`FrameChoice`.
+        crop: bounds of the part's length, fractions of the clip.
+        minimum: shortest part in frames; a shorter clip is taken whole.
+        test_crop: share of the clip that is taken at test time.
+
+    Source: CMD (ECCV 2022) and CTR-GCN (ICCV 2021).
+
+    >>> clips = torch.randn(2, 3, 90, 25, 1)
+    >>> from kinelex.transforms import Compose
+    >>> Compose([CropResize(16, crop=(0.5, 1.0))])(clips).shape
+    torch.Size([2, 3, 16, 25, 1])
+    """
+
+    crop: tuple[float, float] = (0.5, 1.0)
+    minimum: int = 64
+    test_crop: float = 0.95
+
+    def draw(self, lengths: Tensor, generator: torch.Generator) -> FramePlan:
+        """A random part."""
+        return resize_plan(sample_crop(lengths, self.crop, self.minimum, generator), self.frames)
+
+    def still(self, lengths: Tensor) -> FramePlan:
+        """The middle."""
+        return resize_plan(centre_crop(lengths, self.test_crop), self.frames)
+
+
+@register
+@dataclass(frozen=True)
+class PickFrames(FrameChoice):
+    """Single frames in their order, drawn at random; at test time spread evenly.
+
+    Args:
+        frames, fps: see :class:`FrameChoice`.
+        anyhow: each frame is drawn from the whole clip (CTR-GCN on N-UCLA), not one from each of equal parts.
+    """
+
+    anyhow: bool = False
+
+    def draw(self, lengths: Tensor, generator: torch.Generator) -> FramePlan:
+        """Random frames."""
+        return (sorted_plan if self.anyhow else random_plan)(lengths, self.frames, generator)
+
+    def still(self, lengths: Tensor) -> FramePlan:
+        """Even frames."""
+        return uniform_plan(lengths, self.frames)
+
+
+@register
+@dataclass(frozen=True)
+class ReflectCrop(FrameChoice):
+    """The clip resized and moved in time, mirrored beyond its ends; at test time unmoved.
+
+    Args:
+        frames, fps: see :class:`FrameChoice`.
+        padding: how far it may move, a fraction of its length.
+
+    Source: AimCLR (AAAI 2022, arXiv 2112.03590), temporal crop.
+    """
+
+    padding: float = 1 / 6
+
+    def draw(self, lengths: Tensor, generator: torch.Generator) -> FramePlan:
+        """A random move."""
+        most = int(self.frames * self.padding + 1e-6)
+        moves = torch.randint(-most, most + 1, (len(lengths), 1), generator=generator).to(lengths.device)
+        index = torch.arange(self.frames, device=lengths.device) + moves
+        index = torch.where(index < 0, -1 - index, index)
+        index = torch.where(index >= self.frames, 2 * self.frames - 1 - index, index)
+        plan = self.still(lengths)
+        return FramePlan(*(t.gather(1, index) for t in (plan.lower, plan.upper, plan.weight)))
+
+    def still(self, lengths: Tensor) -> FramePlan:
+        """The whole clip."""
+        return resize_plan(Crop(torch.zeros_like(lengths), lengths), self.frames)
+
+
+def chance(n: int, probability: float, generator: torch.Generator) -> Tensor:
+    """For each clip whether something happens to it, (N, 1, 1, 1, 1) bool."""
+    if not 0 <= probability <= 1:
+        raise InputError(f"expects a probability from 0 to 1, got {probability}")
+    return (torch.rand(n, generator=generator) < probability).view(-1, 1, 1, 1, 1)
+
+
+@register
+@dataclass(frozen=True)
+class TimeFlip(Transform):
+    """Some clips run backwards.
+
+    Args:
+        probability: share of the clips, a fraction of 1.
+
+    Source: AimCLR (AAAI 2022), temporal flip.
+    """
+
+    probability: float = 0.5
+
+    def sample(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Draw which."""
+        return chance(len(batch), self.probability, generator)
+
+    def apply(self, batch: Batch, params: Tensor | None = None) -> Batch:
+        """Turn them round."""
+        if params is None:
+            return batch
+        x, there = clips_of(batch)
+        time = torch.arange(x.shape[2], device=x.device).expand(len(x), -1)  # (N, T)
+        whole = torch.full_like(batch.lengths, x.shape[2])
+        ends = (whole if batch.frames is None else batch.lengths)[:, None]
+        turned = params.flatten(1).to(x.device) & (time < ends)
+        order = torch.where(turned, ends - 1 - time, time)[:, None, :, None, None]
+        return replace(
+            batch, x=torch.take_along_dim(x, order, 2), presence=torch.take_along_dim(there, order, 2)
+        )

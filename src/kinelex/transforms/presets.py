@@ -1,0 +1,56 @@
+"""Published lists of transforms by name, as recipes and :func:`kinelex.transforms.preset` take them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kinelex.errors import unknown_name
+from kinelex.transforms.base import Transform, listed
+
+# C2VL leaves the skeleton's structure intact. AimCLR's order is our reading.
+PRESETS: dict[str, tuple[Any, ...]] = {
+    "c2vl": ({"name": "crop_resize", "crop": (0.5, 1.0), "minimum": 32}, "centre"),
+    "cmd": (
+        "fill_empty",
+        {"name": "centre", "mode": "frame"},
+        {"name": "align_body", "mode": "body"},
+        {"name": "crop_resize", "crop": (0.1, 1.0)},
+        "shear_or_corrupt",
+    ),
+    "ctrgcn": ("centre", "crop_resize", "random_rotation"),
+    "aimclr": (
+        "centre",
+        {"name": "reflect_crop", "frames": 50},
+        {"name": "shear_or_corrupt", "shear": 0.5, "corrupt": 0.0, "shear_probability": 1.0},
+        {"name": "swap_sides", "mirror": False},
+        "main_axis_rotation",
+        {"name": "joint_noise", "std": 0.01, "probability": 0.5},
+        "gaussian_blur",
+        "axis_mask",
+        "time_flip",
+    ),
+    # AimCLR's other view, that of SkeletonCLR.
+    "aimclr_normal": (
+        "centre",
+        {"name": "reflect_crop", "frames": 50},
+        {"name": "shear_or_corrupt", "shear": 0.5, "corrupt": 0.0, "shear_probability": 1.0},
+    ),
+}
+
+
+def preset(name: str) -> tuple[Transform, ...]:
+    """The transforms of a published list, in order.
+
+    Args:
+        name: ``c2vl``, ``cmd``, ``ctrgcn`` (CTR-GCN and MMCL on NTU), ``aimclr`` (its strong view) or
+            ``aimclr_normal``.
+
+    Raises:
+        InputError: an unknown name.
+
+    >>> preset("ctrgcn")[0]
+    Centre(joint='spine', mode='first')
+    """
+    if name not in PRESETS:
+        raise unknown_name("preset", name, PRESETS)
+    return listed(PRESETS[name], PRESETS)

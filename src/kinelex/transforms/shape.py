@@ -1,0 +1,93 @@
+"""Clips in the form that an encoder reads: its number of persons, its joints, its stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kinelex.data.batch import Batch
+from kinelex.errors import InputError, unknown_name
+from kinelex.skeleton import STREAMS, SkeletonLayout, get_layout, make_stream
+from kinelex.skeleton.retarget import retarget_choices, retarget_present
+from kinelex.transforms.base import Transform, clips_of, layout_of, register
+
+
+@register
+@dataclass(frozen=True)
+class PersonPlaces(Transform):
+    """As many person places in every clip: persons beyond are left out, absent ones are zeros.
+
+    Args:
+        places: person places M.
+    """
+
+    places: int = 2
+
+    def __post_init__(self) -> None:
+        if self.places < 1:
+            raise InputError(f"expects places of at least 1, got {self.places}")
+
+    def apply(self, batch: Batch, params: None = None) -> Batch:
+        """Add or leave out places."""
+        x, there = clips_of(batch)
+        more = self.places - x.shape[4]  # a negative width leaves out the last places
+        return batch if not more else replace(batch, x=F.pad(x, (0, more)), presence=F.pad(there, (0, more)))
+
+
+@register
+class Retarget(Transform):
+    """Clips in another layout, see :func:`kinelex.skeleton.retarget`.
+
+    Args:
+        layout: the layout wanted, by name or as an object.
+    """
+
+    def __init__(self, layout: str | SkeletonLayout = "ntu25") -> None:
+        self.layout = get_layout(layout) if isinstance(layout, str) else layout
+
+    def __repr__(self) -> str:
+        return f"Retarget(layout={self.layout.name!r})"
+
+    def layout_after(self, layout: SkeletonLayout | None) -> SkeletonLayout:
+        """The layout wanted."""
+        return self.layout
+
+    def apply(self, batch: Batch, params: None = None) -> Batch:
+        """Make the joints."""
+        x, there = clips_of(batch)
+        source = layout_of(batch)
+        if source.joints != self.layout.joints:
+            choices = _choices(source, self.layout).to(x.device, x.dtype, non_blocking=True)
+            x, there = retarget_present(x, there, source, choices)
+        return replace(batch, x=x, presence=there, layout=self.layout)
+
+
+@lru_cache(maxsize=16)
+def _choices(source: SkeletonLayout, target: SkeletonLayout) -> Tensor:
+    with torch.inference_mode(False):  # so that a later training may use it, too
+        return torch.from_numpy(retarget_choices(source, target))
+
+
+@register
+@dataclass(frozen=True)
+class Stream(Transform):
+    """Bones, motion or both instead of joints, see :func:`kinelex.skeleton.make_stream`.
+
+    Args:
+        stream: ``joint``, ``bone``, ``motion`` or ``bone_motion``.
+    """
+
+    stream: str = "bone"
+
+    def __post_init__(self) -> None:
+        if self.stream not in STREAMS:
+            raise unknown_name("stream", self.stream, STREAMS)
+
+    def apply(self, batch: Batch, params: None = None) -> Batch:
+        """Derive the stream."""
+        x, there = clips_of(batch)
+        return replace(batch, x=make_stream(x, layout_of(batch), self.stream, there))
