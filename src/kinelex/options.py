@@ -54,8 +54,10 @@ def read_options(
         if _takes_list(types[key].annotation) and not text.startswith(("[", "null")):
             text = f"[{text}]"
         parser = ArgumentParser(exit_on_error=False)
-        add = parser.add_class_arguments if isinstance(factory, type) else parser.add_function_arguments
-        add(factory, None, skip={n for n in types if n != key}, fail_untyped=False)
+        if (hint := types[key].annotation) is not inspect.Parameter.empty:
+            parser.add_argument(f"--{key}", type=hint)
+        else:
+            parser.add_argument(f"--{key}")
         try:
             out[key] = parser.parse_args([f"--{key}={text}"]).as_dict()[key]
         except ArgumentError as error:

@@ -23,7 +23,7 @@ from kinelex.files.atomic import whole_folder, write_whole
 from kinelex.files.bounded import safe_json
 from kinelex.skeleton import SkeletonLayout
 from kinelex.training.run_directory import RunDirectory, check_free
-from kinelex.transforms import InputConfig, InputPipeline
+from kinelex.transforms import InputConfig, InputPipeline, transforms_of
 
 
 class SkeletonEncoder(nn.Module):
@@ -136,7 +136,9 @@ def save_encoders(
         "streams": list(trained),
         "num_features": first.num_features,
         "class_names": list(class_names),
-        "plugins": plugins.used_by(encoders.builder(config["name"])),
+        "plugins": plugins.used_by(
+            encoders.builder(config["name"]), *map(type, transforms_of(pipeline.config))
+        ),
     }
     if classifiers:
         write_whole(run / "classifier.safetensors", _packed(nn.ModuleDict(classifiers)))

@@ -21,7 +21,7 @@ from kinelex.errors import InputError, unknown_name
 from kinelex.files.bounded import bounded_text, safe_yaml
 from kinelex.methods import list_methods, method_class
 from kinelex.training.config import OptimizerConfig, TrainingConfig
-from kinelex.transforms import InputConfig
+from kinelex.transforms import InputConfig, transforms_of
 from kinelex.transforms.pipeline import LISTLESS
 
 # what a method is given by the data, and not by a recipe
@@ -47,6 +47,12 @@ class Recipe:
     optimizer: OptimizerConfig
     training: TrainingConfig
     from_store: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def parts(self) -> list[Any]:
+        """The classes and functions that it names: what a run of it must have."""
+        named = [method_class(self.method["name"]), encoders.builder(self.encoder["name"])]
+        return [*named, *map(type, transforms_of(self.input))]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as written into ``config.yaml``; without ``from_store``, which is no section."""
@@ -145,7 +151,7 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
         section, _, chosen = text.partition(".name=")
         if section in ("method", "encoder") and chosen and chosen != content[section]["name"]:
             content[section] = {"name": chosen}  # the recipe's options are those of the other component
-        if text.split("=")[0] in ("transforms", "input.transforms"):  # a list stands instead of the short form
+        if text.split("=")[0] in ("transforms", "input.transforms"):  # instead of the short form
             content["input"] = {k: v for k, v in content["input"].items() if k in LISTLESS}
     parser = _parser(str(content["method"]["name"]), content["encoder"]["name"])
     keys = [a.dest for a in parser._actions if "." in a.dest]

@@ -15,13 +15,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.markup import escape
 
-from kinelex import encoders, plugins
+from kinelex import plugins
 from kinelex.data import SkeletonStore, open_prompts, open_store
 from kinelex.data.persons import say_crowded
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.files.lock import sole_writer
-from kinelex.methods import method_class
 from kinelex.training.build import InitialWeights, build_module, training_rows
 from kinelex.training.callbacks import AtomicCheckpointIO, EpochCheckpoint, EpochProgress, EpochRecorder
 from kinelex.training.embedding_space_files import save_embedding_space
@@ -174,9 +173,7 @@ def _config(
         "prompts_fingerprint": None if prompts is None else open_prompts(prompts).fingerprint,
         **{k: v for k, v in recipe.to_dict().items() if k != "name"},
         **({"from_store": plain(recipe.from_store)} if recipe.from_store else {}),
-        "plugins": plugins.used_by(
-            method_class(recipe.method["name"]), encoders.builder(recipe.encoder["name"])
-        ),
+        "plugins": plugins.used_by(*recipe.parts),
     }
 
 

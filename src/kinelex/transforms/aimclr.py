@@ -17,7 +17,7 @@ from kinelex.data.batch import Batch
 from kinelex.errors import InputError
 from kinelex.skeleton.presence import indices_on
 from kinelex.transforms.base import Transform, channels_of, clips_of, layout_of, register
-from kinelex.transforms.frames import chance
+from kinelex.transforms.frames import Sometimes, chance
 from kinelex.transforms.spatial import rotate, rotation_matrices
 
 
@@ -55,7 +55,7 @@ class MainAxisRotation(Transform):
 
 @register
 @dataclass(frozen=True)
-class SwapSides(Transform):
+class SwapSides(Sometimes):
     """In some clips left and right joints swap.
 
     Args:
@@ -63,7 +63,6 @@ class SwapSides(Transform):
         mirror: also change the sign of x, which gives the mirror image; AimCLR does not.
     """
 
-    probability: float = 0.5
     mirror: bool = True
 
     def sample(self, batch: Batch, generator: torch.Generator) -> Tensor:
@@ -85,14 +84,12 @@ class SwapSides(Transform):
 
 @register
 @dataclass(frozen=True)
-class AxisMask(Transform):
+class AxisMask(Sometimes):
     """In some clips one coordinate is 0 for all joints.
 
     Args:
         probability: share of the clips, a fraction of 1.
     """
-
-    probability: float = 0.5
 
     def sample(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Draw what stays, (N, C, 1, 1, 1) bool."""
@@ -109,7 +106,7 @@ class AxisMask(Transform):
 
 @register
 @dataclass(frozen=True)
-class GaussianBlur(Transform):
+class GaussianBlur(Sometimes):
     """Some clips are smoothed in time, over the frames in which a joint is there.
 
     Args:
@@ -118,7 +115,6 @@ class GaussianBlur(Transform):
         radius: frames that the kernel reaches to either side.
     """
 
-    probability: float = 0.5
     sigma: tuple[float, float] = (0.1, 2.0)
     radius: int = 7
 

@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, TypeVar, overload
+from typing import Any, ClassVar, overload
 
 import torch
 from torch import Tensor
@@ -14,18 +14,17 @@ from torch import Tensor
 from kinelex.data.batch import Batch
 from kinelex.errors import InputError, unknown_name
 from kinelex.options import read_options
+from kinelex.registry import Registry
 from kinelex.skeleton import SkeletonLayout, get_layout, joint_presence
 from kinelex.transforms.temporal import whole_clips
-
-TransformClass = TypeVar("TransformClass", bound=type["Transform"])
 
 
 class Transform(ABC):
     """One change of clips: draws what is random about it, then applies it.
 
-    Its options are the arguments of its constructor. The batch that it changes holds the clips as ``x``
-    (N, C, T, V, M), where ``presence`` says which joints are there and ``layout`` which joints they are;
-    absent joints are 0 and stay 0.
+    Its options are the arguments of its constructor; ``MyJitter`` is called ``my_jitter`` in recipes. The
+    batch that it changes holds the clips as ``x`` (N, C, T, V, M), where ``presence`` says which joints are
+    there and ``layout`` which joints they are; absent joints are 0 and stay 0.
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True)
@@ -38,7 +37,11 @@ class Transform(ABC):
     0.5
     """
 
+    name: ClassVar[str]
     chooses_frames: ClassVar[bool] = False  # gets clips of any length and makes them of one
+
+    def __init_subclass__(cls) -> None:
+        cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
 
     def layout_after(self, layout: SkeletonLayout | None) -> SkeletonLayout | None:
         """The layout of the changed clips."""
@@ -67,27 +70,8 @@ class Transform(ABC):
         return Compose([self], batch.layout)(batch, generator)
 
 
-_TRANSFORMS: dict[str, type[Transform]] = {}
-
-
-def register(transform: TransformClass) -> TransformClass:
-    """Decorator of a transform's class: recipes may name it, ``MyJitter`` as ``my_jitter``.
-
-    Raises:
-        InputError: another class has this name.
-    """
-    name = name_of(transform)
-    known = _TRANSFORMS.get(name, transform)
-    if (known.__module__, known.__qualname__) != (transform.__module__, transform.__qualname__):
-        raise InputError(f"a transform {name} is there already, {known.__module__}.{known.__qualname__}")
-    _TRANSFORMS[name] = transform
-    return transform
-
-
-def name_of(transform: Transform | type[Transform]) -> str:
-    """The name of a transform in recipes."""
-    kind = transform if isinstance(transform, type) else type(transform)
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
+TRANSFORMS = Registry("transform")
+register = TRANSFORMS.register
 
 
 def names() -> tuple[str, ...]:
@@ -96,7 +80,7 @@ def names() -> tuple[str, ...]:
     >>> "crop_resize" in names()
     True
     """
-    return tuple(sorted(_TRANSFORMS))
+    return TRANSFORMS.names()
 
 
 def create(name: str, **options: Any) -> Transform:
@@ -112,10 +96,9 @@ def create(name: str, **options: Any) -> Transform:
     >>> create("centre", joint="pelvis")
     Centre(joint='pelvis', mode='first')
     """
-    if name not in _TRANSFORMS:
-        raise unknown_name("transform", name, _TRANSFORMS)
-    kind = _TRANSFORMS[name]
-    return kind(**read_options(kind, options, f"the transform {name}", name))
+    kind = TRANSFORMS.find(name)
+    read = read_options(kind, options, f"the transform {name}", name)
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in read.items()})
 
 
 class Compose:
@@ -146,10 +129,10 @@ class Compose:
 
     def __init__(self, transforms: Iterable[Transform], layout: str | SkeletonLayout | None = None) -> None:
         listed = tuple(transforms)
-        choosing = [name_of(t) for t in listed if t.chooses_frames]
+        choosing = [t.name for t in listed if t.chooses_frames]
         if len(choosing) > 1:
             raise InputError(f"frames are chosen once: expects one of {' and '.join(choosing)}")
-        found = [name_of(t) for t in listed]
+        found = [t.name for t in listed]
         keys = [f"{n}_{found[:i].count(n) + 1}" if n in found[:i] else n for i, n in enumerate(found)]
         self.transforms = dict(zip(keys, listed, strict=True))
         self.layout = get_layout(layout) if isinstance(layout, str) else layout
@@ -268,8 +251,8 @@ def listed(entries: Sequence[Any], presets: Mapping[str, Sequence[Any]]) -> tupl
         if isinstance(entry, str) and entry in presets:
             made += listed(presets[entry], presets)
         elif isinstance(entry, str):
-            if entry not in _TRANSFORMS:
-                raise unknown_name("transform or preset", entry, [*presets, *_TRANSFORMS])
+            if entry not in names():
+                raise unknown_name("transform or preset", entry, [*presets, *names()])
             made.append(create(entry))
         elif isinstance(entry, Mapping) and isinstance(entry.get("name"), str):
             made.append(create(**entry))

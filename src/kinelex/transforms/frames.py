@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 
@@ -39,6 +40,12 @@ class FrameChoice(Transform):
     frames: int = 64
     fps: float | None = None
     chooses_frames = True
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or not (self.fps is None or 0 < self.fps < math.inf):
+            raise InputError(
+                f"expects frames of at least 1 and fps above 0, got {self.frames} and {self.fps}"
+            )
 
     @abstractmethod
     def draw(self, lengths: Tensor, generator: torch.Generator) -> FramePlan:
@@ -147,16 +154,29 @@ class ReflectCrop(FrameChoice):
         return resize_plan(Crop(torch.zeros_like(lengths), lengths), self.frames)
 
 
+@dataclass(frozen=True)
+class Sometimes(Transform):
+    """A transform of some clips and not of others.
+
+    Args:
+        probability: share of the clips, a fraction of 1.
+    """
+
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.probability <= 1:
+            raise InputError(f"expects a probability from 0 to 1, got {self.probability}")
+
+
 def chance(n: int, probability: float, generator: torch.Generator) -> Tensor:
     """For each clip whether something happens to it, (N, 1, 1, 1, 1) bool."""
-    if not 0 <= probability <= 1:
-        raise InputError(f"expects a probability from 0 to 1, got {probability}")
     return (torch.rand(n, generator=generator) < probability).view(-1, 1, 1, 1, 1)
 
 
 @register
 @dataclass(frozen=True)
-class TimeFlip(Transform):
+class TimeFlip(Sometimes):
     """Some clips run backwards.
 
     Args:
@@ -164,8 +184,6 @@ class TimeFlip(Transform):
 
     Source: AimCLR (AAAI 2022), temporal flip.
     """
-
-    probability: float = 0.5
 
     def sample(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Draw which."""

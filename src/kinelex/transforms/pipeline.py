@@ -14,7 +14,7 @@ from kinelex.data.batch import Batch
 from kinelex.errors import InputError, unknown_name
 from kinelex.skeleton import STREAMS, SkeletonLayout
 from kinelex.skeleton.retarget import retarget_matrix
-from kinelex.transforms.base import Compose, Transform, clips_of, listed, name_of
+from kinelex.transforms.base import Compose, Transform, clips_of, listed
 from kinelex.transforms.corruption import ShearOrCorrupt
 from kinelex.transforms.fill import FillEmpty
 from kinelex.transforms.frames import CropResize, FrameChoice, PickFrames
@@ -119,7 +119,7 @@ class InputConfig:
             )
         choices = [t for t in listed(self.transforms, PRESETS) if t.chooses_frames]
         if len(choices) != 1:
-            found = " and ".join(map(name_of, choices)) or "none"
+            found = " and ".join(t.name for t in choices) or "none"
             raise InputError(
                 "expects one transform in input.transforms that chooses frames (crop_resize, pick_frames, "
                 f"reflect_crop), got {found}"
@@ -168,7 +168,7 @@ def transforms_of(config: InputConfig) -> list[Transform]:
         normal.append(ScaleClip(config.scale))
     augment = [] if config.view_first else view
     if config.noise:
-        augment.append(JointNoise(config.noise))
+        augment.append(JointNoise(std=config.noise))
     if config.shear or config.corrupt:
         augment.append(ShearOrCorrupt(config.shear, config.corrupt, config.shear_probability))
     return [*normal, chosen, *augment] if config.whole_clip else [chosen, *normal, *augment]

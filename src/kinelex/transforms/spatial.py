@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 from kinelex.data.batch import Batch
 from kinelex.errors import InputError
 from kinelex.transforms.base import Transform, channels_of, clips_of, register
-from kinelex.transforms.frames import chance
+from kinelex.transforms.frames import Sometimes, chance
 
 
 def rotation_between(source: Tensor, target: Tensor) -> Tensor:
@@ -175,16 +176,21 @@ class RandomScaling(Transform):
 
 @register
 @dataclass(frozen=True)
-class JointNoise(Transform):
+class JointNoise(Sometimes):
     """Gaussian noise on each coordinate of each joint and frame.
 
     Args:
-        std: its standard deviation, in units of the clips as they come.
         probability: share of the clips that get it, a fraction of 1.
+        std: its standard deviation, in units of the clips as they come.
     """
 
-    std: float = 0.01
     probability: float = 1.0
+    std: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.std < math.inf:
+            raise InputError(f"expects std of at least 0, got {self.std}")
 
     def sample(self, batch: Batch, generator: torch.Generator) -> tuple[int, Tensor | None]:
         """Draw a seed of the noise, and which clips get it; None for all."""
