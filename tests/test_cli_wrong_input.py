@@ -50,7 +50,7 @@ def refused(capsys, tmp_path):
         ("train c2vl --no-prompts", "unknown option --no-prompts: did you mean --prompts? Known: --data, "),
         ("adapt r --lable 0.1 --out o", "unknown option --lable: did you mean --labels?"),
         ("study beta --no-json", "did you mean --json? Known: --data, --protocol, --out, --prompts, --seeds"),
-        ("evaluate r --no-baselines", "unknown option --no-baselines: Known: --data, --protocol, --tasks"),
+        ("evaluate r --xyz", "unknown option --xyz: Known: --data, --protocol, --tasks"),
         ("evaluate r --taks knn", "unknown option --taks: did you mean --tasks?"),
         ("evaluate r --knn.k", "--knn.k expects a value: --knn.k VALUE"),
         ("prompts a --lang kinematic --out b", "unknown option --lang: did you mean --language?"),
@@ -61,7 +61,7 @@ def refused(capsys, tmp_path):
         ("convert a --form cmd", "unknown option --form: did you mean --from?"),
         ("prepare nw_ucla a --ot b", "unknown option --ot: did you mean --out?"),
         ("info a --josn b", "unknown option --josn: did you mean --json?"),
-        ("quickstart --outt b", "unknown option --outt: did you mean --out? Known: --out, --json; see"),
+        ("quickstart --outt b", "unknown option --outt: did you mean --out? Known: --out, --json, --plugin; see"),
         ("prompts a --out b --frames many", "argument --frames: invalid int value: 'many'"),
     ],
 )
