@@ -61,7 +61,10 @@ def refused(capsys, tmp_path):
         ("convert a --form cmd", "unknown option --form: did you mean --from?"),
         ("prepare nw_ucla a --ot b", "unknown option --ot: did you mean --out?"),
         ("info a --josn b", "unknown option --josn: did you mean --json?"),
-        ("quickstart --outt b", "unknown option --outt: did you mean --out? Known: --out, --json, --plugin; see"),
+        (
+            "quickstart --outt b",
+            "unknown option --outt: did you mean --out? Known: --out, --json, --plugin; see",
+        ),
         ("prompts a --out b --frames many", "argument --frames: invalid int value: 'many'"),
     ],
 )
