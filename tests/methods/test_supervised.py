@@ -72,6 +72,7 @@ def test_mixup_draws_from_the_generator():
         ({"dropout": 1.0}, "dropout of at least 0 and below 1"),
         ({"class_weights": "inverse"}, "unknown class_weights 'inverse'"),
         ({"class_weights": "balanced"}, "needs class_counts"),
+        ({"class_counts": (4, 2)}, "class_counts of 3 classes, got 2"),
         ({"num_classes": None}, "needs two classes or more, got num_classes=None"),
         ({"num_classes": 1}, "got num_classes=1"),
     ],

@@ -100,7 +100,7 @@ def test_alone_it_is_plain_batch_norm() -> None:
 @pytest.mark.parametrize("momentum", [0.1, None])
 def test_its_own_sums_are_those_of_batch_norm(momentum, monkeypatch) -> None:
     """The path of several processes, with one: values, gradients and running statistics."""
-    monkeypatch.setattr("kinelex.training.sync_batch_norm._alone", lambda: False)
+    monkeypatch.setattr("kinelex.training.sync_batch_norm.is_alone", lambda: False)
     monkeypatch.setattr(dist, "all_reduce", lambda tensor: None)
     torch.manual_seed(0)
     plain, own = nn.BatchNorm1d(3, momentum=momentum), nn.BatchNorm1d(3, momentum=momentum)

@@ -32,13 +32,13 @@ def class_weights(counts: Sequence[int], kind: str = "balanced") -> Tensor:
     """
     if kind not in CLASS_WEIGHTS:
         raise unknown_name("class_weights", kind, CLASS_WEIGHTS)
-    found = torch.tensor(counts, dtype=torch.float64)
-    if not found.sum() > 0:
+    clips = torch.tensor(counts, dtype=torch.float64)
+    if not clips.sum() > 0:
         raise InputError("class weights need training clips with labels, got none")
     if kind == "none":
-        return torch.ones(len(found))
-    there = found > 0
-    return torch.where(there, found.sum() / (there.sum() * found.clamp(min=1)), 0.0).float()
+        return torch.ones(len(clips))
+    learned = clips > 0
+    return torch.where(learned, clips.sum() / (learned.sum() * clips.clamp(min=1)), 0.0).float()
 
 
 @dataclass

@@ -51,8 +51,8 @@ def feature_alignment(
     logits = (both @ both.T / temperature).masked_fill(itself, -torch.inf)
     if mask is None:
         return F.cross_entropy(logits, partner)
-    there = mask.repeat(2)
+    present = mask.repeat(2)
     # A row outside the mask keeps its own partner: a softmax over nothing has no gradient but NaN.
-    logits = logits.masked_fill(~(there | itself.roll(n, dims=1)), -torch.inf)
+    logits = logits.masked_fill(~(present | itself.roll(n, dims=1)), -torch.inf)
     rows = F.cross_entropy(logits, partner, reduction="none")
-    return torch.where(there, rows, torch.zeros_like(rows)).sum() / there.sum().clamp(min=1)
+    return torch.where(present, rows, torch.zeros_like(rows)).sum() / present.sum().clamp(min=1)

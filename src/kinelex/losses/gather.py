@@ -25,7 +25,8 @@ class _AllGather(torch.autograd.Function):
         return grad[start : start + ctx.rows]
 
 
-def _alone() -> bool:
+def is_alone() -> bool:
+    """Whether this is the only process of a training."""
     return not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1
 
 
@@ -39,7 +40,7 @@ def gather(x: Tensor) -> Tensor:
         - x: (N, ...)
         - returns: (W·N, ...)
     """
-    if _alone():
+    if is_alone():
         return x
     if x.dtype == torch.bool:
         return _AllGather.apply(x.to(torch.uint8)).bool()
@@ -55,7 +56,7 @@ def mean_over_processes(x: Tensor) -> Tensor:
     Shape:
         - x: any; the same in every process.
     """
-    if _alone():
+    if is_alone():
         return x
     mean = x.detach().clone()
     dist.all_reduce(mean)

@@ -27,8 +27,8 @@ def encoder_name(name: str) -> str | None:
     >>> encoder_name("encoder.gru.weight_ih_l2_reverse")
     'recurrent.second.2.weight_ih_l0'
     """
-    if found := _GRU.match(name):
-        kind, layer, reverse = found.groups()
+    if match := _GRU.match(name):
+        kind, layer, reverse = match.groups()
         return f"recurrent.{'second' if reverse else 'first'}.{layer}.{kind}_l0"
     return name if name.startswith("input_norm.") else None
 
@@ -61,7 +61,7 @@ def published_to_encoder(state: dict[str, Tensor], origin: str = "the checkpoint
         InputError: a parameter is missing, or the shapes do not belong together.
     """
     state = _plain(state)
-    layers = {int(found.group(2)) for name in state if (found := _GRU.match(name))}
+    layers = {int(match.group(2)) for name in state if (match := _GRU.match(name))}
     wanted = [f"input_norm.{name}" for name in _NORM]
     for layer in range(max(layers, default=0) + 1):
         for way in ("", "_reverse"):
@@ -96,16 +96,16 @@ def published_to_encoders(
         InputError: the checkpoint is something else.
     """
     state = _plain(state)
-    found = {}
+    encoders = {}
     for stream, suffix in SUFFIXES.items():
         prefix = f"encoder_q{suffix}."
         inside = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         if inside:
-            found[stream] = published_to_encoder(inside, f"{origin}, {prefix[:-1]},")
-    if not found:
+            encoders[stream] = published_to_encoder(inside, f"{origin}, {prefix[:-1]},")
+    if not encoders:
         names = ", ".join(list(state)[:3]) or "nothing"
         raise InputError(f"{origin} has no encoder_q, its parameters are {names}, ...: {_WHAT_TO_DO}")
-    return found
+    return encoders
 
 
 def encoder_options(state: dict[str, Tensor], joints: int, in_channels: int = 3) -> dict[str, int]:

@@ -73,6 +73,8 @@ class Supervised(Method):
             if class_weights == "balanced":
                 raise InputError("class_weights=balanced needs class_counts, the clips of each class")
             class_counts = [1] * (num_classes or 1)
+        elif num_classes is not None and len(class_counts) != num_classes:
+            raise InputError(f"expects class_counts of {num_classes} classes, got {len(class_counts)}")
         self.streams = Classifiers(encoder, tuple(streams), stream, num_classes, dropout, classifier_std)
         self.class_weights: Tensor
         self.register_buffer("class_weights", weights_of(class_counts, class_weights), persistent=False)

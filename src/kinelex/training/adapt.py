@@ -146,10 +146,10 @@ def _recipe(
     store: SkeletonStore,
     mode: str,
     overrides: list[str],
-    given: str | None,
+    recipe: str | None,
 ) -> tuple[dict[str, SkeletonEncoder], Recipe]:
     """The encoders that are adapted, and the recipe with their structure and their preparation of clips."""
-    name, content = find_recipe(given or f"adapt/{mode}", store.meta.dataset)
+    name, content = find_recipe(recipe or f"adapt/{mode}", store.meta.dataset)
     wanted = content.get("method", {})
     if wanted.get("name") != "supervised" or bool(wanted.get("frozen")) != (mode == "linear"):
         raise InputError(
@@ -177,8 +177,10 @@ def _recipe(
     settled, changed = (resolve_for(store, name, content, o, fixed) for o in ((), overrides))
     for section in ("encoder", "method"):
         before, after = getattr(settled, section), getattr(changed, section)
-        kept = before if section == "encoder" else {k: before[k] for k in ("name", "streams", "frozen")}
-        wrong = next((k for k in kept if after.get(k) != kept[k]), None)
+        fixed_options = (
+            before if section == "encoder" else {k: before[k] for k in ("name", "streams", "frozen")}
+        )
+        wrong = next((k for k in fixed_options if after.get(k) != fixed_options[k]), None)
         if wrong is not None:
             raise InputError(f"an adapted run keeps its encoders: leave out {section}.{wrong}=...")
     if changed.input.stream != stream:
@@ -202,7 +204,7 @@ def _with_new_statistics(
         raise InputError(f"the encoders of {base.path} have no batch norm: adapt with --mode linear or full")
     estimate_batch_norm(encoders, store, split.train)
     first = next(iter(encoders.values()))
-    own = base.config
+    origin = base.config
     config = {
         "recipe": None,
         "adapted": record,
@@ -210,14 +212,14 @@ def _with_new_statistics(
         "dataset": store.meta.dataset,
         "store_fingerprint": store.fingerprint,
         "protocol": protocol,
-        "method": own["method"],
-        "encoder": own["encoder"],
+        "method": origin["method"],
+        "encoder": origin["encoder"],
         "input": plain(asdict(first.pipeline.config)),
-        "plugins": own.get("plugins", []),
+        "plugins": origin.get("plugins", []),
     }
     linears = {s: e.classifier for s, e in encoders.items() if e.classifier is not None}
     modules = {stream: encoder.encoder for stream, encoder in encoders.items()}
-    options = {k: v for k, v in own["encoder"].items() if k != "in_channels"}
+    options = {k: v for k, v in origin["encoder"].items() if k != "in_channels"}
     run = save_run(out, config, modules, options, first.pipeline, linears, first.class_names)
     say_crowded(console, store, split.train, first.pipeline.config.persons)
     clips = f"{len(split.train)} clips of {store.meta.dataset} ({protocol})"

@@ -89,13 +89,13 @@ def _store_prompts(
     if prompts is None:
         raise InputError(f"{name} needs prompts: pass --prompts PROMPTS (see `kinelex prompts`)")
     opened = open_prompts(prompts)
-    chosen = StorePrompts(opened, store, modalities or opened.modalities if reads is None else reads)
-    for modality, present in chosen.present.items():
+    store_prompts = StorePrompts(opened, store, modalities or opened.modalities if reads is None else reads)
+    for modality, present in store_prompts.present.items():
         if not present[torch.from_numpy(rows)].any():
             what = "tiled pictures" if modality == "images" else f"{modality} prompts"
             raise InputError(f"{prompts}: no clip of the training part has {what}")
-    chosen.check_images(rows)
-    return chosen
+    store_prompts.check_images(rows)
+    return store_prompts
 
 
 def build_method(
@@ -157,7 +157,7 @@ def build_module(
     Raises:
         InputError: anything that does not fit together.
     """
-    chosen = _store_prompts(recipe, store, rows, prompts)
+    store_prompts = _store_prompts(recipe, store, rows, prompts)
     training = recipe.training
     L.seed_everything(training.seed, verbose=False)
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -169,7 +169,7 @@ def build_module(
     recipe = with_person_norms(recipe, store)
     labels = store.labels[rows]
     counts = tuple(np.bincount(labels[labels >= 0], minlength=len(store.class_names)).tolist())
-    statistics = {} if chosen is None else chosen.statistics(rows)
+    statistics = {} if store_prompts is None else store_prompts.statistics(rows)
     method = build_method(recipe, layout, store.channels, counts, statistics)
     if start is not None:
         start.load_into(method)
@@ -188,7 +188,7 @@ def build_module(
         seed=training.seed,
         placement=training.placement,
         device="cuda" if training.placement == "device" and torch.cuda.is_available() else "cpu",
-        prompts=chosen,
+        prompts=store_prompts,
         repeat=training.repeat,
         world_size=training.devices,
         places=recipe.input.persons,
@@ -211,9 +211,9 @@ def _rehearse(module: MethodModule, row: int) -> None:
 
 def _check_hardware(training: TrainingConfig) -> None:
     """Ask Lightning for the devices before anything is written."""
-    asked = {name: getattr(training, name) for name in ("accelerator", "devices", "precision")}
+    settings = {name: getattr(training, name) for name in ("accelerator", "devices", "precision")}
     try:
-        L.Trainer(**asked, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+        L.Trainer(**settings, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     except (MisconfigurationException, ValueError) as error:
-        words = ", ".join(f"{name}={value}" for name, value in asked.items())
+        words = ", ".join(f"{name}={value}" for name, value in settings.items())
         raise InputError(f"{words} cannot be used on this machine: {error}") from error

@@ -168,13 +168,13 @@ def _state_dict(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
 def _cmd(state: dict[str, Tensor], layout: SkeletonLayout, path: Path) -> Checkpoint:
     """The query encoders by stream."""
     states = published_to_encoders(state, str(path))
-    sizes = {stream: encoder_options(own, layout.num_joints) for stream, own in states.items()}
+    sizes = {stream: encoder_options(weights, layout.num_joints) for stream, weights in states.items()}
     options = next(iter(sizes.values()))
     if any(other != options for other in sizes.values()):
         raise InputError(f"{path}: the streams' encoders differ in size, expects three of one size: {sizes}")
     networks = {
-        stream: _encoder(encoders.create("gru", layout=layout, **options), own, path, stream)
-        for stream, own in states.items()
+        stream: _encoder(encoders.create("gru", layout=layout, **options), weights, path, stream)
+        for stream, weights in states.items()
     }
     return Checkpoint(networks, {"name": "gru", **options, "bidirectional": False}, "cmd/ntu60")
 
@@ -191,15 +191,15 @@ def _classifier(
     """The classifier of skeletons; what MMCL has beside it (pictures, texts) is left behind."""
     name, checkpoint = _CLASSIFIERS[source]
     try:
-        own, last = checkpoint.published_to_encoder(state, str(path))
-        options = {**checkpoint.encoder_options(own, layout.num_joints, str(path)), **more}
+        weights, last = checkpoint.published_to_encoder(state, str(path))
+        options = {**checkpoint.encoder_options(weights, layout.num_joints, str(path)), **more}
     except (RuntimeError, IndexError, KeyError) as error:  # a weight of another shape
         raise InputError(f"{path}: the weights do not fit together: {one_line(error)[:200]}") from error
     if not last:
         raise InputError(
             f"{path} has no fc.weight, the published classifier: there is nothing to evaluate with"
         )
-    encoder = _encoder(encoders.create(name, layout=layout, **options), own, path, stream)
+    encoder = _encoder(encoders.create(name, layout=layout, **options), weights, path, stream)
     outputs, width = last["bias"].numel(), encoder.num_features
     if last["weight"].shape != (outputs, width) or last["bias"].ndim != 1:
         raise InputError(

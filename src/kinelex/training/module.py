@@ -151,8 +151,8 @@ class MethodModule(L.LightningModule):
         if bad:
             step = min(bad.values())
             terms = [name for name, first in bad.items() if first == step]
-            own = [name for name in terms if name != "loss"]  # the terms say more than their sum
-            what = " and ".join(own or terms)
+            parts = [name for name in terms if name != "loss"]  # the terms say more than their sum
+            what = " and ".join(parts or terms)
         raise DivergenceError(
             f"the training has diverged: no finite numbers since step {step + 1} of epoch "
             f"{self.current_epoch + 1} in {what}; train anew with a lower optimizer.lr, or with "

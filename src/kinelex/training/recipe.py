@@ -148,9 +148,9 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
     content["encoder"].setdefault("name", "stgcn")
     overrides = list(overrides)
     for text in overrides:  # names of components first: they decide which keys there are
-        section, _, chosen = text.partition(".name=")
-        if section in ("method", "encoder") and chosen and chosen != content[section]["name"]:
-            content[section] = {"name": chosen}  # the recipe's options are those of the other component
+        section, _, component = text.partition(".name=")
+        if section in ("method", "encoder") and component and component != content[section]["name"]:
+            content[section] = {"name": component}  # the recipe's options are those of the other component
         if text.split("=")[0] in ("transforms", "input.transforms"):  # instead of the short form
             content["input"] = {k: v for k, v in content["input"].items() if k in LISTLESS}
     parser = _parser(str(content["method"]["name"]), content["encoder"]["name"])
@@ -173,11 +173,11 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
         raise InputError(f"recipe {name}: {_worded(str(error))}") from error
     defaults = parser.get_defaults().as_dict()
     for key in keys:
-        section, _, own = key.partition(".")
-        if parsed[section][own] is None and defaults[section][own] is not None:
+        section, _, option = key.partition(".")
+        if parsed[section][option] is None and defaults[section][option] is not None:
             raise InputError(f"recipe {name}: {key} expects a value, got none")
-        if not _finite(parsed[section][own]):
-            raise InputError(f"recipe {name}: {key} expects finite numbers, got {parsed[section][own]}")
+        if not _finite(parsed[section][option]):
+            raise InputError(f"recipe {name}: {key} expects finite numbers, got {parsed[section][option]}")
     return Recipe(
         name,
         parsed["method"],

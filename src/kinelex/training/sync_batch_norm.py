@@ -9,6 +9,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from kinelex.losses.gather import is_alone
+
 
 class SyncBatchNorm(_BatchNorm):
     """Synchronised batch norm on any device; PyTorch's own computes on GPUs alone, and DDP refuses it else.
@@ -23,7 +25,7 @@ class SyncBatchNorm(_BatchNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise a batch."""
-        if not self.training or _alone():
+        if not self.training or is_alone():
             return super().forward(x)
         values = x if x.dtype in (torch.float32, torch.float64) else x.float()
         others = [0, *range(2, x.ndim)]
@@ -82,7 +84,3 @@ class _SumOverProcesses(torch.autograd.Function):
         grad = grad.clone()
         dist.all_reduce(grad)
         return grad
-
-
-def _alone() -> bool:
-    return not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1
