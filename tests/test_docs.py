@@ -11,6 +11,7 @@ import pytest
 
 from kinelex.encoders.registry import ENCODERS
 from kinelex.methods.registry import METHODS
+from kinelex.transforms.base import TRANSFORMS
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -31,7 +32,11 @@ def test_examples_run(page, acted, tmp_path, monkeypatch):
     test.globs = module.__dict__
     assert test.examples
     said: list[str] = []
-    with patch.dict(ENCODERS), patch.dict(METHODS):  # what a page registers is forgotten
+    with (
+        patch.dict(ENCODERS),
+        patch.dict(METHODS),
+        patch.dict(TRANSFORMS),
+    ):  # what a page registers is forgotten
         result = doctest.DocTestRunner(optionflags=FLAGS, verbose=False).run(test, out=said.append)
     assert result.failed == 0, "".join(said)
 

@@ -56,12 +56,14 @@ from kinelex.evaluation.protocols.registry import find_task
 from kinelex.datasets.registry import reader_class
 from kinelex.methods import method_class
 from kinelex.prompts.registry import factory_of
+from kinelex.transforms import create as transform
 kinds = {
     "encoder": lambda: create("pose_mlp"),
     "method": lambda: method_class("barlow_twins"),
     "reader": lambda: reader_class("numpy_clips"),
     "language engine": lambda: factory_of("language engine", "tallest"),
     "task": lambda: find_task("nearest_mean"),
+    "transform": lambda: type(transform("drop_joints")),
 }
 print(json.dumps({kind: find().__module__ for kind, find in kinds.items()}))
 """
@@ -71,6 +73,7 @@ PLACES = {
     "method": "method",
     "reader": "reader",
     "task": "task",
+    "transform": "transform",
 }
 
 

@@ -117,6 +117,7 @@ def _warnings(warnings: list[dict[str, Any]]) -> Table:
 def _describe_run(path: Path) -> tuple[dict[str, Any], RenderableType]:
     from kinelex.training.encoder_files import streams_of
     from kinelex.training.run_directory import RunDirectory
+    from kinelex.transforms import InputConfig, transforms_of
 
     run = RunDirectory(path)
     config, metrics = run.config, run.metrics()
@@ -127,6 +128,7 @@ def _describe_run(path: Path) -> tuple[dict[str, Any], RenderableType]:
         "protocol": config["protocol"],
         "method": config["method"],
         "encoder": config["encoder"],
+        "transforms": [repr(t) for t in transforms_of(InputConfig.read(config.get("input", {})))],
         "streams": streams_of(path),
         "epochs_done": len(metrics),
         "epochs": config.get("training", {}).get("epochs"),

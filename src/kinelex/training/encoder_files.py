@@ -262,10 +262,7 @@ def _built(path: Path, description: dict[str, Any], untrained_seed: int | None) 
     source = SkeletonLayout.from_yaml(description.get("source_layout", description["layout"]))
     options = complete_options(description["encoder"])
     name = options.pop("name")
-    settings: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in description["input"].items()
-    }
-    config = InputConfig(**settings)
+    config = InputConfig.read(description["input"])
     streams = _streams(description)
     with torch.random.fork_rng(devices=[]):
         if untrained_seed is not None:

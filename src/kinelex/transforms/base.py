@@ -41,7 +41,8 @@ class Transform(ABC):
     chooses_frames: ClassVar[bool] = False  # gets clips of any length and makes them of one
 
     def __init_subclass__(cls) -> None:
-        cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        if "name" not in vars(cls):
+            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
 
     def layout_after(self, layout: SkeletonLayout | None) -> SkeletonLayout | None:
         """The layout of the changed clips."""

@@ -109,6 +109,12 @@ class InputConfig:
         if self.transforms:
             self._check_list()
 
+    @classmethod
+    def read(cls, settings: Mapping[str, Any]) -> InputConfig:
+        """The config of a run's ``config.yaml`` or ``encoder.json``, in which tuples are lists."""
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+        return cls(**given)
+
     def _check_list(self) -> None:
         object.__setattr__(self, "transforms", tuple(_plain(entry) for entry in self.transforms))
         both = [f.name for f in fields(self) if f.name not in LISTLESS and getattr(self, f.name) != f.default]
