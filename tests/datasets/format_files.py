@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kinelex.data import Sequence, SkeletonStore, open_store
-from kinelex.datasets.making.checked import read_item
+from kinelex.datasets.making.parts import read_item
 from kinelex.datasets.reader import Reader
 from kinelex.datasets.registry import find_items
 from kinelex.errors import InputError

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kinelex.data import open_store
 from kinelex.datasets import prepare
-from kinelex.datasets.making.checked import read_item
+from kinelex.datasets.making.parts import read_item
 from kinelex.datasets.nw_ucla import NwUclaReader
 from kinelex.datasets.reader import Skipped
 from kinelex.errors import InputError

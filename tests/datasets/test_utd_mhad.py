@@ -14,7 +14,7 @@ from scipy.io import savemat
 
 from kinelex.data import open_store
 from kinelex.datasets import prepare
-from kinelex.datasets.making.checked import read_item
+from kinelex.datasets.making.parts import read_item
 from kinelex.datasets.reader import Skipped
 from kinelex.datasets.utd_mhad import UtdMhadReader
 from kinelex.errors import InputError

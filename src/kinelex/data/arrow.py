@@ -28,23 +28,14 @@ _MOST_HEADER = 16 << 20  # bytes of JSON
 
 @dataclass(frozen=True)
 class StoreKind:
-    """What a kind of store is made of.
+    """What a kind of store is made of."""
 
-    Args:
-        name: what it is called.
-        made_by: the command that makes it.
-        versions: format versions that can be read.
-        checked_from: the first version with a fingerprint and checksums.
-        about: entries of the header that count for the fingerprint.
-        checksums: columns of checksums, each with the columns that it covers.
-    """
-
-    name: str
-    made_by: str
-    versions: tuple[int, ...]
-    checked_from: int
-    about: tuple[str, ...]
-    checksums: Mapping[str, tuple[str, ...]]
+    name: str  # what it is called
+    made_by: str  # the command that makes it
+    versions: tuple[int, ...]  # format versions that can be read
+    checked_from: int  # the first version with a fingerprint and checksums
+    about: tuple[str, ...]  # entries of the header that count for the fingerprint
+    checksums: Mapping[str, tuple[str, ...]]  # columns of checksums, each with the columns that it covers
 
     def index(self, schema: pa.Schema) -> list[str]:
         """The columns that are read when the store is opened: all that no checksum covers."""
@@ -67,17 +58,11 @@ class StoreKind:
 
 @dataclass(frozen=True)
 class ArrowStore:
-    """A store that was opened: its parts, checked.
+    """A store that was opened: its parts, checked."""
 
-    Args:
-        header: what it says about itself.
-        batches: its record batches, memory-mapped.
-        fingerprint: the digest of header and index; None in versions that had none.
-    """
-
-    header: dict[str, Any]
-    batches: list[pa.RecordBatch]
-    fingerprint: str | None
+    header: dict[str, Any]  # what it says about itself
+    batches: list[pa.RecordBatch]  # its record batches, memory-mapped
+    fingerprint: str | None  # the digest of header and index; None in versions that had none
 
 
 def schema_with_header(fields: list[pa.Field], header: dict[str, Any]) -> pa.Schema:

@@ -25,26 +25,18 @@ LONGEST = 300  # frames that `energy` keeps
 class Recording:
     """The bodies of a recording in the order in which the file lists them; R bodies in all frames together.
 
-    Args:
-        frames: number of frames, those without a body included.
-        frame: the frame of each body, ascending.
-        slot: its place in the list of its frame, from 0.
-        track: the number of its bodyID, from 0 in the order of first appearance; once per frame.
-        coordinates: its joints, metres.
-        pixels: its joints in the colour image, pixels.
-
     Shape:
         - frame, slot, track: (R,) int64
         - coordinates: (R, V, 3) float32
         - pixels: (R, V, 2) float32
     """
 
-    frames: int
-    frame: np.ndarray
-    slot: np.ndarray
-    track: np.ndarray
-    coordinates: np.ndarray
-    pixels: np.ndarray
+    frames: int  # number of frames, those without a body included
+    frame: np.ndarray  # the frame of each body, ascending
+    slot: np.ndarray  # its place in the list of its frame, from 0
+    track: np.ndarray  # the number of its bodyID, from 0 in the order of first appearance; once per frame
+    coordinates: np.ndarray  # its joints, metres
+    pixels: np.ndarray  # its joints in the colour image, pixels
 
     def there(self) -> Recording:
         """Without the bodies whose joints are all at zero."""

@@ -47,21 +47,13 @@ _SAMPLE = 16  # clips that tell what the numbers of a joint are
 
 @dataclass(frozen=True)
 class _Part:
-    """One array with its labels.
+    """One array with its labels."""
 
-    Args:
-        data: the array's file.
-        tag: which split its clips have, for example ``xsub:train``.
-        names: id per clip.
-        labels: class index per clip, None where it is no whole number.
-        frames: number of own frames per clip, where that is known.
-    """
-
-    data: Path
-    tag: str
-    names: list[str]
-    labels: list[int | None]
-    frames: np.ndarray | None
+    data: Path  # the array's file
+    tag: str  # which split its clips have, for example ``xsub:train``
+    names: list[str]  # id per clip
+    labels: list[int | None]  # class index per clip, None where it is no whole number
+    frames: np.ndarray | None  # number of own frames per clip, where that is known
 
 
 class NpyReader(ArraysReader):

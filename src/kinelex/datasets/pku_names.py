@@ -25,38 +25,23 @@ _PROTOCOLS = {"subject": "xsub", "view": "xview"}
 
 @dataclass(frozen=True)
 class Video:
-    """What a video's name says.
+    """What a video's name says."""
 
-    Args:
-        name: the name, ``0002-L`` (phase I) or ``A01N01-L`` (phase II).
-        phase: 1 or 2.
-        view: 1 left, 2 middle, 3 right.
-        group: the number of the recording (phase I), or of the list of actions that it shows (phase II).
-        subject: the person, or None in phase I, whose names do not tell it.
-    """
-
-    name: str
-    phase: int
-    view: int
-    group: int
-    subject: int | None
+    name: str  # the name, ``0002-L`` (phase I) or ``A01N01-L`` (phase II)
+    phase: int  # 1 or 2
+    view: int  # 1 left, 2 middle, 3 right
+    group: int  # the number of the recording (phase I), or of the list of actions that it shows (phase II)
+    subject: int | None  # the person, or None in phase I, whose names do not tell it
 
 
 @dataclass(frozen=True)
 class PromptKey:
-    """What a key of the C2VL texts says; it is also the clip's id.
+    """What a key of the C2VL texts says; it is also the clip's id."""
 
-    Args:
-        video: the video's name, for example ``A13N08-M``.
-        view: 1 left, 2 middle, 3 right.
-        label: class, from 0 as in a store.
-        line: which line of the video's label file, from 1, blank lines not counted.
-    """
-
-    video: str
-    view: int
-    label: int
-    line: int
+    video: str  # the video's name, for example ``A13N08-M``
+    view: int  # 1 left, 2 middle, 3 right
+    label: int  # class, from 0 as in a store
+    line: int  # which line of the video's label file, from 1, blank lines not counted
 
 
 def parse_video(name: str) -> Video | None:

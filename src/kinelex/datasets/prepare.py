@@ -17,8 +17,16 @@ from kinelex.data.arrow import kind_of
 from kinelex.data.sequence import SKELETONS
 from kinelex.datasets.describe import grouped
 from kinelex.datasets.formats.units import check_body_size
-from kinelex.datasets.making.checked import Result, fitting, read_item
-from kinelex.datasets.making.parts import Chunk, Parts, RawFiles, read_part, write_part
+from kinelex.datasets.making.parts import (
+    Chunk,
+    Parts,
+    RawFiles,
+    Result,
+    fitting,
+    read_item,
+    read_part,
+    write_part,
+)
 from kinelex.datasets.making.workers import WorkerLost, make_parts, usable_cores
 from kinelex.datasets.policy import OPTIONS, notes_of
 from kinelex.datasets.progress import Update, progress_bar

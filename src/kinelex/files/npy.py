@@ -20,19 +20,12 @@ _PIECE = 1 << 20  # bytes read at once where content is only passed over
 
 @dataclass(frozen=True)
 class ArrayHeader:
-    """What the beginning of a .npy file says.
+    """What the beginning of a .npy file says."""
 
-    Args:
-        shape: shape of the array.
-        dtype: its type.
-        fortran: whether the first axis changes fastest.
-        start: bytes before the data.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    fortran: bool
-    start: int
+    shape: tuple[int, ...]  # shape of the array
+    dtype: np.dtype  # its type
+    fortran: bool  # whether the first axis changes fastest
+    start: int  # bytes before the data
 
     @property
     def bytes(self) -> int:

@@ -38,36 +38,22 @@ _ENDS_SIDED |= {"hand": "hand_tip", "foot": "foot", "toes": "toe_tip"}
 
 @dataclass(frozen=True)
 class Bone:
-    """One bone of a skeleton.
+    """One bone of a skeleton."""
 
-    Args:
-        name: its name in the file.
-        offset: from its beginning to its end in the rest pose, in the skeleton's unit.
-        axes: turn from the world's axes to its own.
-        dof: angles that the motion gives, in the file's order.
-    """
-
-    name: str
-    offset: np.ndarray
-    axes: Rotation
-    dof: tuple[str, ...]
+    name: str  # its name in the file
+    offset: np.ndarray  # from its beginning to its end in the rest pose, in the skeleton's unit
+    axes: Rotation  # turn from the world's axes to its own
+    dof: tuple[str, ...]  # angles that the motion gives, in the file's order
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A parsed .asf file.
+    """A parsed .asf file."""
 
-    Args:
-        bones: the bones; the root is the first, and parents come before children.
-        parents: index of each bone's parent; the root is its own.
-        metres: what a unit of length is in metres.
-        degrees: whether angles are in degrees.
-    """
-
-    bones: tuple[Bone, ...]
-    parents: tuple[int, ...]
-    metres: float
-    degrees: bool
+    bones: tuple[Bone, ...]  # the bones; the root is the first, and parents come before children
+    parents: tuple[int, ...]  # index of each bone's parent; the root is its own
+    metres: float  # what a unit of length is in metres
+    degrees: bool  # whether angles are in degrees
 
     def layout(self, name: str) -> SkeletonLayout:
         """The joints at the bones' ends, and the tree of them."""

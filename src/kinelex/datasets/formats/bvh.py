@@ -31,37 +31,25 @@ _MAX_JOINTS = 1000
 
 @dataclass(frozen=True)
 class Joint:
-    """One joint of a hierarchy.
+    """One joint of a hierarchy."""
 
-    Args:
-        name: its name in the file.
-        parent: index of its parent; its own for a root.
-        offset: place in the parent's frame while at rest.
-        channels: names such as ``Xposition`` or ``Zrotation``, in the file's order.
-    """
-
-    name: str
-    parent: int
-    offset: tuple[float, float, float]
-    channels: tuple[str, ...]
+    name: str  # its name in the file
+    parent: int  # index of its parent; its own for a root
+    offset: tuple[float, float, float]  # place in the parent's frame while at rest
+    channels: tuple[str, ...]  # names such as ``Xposition`` or ``Zrotation``, in the file's order
 
 
 @dataclass(frozen=True)
 class Bvh:
     """A parsed file.
 
-    Args:
-        joints: the joints, parents before children.
-        motion: the channels' values.
-        fps: frames per second; None where the file's frame time is no positive number.
-
     Shape:
         - motion: (T, channels)
     """
 
-    joints: tuple[Joint, ...]
-    motion: np.ndarray
-    fps: float | None = None
+    joints: tuple[Joint, ...]  # the joints, parents before children
+    motion: np.ndarray  # the channels' values
+    fps: float | None = None  # frames per second; None where the file's frame time is no positive number
 
     def positions(self) -> np.ndarray:
         """Place of every joint in every frame, (T, V, 3), in the file's unit."""

@@ -173,23 +173,14 @@ def as_stored(x: np.ndarray, scale: float = 1.0) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Note:
-    """What an exported file says about the store that it came from, as JSON in the file or beside it.
+    """What an exported file says about the store that it came from, as JSON in the file or beside it."""
 
-    Args:
-        layout: the layout as YAML.
-        class_names: one name per label.
-        units: unit of the coordinates.
-        persons: number of persons M in the padded arrays.
-        channels: number of coordinates C.
-        protocol: the protocol whose two sides are in the file.
-    """
-
-    layout: str
-    class_names: tuple[str, ...]
-    units: str
-    persons: int
-    channels: int
-    protocol: str = GIVEN
+    layout: str  # the layout as YAML
+    class_names: tuple[str, ...]  # one name per label
+    units: str  # unit of the coordinates
+    persons: int  # number of persons M in the padded arrays
+    channels: int  # number of coordinates C
+    protocol: str = GIVEN  # the protocol whose two sides are in the file
 
     def to_json(self) -> str:
         """The note as JSON text."""

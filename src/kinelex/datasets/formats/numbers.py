@@ -19,25 +19,20 @@ _SPACE, _END, _RETURN = 32, 10, 13
 class TextTable:
     """The numbers of a text and the lines that they stand in.
 
-    Args:
-        values: all numbers, as ``float`` reads them.
-        first: of each line, the index of its first number.
-        count: of each line, how many numbers it has; never 0.
-
     Shape:
         - values: (numbers,) float64
         - first, count: (lines,) int64
 
-    >>> table = TextTable.parse(b"2 0.1\\n-3e5\\n")
+    >>> table = TextTable.parse(b"2 0.1\n-3e5\n")
     >>> table.values.tolist(), table.first.tolist(), table.count.tolist()
     ([2.0, 0.1, -300000.0], [0, 2], [2, 1])
     >>> table.text(1)
     b'0.1'
     """
 
-    values: np.ndarray
-    first: np.ndarray
-    count: np.ndarray
+    values: np.ndarray  # all numbers, as ``float`` reads them
+    first: np.ndarray  # of each line, the index of its first number
+    count: np.ndarray  # of each line, how many numbers it has; never 0
     _digits: bytes
     _starts: np.ndarray
 

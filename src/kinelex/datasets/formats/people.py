@@ -21,19 +21,14 @@ _FAR = 1e12  # cost of what must not be paired
 class Person:
     """One person in one frame.
 
-    Args:
-        points: places of the joints.
-        scores: confidences; a joint of confidence 0 is absent.
-        id: who it is, where the file says it.
-
     Shape:
         - points: (V, C)
         - scores: (V,)
     """
 
-    points: np.ndarray
-    scores: np.ndarray | None = None
-    id: Any = None
+    points: np.ndarray  # places of the joints
+    scores: np.ndarray | None = None  # confidences; a joint of confidence 0 is absent
+    id: Any = None  # who it is, where the file says it
 
 
 def numbers_in(value: Any, where: str) -> np.ndarray:

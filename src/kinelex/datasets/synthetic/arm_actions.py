@@ -52,13 +52,8 @@ def _clap(t: Take) -> Curves:
     beat = 0.5 - 0.5 * np.cos(TAU * t.repeats * t.inner(0.15, 0.9))  # 0 apart, 1 together
     height = 20 + 45 * t.manner + 8 * t.whims[0]
     apart = -38 + 26 * min(t.amplitude, 1.2)
-    out: Curves = {}
-    for side in ("left", "right"):
-        out[f"{side}_raise"] = t.reach(f"{side}_raise", height, ready)
-        out[f"{side}_plane"] = t.reach(f"{side}_plane", 22 - 16 * beat, ready)
-        out[f"{side}_elbow"] = t.reach(f"{side}_elbow", 78 - 20 * t.manner + 6 * t.whims[1], ready)
-        out[f"{side}_twist"] = t.reach(f"{side}_twist", apart - beat * (apart + 46), ready)
-    return out
+    elbow, twist = 78 - 20 * t.manner + 6 * t.whims[1], apart - beat * (apart + 46)
+    return t.both(ready, **{"raise": height}, plane=22 - 16 * beat, elbow=elbow, twist=twist)
 
 
 def _clap_words(t: Take) -> str:
@@ -142,14 +137,9 @@ def _arm_circles(t: Take) -> Curves:
     up = t.during(0.16, 0.86)
     angle = TAU * t.repeats * t.inner(0.1, 0.92)
     radius = (16 + 22 * t.manner) * t.amplitude
-    out: Curves = {}
-    for side in ("left", "right"):
-        # forward circles: over the top towards the front
-        out[f"{side}_raise"] = t.reach(f"{side}_raise", 84 + 6 * t.whims[0] - radius * np.cos(angle), up)
-        out[f"{side}_plane"] = t.reach(f"{side}_plane", 80 + 6 * t.whims[1] + radius * np.sin(angle), up)
-        out[f"{side}_elbow"] = t.reach(f"{side}_elbow", 10 + 6 * t.whims[2], up)
-        out[f"{side}_twist"] = t.reach(f"{side}_twist", 0.0, up)
-    return out
+    circle = {"raise": 84 + 6 * t.whims[0] - radius * np.cos(angle)}  # over the top towards the front
+    circle["plane"] = 80 + 6 * t.whims[1] + radius * np.sin(angle)
+    return t.both(up, **circle, elbow=10 + 6 * t.whims[2], twist=0.0)
 
 
 def _forward_circle_words(t: Take) -> str:

@@ -38,17 +38,10 @@ def _kick_words(t: Take) -> str:
 def _squat(t: Take) -> Curves:
     down = 0.5 - 0.5 * np.cos(TAU * t.cycle(0.02, 0.98)) if t.repeats > 1 else t.during(0.42, 0.58)
     deep = (62 + 28 * t.manner) * t.amplitude
-    out: Curves = {"bend": t.reach("bend", 30 + 10 * t.whims[0], down)}
-    for side in ("left", "right"):
-        out[f"{side}_hip"] = t.reach(f"{side}_hip", deep, down)
-        out[f"{side}_knee"] = t.reach(f"{side}_knee", deep * 1.38, down)
-        out[f"{side}_spread"] = t.reach(f"{side}_spread", 14 + 6 * t.whims[1], down)
-        if t.whims[2] > -0.2:  # the arms are stretched forward for balance
-            out[f"{side}_raise"] = t.reach(f"{side}_raise", 78, down)
-            out[f"{side}_plane"] = t.reach(f"{side}_plane", 5, down)
-            out[f"{side}_elbow"] = t.reach(f"{side}_elbow", 12, down)
-            out[f"{side}_twist"] = t.reach(f"{side}_twist", 0, down)
-    return out
+    legs = t.both(down, hip=deep, knee=deep * 1.38, spread=14 + 6 * t.whims[1])
+    # the arms are stretched forward for balance
+    arms = t.both(down, **{"raise": 78}, plane=5, elbow=12, twist=0) if t.whims[2] > -0.2 else {}
+    return {"bend": t.reach("bend", 30 + 10 * t.whims[0], down), **legs, **arms}
 
 
 def _squat_words(t: Take) -> str:
@@ -170,15 +163,9 @@ def _sit(t: Take) -> Curves:
         "bend": t.path("bend", (0, None), (0.5, lean), (0.78, lean * 0.6), (1, after)),
         "nod": t.path("nod", (0, None), (0.45, 10), (1, None)),
     }
-    for side in ("left", "right"):
-        out[f"{side}_hip"] = t.reach(f"{side}_hip", seat, low)
-        out[f"{side}_knee"] = t.reach(f"{side}_knee", seat + 6, low)
-        out[f"{side}_spread"] = t.reach(f"{side}_spread", 9, low)
-        if t.whims[2] > 0:  # the hands end on the thighs
-            out[f"{side}_raise"] = t.reach(f"{side}_raise", 24, low)
-            out[f"{side}_plane"] = t.reach(f"{side}_plane", 12, low)
-            out[f"{side}_elbow"] = t.reach(f"{side}_elbow", 58, low)
-            out[f"{side}_twist"] = t.reach(f"{side}_twist", -12, low)
+    out |= t.both(low, hip=seat, knee=seat + 6, spread=9)
+    if t.whims[2] > 0:  # the hands end on the thighs
+        out |= t.both(low, **{"raise": 24}, plane=12, elbow=58, twist=-12)
     return out
 
 
@@ -196,13 +183,8 @@ def _stand_words(t: Take) -> str:
 def _bow(t: Take) -> Curves:
     deep = t.during(0.4, 0.62)
     far = (36 + 26 * t.manner) * t.amplitude
-    out: Curves = {"bend": t.reach("bend", far, deep), "nod": t.reach("nod", 16, deep)}
-    for side in ("left", "right"):
-        out[f"{side}_hip"] = t.reach(f"{side}_hip", -0.16 * far, deep)
-        out[f"{side}_knee"] = t.reach(f"{side}_knee", 3, deep)
-        out[f"{side}_raise"] = t.reach(f"{side}_raise", (0.35 + 0.3 * t.whims[0]) * far, deep)
-        out[f"{side}_plane"] = t.reach(f"{side}_plane", 10, deep)
-    return out
+    limbs = {"hip": -0.16 * far, "knee": 3, "raise": (0.35 + 0.3 * t.whims[0]) * far, "plane": 10}
+    return {"bend": t.reach("bend", far, deep), "nod": t.reach("nod", 16, deep), **t.both(deep, **limbs)}
 
 
 def _bow_words(t: Take) -> str:
@@ -225,10 +207,7 @@ def _pick_up(t: Take) -> Curves:
         "right_twist": t.reach("right_twist", -8, np.maximum(down, hold)),
         "left_raise": t.reach("left_raise", 40, down * (t.whims[2] > 0)),
     }
-    for side in ("left", "right"):
-        out[f"{side}_hip"] = t.reach(f"{side}_hip", 92 * squat - 2, down)
-        out[f"{side}_knee"] = t.reach(f"{side}_knee", 126 * squat + 22, down)
-    return out
+    return out | t.both(down, hip=92 * squat - 2, knee=126 * squat + 22)
 
 
 def _pick_up_words(t: Take) -> str:

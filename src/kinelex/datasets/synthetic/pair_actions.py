@@ -42,12 +42,8 @@ def _push(t: Take) -> Curves:
         "left_hip": t.reach("left_hip", 20, thrust),
         "left_knee": t.reach("left_knee", 26, thrust),
     }
-    for side in ("left", "right"):
-        out[f"{side}_raise"] = t.reach(f"{side}_raise", 30 + (48 + 5 * t.whims[0]) * thrust, held)
-        out[f"{side}_plane"] = t.reach(f"{side}_plane", 20 - 16 * thrust, held)
-        out[f"{side}_elbow"] = t.reach(f"{side}_elbow", 112 - 96 * thrust, held)
-        out[f"{side}_twist"] = t.reach(f"{side}_twist", -16, held)
-    return out
+    raised = 30 + (48 + 5 * t.whims[0]) * thrust
+    return out | t.both(held, **{"raise": raised}, plane=20 - 16 * thrust, elbow=112 - 96 * thrust, twist=-16)
 
 
 def _is_pushed(t: Take) -> Curves:

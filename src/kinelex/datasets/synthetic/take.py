@@ -15,23 +15,14 @@ _TIMES = {1: "once", 2: "twice", 3: "three times", 4: "four times", 5: "five tim
 
 @dataclass(frozen=True)
 class Take:
-    """How an action is done this time. Angles are in degrees, time runs from 0 to 1.
+    """How an action is done this time. Angles are in degrees, time runs from 0 to 1."""
 
-    Args:
-        u: (T,) course of the action: 0 before it starts, 1 when it is over.
-        rest: resting value of every angle, by name.
-        amplitude: size of the movement relative to the average.
-        repeats: how often the movement is repeated.
-        manner: which way it is done where there are several, 0 to 1.
-        whims: small numbers in [-1, 1] that differ from take to take.
-    """
-
-    u: np.ndarray
-    rest: dict[str, float] = field(default_factory=dict)
-    amplitude: float = 1.0
-    repeats: int = 1
-    manner: float = 0.5
-    whims: tuple[float, ...] = (0.0,) * 6
+    u: np.ndarray  # (T,) course of the action: 0 before it starts, 1 when it is over
+    rest: dict[str, float] = field(default_factory=dict)  # resting value of every angle, by name
+    amplitude: float = 1.0  # size of the movement relative to the average
+    repeats: int = 1  # how often the movement is repeated
+    manner: float = 0.5  # which way it is done where there are several, 0 to 1
+    whims: tuple[float, ...] = (0.0,) * 6  # small numbers in [-1, 1] that differ from take to take
 
     def path(self, name: str, *keys: tuple[float, float | None], u: np.ndarray | None = None) -> np.ndarray:
         """A smooth curve through (time, value) keys that never overshoots; None is the resting value.
@@ -57,6 +48,11 @@ class Take:
         """From the resting value (weight 0) to a target (weight 1)."""
         rest = self.rest.get(name, 0.0)
         return rest + weight * (target - rest)
+
+    def both(self, weight: np.ndarray, **targets: float | np.ndarray) -> Curves:
+        """:meth:`reach` for angles of the left and of the right limb, by their names without the side."""
+        names = [(f"{side}_{name}", target) for side in ("left", "right") for name, target in targets.items()]
+        return {name: self.reach(name, target, weight) for name, target in names}
 
     def inner(self, start: float, end: float) -> np.ndarray:
         """The course of what lies between two times, again from 0 to 1."""
