@@ -3,10 +3,11 @@
 from kinelex.data.splits.split import Split, get_split, protocol_names, split_sizes
 from kinelex.datasets.describe import describe_store, render_store
 from kinelex.datasets.prepare import PrepareSummary, dataset_names, prepare
-from kinelex.datasets.reader import Item, Reader, Skipped, parse_name
+from kinelex.datasets.reader import FilesReader, Item, Reader, Skipped, parse_name
 from kinelex.datasets.registry import register
 
 __all__ = [
+    "FilesReader",
     "Item",
     "PrepareSummary",
     "Reader",

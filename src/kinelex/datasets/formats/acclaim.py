@@ -214,10 +214,6 @@ def read_amc(path: Path) -> Clip:
 def positions(skeleton: Skeleton, motion: list[np.ndarray]) -> np.ndarray:
     """Place of every bone's end in every frame, in the skeleton's unit.
 
-    Args:
-        skeleton: the bones.
-        motion: for each bone the values of its degrees of freedom, (T, dof).
-
     Shape:
         - returns: (T, bones, 3)
     """

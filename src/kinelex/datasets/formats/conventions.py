@@ -27,12 +27,6 @@ _NTU = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
 def resolve_layout(layout: str | None, joints: int, channels: int, where: Path) -> SkeletonLayout:
     """The layout that was asked for, or the one that the number of joints and coordinates tells.
 
-    Args:
-        layout: built-in name or YAML file; None to guess.
-        joints: number of joints V in the files.
-        channels: number of coordinates C.
-        where: the file, for messages.
-
     >>> resolve_layout(None, 17, 2, Path("a.pkl")).name
     'coco17'
     >>> resolve_layout(None, 20, 3, Path("a.pkl"))

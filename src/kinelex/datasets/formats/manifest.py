@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +97,9 @@ def read_manifest(path: Path, classes: tuple[str, ...] | None = None) -> Manifes
     if "file" not in header or len(set(header)) < len(header):
         raise InputError(f"{path}: expects the column 'file' and each column once, got {', '.join(header)}")
     whole = [
-        dict(zip(header, (c.strip() for c in row), strict=True)) for _, row in cells if _fits(row, header)
+        dict(zip(header, (c.strip() for c in row), strict=True))
+        for _, row in cells
+        if len(row) == len(header)
     ]
     numbering = {name: _numbering([row.get(name, "") for row in whole]) for name in ("subject", "camera")}
     labels = _numbering([row.get("label", "") for row in whole])
@@ -110,7 +112,7 @@ def read_manifest(path: Path, classes: tuple[str, ...] | None = None) -> Manifes
     tags = split_tags({tag for row in whole for tag in _split_names(row.get("split", ""))})
     rows: list[Row | str] = []
     for line, row in cells:
-        if not _fits(row, header):
+        if len(row) != len(header):
             rows.append(f"{path}: line {line} has {len(row)} cells, the header {len(header)}")
             continue
         filled = dict(zip(header, (c.strip() for c in row), strict=True))
@@ -138,10 +140,6 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
             f"{path}: its last line is not ended, so it may be truncated: end it with a new line"
         )
     return lines
-
-
-def _fits(row: Sequence[str], header: Sequence[str]) -> bool:
-    return len(row) == len(header)
 
 
 def _numbering(cells: list[str]) -> tuple[str, ...] | None:

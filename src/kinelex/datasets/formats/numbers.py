@@ -98,12 +98,6 @@ def read_lines(path: Path) -> tuple[list[bytes], bool]:
 def split_line(line: bytes, comma: bool, count: int, where: str) -> list[bytes]:
     """The fields of a line.
 
-    Args:
-        line: the line without its end.
-        comma: fields are divided by commas; else by white space.
-        count: how many fields are expected.
-        where: what to call the line in messages, for example ``FILE: line 3``.
-
     >>> split_line(b"1,2", True, 2, "a.txt: line 1")
     [b'1', b'2']
     """

@@ -42,10 +42,6 @@ def in_metres(units: str | None, channels: int) -> tuple[str, float]:
 def check_body_size(x: np.ndarray, where: str | Path) -> None:
     """Refuse coordinates said to be metres in which no body can be.
 
-    Args:
-        x: coordinates of a clip.
-        where: its file or id, for messages.
-
     Shape:
         - x: (T, M, V, 3)
     """
