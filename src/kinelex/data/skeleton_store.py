@@ -44,12 +44,20 @@ class SkeletonStore(Facts):
         check = SKELETONS.row_check("checksum", list(ARRAYS)) if file.fingerprint else finite_rows
         self._checks = RowChecks(self._batches, check)
         self._row_start = np.cumsum([0] + [b.num_rows for b in self._batches])
-        numbers = {name: self._numbers(name) for name in (*NUMBERS, "persons", "frames")}
+        numbers = {name: self.column(name) for name in (*NUMBERS, "persons", "frames")}
         self.labels, self.subjects, self.cameras = numbers["label"], numbers["subject"], numbers["camera"]
         self.setups, self.replications = numbers["setup"], numbers["replication"]
         self.persons, self.lengths = numbers["persons"], numbers["frames"]
 
-    def _numbers(self, name: str) -> np.ndarray:
+    def column(self, name: str) -> np.ndarray:
+        """A number of every clip, -1 where it is missing.
+
+        Args:
+            name: label, subject, camera, setup, replication, persons or frames.
+
+        Shape:
+            - returns: (clips,) int64
+        """
         return np.concatenate([int32_column(b.column(name)) for b in self._batches])
 
     def facts(self) -> dict[str, Any]:

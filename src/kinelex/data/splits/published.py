@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from kinelex.data import SkeletonStore
+from kinelex.data.sequence import NUMBERS
 from kinelex.errors import InputError, unknown_name
 from kinelex.files.bounded import safe_yaml
 
@@ -75,7 +76,7 @@ def published_names(store: SkeletonStore) -> tuple[str, ...]:
     names: list[str] = []
     for name, rule in rules_of(store.meta.dataset).items():
         if "each" in rule:
-            numbers = known_numbers(_columns(store)[rule["each"]])
+            numbers = known_numbers(store.column(rule["each"]))
             names += [f"{name}:{number}" for number in numbers if len(numbers) > 1]
         else:
             names.append(name)
@@ -100,7 +101,7 @@ def published_parts(store: SkeletonStore, name: str) -> Parts:
         return _sysu_parts(store, name)
     each, _, number = name.partition(":")
     if name in published_names(store):  # one of those that leave out each number of a column
-        left_out = _columns(store)[rules_of(store.meta.dataset)[each]["each"]] == int(number)
+        left_out = store.column(rules_of(store.meta.dataset)[each]["each"]) == int(number)
         return np.flatnonzero(~left_out), np.flatnonzero(left_out)
     known = [*rules, *tagged]
     if not known:
@@ -166,14 +167,7 @@ def _selects(store: SkeletonStore, rule: dict[str, Any]) -> np.ndarray:
 
 def _columns(store: SkeletonStore) -> dict[str, np.ndarray]:
     """What rules may ask for, by name."""
-    return {
-        "subject": store.subjects,
-        "camera": store.cameras,
-        "setup": store.setups,
-        "replication": store.replications,
-        "label": store.labels,
-        "id": np.array(store.ids),
-    }
+    return {name: store.column(name) for name in NUMBERS} | {"id": np.array(store.ids)}
 
 
 def fulfils(columns: dict[str, np.ndarray], rule: dict[str, Any]) -> np.ndarray:
