@@ -23,7 +23,7 @@ class TextTable:
         - values: (numbers,) float64
         - first, count: (lines,) int64
 
-    >>> table = TextTable.parse(b"2 0.1\n-3e5\n")
+    >>> table = TextTable.parse(b"2 0.1\\n-3e5\\n")
     >>> table.values.tolist(), table.first.tolist(), table.count.tolist()
     ([2.0, 0.1, -300000.0], [0, 2], [2, 1])
     >>> table.text(1)
