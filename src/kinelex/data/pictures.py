@@ -140,19 +140,11 @@ class Pictures(ABC):
         return self._table.column(column)[row].as_py()
 
     def tile(self, row: int) -> bytes | None:
-        """The JPEG file that tiles a clip's pictures; None where the clip has none.
-
-        Raises:
-            InputError: the store keeps no tiles.
-        """
+        """The JPEG file that tiles a clip's pictures; None where the clip has none."""
         return self._kept("tile", row)
 
     def tiled(self) -> np.ndarray:
-        """Which rows have a tiled picture, shape (rows,) bool.
-
-        Raises:
-            InputError: the store keeps no tiles.
-        """
+        """Which rows have a tiled picture, shape (rows,) bool."""
         self._check_kept("tile")
         return self._table.column("tile").is_valid().to_numpy()
 
@@ -161,9 +153,6 @@ class Pictures(ABC):
 
         Shape:
             - returns: (n, H, W, 3) uint8
-
-        Raises:
-            InputError: the store keeps no tiles, none of its clips has one, or one is damaged.
         """
         rows = list(rows)
         images = np.zeros((len(rows), *self._tile_shape), np.uint8)
@@ -176,11 +165,7 @@ class Pictures(ABC):
         return images
 
     def check_tiles(self, rows: Iterable[int]) -> None:
-        """See whether tiled pictures can be read, by the beginning and the end of each file: 0.1 ms a clip.
-
-        Raises:
-            InputError: the store keeps no tiles, or some are damaged or of another size.
-        """
+        """See whether tiled pictures can be read, by both ends of each file: 0.1 ms a clip."""
         self._check_kept("tile")
         damaged: dict[int, str] = {}
         shapes: dict[tuple[int, ...], int] = {}
@@ -234,9 +219,6 @@ class Pictures(ABC):
 
         Shape:
             - returns: (P, K, H, W, 3) uint8
-
-        Raises:
-            InputError: the store keeps no crops, or one is damaged.
         """
         files = self._kept("crops", row)
         if files is None:

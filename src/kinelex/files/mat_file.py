@@ -33,20 +33,12 @@ def read_mat(path: Path) -> dict[str, np.ndarray]:
     """The real numeric arrays of a file by name; other variables (texts, cells, ...) are left out.
 
     Numbers have the type they are stored in, which MATLAB makes as small as they allow. Arrays are read-only.
-
-    Raises:
-        InputError: the file cannot be read, is no .mat file of version 5, truncated or damaged, or has an
-            array of complex numbers.
     """
     return {name: value for name, value in _variables(path).items() if isinstance(value, np.ndarray)}
 
 
 def read_mat_frames(path: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The variable ``name`` of a file, of shape ``(*shape, T)`` with the frames last.
-
-    Raises:
-        InputError: as in :func:`read_mat`, no such variable, or one of another shape.
-    """
+    """The variable ``name`` of a file, of shape ``(*shape, T)`` with the frames last."""
     content = read_mat(path)
     if name not in content:
         raise InputError(
@@ -61,11 +53,7 @@ def read_mat_frames(path: Path, name: str, shape: tuple[int, ...]) -> np.ndarray
 
 
 def read_mat_texts(path: Path) -> dict[str, str]:
-    """The texts of a file by name; other variables are left out.
-
-    Raises:
-        InputError: as in :func:`read_mat`.
-    """
+    """The texts of a file by name; other variables are left out."""
     return {name: value for name, value in _variables(path).items() if isinstance(value, str)}
 
 

@@ -44,9 +44,6 @@ def read_header(file: IO[bytes], size: int, where: str, kinds: str = "fiu") -> A
         size: its size in bytes.
         where: what to call it in messages.
         kinds: kinds of types that are expected.
-
-    Raises:
-        InputError: it is no .npy file, is truncated, or holds another type.
     """
     try:
         version = np.lib.format.read_magic(file)
@@ -68,20 +65,12 @@ def read_header(file: IO[bytes], size: int, where: str, kinds: str = "fiu") -> A
 
 
 def read_npy(path: Path, kinds: str = "fiu") -> np.ndarray:
-    """A whole .npy file.
-
-    Raises:
-        InputError: it cannot be read, or is no array of such a kind.
-    """
+    """A whole .npy file."""
     return np.array(map_npy(path, kinds))
 
 
 def map_npy(path: Path, kinds: str = "fiu") -> np.ndarray:
-    """A .npy file, memory-mapped: nothing is read until it is used.
-
-    Raises:
-        InputError: it cannot be read, or is no array of such a kind.
-    """
+    """A .npy file, memory-mapped: nothing is read until it is used."""
     try:
         with open(path, "rb") as file:
             header = read_header(file, os.path.getsize(path), str(path), kinds)
@@ -94,11 +83,7 @@ def map_npy(path: Path, kinds: str = "fiu") -> np.ndarray:
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
-    """An .npz file.
-
-    Raises:
-        InputError: it cannot be read or is none.
-    """
+    """An .npz file."""
     try:
         return zipfile.ZipFile(path)
     except Exception as error:  # damaged directories provoke more than BadZipFile
@@ -106,11 +91,7 @@ def open_zip(path: Path) -> zipfile.ZipFile:
 
 
 def bounded_member(archive: zipfile.ZipFile, name: str, most: int = MOST_BYTES) -> zipfile.ZipInfo:
-    """What an archive says about one of its files that is to be unpacked into memory.
-
-    Raises:
-        InputError: there is none, it takes more than ``most`` bytes, or is packed in an unusual way.
-    """
+    """What an archive says about one of its files that is to be unpacked into memory."""
     where = f"{archive.filename}: {name}"
     try:
         info = archive.getinfo(name)
@@ -126,11 +107,7 @@ def bounded_member(archive: zipfile.ZipFile, name: str, most: int = MOST_BYTES) 
 def read_member(
     archive: zipfile.ZipFile, name: str, kinds: str = "fiu", most: int = MOST_BYTES
 ) -> np.ndarray:
-    """One whole array of an .npz file.
-
-    Raises:
-        InputError: it is damaged, takes more than ``most`` bytes, or is no array of such a kind.
-    """
+    """One whole array of an .npz file."""
     where = f"{archive.filename}: {name}"
     try:
         info = bounded_member(archive, f"{name}.npy", most)
@@ -183,9 +160,6 @@ class MemberRows:
     Args:
         path: the .npz file.
         name: name of the array.
-
-    Raises:
-        InputError: it cannot be read, or is no array of numbers whose rows lie together.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -212,11 +186,7 @@ class MemberRows:
         return self.header.bytes // max(1, len(self))
 
     def check(self) -> None:
-        """Read all of it once against its checksum, so that no damaged row becomes a clip.
-
-        Raises:
-            InputError: the checksum does not fit.
-        """
+        """Read all of it once against its checksum, so that no damaged row becomes a clip."""
         try:
             with open_zip(self.path) as archive, archive.open(self._info) as file:
                 while file.read(_PIECE):
@@ -227,11 +197,7 @@ class MemberRows:
             raise InputError(f"{self.where}: truncated or damaged: {error}") from error
 
     def rows(self, start: int, stop: int) -> np.ndarray:
-        """Rows ``start`` to ``stop``, (stop - start, ...).
-
-        Raises:
-            InputError: the file ends too early.
-        """
+        """Rows ``start`` to ``stop``, (stop - start, ...)."""
         try:
             position = self.header.start + start * self.row_bytes
             count = (stop - start) * self.row_bytes
