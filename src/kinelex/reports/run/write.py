@@ -80,7 +80,6 @@ def write_report(
         others=other_sets(run),
         counts=result["counts"],
         settings=_settings(run),
-        time=_training_time(metrics),
         epochs=len(metrics),
         curves=curves(metrics, reads_labels(run.config)) if metrics else None,
         histograms=histograms,
@@ -152,13 +151,6 @@ def _published(result: Mapping[str, Any]) -> str:
     titles = task_titles(result)
     tasks = [task for task in titles if "top1" in result[task]]
     return published_section(published_numbers(result["dataset"], result["protocol"], tasks), titles)
-
-
-def _training_time(metrics: list[dict[str, float]]) -> str | None:
-    seconds = sum(row.get("seconds", 0.0) for row in metrics)
-    if not seconds:
-        return None
-    return f"{seconds / 60:.1f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
 
 
 def _per_class(result: Mapping[str, Any], names: tuple[str, ...], confusion: np.ndarray) -> dict[str, Any]:
