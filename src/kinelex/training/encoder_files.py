@@ -233,19 +233,11 @@ def load_encoders(run: str | Path, untrained_seed: int | None = None) -> dict[st
         return _load(path, untrained_seed)
     except InputError:
         raise
-    except (
-        OSError,
-        LookupError,
-        TypeError,
-        ValueError,
-        ArithmeticError,
-        RuntimeError,
-        SafetensorError,
-    ) as error:
+    except (OSError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, SafetensorError) as e:
         raise InputError(
             f"encoder.json, encoder.safetensors or classifier.safetensors in {path} is damaged, or they do "
-            f"not belong together: {one_line(error)[:200]}"
-        ) from error
+            f"not belong together: {one_line(e)[:200]}"
+        ) from e
 
 
 def _load(path: Path, untrained_seed: int | None) -> dict[str, SkeletonEncoder]:
