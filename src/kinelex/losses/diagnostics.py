@@ -27,6 +27,9 @@ def alignment(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
 
     Shape:
         - a, b: (N, D), L2-normalised.
+
+    >>> alignment(torch.eye(3), torch.eye(3)).item()
+    1.0
     """
     rows = (a * b).sum(dim=1)
     return rows.mean() if mask is None else (rows * mask).sum() / mask.sum().clamp(min=1)
@@ -40,6 +43,9 @@ def uniformity(a: Tensor, mask: Tensor | None = None) -> Tensor:
         - mask: (N,) bool, rows that count.
 
     Source: Wang and Isola, ICML 2020.
+
+    >>> round(uniformity(torch.eye(3)).item(), 4)
+    -4.0
     """
     pairs = _off_diagonal(a, mask)
     mean = torch.where(pairs, (-2 * (2 - 2 * (a @ a.T))).exp(), 0).sum().div(pairs.sum())
@@ -52,6 +58,9 @@ def off_diagonal_histogram(a: Tensor, b: Tensor, bins: int, mask: Tensor | None 
     Shape:
         - a, b: (N, D), L2-normalised.
         - returns: (bins,)
+
+    >>> off_diagonal_histogram(torch.eye(3), torch.eye(3), 4).tolist()
+    [0.0, 0.0, 6.0, 0.0]
     """
     use = _off_diagonal(a, mask)
     index = (((a @ b.T) + 1) / 2 * bins).long().clamp(0, bins - 1)
@@ -82,6 +91,9 @@ def pair_diagnostics(
 
     Returns:
         Entropy of targets and predictions and of an even distribution, and the targets' mass on the diagonal.
+
+    >>> sorted(pair_diagnostics(torch.eye(2), torch.eye(2), torch.eye(2), 0.07))[:2]
+    ['prediction_entropy', 'target_diagonal']
     """
     rows = torch.ones(len(a), dtype=torch.bool, device=a.device) if mask is None else mask
     count = rows.sum().clamp(min=1)

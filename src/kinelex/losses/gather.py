@@ -39,6 +39,9 @@ def gather(x: Tensor) -> Tensor:
     Shape:
         - x: (N, ...)
         - returns: (W·N, ...)
+
+    >>> gather(torch.ones(2, 3)).shape  # one process
+    torch.Size([2, 3])
     """
     if is_alone():
         return x
@@ -55,6 +58,9 @@ def mean_over_processes(x: Tensor) -> Tensor:
 
     Shape:
         - x: any; the same in every process.
+
+    >>> mean_over_processes(torch.tensor(2.0)).item()  # one process
+    2.0
     """
     if is_alone():
         return x

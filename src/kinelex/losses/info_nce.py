@@ -17,6 +17,9 @@ def pair_logits(a: Tensor, b: Tensor, temperature: float, mask: Tensor | None = 
         - a, b: (N, D), L2-normalised.
         - mask: (N,) bool, True where both modalities are there.
         - returns: (N, N)
+
+    >>> pair_logits(torch.eye(2), torch.eye(2), 0.5).tolist()
+    [[2.0, 0.0], [0.0, 2.0]]
     """
     logits = a @ b.T / temperature
     return logits if mask is None else logits.masked_fill(~mask[None, :], -torch.inf)
@@ -24,6 +27,10 @@ def pair_logits(a: Tensor, b: Tensor, temperature: float, mask: Tensor | None = 
 
 def pair_mask(masks: Mapping[str, Tensor], a: str, b: str) -> Tensor | None:
     """Which samples have both modalities of a pair, (N,) bool; None where neither has a mask.
+
+    Shape:
+        - masks: (N,) bool each
+        - returns: (N,) bool
 
     >>> pair_mask({"vision": torch.tensor([True, False])}, "skeleton", "vision").tolist()
     [True, False]

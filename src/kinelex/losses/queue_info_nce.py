@@ -55,6 +55,9 @@ def queue_info_nce(positive: Tensor, negative: Tensor, temperature: float = 0.07
         - returns: (S,)
 
     Source: MoCo, equation 1; CMD, instance loss of each stream.
+
+    >>> queue_info_nce(torch.ones(1, 4), torch.ones(1, 4, 7)).allclose(torch.tensor(8.0).log())
+    True
     """
     others = (negative / temperature).logsumexp(dim=2)
     own = positive / temperature
@@ -70,6 +73,9 @@ def contrastive_accuracy(positive: Tensor, negative: Tensor) -> Tensor:
         - positive: (S, N)
         - negative: (S, N, K)
         - returns: (S,)
+
+    >>> contrastive_accuracy(torch.tensor([[0.9, 0.1]]), torch.tensor([[[0.5], [0.5]]])).tolist()
+    [0.5]
     """
     return (positive > negative.amax(dim=2)).float().mean(dim=1)
 
@@ -79,12 +85,19 @@ def new_queue(streams: int, dim: int, size: int) -> Tensor:
 
     Shape:
         - returns: (S, D, K), columns L2-normalised.
+
+    >>> new_queue(streams=3, dim=8, size=16).shape
+    torch.Size([3, 8, 16])
     """
     return F.normalize(torch.randn(streams, dim, size), dim=1)
 
 
 def check_room(count: int, size: int) -> None:
-    """Raise an InputError if a step of ``count`` clips has more keys than a queue of ``size`` has slots."""
+    """Refuse a step of ``count`` clips for a queue of ``size`` slots that cannot hold their keys.
+
+    Raises:
+        InputError: more keys than slots.
+    """
     if count > size:
         raise InputError(
             f"expects a queue of at least {count} keys, one for each clip of a step, got {size}: "

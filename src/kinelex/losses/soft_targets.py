@@ -35,6 +35,9 @@ def self_similarity(m: Tensor, temperature: float = 0.07, mask: Tensor | None = 
         - returns: (N, N), rows sum to 1.
 
     Source: intra-modal self-similarity guidance; our reading after SoftCLIP (Gao et al., AAAI 2024).
+
+    >>> self_similarity(torch.eye(3)).sum(dim=1).round(decimals=4).tolist()
+    [1.0, 1.0, 1.0]
     """
     return _softmax(m @ m.T / temperature, mask)
 
@@ -56,6 +59,9 @@ def cycle_consistency(a: Tensor, b: Tensor, temperature: float = 0.07, mask: Ten
 
     Source: inter-modal cross-consistency; our reading after the cycle-consistent prediction of Morgado
     et al., "Robust audio-visual instance discrimination", CVPR 2021.
+
+    >>> cycle_consistency(torch.eye(3), torch.eye(3)).argmax(dim=1).tolist()
+    [0, 1, 2]
     """
     matched = (a * b).sum(dim=1)  # (N,): how well pair j belongs together
     return _softmax((a @ a.T + b @ b.T + matched[None, :]) / (3 * temperature), mask)

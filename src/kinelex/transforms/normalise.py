@@ -123,6 +123,10 @@ def align_body(
         InputError: an unknown mode, or coordinates that are not three-dimensional.
 
     Source: ``body`` is the pre-normalisation of CMD (ECCV 2022), order: align z, align x.
+
+    >>> from kinelex.skeleton import get_layout
+    >>> align_body(torch.randn(2, 3, 8, 25, 1), get_layout("ntu25")).shape
+    torch.Size([2, 3, 8, 25, 1])
     """
     _check("align", mode, ALIGNMENTS)
     if mode == "none":
@@ -185,6 +189,10 @@ def scale_clip(
 
     Raises:
         InputError: an unknown mode.
+
+    >>> from kinelex.skeleton import get_layout
+    >>> scale_clip(torch.randn(2, 3, 8, 25, 1), get_layout("ntu25")).abs().max().item()
+    1.0
     """
     _check("scale", mode, SCALES)
     if mode == "none":

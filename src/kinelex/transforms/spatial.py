@@ -48,6 +48,9 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
         - x: (N, C, T, V, M)
         - rotation: (N, C, C)
         - returns: (N, C, T, V, M)
+
+    >>> rotate(torch.ones(1, 2, 1, 1, 1), torch.tensor([[[0.0, -1.0], [1.0, 0.0]]])).flatten().tolist()
+    [-1.0, 1.0]
     """
     return torch.einsum("ncd,ndtvm->nctvm", rotation.to(x.dtype), x)
 
@@ -108,6 +111,9 @@ def sample_scale(n: int, bounds: tuple[float, float], generator: torch.Generator
 
     Shape:
         - returns: (n, 3)
+
+    >>> sample_scale(2, (1.0, 1.0)).tolist()
+    [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
     """
     low, high = bounds
     return low + (high - low) * torch.rand(n, 3, generator=generator)
@@ -120,6 +126,9 @@ def scale(x: Tensor, factors: Tensor) -> Tensor:
         - x: (N, C, T, V, M)
         - factors: (N, C)
         - returns: (N, C, T, V, M)
+
+    >>> scale(torch.ones(1, 3, 1, 1, 1), torch.tensor([[1.0, 2.0, 3.0]])).flatten().tolist()
+    [1.0, 2.0, 3.0]
     """
     return x * factors[:, :, None, None, None].to(x.device, x.dtype, non_blocking=True)
 

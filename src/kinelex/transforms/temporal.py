@@ -62,6 +62,9 @@ def sample_crop(
         InputError: bounds that are not 0 < low <= high <= 1.
 
     Source: CMD (ECCV 2022) and CTR-GCN (ICCV 2021), training crops.
+
+    >>> sample_crop(torch.tensor([100, 40]), (0.5, 0.5), minimum=64).length
+    tensor([64, 40])
     """
     low, high = ratio
     if not 0 < low <= high <= 1:
@@ -81,6 +84,9 @@ def centre_crop(lengths: Tensor, ratio: float) -> Crop:
 
     Shape:
         - lengths: (N,)
+
+    Raises:
+        InputError: a ratio that is not above 0 and up to 1.
 
     Source: the test crop of CMD and CTR-GCN (ratio 0.95).
 
@@ -126,6 +132,9 @@ def random_plan(lengths: Tensor, frames: int, generator: torch.Generator | None 
 
     Shape:
         - lengths: (N,)
+
+    >>> random_plan(torch.tensor([90]), 3).lower // 30  # one of each third
+    tensor([[0, 1, 2]])
     """
     offset = torch.rand(len(lengths), frames, generator=generator, dtype=torch.float64).to(
         lengths.device, non_blocking=True
@@ -143,6 +152,9 @@ def sorted_plan(lengths: Tensor, frames: int, generator: torch.Generator | None 
         - lengths: (N,)
 
     Source: the training frames of CTR-GCN on N-UCLA.
+
+    >>> bool((sorted_plan(torch.tensor([90]), 30).lower.diff() >= 0).all())
+    True
     """
     share = torch.rand(len(lengths), frames, generator=generator, dtype=torch.float64).sort(dim=1).values
     n = lengths.unsqueeze(1)
@@ -165,6 +177,10 @@ def apply_plan(batch: Batch, plan: FramePlan, presence: Tensor | None = None) ->
 
     Raises:
         InputError: the batch has no ragged frames.
+
+    >>> batch = Batch(torch.tensor([5, 9]), torch.zeros(2), torch.arange(2), torch.randn(14, 3, 20, 1))
+    >>> apply_plan(batch, uniform_plan(batch.lengths, 4)).x.shape
+    torch.Size([2, 3, 4, 20, 1])
     """
     if batch.frames is None:
         raise InputError("expects a batch with ragged frames, this one is resampled already")
