@@ -24,7 +24,8 @@ class Encoder(nn.Module):
         in_channels: coordinates C per joint.
         num_features: width F of a feature vector.
         places: how many persons it takes at most, each place with weights of its own; None: any number.
-        norm: what the batch norm of the input is called among the parameters; None: there is none.
+        norm: what the batch norm of the input is called among the parameters; None: there is none, nor
+            where a subclass has a ``forward`` of its own.
 
     Attributes:
         present_only: leave persons out whose coordinates are all 0, unless the caller says who is present.
@@ -60,9 +61,10 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.layout, self.in_channels, self.num_features = layout, in_channels, num_features
-        self.places, self.norm_name = places, norm
-        if norm is not None:
-            self.add_module(norm, nn.BatchNorm1d((places or 1) * layout.num_joints * in_channels))
+        own = type(self).forward is not Encoder.forward
+        self.places, self.norm_name = places, None if own else norm
+        if self.norm_name is not None:
+            self.add_module(self.norm_name, nn.BatchNorm1d((places or 1) * layout.num_joints * in_channels))
         self.head: nn.Module = nn.Identity()
 
     def forward_persons(self, x: Tensor) -> Tensor:
