@@ -6,8 +6,8 @@ import torch
 
 from kinelex import encoders
 from kinelex.encoders.gru_cpu import ForwardGRU
+from kinelex.encoders.published.cmd import encoder_options, published_to_encoder
 from kinelex.errors import InputError
-from kinelex.methods.cmd_checkpoint import encoder_options, published_to_encoder
 
 
 def make(**options):

@@ -5,16 +5,16 @@ import pytest
 import torch
 
 from kinelex import encoders
-from kinelex.errors import InputError
-from kinelex.losses import queue_similarities
-from kinelex.methods import CMD
-from kinelex.methods.cmd_checkpoint import (
+from kinelex.encoders.published.cmd import (
     SUFFIXES,
     encoder_options,
     method_name,
     published_to_encoders,
     published_to_method,
 )
+from kinelex.errors import InputError
+from kinelex.losses import queue_similarities
+from kinelex.methods import CMD
 
 
 @pytest.fixture(scope="module")

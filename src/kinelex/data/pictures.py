@@ -32,6 +32,9 @@ def write_jpeg(image: np.ndarray) -> bytes:
 
     Shape:
         - image: (H, W, 3) uint8
+
+    >>> write_jpeg(np.zeros((8, 8, 3), np.uint8))[:2]
+    b'\xff\xd8'
     """
     from PIL import Image
 

@@ -72,13 +72,16 @@ class ModalityPrompts:
     """The prompts of one clip in one modality.
 
     Args:
-        frames: (P,) frame indices; :data:`WHOLE_CLIP` marks a prompt about the whole clip.
-        embeddings: (P, D).
+        frames: frame indices; :data:`WHOLE_CLIP` marks a prompt about the whole clip.
+        embeddings: one of each prompt.
         texts: P texts (language).
-        boxes: (P, 4) crops as x0, y0, x1, y1 in pixels (vision).
-        flags: (P,) True where the engine found no person and took the whole frame (vision).
+        boxes: crops as x0, y0, x1, y1 in pixels (vision).
+        flags: True where the engine found no person and took the whole frame (vision).
         crops: the pictures as P x K JPEG files, K views of each frame, where the store keeps them (vision).
         tile: one JPEG file that tiles the pictures, where the store keeps it (vision).
+
+    Shape:
+        - frames, flags: (P,); embeddings: (P, D); boxes: (P, 4)
     """
 
     frames: np.ndarray

@@ -66,16 +66,19 @@ class Sequence:
 
     Args:
         id: unique name of the clip.
-        coordinates: (T, M, V, C), metres; an absent person or joint is all zeros.
+        coordinates: metres; an absent person or joint is all zeros.
         label: class index, or None.
         subject, camera, setup, replication: numbers as the data set gives them, or None.
-        image_coordinates: (T, M, V, 2), pixels, where the raw files have them.
+        image_coordinates: pixels, where the raw files have them.
         caption: a sentence that describes the clip, where the data set has one.
-        scores: (T, M, V), confidence per joint, where the raw files have it.
+        scores: confidence per joint, where the raw files have it.
         splits: tags such as ``xsub:train``: the splits that came with the files and this clip's side.
         image_size: (height, width) in pixels of the picture that 2-D coordinates refer to.
         fps: frames per second, or None where it is not known.
         changes: how much of what was done to it on its way (for the summary of ``prepare``; not stored).
+
+    Shape:
+        - coordinates: (T, M, V, C); image_coordinates: (T, M, V, 2); scores: (T, M, V)
     """
 
     id: str
@@ -95,7 +98,11 @@ class Sequence:
 
 
 def check_sequence(sequence: Sequence, meta: StoreMeta) -> None:
-    """Raise an InputError that names what is wrong with a clip, if anything is."""
+    """Refuse a clip that does not fit its store.
+
+    Raises:
+        InputError: names what is wrong with it.
+    """
     name, x, v = sequence.id, sequence.coordinates, meta.layout.num_joints
     if x.ndim != 4 or x.shape[3] not in (2, 3):
         raise InputError(f"{name}: expects coordinates (T, M, V, C), got shape {x.shape}")

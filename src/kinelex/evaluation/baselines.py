@@ -47,6 +47,9 @@ class Baseline:
 def chance(train_labels: np.ndarray, test_labels: np.ndarray, num_classes: int) -> dict[str, Baseline]:
     """Guessing: 1 / classes, and always naming the training part's most frequent class.
 
+    Shape:
+        - train_labels: (n_train,); test_labels: (n_test,)
+
     >>> rows = chance(np.array([1, 1, 0]), np.array([0, 1]), num_classes=4)
     >>> rows["chance"].top1, rows["majority"].top1
     (0.25, 0.5)
@@ -68,6 +71,9 @@ def raw_knn(store: SkeletonStore, train: np.ndarray, test: np.ndarray, aligned: 
         store: the skeleton store.
         train, test: rows of the store, with labels.
         aligned: turn each clip into the body's own frame first.
+
+    Shape:
+        - train: (n_train,); test: (n_test,)
 
     Raises:
         InputError: ``aligned`` with coordinates that are not 3-D.
@@ -144,6 +150,9 @@ def prompt_probe(
         store: the skeleton store.
         prompts: prompts made for it.
         train, test: rows of the store, with labels.
+
+    Shape:
+        - train: (n_train,); test: (n_test,)
 
     Raises:
         InputError: the prompts were made for another store.

@@ -35,6 +35,7 @@ def copies(store: SkeletonStore, train: np.ndarray, test: np.ndarray) -> np.ndar
     the second. A neighbour search finds its own clip there, so rates without copies are given too.
 
     Shape:
+        - train: (n_train,); test: (n_test,), rows of the store
         - returns: (n_test,) bool
     """
 

@@ -40,10 +40,13 @@ class TaskResult:
     Args:
         numbers: ready for JSON. ``rule``: one plain sentence that says what is trained on what and what is
             measured; ``top1`` with ``ci95`` where it is a classification rate.
-        scores: (n_test, classes) by stream, of all clips of ``Context.test``; ``""`` is the only stream, or
+        scores: by stream, of all clips of ``Context.test``; ``""`` is the only stream, or
             all together as :func:`kinelex.evaluation.streams.fuse` puts them. They become score files; may
             be empty.
         curves: what the report may draw: ``{"x": [...], "y": [...], "label": ...}`` by name.
+
+    Shape:
+        - scores: (n_test, classes)
     """
 
     numbers: dict[str, Any]

@@ -29,9 +29,12 @@ class Neighbours:
     """What :func:`knn` found.
 
     Args:
-        scores: (n_test, classes) float32, higher is better.
-        indices: (n_test, k) int64, rows of the training part, the nearest first, of equals the lower row.
-        similarities: (n_test, k) float32: the cosine, or the negative euclidean distance.
+        scores: higher is better.
+        indices: rows of the training part, the nearest first, of equals the lower row.
+        similarities: the cosine, or the negative euclidean distance.
+
+    Shape:
+        - scores: (n_test, classes) float32; indices: (n_test, k) int64; similarities: (n_test, k) float32
     """
 
     scores: np.ndarray

@@ -46,9 +46,12 @@ class Prediction:
     """What a task found: scores of the test part, and what it chose or was set to.
 
     Args:
-        scores: (n_test, classes).
+        scores: of each class, higher is better.
         details: settings and choices, ready for JSON.
         neighbours: of each test clip, where the task has them.
+
+    Shape:
+        - scores: (n_test, classes)
     """
 
     scores: np.ndarray

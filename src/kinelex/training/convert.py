@@ -15,8 +15,8 @@ from kinelex import encoders
 from kinelex.data import open_store
 from kinelex.encoders import Encoder
 from kinelex.encoders.published import ctrgcn, hdgcn, msg3d, pyskl
+from kinelex.encoders.published.cmd import encoder_options, published_to_encoders
 from kinelex.errors import InputError, one_line, unknown_name
-from kinelex.methods.cmd_checkpoint import encoder_options, published_to_encoders
 from kinelex.skeleton import STREAMS, SkeletonLayout, get_layout
 from kinelex.training.encoder_files import save_run
 from kinelex.training.recipe import find_recipe, plain, resolve

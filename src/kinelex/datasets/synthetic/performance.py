@@ -25,9 +25,12 @@ class Performance:
     """What happened on the stage.
 
     Args:
-        coordinates: (T, M, 25, 3), metres, y up from the ground, in the stage's frame: a single performer
+        coordinates: metres, y up from the ground, in the stage's frame: a single performer
             faces +z, two performers face each other along z.
         caption: what was simulated.
+
+    Shape:
+        - coordinates: (T, M, 25, 3)
     """
 
     coordinates: np.ndarray

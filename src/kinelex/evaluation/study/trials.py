@@ -62,7 +62,10 @@ def trials_of(
         prompts: prompt stores; several are an axis of their own.
         changes: ``key=value`` for all recipes; a key that is an axis gives it other values (``beta=0,1``).
         store: the skeleton store, which decides some defaults of a recipe.
-        rows: its training part, (n,), which decides some of a general recipe.
+        rows: its training part, which decides some of a general recipe.
+
+    Shape:
+        - rows: (n,)
 
     Returns:
         The trials, and which were left out and why.
