@@ -39,6 +39,7 @@ class Encoder(nn.Module):
     Raises:
         InputError: clips of another shape than the layout asks for, or more persons than places.
 
+    >>> import torch
     >>> from kinelex.encoders import create
     >>> encoder = create("stgcn", layout="kinect20", channels=8)
     >>> x = torch.randn(4, 3, 16, 20, 2)
