@@ -13,7 +13,7 @@ from rich.console import Console
 from kinelex import encoders
 from kinelex.cli import main
 from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
-from kinelex.datasets import ntu, utd_mhad
+from kinelex.datasets.reader import class_names
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate_on
 from kinelex.evaluation.class_map import class_map_names, read_class_map
@@ -153,7 +153,7 @@ def test_a_protocol_judges_its_test_part_and_two_classes_may_be_one(known, store
 
 def test_the_packaged_map_is_the_papers():
     assert class_map_names() == ("utd_mhad_to_ntu120",)
-    pairs = read_class_map("utd_mhad_to_ntu120", utd_mhad.CLASSES, ntu.class_names())
+    pairs = read_class_map("utd_mhad_to_ntu120", class_names("utd_mhad"), class_names("ntu120"))
     assert pairs == {2: 22, 5: 95, 6: 62, 23: 8, 24: 7, 26: 79}
 
 

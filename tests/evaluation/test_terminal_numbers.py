@@ -6,9 +6,9 @@ import re
 import pytest
 from rich.console import Console
 
-from kinelex.evaluation import task_lines
 from kinelex.evaluation.output import further_numbers, results_table
 from kinelex.evaluation.protocols.registry import TASKS
+from kinelex.evaluation.task_lines import task_lines
 from kinelex.reports import evaluate
 
 RETRIEVED = {"mAP": 0.5, "ci95": [0.4, 0.6], "R@1": 0.25, "R@10": 1.0, "queries": 8, "unanswered": 0}

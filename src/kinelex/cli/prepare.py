@@ -47,14 +47,15 @@ def parse_prepare(parser: VerbParser, words: Sequence[str]) -> dict[str, Any]:
         parser.exit()
     from kinelex.datasets.prepare import dataset_names, dataset_options
 
-    own = parser.own_options()
-    for option in (text.partition("=")[0] for text in words):
-        if option not in own and difflib.get_close_matches(option, own, n=1, cutoff=ALIKE):
-            parser.check_options([option])
     pairs = zip(["", *words], words, strict=False)
     files = ("--out", "--json")  # what follows these is no data set, whatever its name
     named = next((word for before, word in pairs if word in dataset_names() and before not in files), None)
-    for name, (convert, _, _) in dataset_options(named).items() if named else ():
+    options = dataset_options(named) if named else {}
+    own = parser.own_options()
+    for option in {text.partition("=")[0] for text in words} - {*own, *map(flag_of, options)}:
+        if difflib.get_close_matches(option, own, n=1, cutoff=ALIKE):
+            parser.check_options([option])
+    for name, (convert, _, _) in options.items():
         how: dict[str, Any] = {"action": "store_true"} if convert is bool else {"type": convert}
         parser.add_argument(flag_of(name), default=argparse.SUPPRESS, **how)
     read, unknown = parser.parse_known_intermixed_args(words)

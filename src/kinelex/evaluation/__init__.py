@@ -1,8 +1,4 @@
-"""Judging frozen features: nearest neighbours, linear probes, baselines, and the report.
-
-The function ``knn`` stays in its module of the same name: ``from kinelex.evaluation.evaluate import evaluate
-from kinelex.evaluation.neighbours import knn``.
-"""
+"""Numbers of trained encoders: protocols, baselines, statistics, comparisons, studies."""
 
 from kinelex.evaluation.baselines import Baseline, chance, prompt_probe, raw_knn
 from kinelex.evaluation.clips import copies
