@@ -6,10 +6,8 @@ import re
 from importlib import resources
 from pathlib import Path
 
-import yaml
-
-from kinelex.errors import InputError, one_line, unknown_name
-from kinelex.files.bounded import bounded_text, safe_yaml
+from kinelex.errors import InputError, unknown_name
+from kinelex.files.bounded import named_yaml, safe_yaml
 
 _NUMBER = re.compile(r"a0*(\d+)")
 _FORM = "a YAML file {class of the other set, by its name or as a3 for its third: class of the run}"
@@ -61,16 +59,9 @@ def _content(given: str) -> object:
         file = resources.files("kinelex.evaluation").joinpath("class_maps", f"{given}.yaml")
         return safe_yaml(file.read_text(encoding="utf-8"))
     path = Path(given)
-    if not path.is_file():
-        if path.suffix in (".yaml", ".yml"):
-            raise InputError(f"the class map {given} does not exist: expects {_FORM}")
+    if not path.is_file() and path.suffix not in (".yaml", ".yml"):
         raise unknown_name("class map", given, class_map_names())
-    try:
-        return safe_yaml(bounded_text(path))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(
-            f"the class map {given} cannot be read as YAML ({one_line(error)}): expects {_FORM}"
-        ) from error
+    return named_yaml(given, "the class map", _FORM)
 
 
 def _index(key: str, theirs: tuple[str, ...], given: str | Path) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from kinelex.errors import InputError
+from kinelex.errors import InputError, one_line
 
 MOST_TEXT = 256 << 20  # bytes of a text file
 _MOST_YAML = 8 << 20  # characters; PyYAML reads 1 MB in some seconds
@@ -148,6 +148,23 @@ class _Loader(yaml.SafeLoader):
         if node is not None and _size(node, {}) > _MOST_NODES:
             raise yaml.YAMLError("its aliases write out too much")
         return node
+
+
+def named_yaml(given: str, what: str, expected: str) -> Any:
+    """The content of a YAML file that a user named; ``what`` and ``expected`` say what it is to be.
+
+    Raises:
+        InputError: there is no such file, or it is no YAML.
+    """
+    path = Path(given)
+    if not path.is_file():
+        raise InputError(f"{what} {given} does not exist: expects {expected}")
+    try:
+        return safe_yaml(bounded_text(path))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"{what} {given} cannot be read as YAML ({one_line(error)}): expects {expected}"
+        ) from error
 
 
 def _size(node: Node, sizes: dict[int, int]) -> int:

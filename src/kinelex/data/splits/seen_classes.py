@@ -13,11 +13,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kinelex.data.splits.drawn import read_seed
-from kinelex.errors import InputError, one_line, unknown_name
-from kinelex.files.bounded import bounded_text, safe_yaml
+from kinelex.errors import InputError, unknown_name
+from kinelex.files.bounded import named_yaml, safe_yaml
 
 _KEYS = ("classes", "unseen", "seen", "exemplars")
 _NUMBER = re.compile(r"[aA]0*(\d+)")
@@ -112,17 +110,9 @@ def _content(given: str) -> Any:
         file = resources.files("kinelex.data.splits").joinpath("class_splits", f"{given}.yaml")
         return safe_yaml(file.read_text(encoding="utf-8"))
     path = Path(given)
-    if not path.is_file():
-        if path.suffix in (".yaml", ".yml"):
-            raise InputError(f"the split of classes {given} does not exist: expects {_FORM}")
-        error = unknown_name("split of classes", given, class_split_names())
-        raise InputError(f"{error}; or {_FORM}")
-    try:
-        return safe_yaml(bounded_text(path))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(
-            f"the split of classes {given} cannot be read as YAML ({one_line(error)}): expects {_FORM}"
-        ) from error
+    if not path.is_file() and path.suffix not in (".yaml", ".yml"):
+        raise InputError(f"{unknown_name('split of classes', given, class_split_names())}; or {_FORM}")
+    return named_yaml(given, "the split of classes", _FORM)
 
 
 def _indices(given: str, part: str, names: Any, class_names: Sequence[str]) -> list[int]:
