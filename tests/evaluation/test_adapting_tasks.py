@@ -27,7 +27,7 @@ from kinelex.evaluation.protocols.transfer import Transfer, TransferOptions
 from kinelex.inference.features import extract_features
 from kinelex.skeleton import get_layout, retarget_matrix
 from kinelex.training import train as training
-from kinelex.training.adapt import adapt
+from kinelex.training.adapt import AdaptOptions, adapt
 from kinelex.training.encoder_files import load_encoders
 from kinelex.training.run_directory import RunDirectory
 from kinelex.training.train import train
@@ -79,7 +79,8 @@ def unfinished(context: Context) -> list[str]:
 def by_hand(context: Context, store, protocol: str, out, *changes: str, **more) -> np.ndarray:
     """Logits after `kinelex adapt --mode full`."""
     overrides = [*SHORT, "accelerator=cpu", *changes]
-    adapt(context.run.path, store.path, protocol, out, "full", overrides=overrides, console=quiet(), **more)
+    options = AdaptOptions(overrides=overrides, **more)
+    adapt(context.run.path, store.path, protocol, out, "full", options, quiet())
     encoder = load_encoders(out)["joint"]
     weight, bias = encoder.last_layer()
     test = get_split(store, protocol).test
@@ -108,7 +109,7 @@ def test_finetune_is_adapt_and_leaves_nothing(actors, tmp_path):
 
 
 def test_finetune_goes_on_where_it_was_stopped(actors, monkeypatch):
-    whole = adapted.adapted_scores(actors, actors.store, "xsub", SHORT)["joint"]
+    whole = adapted.adapted_scores(actors, "xsub", SHORT)["joint"]
     shutil.rmtree(actors.run.path / "evaluation")
     saved = training.EpochCheckpoint.on_train_epoch_end
 
@@ -119,7 +120,7 @@ def test_finetune_goes_on_where_it_was_stopped(actors, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(training.EpochCheckpoint, "on_train_epoch_end", stopping)
         with pytest.raises(KeyboardInterrupt):
-            adapted.adapted_scores(actors, actors.store, "xsub", SHORT)
+            adapted.adapted_scores(actors, "xsub", SHORT)
     (left,) = unfinished(actors)
     left = actors.run.path / "evaluation" / "unfinished" / left
     with pytest.raises(InputError, match="has not finished"):
@@ -133,7 +134,7 @@ def test_finetune_goes_on_where_it_was_stopped(actors, monkeypatch):
         return finished(out)
 
     monkeypatch.setattr(adapted, "_finished", looked_at)
-    again = adapted.adapted_scores(actors, actors.store, "xsub", SHORT)["joint"]
+    again = adapted.adapted_scores(actors, "xsub", SHORT)["joint"]
     np.testing.assert_array_equal(again, whole)
     assert seen == [first]  # not begun anew
     assert unfinished(actors) == []
@@ -148,15 +149,15 @@ def test_a_finished_training_is_read_and_a_useless_one_made_anew(actors, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(adapted, "extract_all", killed)
         with pytest.raises(KeyboardInterrupt):
-            adapted.adapted_scores(actors, actors.store, "xsub", SHORT)
+            adapted.adapted_scores(actors, "xsub", SHORT)
     (left,) = unfinished(actors)
-    found = adapted.adapted_scores(actors, actors.store, "xsub", SHORT)
+    found = adapted.adapted_scores(actors, "xsub", SHORT)
     assert trained == ["xsub"]
     shutil.rmtree(actors.run.path / "evaluation")
     useless = actors.run.path / "evaluation" / "unfinished" / left
     useless.mkdir(parents=True)
     (useless / "config.yaml").write_text("method: {na")
-    again = adapted.adapted_scores(actors, actors.store, "xsub", SHORT)
+    again = adapted.adapted_scores(actors, "xsub", SHORT)
     np.testing.assert_array_equal(again["joint"], found["joint"])
     assert trained == ["xsub", "xsub"]
     assert unfinished(actors) == []
@@ -225,16 +226,8 @@ def test_few_labels_as_cmd_publishes_train_the_joint_stream_alone(acted, tmp_pat
     options = SemiOptions((0.4,), ("random",), draws=1, changes=SHORT, recipe=recipe)
     result = Semi().run(context, options).numbers
     assert "recipe adapt/cmd_semi with" in result["rule"]
-    made = adapt(
-        run,
-        acted.store,
-        "xsub:few-random:0.4:0",
-        tmp_path / "by_hand",
-        "full",
-        overrides=[*SHORT, "accelerator=cpu"],
-        console=quiet(),
-        recipe="adapt/cmd_semi",
-    )
+    how = AdaptOptions(overrides=[*SHORT, "accelerator=cpu"], recipe="adapt/cmd_semi")
+    made = adapt(run, acted.store, "xsub:few-random:0.4:0", tmp_path / "by_hand", "full", how, quiet())
     encoders = load_encoders(made.path)
     assert list(encoders) == ["joint"]
     assert made.config["optimizer"]["milestones"] == [50, 70]
@@ -247,7 +240,7 @@ def test_few_labels_as_cmd_publishes_train_the_joint_stream_alone(acted, tmp_pat
     with pytest.raises(
         InputError, match="--mode linear expects method.name supervised and method.frozen true"
     ):
-        adapt(run, acted.store, "xsub", tmp_path / "no", "linear", recipe="adapt/cmd_semi")
+        adapt(run, acted.store, "xsub", tmp_path / "no", "linear", AdaptOptions(recipe="adapt/cmd_semi"))
 
 
 def test_a_recipe_of_a_stream_that_the_run_lacks_is_refused(actors, tmp_path):

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from kinelex.errors import InputError
 from kinelex.evaluation import ProbeData, linear_probe, linear_sgd_probe, run_task
 from kinelex.evaluation.protocols.linear import training_folds
-from kinelex.evaluation.protocols.linear_sgd import linear_sgd_layers
+from kinelex.evaluation.protocols.linear_sgd import SGDSchedule, linear_sgd_layers
 
 
 def make(rows: int = 240, noise: float = 1.0, classes: int = 4, seed: int = 0):
@@ -138,15 +138,15 @@ def test_sgd_probe_repeats_and_leaves_the_global_generator_alone():
     assert (first(torch.as_tensor(x)).argmax(dim=1).numpy() == y).mean() > 0.8
     assert not torch.equal(first.weight, linear_sgd_probe(x, y, 4, seed=4).weight)
     state = torch.get_rng_state()
-    linear_sgd_probe(x, y, 4, epochs=1)
+    linear_sgd_probe(x, y, 4, SGDSchedule(epochs=1))
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_sgd_probe_is_the_plain_loop():
     """One epoch, one batch: the step of plain gradient descent from the same start."""
     x, y = make(rows=32)
-    start = linear_sgd_probe(x, y, 4, epochs=0)
-    step = linear_sgd_probe(x, y, 4, epochs=1)
+    start = linear_sgd_probe(x, y, 4, SGDSchedule(epochs=0))
+    step = linear_sgd_probe(x, y, 4, SGDSchedule(epochs=1))
     scores = start(torch.as_tensor(x)).numpy()
     p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     gradient = sum(np.outer(p[i] - np.eye(4)[y[i]], x[i]) for i in range(32)) / 32
@@ -156,7 +156,7 @@ def test_sgd_probe_is_the_plain_loop():
 def test_streams_trained_together_are_one_layer_on_their_features_side_by_side():
     """The mean of the logits is one product; a step of descent on it by hand."""
     (x, y), (z, _) = make(rows=32), make(rows=32, seed=5)
-    start, step = (linear_sgd_layers([x, z], y, 4, epochs=e) for e in (0, 1))
+    start, step = (linear_sgd_layers([x, z], y, 4, SGDSchedule(epochs=e)) for e in (0, 1))
     logits = (start[0](torch.as_tensor(x)) + start[1](torch.as_tensor(z))).numpy() / 2
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     for features, before, after in zip((x, z), start, step, strict=True):

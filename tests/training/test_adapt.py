@@ -21,7 +21,7 @@ from kinelex.evaluation.protocols.supervision import check_unseen
 from kinelex.inference.features import extract_features
 from kinelex.methods import Supervised
 from kinelex.skeleton import SkeletonLayout, get_layout, retarget_matrix
-from kinelex.training.adapt import adapt, estimate_batch_norm
+from kinelex.training.adapt import AdaptOptions, adapt, estimate_batch_norm
 from kinelex.training.encoder_files import load_encoder, load_encoders
 from kinelex.training.run_directory import RunDirectory
 from kinelex.training.train import train
@@ -129,7 +129,13 @@ def test_batch_norm_reads_no_label_and_moves_statistics_alone(base, sysu, tmp_pa
 def test_linear_learns_on_frozen_encoders(base, sysu, tmp_path):
     changes = [*SHORT, "epochs=6"]
     made = adapt(
-        base.path, sysu.path, "setting2:1", tmp_path / "new", "linear", None, changes, console=quiet()
+        base.path,
+        sysu.path,
+        "setting2:1",
+        tmp_path / "new",
+        "linear",
+        AdaptOptions(overrides=changes),
+        console=quiet(),
     )
     before, after = weights(base), weights(made)
     assert all(torch.equal(before[k], after[k]) for k in before)  # statistics of batch norm too
@@ -150,7 +156,13 @@ def test_linear_learns_on_frozen_encoders(base, sysu, tmp_path):
     with pytest.raises(InputError, match=r"learned the labels of .*trained on setting2:1"):
         evaluate(made.path, protocol="setting1:1", console=quiet())
     again = adapt(
-        made.path, sysu.path, "setting2:1", tmp_path / "again", "full", None, SHORT, console=quiet()
+        made.path,
+        sysu.path,
+        "setting2:1",
+        tmp_path / "again",
+        "full",
+        AdaptOptions(overrides=SHORT),
+        console=quiet(),
     )
     assert again.config["adapted"]["from"]["adapted"]["from"]["dataset"] == "actors"
     actors = open_store(base.config["data"])
@@ -175,7 +187,9 @@ def test_the_retargeted_run_computes_what_its_encoder_does_on_retargeted_clips(b
 def test_full_keeps_the_classifier_where_the_classes_are_the_same(base, small, sysu, tmp_path, same):
     data, protocol = (small[0], "xview") if same else (sysu.path, "setting1:1")
     changes = [*SHORT, "epochs=1", "optimizer.lr=1e-12"]
-    made = adapt(base.path, data, protocol, tmp_path / "new", "full", None, changes, console=quiet())
+    made = adapt(
+        base.path, data, protocol, tmp_path / "new", "full", AdaptOptions(overrides=changes), console=quiet()
+    )
     before = load_file(base.path / "classifier.safetensors")
     after = load_file(made.path / "classifier.safetensors")
     assert len(after["joint.weight"]) == (24 if same else 12)
@@ -189,7 +203,13 @@ def test_full_keeps_the_classifier_where_the_classes_are_the_same(base, small, s
 
 def test_full_moves_everything_and_few_labels_are_the_published_subsets(c2vl, small, tmp_path):
     made = adapt(
-        c2vl.path, small[0], "xsub", tmp_path / "new", "full", 0.5, [*SHORT, "seed=3"], console=quiet()
+        c2vl.path,
+        small[0],
+        "xsub",
+        tmp_path / "new",
+        "full",
+        AdaptOptions(0.5, [*SHORT, "seed=3"]),
+        console=quiet(),
     )
     before, after = weights(c2vl), weights(made)
     assert not any(torch.equal(before[k], after[k]) for k in before if k.endswith("weight"))
@@ -206,7 +226,7 @@ def test_full_moves_everything_and_few_labels_are_the_published_subsets(c2vl, sm
 
 def test_interrupted_and_resumed_equals_uninterrupted(base, sysu, tmp_path, monkeypatch):
     given = (base.path, sysu.path, "setting2:1")
-    whole = adapt(*given, tmp_path / "whole", "full", None, SHORT, console=quiet())
+    whole = adapt(*given, tmp_path / "whole", "full", AdaptOptions(overrides=SHORT), console=quiet())
     forward, calls = Supervised.forward, []
 
     def counted(self, *arguments):
@@ -218,15 +238,17 @@ def test_interrupted_and_resumed_equals_uninterrupted(base, sysu, tmp_path, monk
     monkeypatch.setattr(Supervised, "forward", counted)
     changes = [*SHORT, "checkpoint_every=1"]
     with pytest.raises(RuntimeError, match="the power"):
-        adapt(*given, tmp_path / "cut", "full", None, changes, console=quiet())
+        adapt(*given, tmp_path / "cut", "full", AdaptOptions(overrides=changes), console=quiet())
     monkeypatch.undo()
     with pytest.raises(InputError, match="go on with `kinelex adapt ... --resume`"):
         train("supervised", sysu.path, "setting2:1", tmp_path / "cut", resume=True)
     with pytest.raises(InputError, match="was not adapted from .* with --mode linear"):
-        adapt(*given, tmp_path / "cut", "linear", resume=True)
+        adapt(*given, tmp_path / "cut", "linear", AdaptOptions(resume=True))
     with pytest.raises(InputError, match="not empty: pass --resume"):
         adapt(*given, tmp_path / "cut", "full", console=quiet())
-    cut = adapt(*given, tmp_path / "cut", "full", None, changes, resume=True, console=quiet())
+    cut = adapt(
+        *given, tmp_path / "cut", "full", AdaptOptions(overrides=changes, resume=True), console=quiet()
+    )
     one, two = weights(whole), weights(cut)
     assert all(torch.equal(one[k], two[k]) for k in one)
 
@@ -236,7 +258,7 @@ def test_wrong_wishes_are_one_message_and_write_nothing(base, c2vl, sysu, small,
 
     def refused(message, run=base.path, data=sysu.path, protocol="setting1:1", mode="full", **more):
         with pytest.raises(InputError, match=message):
-            adapt(run, data, protocol, out, mode, console=quiet(), **more)
+            adapt(run, data, protocol, out, mode, AdaptOptions(**more), quiet())
         assert not out.exists()
 
     refused("unknown mode 'batchnorm': did you mean 'batch_norm'", mode="batchnorm")

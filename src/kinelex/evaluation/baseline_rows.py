@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from kinelex.evaluation.baselines import Baseline, chance, prompt_probe, raw_knn
@@ -15,7 +14,6 @@ from kinelex.evaluation.protocols.knn import Knn, KnnOptions
 from kinelex.evaluation.protocols.linear import Linear
 from kinelex.evaluation.streams import fused, without_copies
 from kinelex.skeleton import has_landmarks
-from kinelex.training.encoder_files import load_encoders
 from kinelex.transforms.normalise import TORSO
 
 Rows = dict[str, Baseline]
@@ -28,9 +26,7 @@ def baseline_rows(context: Context, neighbours: KnnOptions) -> dict[str, Any]:
         context: the run and its clips.
         neighbours: options of ``knn``, which the untrained encoder is judged by too.
     """
-    encoders = load_encoders(context.run.path, untrained_seed=context.seed)
-    untrained = replace(context, encoders=encoders)
-    prompts = context.prompts
+    untrained, prompts = context.untrained(), context.prompts
     kinds: dict[str, tuple[tuple[Any, ...], Callable[[], Rows]]] = {
         "raw": ((), lambda: _raw(context)),
         "untrained": (

@@ -27,7 +27,7 @@ from kinelex.evaluation.clips import copies, subject_groups
 from kinelex.evaluation.probe_data import Prediction, ProbeData
 from kinelex.evaluation.streams import fused, judged_numbers
 from kinelex.inference.features import extract_all
-from kinelex.training.encoder_files import SkeletonEncoder
+from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
 from kinelex.training.run_directory import RunDirectory
 
 Change = Callable[[Batch, torch.Generator], Batch]
@@ -189,23 +189,24 @@ class Context:
             known, values = self._table(stream, variant, change)
         return values[np.searchsorted(known, rows)]
 
-    def probe_data(self) -> dict[str, ProbeData]:
-        """Features of the training and the test part by stream, with what a task on them needs."""
-        both, groups = np.concatenate([self.train, self.test]), subject_groups(self.store, self.train)
-        made = {}
-        for stream, encoder in self.encoders.items():
-            features = self.features(stream, both)
-            made[stream] = ProbeData(
-                features[: len(self.train)],
-                self.store.labels[self.train],
-                features[len(self.train) :],
-                len(self.class_names),
-                groups,
-                self.device,
-                self.seed,
-                encoder.last_layer(),
-            )
-        return made
+    def untrained(self) -> Context:
+        """The same with the architecture of the run and random weights."""
+        return replace(self, encoders=load_encoders(self.run.path, self.seed, self.store))
+
+    def probe_data(self, train: np.ndarray | None = None) -> dict[str, ProbeData]:
+        """Features of the training part, or other rows, and the test part by stream, for a task on them.
+
+        Shape:
+            - train: (n,)
+        """
+        train = self.train if train is None else train
+        both, labels = np.concatenate([train, self.test]), self.store.labels[train]
+        about = (len(self.class_names), subject_groups(self.store, train), self.device, self.seed)
+        parts = {stream: np.split(self.features(stream, both), [len(train)]) for stream in self.encoders}
+        return {
+            stream: ProbeData(fit, labels, test, *about, self.encoders[stream].last_layer())
+            for stream, (fit, test) in parts.items()
+        }
 
     def judged(
         self, task: str, alone: Mapping[str, Prediction], whole: Prediction | None = None

@@ -22,7 +22,7 @@ from kinelex.data import SkeletonStore, open_store
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.metrics import classification_metrics, top_k
-from kinelex.evaluation.output import percent, write_json_file
+from kinelex.evaluation.output import percent
 from kinelex.evaluation.score_sets import files_of, held_files, held_out, in_order, read_scores
 from kinelex.evaluation.scores import ScoreFile
 from kinelex.evaluation.weights import OBJECTIVES, search_weights
@@ -56,7 +56,6 @@ def ensemble(
     task: str = "classify",
     order: str | Path | None = None,
     out: str | Path | None = None,
-    json_path: str | Path | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Put the scores of several classifiers together and judge them on a protocol's test part.
@@ -76,7 +75,6 @@ def ensemble(
         order: names of the test clips in the order that pickles count them, where their names are numbers and
             the order is not known: a text file, JSON, or CTR-GCN's ``val_label.pkl``.
         out: write the ensemble's scores to this file too.
-        json_path: also write the returned dict to this file.
         console: where the table goes; the terminal by default.
 
     Returns:
@@ -133,8 +131,6 @@ def ensemble(
     }
     if out is not None:
         _together(files, both, store, test, split.name, combine).save(Path(out))
-    if json_path is not None:
-        write_json_file(Path(json_path), result)
     console = console or Console()
     console.print(_table(result))
     if out is not None:

@@ -62,7 +62,6 @@ def evaluate(
     protocol: str | None = None,
     tasks: Sequence[str] | None = None,
     prompts: str | Path | None = None,
-    json_path: str | Path | None = None,
     baselines: bool = True,
     **settings: Any,
 ) -> dict[str, Any]:
@@ -83,7 +82,6 @@ def evaluate(
         tasks: names of :data:`kinelex.evaluation.TASKS`; by default ``classify`` for a run that learned from
             labels, else ``knn`` and ``linear``.
         prompts: the prompt store; the run's own by default, when ``data`` is the run's too.
-        json_path: also write the returned dict to this file.
         baselines: also judge what the run is measured against.
         **settings: of :func:`open_evaluation`: ``options``, ``fresh``, ``batch_size``, ``device``, ``seed``
             and ``console``.
@@ -100,14 +98,14 @@ def evaluate(
     """
     evaluation = open_evaluation(run, data, protocol, tasks, prompts, **settings)
     result = evaluation.numbers(baselines)
-    show_results(evaluation, result, json_path)
+    show_results(evaluation, result)
     return result
 
 
-def show_results(evaluation: Evaluation, result: dict[str, Any], json_path: str | Path | None) -> None:
+def show_results(evaluation: Evaluation, result: dict[str, Any]) -> None:
     """Write an evaluation's numbers into the run directory and print them."""
     folder, console = evaluation.context.run.evaluation_dir, evaluation.context.console
-    write_results(folder, result, tuple(evaluation.tasks), json_path)
+    write_results(folder, result, tuple(evaluation.tasks))
     console.print(results_table(result))
     console.print(f"numbers in {folder}", markup=False, soft_wrap=True)
 

@@ -20,10 +20,8 @@ from kinelex.files.atomic import write_numbers
 _WIDTH = 80  # columns of the table of further numbers
 
 
-def write_results(
-    folder: Path, result: dict[str, Any], tasks: Sequence[str], json_path: str | Path | None
-) -> None:
-    """Write one JSON file per task, one for the baselines, and the whole where it was asked for."""
+def write_results(folder: Path, result: dict[str, Any], tasks: Sequence[str]) -> None:
+    """Write one JSON file per task, and one for the baselines."""
     about = {key: result[key] for key in ("dataset", "protocol", "counts")}
     folder.mkdir(parents=True, exist_ok=True)
     for task in tasks:
@@ -31,8 +29,6 @@ def write_results(
     if "baselines" in result:
         baselines = {key: result[key] for key in ("baselines", "baseline_details")}
         write_json_file(folder / "baselines.json", {**baselines, **about})
-    if json_path is not None:
-        write_json_file(Path(json_path), result)
 
 
 def write_json_file(path: Path, content: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from kinelex.evaluation.probe_data import Prediction
 from kinelex.evaluation.statistics import bootstrap_interval
 from kinelex.evaluation.vectors import unit_rows
 
-_WHOLE_ONLY = ("per_class", "confusion")  # too long to keep of every single stream
+WHOLE_ONLY = ("per_class", "confusion")  # too long to keep of every single stream
 
 
 def fuse(task: str, scores: list[np.ndarray]) -> np.ndarray:
@@ -88,7 +88,7 @@ def judged_numbers(
     result = numbers(whole)
     if len(alone) > 1:
         result["streams"] = {
-            stream: {k: v for k, v in numbers(prediction).items() if k not in _WHOLE_ONLY}
+            stream: {k: v for k, v in numbers(prediction).items() if k not in WHOLE_ONLY}
             for stream, prediction in alone.items()
         }
     return result

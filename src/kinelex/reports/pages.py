@@ -26,7 +26,6 @@ def evaluate(
     protocol: str | None = None,
     tasks: Sequence[str] | None = None,
     prompts: str | Path | None = None,
-    json_path: str | Path | None = None,
     baselines: bool = True,
     against: str | Path | None = None,
     map_by: str = "tsne",
@@ -38,7 +37,7 @@ def evaluate(
     no task classifies the test clips.
 
     Args:
-        run, data, protocol, tasks, prompts, json_path, baselines: see :func:`kinelex.evaluation.evaluate`.
+        run, data, protocol, tasks, prompts, baselines: see :func:`kinelex.evaluation.evaluate`.
         against: another run (for example with hard targets) whose similarities the report shows beside.
         map_by: how the report's map makes two dimensions of features: ``tsne``, or ``umap`` (extra ``umap``).
         **settings: of :func:`kinelex.evaluation.evaluate.open_evaluation`.
@@ -53,7 +52,7 @@ def evaluate(
     compared = None if against is None else RunDirectory(against)
     evaluation = open_evaluation(run, data, protocol, tasks, prompts, **settings)
     result = evaluation.numbers(baselines)
-    show_results(evaluation, result, json_path)
+    show_results(evaluation, result)
     context = evaluation.context
     if not classifying_tasks(result):
         context.console.print("no report: none of the tasks classifies the test clips (add --tasks knn,...)")
@@ -71,13 +70,12 @@ def compare(
     runs: Sequence[str | Path],
     protocol: str | None = None,
     out: str | Path | None = None,
-    json_path: str | Path | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Compare runs as :func:`kinelex.evaluation.compare` does, and write the page.
 
     Args:
-        runs, protocol, json_path, console: see :func:`kinelex.evaluation.compare`.
+        runs, protocol, console: see :func:`kinelex.evaluation.compare`.
         out: a folder for ``comparison.html`` and the table as CSV, Markdown and LaTeX; none by default.
 
     Raises:
@@ -90,7 +88,7 @@ def compare(
             page = write_comparison(comparison, out)
             console.print(f"comparison in {page}", markup=False, soft_wrap=True)
 
-    return compare_numbers(runs, protocol, json_path, console, write)
+    return compare_numbers(runs, protocol, console, write)
 
 
 def run_study(

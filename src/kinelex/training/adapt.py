@@ -11,8 +11,8 @@ Shi, Liu, Hou: Revisiting batch normalization for practical domain adaptation, 2
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +31,36 @@ from kinelex.training.encoder_files import SkeletonEncoder, complete_options, lo
 from kinelex.training.recipe import Recipe, find_recipe, plain
 from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.store_defaults import resolve_for
-from kinelex.training.train import rehearse, reopen, train_resolved
+from kinelex.training.train import rehearse, reopen, store_config, train_resolved
 
 MODES = ("batch_norm", "linear", "full")
 # How clips are prepared, which belongs to the weights; the rest of `input` is augmentation.
 _PREPARATION = (
-    "transforms",
-    "frames",
-    "sampling",
-    "test_crop",
-    "fill",
-    "centre",
-    "align",
-    "scale",
-    "view_first",
+    "transforms", "frames", "sampling", "test_crop", "fill", "centre", "align", "scale", "view_first",
     "persons",
-)
+)  # fmt: skip
 # What must be known of a run that another was adapted from: what it learned, and where.
 _ORIGIN = ("method", "dataset", "store_fingerprint", "protocol", "adapted", "converted")
 _CLIPS_AT_A_TIME = 64
+
+
+@dataclass(frozen=True)
+class AdaptOptions:
+    """How a run is adapted, beside the mode.
+
+    Args:
+        labels: share of the training part's labels to learn from, balanced over the classes: the protocol
+            ``PROTOCOL:few-balanced:SHARE:SEED``, with the seed of the training.
+        overrides: ``key=value`` changes to the recipe.
+        recipe: the recipe, by name or file; ``adapt/linear`` or ``adapt/full`` by default. Where it names
+            streams, those of the run are adapted and the others left out.
+        resume: go on with the run that is there.
+    """
+
+    labels: float | None = None
+    overrides: Sequence[str] = ()
+    recipe: str | None = None
+    resume: bool = False
 
 
 def adapt(
@@ -58,11 +69,8 @@ def adapt(
     protocol: str,
     out: str | Path,
     mode: str,
-    labels: float | None = None,
-    overrides: Iterable[str] = (),
-    resume: bool = False,
+    options: AdaptOptions = AdaptOptions(),
     console: Console | None = None,
-    recipe: str | None = None,
 ) -> RunDirectory:
     """Adapt a run's encoders to the training part of a protocol.
 
@@ -74,87 +82,56 @@ def adapt(
         mode: ``batch_norm`` estimates batch norm's statistics anew on the training part, whose labels are
             not read; ``linear`` learns a new linear classifier on frozen encoders; ``full`` fine-tunes
             everything, from the run's classifier where the classes are the same, else from a new one.
-        labels: share of the training part's labels to learn from, balanced over the classes: the protocol
-            ``PROTOCOL:few-balanced:SHARE:SEED``, with the seed of the training.
-        overrides: ``key=value`` changes to the recipe.
-        resume: go on with the run in ``out``.
+        options: how.
         console: where to print.
-        recipe: the recipe, by name or file; ``adapt/linear`` or ``adapt/full`` by default. Where it names
-            streams, those of the run are adapted and the others left out.
 
     Raises:
         InputError: anything that does not fit together; nothing is written then.
     """
     if mode not in MODES:
         raise unknown_name("mode", mode, MODES)
-    base, store, overrides = RunDirectory(run), open_store(data), list(overrides)
-    trained = load_encoders(base.path)
-    adapted = {stream: encoder.for_store(store) for stream, encoder in trained.items()}
+    base, store, resume = RunDirectory(run), open_store(data), options.resume
     origin = {key: value for key, value in base.config.items() if key in _ORIGIN and value is not None}
     record = {"mode": mode, "run": str(base.path.resolve()), "from": origin}
     if mode == "batch_norm":
-        if overrides or labels is not None or resume or recipe is not None:
-            options = {"--labels": labels is not None, "--resume": resume, "--recipe": recipe is not None}
-            given = " ".join(overrides) or next(name for name, is_given in options.items() if is_given)
-            raise InputError(f"batch_norm learns nothing and reads no labels: leave out {given}")
-        return _with_new_statistics(base, adapted, store, protocol, out, record, console or Console())
-    adapted, settled = _recipe(base, adapted, store, mode, overrides, recipe)
-    if labels is not None:
-        protocol = f"{protocol}:few-balanced:{labels:g}:{settled.training.seed}"
-    start = InitialWeights(adapted, _keeps(adapted, store, mode), record)
+        flags = {"--labels": options.labels, "--resume": resume or None, "--recipe": options.recipe}
+        given = [*options.overrides, *(flag for flag, value in flags.items() if value is not None)]
+        if given:
+            raise InputError(f"batch_norm learns nothing and reads no labels: leave out {' '.join(given)}")
+        return _with_new_statistics(base, store, protocol, out, record, console or Console())
+    recipe, start = _prepared(base, store, mode, options, record)
+    if options.labels is not None:
+        protocol = f"{protocol}:few-balanced:{options.labels:g}:{recipe.training.seed}"
     if resume:
         if RunDirectory(out).config.get("adapted") != record:
             raise InputError(f"{out} was not adapted from {run} with --mode {mode}: resume with the same")
-        settled, _ = reopen(out, store, protocol, overrides)
-    return train_resolved(settled, store, protocol, out, resume=resume, console=console, start=start)
+        recipe, _ = reopen(out, store, protocol, options.overrides)
+    return train_resolved(recipe, store, protocol, out, resume=resume, console=console, start=start)
 
 
 def check_adapt(
-    run: str | Path,
-    store: SkeletonStore,
-    protocol: str,
-    mode: str,
-    overrides: Iterable[str] = (),
-    recipe: str | None = None,
+    run: str | Path, store: SkeletonStore, protocol: str, mode: str, options: AdaptOptions
 ) -> None:
-    """See whether a run can be adapted, before anything is trained; nothing is written.
-
-    Args:
-        run, protocol, overrides, recipe: as in :func:`adapt`.
-        store: the skeleton store.
-        mode: ``linear`` or ``full``.
+    """See whether a run can be adapted (``linear`` or ``full``), before anything is trained or written.
 
     Raises:
         InputError: what :func:`adapt` would refuse, but for its place.
     """
-    base = RunDirectory(run)
-    adapted = {stream: encoder.for_store(store) for stream, encoder in load_encoders(base.path).items()}
-    adapted, settled = _recipe(base, adapted, store, mode, list(overrides), recipe)
-    rehearse(settled, store, protocol, InitialWeights(adapted, _keeps(adapted, store, mode), {}))
+    recipe, start = _prepared(RunDirectory(run), store, mode, options, {})
+    rehearse(recipe, store, protocol, start)
 
 
-def _keeps(adapted: dict[str, SkeletonEncoder], store: SkeletonStore, mode: str) -> bool:
-    """Whether the run's classifiers are trained further: those of the same classes."""
-    return mode == "full" and all(
-        e.classifier is not None and e.class_names == store.class_names for e in adapted.values()
-    )
-
-
-def _recipe(
-    base: RunDirectory,
-    encoders: dict[str, SkeletonEncoder],
-    store: SkeletonStore,
-    mode: str,
-    overrides: list[str],
-    recipe: str | None,
-) -> tuple[dict[str, SkeletonEncoder], Recipe]:
-    """The encoders that are adapted, and the recipe with their structure and their preparation of clips."""
-    name, content = find_recipe(recipe or f"adapt/{mode}", store.meta.dataset)
-    wanted = content.get("method", {})
-    if wanted.get("name") != "supervised" or bool(wanted.get("frozen")) != (mode == "linear"):
+def _prepared(
+    base: RunDirectory, store: SkeletonStore, mode: str, options: AdaptOptions, record: dict[str, Any]
+) -> tuple[Recipe, InitialWeights]:
+    """The recipe, with the run's structure and preparation of clips, and the weights to begin with."""
+    encoders = load_encoders(base.path, store=store)
+    name, content = find_recipe(options.recipe or f"adapt/{mode}", store.meta.dataset)
+    wanted, frozen = content.get("method", {}), mode == "linear"
+    if wanted.get("name") != "supervised" or bool(wanted.get("frozen")) != frozen:
         raise InputError(
             f"recipe {name}: --mode {mode} expects method.name supervised and method.frozen "
-            f"{'true' if mode == 'linear' else 'false'}"
+            f"{'true' if frozen else 'false'}"
         )
     streams = wanted.get("streams") or list(encoders)
     missing = next((stream for stream in streams if stream not in encoders), None)
@@ -164,33 +141,29 @@ def _recipe(
             "another recipe"
         )
     encoders = {stream: encoders[stream] for stream in streams}
-    config = asdict(next(iter(encoders.values())).pipeline.config)
-    encoder = {k: v for k, v in complete_options(base.config["encoder"]).items() if k != "in_channels"}
-    several = len(encoders) > 1
-    stream = "joint" if several else next(iter(encoders))
+    several, first = len(encoders) > 1, next(iter(encoders))
+    config = asdict(encoders[first].pipeline.config)
+    stream = "joint" if several else first
     fixed = {**{key: config[key] for key in _PREPARATION}, "stream": stream}
     content = {
         **content,
-        "encoder": encoder,
+        "encoder": {k: v for k, v in complete_options(base.config["encoder"]).items() if k != "in_channels"},
         "method": {**content["method"], "streams": list(encoders) if several else []},
     }
-    settled, changed = (resolve_for(store, name, content, o, fixed) for o in ((), overrides))
-    for section in ("encoder", "method"):
+    settled, changed = (resolve_for(store, name, content, o, fixed) for o in ((), options.overrides))
+    for section, keys in (("encoder", settled.encoder), ("method", ("name", "streams", "frozen"))):
         before, after = getattr(settled, section), getattr(changed, section)
-        fixed_options = (
-            before if section == "encoder" else {k: before[k] for k in ("name", "streams", "frozen")}
-        )
-        wrong = next((k for k in fixed_options if after.get(k) != fixed_options[k]), None)
+        wrong = next((k for k in keys if after.get(k) != before[k]), None)
         if wrong is not None:
             raise InputError(f"an adapted run keeps its encoders: leave out {section}.{wrong}=...")
     if changed.input.stream != stream:
         raise InputError("an adapted run keeps its streams: leave out input.stream=...")
-    return encoders, changed
+    classifiers = [e.classifier is not None and e.class_names == store.class_names for e in encoders.values()]
+    return changed, InitialWeights(encoders, mode == "full" and all(classifiers), record)
 
 
 def _with_new_statistics(
     base: RunDirectory,
-    encoders: dict[str, SkeletonEncoder],
     store: SkeletonStore,
     protocol: str,
     out: str | Path,
@@ -198,20 +171,16 @@ def _with_new_statistics(
     console: Console,
 ) -> RunDirectory:
     """The run of ``batch_norm``."""
-    split = get_split(store, protocol)
+    encoders, split = load_encoders(base.path, store=store), get_split(store, protocol)
     check_free(out, can_resume=False)
     if not any(_batch_norms(encoder) for encoder in encoders.values()):
         raise InputError(f"the encoders of {base.path} have no batch norm: adapt with --mode linear or full")
     estimate_batch_norm(encoders, store, split.train)
-    first = next(iter(encoders.values()))
-    origin = base.config
+    first, origin = next(iter(encoders.values())), base.config
     config = {
         "recipe": None,
         "adapted": record,
-        "data": str(store.path.resolve()),
-        "dataset": store.meta.dataset,
-        "store_fingerprint": store.fingerprint,
-        "protocol": protocol,
+        **store_config(store, protocol),
         "method": origin["method"],
         "encoder": origin["encoder"],
         "input": plain(asdict(first.pipeline.config)),

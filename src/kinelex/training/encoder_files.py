@@ -218,11 +218,17 @@ def load_encoder(
     return loaded[stream]
 
 
-def load_encoders(run: str | Path, untrained_seed: int | None = None) -> dict[str, SkeletonEncoder]:
+def load_encoders(
+    run: str | Path, untrained_seed: int | None = None, store: SkeletonStore | None = None
+) -> dict[str, SkeletonEncoder]:
     """Load the encoders of all streams of a run directory; see :func:`load_encoder`.
 
+    Args:
+        run, untrained_seed: as there.
+        store: read the clips of this store, see :meth:`SkeletonEncoder.for_store`.
+
     Raises:
-        InputError: the directory has no finished encoder, or a damaged one.
+        InputError: the directory has no finished encoder, a damaged one, or one that cannot read the store.
     """
     path = Path(run)
     if not (path / "encoder.json").is_file() or not (path / "encoder.safetensors").is_file():
@@ -230,7 +236,7 @@ def load_encoders(run: str | Path, untrained_seed: int | None = None) -> dict[st
         hint = "its training has not finished: go on with --resume" if begun else "it is no run directory"
         raise InputError(f"{path} has no encoder.json and encoder.safetensors; {hint}")
     try:
-        return _load(path, untrained_seed)
+        loaded = _load(path, untrained_seed)
     except InputError:
         raise
     except (OSError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, SafetensorError) as e:
@@ -238,6 +244,7 @@ def load_encoders(run: str | Path, untrained_seed: int | None = None) -> dict[st
             f"encoder.json, encoder.safetensors or classifier.safetensors in {path} is damaged, or they do "
             f"not belong together: {one_line(e)[:200]}"
         ) from e
+    return loaded if store is None else {s: encoder.for_store(store) for s, encoder in loaded.items()}
 
 
 def _load(path: Path, untrained_seed: int | None) -> dict[str, SkeletonEncoder]:

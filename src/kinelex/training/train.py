@@ -160,15 +160,22 @@ def is_first_process() -> bool:
     return int(os.environ.get("LOCAL_RANK", 0)) == 0
 
 
+def store_config(store: SkeletonStore, protocol: str) -> dict[str, str]:
+    """What a run was trained on, as its ``config.yaml`` says it."""
+    return {
+        "data": str(store.path.resolve()),
+        "dataset": store.meta.dataset,
+        "store_fingerprint": store.fingerprint,
+        "protocol": protocol,
+    }
+
+
 def _config(
     recipe: Recipe, store: SkeletonStore, protocol: str, prompts: str | Path | None
 ) -> dict[str, Any]:
     return {
         "recipe": recipe.name,
-        "data": str(store.path.resolve()),
-        "dataset": store.meta.dataset,
-        "store_fingerprint": store.fingerprint,
-        "protocol": protocol,
+        **store_config(store, protocol),
         "prompts": None if prompts is None else str(Path(prompts).resolve()),
         "prompts_fingerprint": None if prompts is None else open_prompts(prompts).fingerprint,
         **{k: v for k, v in recipe.to_dict().items() if k != "name"},

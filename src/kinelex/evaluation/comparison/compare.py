@@ -20,7 +20,7 @@ from kinelex.evaluation.cache import digest
 from kinelex.evaluation.comparison.model import Comparison, Group, Number
 from kinelex.evaluation.comparison.numbers import compare_groups
 from kinelex.evaluation.comparison.tables import difference, probability, spread
-from kinelex.evaluation.output import percent, write_json_file
+from kinelex.evaluation.output import percent
 from kinelex.evaluation.protocols.registry import TASKS
 from kinelex.evaluation.scores import ScoreFile, load_scores, score_path
 from kinelex.evaluation.statistics import bootstrap_interval, holm, mcnemar, mean_sd
@@ -35,7 +35,6 @@ _NOT_TRAINING = ("seed", "threads", "devices", "accelerator", "placement", "chec
 def compare(
     runs: Sequence[str | Path],
     protocol: str | None = None,
-    json_path: str | Path | None = None,
     console: Console | None = None,
     write: Callable[[Comparison], None] | None = None,
 ) -> dict[str, Any]:
@@ -44,7 +43,6 @@ def compare(
     Args:
         runs: the run directories; the others are compared with the first one's row.
         protocol: what they were judged on; by default the one that all were trained on.
-        json_path: also write the returned dict to this file.
         console: where the tables go; the terminal by default.
         write: what else becomes of the numbers, for example a page.
 
@@ -79,8 +77,6 @@ def compare(
         console.print(_pairs_table(task, pairs))
     if write is not None:
         write(comparison)
-    if json_path is not None:
-        write_json_file(Path(json_path), result)
     return result
 
 

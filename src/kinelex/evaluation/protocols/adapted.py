@@ -1,4 +1,4 @@
-"""Private machinery of the tasks that train: a run adapted in a folder that does not outlive it.
+"""Adapt, then evaluate: what fine-tuning, few labels and transfer share, with ``kinelex adapt`` itself.
 
 The training is :func:`kinelex.training.adapt.adapt`, into ``<run>/evaluation/unfinished/<key>``. What it
 gives on the test clips goes to the cache, then the folder is deleted. Of a process that was killed a run is
@@ -9,10 +9,10 @@ settings goes on with it.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
@@ -25,16 +25,18 @@ from kinelex.evaluation.context import Context
 from kinelex.evaluation.protocols.supervision import learned_parts
 from kinelex.files.lock import InUseError, sole_writer
 from kinelex.inference.features import extract_all
-from kinelex.training.encoder_files import load_encoders, save_encoders
+from kinelex.training.encoder_files import SkeletonEncoder, load_encoders, save_encoders
 from kinelex.training.recipe import find_recipe
 from kinelex.training.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from kinelex.training.adapt import AdaptOptions
 
 FULL = Path("adapt/full")  # the recipe
 
 
 def adapted_scores(
     context: Context,
-    store: SkeletonStore,
     protocol: str,
     changes: Sequence[str] = (),
     scratch: bool = False,
@@ -43,9 +45,8 @@ def adapted_scores(
     """Logits of a protocol's labelled test clips by the run after fine-tuning on its training part.
 
     Args:
-        context: the run; its seed and device hold.
-        store: the store to learn from, of any layout.
-        protocol: a protocol of it.
+        context: the run and the store, of any layout; its seed and device hold.
+        protocol: a protocol of the store.
         changes: ``key=value`` changes to the recipe.
         scratch: begin with random weights instead of the run's: the same training without what it learned.
         recipe: the recipe, by name or file.
@@ -58,45 +59,34 @@ def adapted_scores(
     """
     from kinelex.training.adapt import adapt  # brings the trainer, which other tasks do not wait for
 
-    split = get_split(store, protocol)
+    store, split = context.store, get_split(context.store, protocol)
     test = split.test[store.labels[split.test] >= 0]
-    given = _given(context, changes)
-    rows = (split.train, test)
-    settings = find_recipe(str(recipe), store.meta.dataset)
-    parts = (context.file_digest(store.path), protocol, rows, given, scratch, settings)
-    key = digest(run_digest(context.run.path), context.encoder_digests, *parts)
-    found = context.cache.read("adapted", key)
-    if found is not None:
-        return found
+    options, settings = _options(context, changes, recipe), find_recipe(str(recipe), store.meta.dataset)
+    parts = (protocol, (split.train, test), options.overrides, scratch, settings)
+    key = digest(run_digest(context.run.path), context.encoder_digests, context.store_digest, *parts)
+    cached = context.cache.read("adapted", key)
+    if cached is not None:
+        return cached
     out = context.run.evaluation_dir / "unfinished" / key
+    untrained = out.with_name(f"{key}-base")
     with _alone(out):
-        if context.fresh or not _can_go_on(out):
+        can_go_on = (out / "config.yaml").is_file() and (out / "checkpoints" / "last.ckpt").is_file()
+        if context.fresh or not can_go_on:
             shutil.rmtree(out, ignore_errors=True)
-        base = context.run.path if not scratch else _untrained(context, out.with_name(f"{key}-base"))
+        base = _untrained(context, untrained) if scratch else context.run.path
+        options = _options(context, changes, recipe, resume=out.exists())
         trained = _finished(out) or adapt(
-            base,
-            store.path,
-            protocol,
-            out,
-            "full",
-            overrides=given,
-            resume=out.exists(),
-            console=Console(quiet=True),
-            recipe=str(recipe),
+            base, store.path, protocol, out, "full", options, Console(quiet=True)
         )
         encoders = load_encoders(trained.path)
-        features = extract_all(encoders, store, test, context.batch_size, context.device)
-        layers = {stream: encoder.last_layer() for stream, encoder in encoders.items()}
-        scores = {s: features[s] @ layer[0].T + layer[1] for s, layer in layers.items() if layer is not None}
+        scores = class_scores(encoders, store, test, context.batch_size, context.device)
         context.cache.write("adapted", key, scores)
-        shutil.rmtree(out, ignore_errors=True)
-        shutil.rmtree(out.with_name(f"{key}-base"), ignore_errors=True)
+        for folder in (out, untrained):
+            shutil.rmtree(folder, ignore_errors=True)
     return scores
 
 
-def check_adapted(
-    context: Context, store: SkeletonStore, protocol: str, changes: Sequence[str], recipe: Path = FULL
-) -> None:
+def check_adapted(context: Context, protocol: str, changes: Sequence[str], recipe: Path = FULL) -> None:
     """See whether :func:`adapted_scores` can do its work, before anything is trained.
 
     Raises:
@@ -104,13 +94,20 @@ def check_adapted(
     """
     from kinelex.training.adapt import check_adapt  # brings the trainer, which other tasks do not wait for
 
-    check_adapt(context.run.path, store, protocol, "full", _given(context, changes), str(recipe))
+    check_adapt(context.run.path, context.store, protocol, "full", _options(context, changes, recipe))
 
 
-def _given(context: Context, changes: Sequence[str]) -> list[str]:
-    """All changes to the recipe: the evaluation's seed and device, and what was asked for."""
-    accelerator = "cpu" if context.device.startswith("cpu") else "gpu"
-    return [f"training.seed={context.seed}", f"training.accelerator={accelerator}", *changes]
+def class_scores(
+    encoders: Mapping[str, SkeletonEncoder],
+    store: SkeletonStore,
+    rows: np.ndarray,
+    batch_size: int,
+    device: str,
+) -> dict[str, np.ndarray]:
+    """Logits (n, classes) of clips by the classifiers of the encoders that have one, by stream."""
+    features = extract_all(encoders, store, rows, batch_size, device)
+    layers = {stream: encoder.last_layer() for stream, encoder in encoders.items()}
+    return {s: features[s] @ layer[0].T + layer[1] for s, layer in layers.items() if layer is not None}
 
 
 def refuse_learned(run: RunDirectory, store: SkeletonStore, train: np.ndarray, task: str) -> None:
@@ -129,9 +126,13 @@ def refuse_learned(run: RunDirectory, store: SkeletonStore, train: np.ndarray, t
                 )
 
 
-def _can_go_on(out: Path) -> bool:
-    """Whether a training was left there that has something to go on with."""
-    return (out / "config.yaml").is_file() and (out / "checkpoints" / "last.ckpt").is_file()
+def _options(context: Context, changes: Sequence[str], recipe: Path, resume: bool = False) -> AdaptOptions:
+    """The evaluation's seed and device, and what was asked for."""
+    from kinelex.training.adapt import AdaptOptions
+
+    accelerator = "cpu" if context.device.startswith("cpu") else "gpu"
+    overrides = [f"training.seed={context.seed}", f"training.accelerator={accelerator}", *changes]
+    return AdaptOptions(overrides=overrides, recipe=str(recipe), resume=resume)
 
 
 def _finished(out: Path) -> RunDirectory | None:
@@ -144,8 +145,8 @@ def _untrained(context: Context, path: Path) -> Path:
     shutil.rmtree(path, ignore_errors=True)
     encoders = load_encoders(context.run.path, untrained_seed=context.seed)
     first, config = next(iter(encoders.values())), context.run.config
-    kept: dict[str, Any] = {k: config[k] for k in ("method", "encoder", "input") if k in config}
-    RunDirectory.create(path, {"recipe": None, **kept})
+    sections: dict[str, Any] = {k: config[k] for k in ("method", "encoder", "input") if k in config}
+    RunDirectory.create(path, {"recipe": None, **sections})
     options = {k: v for k, v in config["encoder"].items() if k != "in_channels"}
     save_encoders(path, {s: e.encoder for s, e in encoders.items()}, options, first.pipeline)
     return path
@@ -153,11 +154,7 @@ def _untrained(context: Context, path: Path) -> Path:
 
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    """Hold the folder against other processes that evaluate the same run.
-
-    Raises:
-        InputError: another process holds it.
-    """
+    """Hold the folder against other processes that evaluate the same run."""
     try:
         with sole_writer(out):
             yield

@@ -5,7 +5,6 @@ Source: MMCL (Liu et al., ACM MM 2024): the classifier of NTU RGB+D 120 on six a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from kinelex.data import SkeletonStore, open_store
+from kinelex.data import open_store
 from kinelex.data.persons import say_crowded
 from kinelex.data.splits.files import as_file_name
 from kinelex.datasets import get_split
@@ -23,10 +22,10 @@ from kinelex.evaluation.class_map import read_class_map
 from kinelex.evaluation.evaluate import check_device, check_report_place
 from kinelex.evaluation.metrics import confusion_matrix, top_k
 from kinelex.evaluation.output import percent, write_json_file
-from kinelex.evaluation.protocols.supervision import check_unseen
+from kinelex.evaluation.protocols.adapted import class_scores
+from kinelex.evaluation.protocols.supervision import check_unseen, retargeted
 from kinelex.evaluation.streams import fuse
-from kinelex.inference.features import extract_all
-from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
+from kinelex.training.encoder_files import load_encoders
 from kinelex.training.run_directory import RunDirectory
 
 
@@ -37,7 +36,6 @@ def evaluate_on(
     protocol: str | None = None,
     batch_size: int = 256,
     device: str = "cpu",
-    json_path: str | Path | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Judge a run's classifier on another data set, on the clips of the classes that a map names.
@@ -53,7 +51,6 @@ def evaluate_on(
         protocol: judge the test part of this protocol of the other set; by default all clips.
         batch_size: clips per forward pass.
         device: where the encoder runs.
-        json_path: also write the returned dict to this file.
         console: where the table goes; the terminal by default.
 
     Returns:
@@ -84,14 +81,14 @@ def evaluate_on(
         raise InputError(f"{store.path} has no clip of the classes in {class_map}")
     check_unseen(directory, store, judged)
     console = console or Console()
-    scores = _scores(trained, store, judged, batch_size, device, console)
+    reading = {stream: encoder.for_store(store) for stream, encoder in trained.items()}
+    say_crowded(console, store, judged, next(iter(reading.values())).pipeline.config.persons)
+    scores = class_scores(reading, store, judged, batch_size, device)
     result = {
         **_judged(scores, store.labels[judged], pairs, store.class_names, first.class_names),
         "class_map": {store.class_names[a]: first.class_names[b] for a, b in pairs.items()},
         "class_map_name": Path(class_map).stem,
-        "retargeted": None
-        if store.layout.joints == first.layout.joints
-        else f"{store.layout.name} to {first.layout.name}",
+        "retargeted": retargeted(store, first),
         "dataset": store.meta.dataset,
         "run_dataset": _learned_on(directory.config),
         "protocol": protocol,
@@ -105,8 +102,6 @@ def evaluate_on(
     parts = (store.meta.dataset, protocol or "all", result["class_map_name"])
     path = directory.evaluation_dir / f"on_{'-'.join(map(as_file_name, parts))}.json"
     write_json_file(path, result)
-    if json_path is not None:
-        write_json_file(Path(json_path), result)
     console.print(_table(result))
     console.print(f"numbers in {path}", markup=False, soft_wrap=True)
     return result
@@ -121,22 +116,6 @@ def _learned_on(config: dict[str, Any]) -> str | None:
     """
     adapted = config.get("adapted") or {}
     return _learned_on(adapted["from"]) if adapted.get("mode") == "batch_norm" else config.get("dataset")
-
-
-def _scores(
-    trained: Mapping[str, SkeletonEncoder],
-    store: SkeletonStore,
-    rows: np.ndarray,
-    batch_size: int,
-    device: str,
-    console: Console,
-) -> dict[str, np.ndarray]:
-    """Logits by stream."""
-    reading = {stream: encoder.for_store(store) for stream, encoder in trained.items()}
-    say_crowded(console, store, rows, next(iter(reading.values())).pipeline.config.persons)
-    features = extract_all(reading, store, rows, batch_size, device)
-    layers = {stream: encoder.last_layer() for stream, encoder in trained.items()}
-    return {s: features[s] @ layer[0].T + layer[1] for s, layer in layers.items() if layer is not None}
 
 
 def _judged(

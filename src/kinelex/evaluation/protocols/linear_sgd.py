@@ -16,28 +16,42 @@ from kinelex.evaluation.probe_data import Prediction, ProbeData
 from kinelex.evaluation.streams import softmax
 
 
+@dataclass(frozen=True)
+class SGDSchedule:
+    """How long and how fast a layer is trained; the rate is divided by 10 at the milestones.
+
+    Args:
+        epochs: passes over the training part.
+        milestones: epochs.
+        learning_rate: in the beginning.
+        batch_size: clips per step.
+    """
+
+    epochs: int = 80
+    milestones: tuple[int, ...] = (50, 70)
+    learning_rate: float = 0.1
+    batch_size: int = 64
+
+
 def linear_sgd_probe(
     features: np.ndarray,
     labels: np.ndarray,
     num_classes: int,
-    epochs: int = 80,
-    milestones: tuple[int, ...] = (50, 70),
-    learning_rate: float = 0.1,
-    batch_size: int = 64,
+    schedule: SGDSchedule = SGDSchedule(),
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> nn.Linear:
     """The papers' linear protocol: one fully connected layer on frozen features, trained by SGD.
 
-    SGD with momentum 0.9 and no weight decay, the rate divided by 10 at the milestones. It differs from
-    the published protocol in one point: here the features are cached, of the test-time crop, while the
-    papers draw a new crop (ratio 0.5 to 1) of every training clip in every epoch.
+    SGD with momentum 0.9 and no weight decay. It differs from the published protocol in one point: here the
+    features are cached, of the test-time crop, while the papers draw a new crop (ratio 0.5 to 1) of every
+    training clip in every epoch.
 
     Args:
         features: features of the training part, as they are.
         labels: their classes.
         num_classes: number of classes.
-        epochs, milestones, learning_rate, batch_size: the schedule.
+        schedule: how long and how fast.
         seed: of the weights and the order of the clips; the global generator is left alone.
         device: where to train.
 
@@ -52,26 +66,18 @@ def linear_sgd_probe(
     >>> layer(torch.eye(3)).argmax(dim=1).tolist()
     [0, 1, 2]
     """
-    schedule = (epochs, milestones, learning_rate, batch_size)
-    return linear_sgd_layers([features], labels, num_classes, *schedule, seed, device)[0]
+    return linear_sgd_layers([features], labels, num_classes, schedule, seed, device)[0]
 
 
 def linear_sgd_layers(
     features: Sequence[np.ndarray],
     labels: np.ndarray,
     num_classes: int,
-    epochs: int = 80,
-    milestones: tuple[int, ...] = (50, 70),
-    learning_rate: float = 0.1,
-    batch_size: int = 64,
+    schedule: SGDSchedule = SGDSchedule(),
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> list[nn.Linear]:
     """What :func:`linear_sgd_probe` does, for several streams at once: one logit, the mean of the streams'.
-
-    Args:
-        features: features of the training part by stream, as they are.
-        labels, num_classes, epochs, milestones, learning_rate, batch_size, seed, device: as there.
 
     Returns:
         A layer per stream; the scores of a clip are the mean of theirs.
@@ -92,16 +98,16 @@ def linear_sgd_layers(
         nn.init.zeros_(layer.bias)
         layer.to(device)
     weights = [weight for layer in layers for weight in layer.parameters()]
-    optimizer = torch.optim.SGD(weights, lr=learning_rate, momentum=0.9)
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(milestones))
-    for _ in range(epochs):
-        for rows in torch.randperm(len(y), generator=generator).to(device).split(batch_size):
+    optimizer = torch.optim.SGD(weights, lr=schedule.learning_rate, momentum=0.9)
+    decay = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(schedule.milestones))
+    for _ in range(schedule.epochs):
+        for rows in torch.randperm(len(y), generator=generator).to(device).split(schedule.batch_size):
             logits = torch.stack([layer(x[rows]) for layer, x in zip(layers, xs, strict=True)]).mean(dim=0)
             loss = nn.functional.cross_entropy(logits, y[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        schedule.step()
+        decay.step()
     return [layer.cpu().requires_grad_(False) for layer in layers]
 
 

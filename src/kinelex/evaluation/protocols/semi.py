@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,18 +10,16 @@ import numpy as np
 
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
-from kinelex.evaluation.clips import subject_groups
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.probe_data import Prediction
 from kinelex.evaluation.protocols.adapted import FULL, adapted_scores, check_adapted, refuse_learned
-from kinelex.evaluation.protocols.linear import linear_probe
+from kinelex.evaluation.protocols.linear import Linear
 from kinelex.evaluation.statistics import mean_sd
 from kinelex.evaluation.streams import fused, hits_of
-from kinelex.training.encoder_files import load_encoders
 
 KINDS = ("random", "balanced")
 WAYS = ("full", "linear")
-_STARTS = {"": "", "scratch": ", random weights"}
+_SCRATCH = ", random weights"
 
 
 @dataclass(frozen=True)
@@ -72,51 +69,43 @@ class Semi:
     Options: ClassVar[type] = SemiOptions
 
     def check(self, context: Context, options: SemiOptions) -> None:
-        """Refuse what few labels say nothing of, and what cannot be drawn or trained.
-
-        Raises:
-            InputError: a run that learned labels of the training part, or a change that the recipe does not
-                take.
-        """
+        """Refuse a run that learned labels of the training part, and what cannot be drawn or trained."""
         refuse_learned(context.run, context.store, context.train, self.name)
         for kind in options.kinds:
-            drawn = [_few(context, kind, ratio, 0) for ratio in sorted(options.ratios)]
-            for protocol in drawn:
+            protocols = [_few(context, kind, ratio, 0) for ratio in sorted(options.ratios)]
+            for protocol in protocols:
                 get_split(context.store, protocol)
             if options.by == "full":
                 changes = (f"training.seed={context.seed}", *options.changes)
-                check_adapted(context, context.store, drawn[0], changes, options.recipe)
+                check_adapted(context, protocols[0], changes, options.recipe)
 
     def run(self, context: Context, options: SemiOptions) -> TaskResult:
-        """Learn from each draw and judge on all test clips.
-
-        Raises:
-            InputError: as :meth:`check`.
-        """
+        """Learn from each draw and judge on all test clips."""
         refuse_learned(context.run, context.store, context.train, self.name)
         numbers: dict[str, Any] = {"rule": _rule(options), "by": options.by}
         curves = {}
-        for start in ("", "scratch") if options.scratch else ("",):
-            place, judged = numbers, context
-            if start:
-                place = numbers.setdefault(start, {})
-                encoders = load_encoders(context.run.path, untrained_seed=context.seed)
-                judged = replace(context, encoders=encoders)
+        for scratch in (False, True)[: 1 + options.scratch]:
+            place = numbers.setdefault("scratch", {}) if scratch else numbers
+            start = context.untrained() if scratch else context
             for kind in options.kinds:
-                rates = {ratio: _drawn(judged, options, kind, ratio, bool(start)) for ratio in options.ratios}
-                place[kind] = {f"{100 * ratio:g}%": found for ratio, found in rates.items()}
-                curves["-".join(filter(None, (kind, start)))] = _curve(f"{kind}{_STARTS[start]}", rates)
+                rates = {ratio: _drawn(start, options, kind, ratio, scratch) for ratio in options.ratios}
+                place[kind] = {f"{100 * ratio:g}%": of for ratio, of in rates.items()}
+                curves[kind + "-scratch" * scratch] = {
+                    "x": [100 * ratio for ratio in rates],
+                    "y": [of["mean"] for of in rates.values()],
+                    "sd": [of["sd"] for of in rates.values()],
+                    "label": f"few labels, {kind}{_SCRATCH * scratch}",
+                    "xlabel": "% of the training part's labels",
+                }
         return TaskResult(numbers, curves=curves)
 
 
 def _rule(options: SemiOptions) -> str:
-    what = (
-        f"the run's encoder and a new classifier are trained (recipe {options.recipe.as_posix()}"
-        + (f" with {' '.join(options.changes)}" if options.changes else "")
-        + ")"
-        if options.by == "full"
-        else "logistic regression is fitted on frozen features"
-    )
+    what = "logistic regression is fitted on frozen features"
+    if options.by == "full":
+        changed = f" with {' '.join(options.changes)}" if options.changes else ""
+        recipe = options.recipe.as_posix()
+        what = f"the run's encoder and a new classifier are trained (recipe {recipe}{changed})"
     return (
         f"Of the training part's labels a share is drawn {options.draws} times, from it {what}; top-1 over "
         "all test clips, mean and standard deviation over the draws."
@@ -132,15 +121,13 @@ def _drawn(context: Context, options: SemiOptions, kind: str, ratio: float, scra
     """Top-1 of each draw of one share."""
     rates, labels, classes = [], [], []
     for draw in range(options.draws):
-        seed = context.seed + draw
         protocol = _few(context, kind, ratio, draw)
         rows = get_split(context.store, protocol).train
-        start = ", random weights" if scratch else ""
-        said = f"semi: {kind}, {100 * ratio:g} %, draw {draw + 1} of {options.draws}{start}"
+        said = f"semi: {kind}, {100 * ratio:g} %, draw {draw + 1} of {options.draws}{_SCRATCH * scratch}"
         context.console.print(said, markup=False)
         if options.by == "full":
-            changes = (f"training.seed={seed}", *options.changes)
-            alone = adapted_scores(context, context.store, protocol, changes, scratch, options.recipe)
+            changes = (f"training.seed={context.seed + draw}", *options.changes)
+            alone = adapted_scores(context, protocol, changes, scratch, options.recipe)
         else:
             alone = _probed(context, rows)
         whole = fused("linear", {stream: Prediction(scores) for stream, scores in alone.items()})
@@ -152,20 +139,5 @@ def _drawn(context: Context, options: SemiOptions, kind: str, ratio: float, scra
 
 def _probed(context: Context, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Scores of the test clips by probes fitted on few clips, by stream."""
-    labels, count = context.store.labels[rows], len(context.class_names)
-    groups = subject_groups(context.store, rows)
-    found = {}
-    for stream in context.encoders:
-        probe = linear_probe(context.features(stream, rows), labels, count, groups)
-        found[stream] = probe.scores(context.features(stream, context.test))
-    return found
-
-
-def _curve(label: str, rates: Mapping[float, dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "x": [100 * ratio for ratio in rates],
-        "y": [found["mean"] for found in rates.values()],
-        "sd": [found["sd"] for found in rates.values()],
-        "label": f"few labels, {label}",
-        "xlabel": "% of the training part's labels",
-    }
+    probe_data = context.probe_data(rows)
+    return {stream: Linear().judge(m, None).scores for stream, m in probe_data.items()}

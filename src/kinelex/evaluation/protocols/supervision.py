@@ -57,6 +57,12 @@ def check_unseen(run: RunDirectory, store: SkeletonStore, test: np.ndarray) -> N
             )
 
 
+def retargeted(store: SkeletonStore, encoder: SkeletonEncoder) -> str | None:
+    """From which layout to which an encoder retargets the clips of a store; None where it does not."""
+    same = encoder.layout.joints == store.layout.joints
+    return None if same else f"{store.layout.name} to {encoder.layout.name}"
+
+
 def reads_labels(config: Mapping[str, Any]) -> bool:
     """Whether a run's method learns from labels.
 

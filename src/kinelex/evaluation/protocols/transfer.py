@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kinelex.data import SkeletonStore, open_store
+from kinelex.data import open_store
 from kinelex.data.persons import say_crowded
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
@@ -16,10 +16,10 @@ from kinelex.evaluation.baselines import chance
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.probe_data import Prediction
 from kinelex.evaluation.protocols.adapted import adapted_scores, check_adapted
-from kinelex.evaluation.protocols.knn import Knn, KnnOptions
+from kinelex.evaluation.protocols.knn import Knn
 from kinelex.evaluation.protocols.linear import Linear
-from kinelex.evaluation.protocols.supervision import check_unseen
-from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
+from kinelex.evaluation.protocols.supervision import check_unseen, retargeted
+from kinelex.training.encoder_files import load_encoders
 
 WAYS = ("knn", "linear", "full")
 _RATES = ("top1", "ci95", "top5", "mean_class", "top1_without_copies")
@@ -68,59 +68,44 @@ class Transfer:
     Options: ClassVar[type] = TransferOptions
 
     def check(self, context: Context, options: TransferOptions) -> None:
-        """Refuse another set that the run cannot go to.
-
-        Raises:
-            InputError: no store or protocol, the run's own store, joints without counterpart, test clips
-                whose labels the run learned, or a change that the recipe does not take.
-        """
-        store = _other_store(context, options)
-        there = _context_on(context, store, options.protocol, load_encoders(context.run.path))
+        """Refuse another set that the run cannot go to, or a change that the recipe does not take."""
+        other = _context_on(context, options)
         if "full" in options.by:
-            check_adapted(there, store, there.protocol, options.changes)
+            check_adapted(other, other.protocol, options.changes)
 
     def run(self, context: Context, options: TransferOptions) -> TaskResult:
-        """Probe or fine-tune on the training part of the other set, judge on its test part.
-
-        Raises:
-            InputError: as :meth:`check`.
-        """
-        store = _other_store(context, options)
-        there = _context_on(context, store, options.protocol, load_encoders(context.run.path))
-        persons = next(iter(there.encoders.values())).pipeline.config.persons
-        say_crowded(context.console, store, np.concatenate([there.train, there.test]), persons)
-        bare = replace(there, encoders=_reading(load_encoders(context.run.path, context.seed), store))
-        found: dict[str, dict[str, Any]] = {}
+        """Probe or fine-tune on the training part of the other set, judge on its test part."""
+        other = _context_on(context, options)
+        store, first = other.store, next(iter(other.encoders.values()))
+        rows = np.concatenate([other.train, other.test])
+        say_crowded(context.console, store, rows, first.pipeline.config.persons)
+        untrained, ways = other.untrained(), dict[str, dict[str, Any]]()
         for way in options.by:
             context.console.print(f"transfer: {way} on {store.meta.dataset}", markup=False)
-            numbers = _judged(there, way, options, scratch=False)
+            ways[way] = _judged(other, way, options)
             if way != "full" or options.scratch:
-                rates = _judged(bare if way != "full" else there, way, options, scratch=True)
-                numbers["scratch"] = {key: rates[key] for key in _RATES if key in rates}
-            found[way] = numbers
-        row = found[options.by[-1]]
-        layout = next(iter(there.encoders.values())).layout
-        labels = store.labels
-        rows = chance(labels[there.train], labels[there.test], len(store.class_names))
+                rates = _judged(other if way == "full" else untrained, way, options, scratch=True)
+                ways[way]["scratch"] = {key: rates[key] for key in _RATES if key in rates}
+        row = ways[options.by[-1]]
+        guesses = chance(store.labels[other.train], other.truth, len(store.class_names))
         numbers = {
             "title": f"transfer to {store.meta.dataset} {options.protocol}",
             "rule": f"The run's encoder goes to {store.meta.dataset}; there, on the training part of "
             f"{options.protocol}, {_WORDS[options.by[-1]]}; top-1 over its test clips.",
             "to": store.meta.dataset,
             "to_protocol": options.protocol,
-            "retargeted": None
-            if layout.joints == store.layout.joints
-            else f"{store.layout.name} to {layout.name}",
-            "clips": {"train": len(there.train), "test": len(there.test)},
-            "chance": rows["chance"].top1,
-            "majority": rows["majority"].top1,
+            "retargeted": retargeted(store, first),
+            "clips": {"train": len(other.train), "test": len(other.test)},
+            "chance": guesses["chance"].top1,
+            "majority": guesses["majority"].top1,
             **{key: row[key] for key in _RATES if key in row},
-            "by": found,
+            "by": ways,
         }
         return TaskResult(numbers)
 
 
-def _other_store(context: Context, options: TransferOptions) -> SkeletonStore:
+def _context_on(context: Context, options: TransferOptions) -> Context:
+    """The same run, on the other store."""
     if options.data is None or not options.protocol:
         raise InputError(
             "transfer needs the other data set: transfer.data=STORE transfer.protocol=P, for example xsub"
@@ -130,48 +115,20 @@ def _other_store(context: Context, options: TransferOptions) -> SkeletonStore:
         raise InputError(
             f"{options.data} is the store that is judged anyway: transfer.data expects another data set's"
         )
-    return store
-
-
-def _reading(encoders: dict[str, SkeletonEncoder], store: SkeletonStore) -> dict[str, SkeletonEncoder]:
-    return {stream: encoder.for_store(store) for stream, encoder in encoders.items()}
-
-
-def _context_on(
-    context: Context, store: SkeletonStore, protocol: str, encoders: dict[str, SkeletonEncoder]
-) -> Context:
-    """The same run, on another store."""
-    split = get_split(store, protocol)
+    split = get_split(store, options.protocol)
     train, test = (rows[store.labels[rows] >= 0] for rows in (split.train, split.test))
     if not len(train) or not len(test):
-        raise InputError(f"{store.path}: {protocol} has no labelled clip in one of its parts")
+        raise InputError(f"{store.path}: {options.protocol} has no labelled clip in one of its parts")
     check_unseen(context.run, store, test)
-    return Context(
-        context.run,
-        _reading(encoders, store),
-        store,
-        split.name,
-        train,
-        test,
-        None,
-        context.device,
-        context.seed,
-        context.batch_size,
-        context.console,
-        context.fresh,
-    )
+    clips = {"store": store, "protocol": split.name, "train": train, "test": test, "prompts": None}
+    return replace(context, encoders=load_encoders(context.run.path, store=store), **clips)
 
 
-def _judged(there: Context, way: str, options: TransferOptions, scratch: bool) -> dict[str, Any]:
+def _judged(other: Context, way: str, options: TransferOptions, scratch: bool = False) -> dict[str, Any]:
     """The numbers of one way."""
     if way == "full":
-        found = adapted_scores(there, there.store, there.protocol, options.changes, scratch)
-        alone = {stream: Prediction(scores) for stream, scores in found.items()}
-        return there.judged("finetune", alone).numbers
-    if way == "knn":
-        task: Knn | Linear = Knn()
-        settings: Any = KnnOptions()
-    else:
-        task, settings = Linear(), Linear.Options()
-    predictions = {stream: task.judge(m, settings) for stream, m in there.probe_data().items()}
-    return there.judged(way, predictions).numbers
+        scores = adapted_scores(other, other.protocol, options.changes, scratch)
+        return other.judged("finetune", {stream: Prediction(of) for stream, of in scores.items()}).numbers
+    task: Knn | Linear = Knn() if way == "knn" else Linear()
+    predictions = {stream: task.judge(m, task.Options()) for stream, m in other.probe_data().items()}
+    return other.judged(way, predictions).numbers
