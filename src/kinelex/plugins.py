@@ -134,10 +134,6 @@ def used_by(*parts: Any) -> list[str]:
 def require(modules: Iterable[str], whose: str | Path) -> None:
     """See that the plugins are there which a run remembers; nothing is imported that only the run names.
 
-    Args:
-        modules: as :func:`used_by` gave them.
-        whose: the run, for the message.
-
     Raises:
         InputError: one is neither installed nor named.
     """

@@ -20,12 +20,7 @@ Rows = dict[str, Baseline]
 
 
 def baseline_rows(context: Context, neighbours: KnnOptions) -> dict[str, Any]:
-    """``baselines`` and ``baseline_details`` of the result.
-
-    Args:
-        context: the run and its clips.
-        neighbours: options of ``knn``, which the untrained encoder is judged by too.
-    """
+    """``baselines`` and ``baseline_details`` of the result."""
     untrained, prompts = context.untrained(), context.prompts
     kinds: dict[str, tuple[tuple[Any, ...], Callable[[], Rows]]] = {
         "raw": ((), lambda: _raw(context)),

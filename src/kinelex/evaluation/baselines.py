@@ -67,11 +67,6 @@ def raw_knn(store: SkeletonStore, train: np.ndarray, test: np.ndarray, aligned: 
     To take the better one on the test part favours the baseline, on purpose: who beats it has beaten
     both. Both are in the details.
 
-    Args:
-        store: the skeleton store.
-        train, test: rows of the store, with labels.
-        aligned: turn each clip into the body's own frame first.
-
     Shape:
         - train: (n_train,); test: (n_test,)
 
@@ -100,9 +95,6 @@ def clip_features(prompts: PromptStore, modality: str) -> np.ndarray:
 
     Shape:
         - returns: (rows, F) float32; a clip without the modality is a row of NaN.
-
-    Raises:
-        InputError: the prompts lack the modality.
     """
     bank = prompts.bank(modality)
     parts = [] if bank.clip is None else [bank.clip.astype(np.float32)]
@@ -115,9 +107,6 @@ def clip_features(prompts: PromptStore, modality: str) -> np.ndarray:
 
 def prompt_features(prompts: PromptStore, store: SkeletonStore, modality: str) -> np.ndarray:
     """What :func:`clip_features` makes of the prompts, in the order of the skeleton store.
-
-    Shape:
-        - returns: (rows, F) float32; a clip without the modality is a row of NaN.
 
     Raises:
         InputError: the prompts were made for another store, or lack the modality.
@@ -145,11 +134,6 @@ def prompt_probe(
     fitted and tested on the clips that have it. For both, a clip needs at least one of them, and the
     missing one is replaced by the training part's mean; a modality that a whole part lacks leaves no rate.
     The clips left are counted in the details.
-
-    Args:
-        store: the skeleton store.
-        prompts: prompts made for it.
-        train, test: rows of the store, with labels.
 
     Shape:
         - train: (n_train,); test: (n_test,)

@@ -64,11 +64,7 @@ class Cache:
             return None
 
     def write(self, name: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Keep arrays; the file appears whole or not at all.
-
-        Raises:
-            InputError: it cannot be written.
-        """
+        """Keep arrays; the file appears whole or not at all."""
         path = self._path(name, key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,11 +85,7 @@ class Cache:
     def write_json(
         self, name: str, key: str, content: Any, arrays: Mapping[str, np.ndarray] | None = None
     ) -> None:
-        """Keep what can stand in JSON, with arrays beside it.
-
-        Raises:
-            InputError: it cannot be written.
-        """
+        """Keep what can stand in JSON, with arrays beside it."""
         self.write(name, key, {"json": np.array(json.dumps(content)), **(arrays or {})})
 
     def file_digest(self, path: Path) -> str:

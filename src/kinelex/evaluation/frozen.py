@@ -25,18 +25,10 @@ class FrozenTask(ABC):
 
     @abstractmethod
     def judge(self, probe_data: ProbeData, options: Any) -> Prediction:
-        """What one stream's features say of the test clips.
-
-        Raises:
-            InputError: an option, or features, that the task cannot use.
-        """
+        """What one stream's features say of the test clips."""
 
     def run(self, context: Context, options: Any) -> TaskResult:
-        """Judge the run.
-
-        Raises:
-            InputError: as :meth:`judge`.
-        """
+        """Judge the run."""
         alone = {stream: self.judge(m, options) for stream, m in context.probe_data().items()}
         result = context.judged(self.name, alone)
         result.numbers["rule"] = self.rule

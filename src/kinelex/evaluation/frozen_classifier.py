@@ -44,11 +44,7 @@ class FrozenClassifier:
         self._scores = {stream: _scoring(self.by, m) for stream, m in context.probe_data().items()}
 
     def __call__(self, features: Mapping[str, np.ndarray]) -> dict[str, Prediction]:
-        """What the classifiers say of clips, by stream.
-
-        Shape:
-            - features: (N, F) by stream
-        """
+        """What the classifiers say of clips, by stream."""
         return {stream: Prediction(score(features[stream])) for stream, score in self._scores.items()}
 
     def fused(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -62,14 +58,7 @@ class FrozenClassifier:
 
 
 def chosen_way(context: Context, by: str, instead: str = "knn") -> str:
-    """What ``auto`` is for a run, or the way that was asked for, where the run can go it.
-
-    Args:
-        context, by, instead: as of :class:`FrozenClassifier`.
-
-    Raises:
-        InputError: no such way, or a classifier that the run does not have.
-    """
+    """What ``auto`` is for a run, or the way that was asked for, where the run can go it."""
     if by not in WAYS:
         raise unknown_name("way to classify", by, WAYS)
     encoders = context.encoders.values()

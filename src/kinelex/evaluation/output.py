@@ -32,11 +32,7 @@ def write_results(folder: Path, result: dict[str, Any], tasks: Sequence[str]) ->
 
 
 def write_json_file(path: Path, content: dict[str, Any]) -> None:
-    """Write numbers for scripts; folders are made.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
+    """Write numbers for scripts; folders are made."""
     write_numbers(path, json.dumps(content, indent=1) + "\n")
 
 

@@ -33,11 +33,7 @@ class Retrieval:
     hits: dict[int, np.ndarray]
 
     def numbers(self, seed: int = 0) -> dict[str, Any]:
-        """Means over the queries: ``mAP`` with its ``ci95``, ``R@1``, ...; ``queries`` and ``unanswered``.
-
-        Raises:
-            InputError: the gallery answers no query.
-        """
+        """Means over the queries: ``mAP`` with its ``ci95``, ``R@1``, ...; ``queries`` and ``unanswered``."""
         answered = ~np.isnan(self.average_precision)
         if not answered.any():
             raise InputError(

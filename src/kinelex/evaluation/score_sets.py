@@ -42,11 +42,7 @@ def read_scores(
 def in_order(
     files: Sequence[ScoreFile], paths: Sequence[Path], store: SkeletonStore, rows: np.ndarray, what: str
 ) -> list[ScoreFile]:
-    """The files with their clips in the order of ``rows``.
-
-    Raises:
-        InputError: a file of other classes, clips or labels.
-    """
+    """The files with their clips in the order of ``rows``."""
     ids = [store.ids[row] for row in rows]
     return [_ordered(f, p, store, ids, store.labels[rows], what) for f, p in zip(files, paths, strict=True)]
 
@@ -88,11 +84,7 @@ def held_out(
     test: np.ndarray,
     protocol: str,
 ) -> list[ScoreFile]:
-    """The scores that weights are searched on, all of the same clips, none of which may flatter.
-
-    Raises:
-        InputError: see :func:`ensemble`.
-    """
+    """The scores that weights are searched on, all of the same clips, none of which may flatter."""
     if len(paths) != len(files):
         raise InputError(
             f"expects as many holdout files as score files, of the same models in the same order, got "

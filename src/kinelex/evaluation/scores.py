@@ -97,12 +97,6 @@ class ScoreFile:
     ) -> ScoreFile:
         """Scores of a store's clips.
 
-        Args:
-            store, protocol, rows: the clips that were judged.
-            scores: their scores.
-            task, stream: what they are.
-            **about: ``run`` and ``learned``.
-
         Shape:
             - rows: (n,); scores: (n, classes)
 
@@ -136,11 +130,7 @@ class ScoreFile:
         return self.logits.astype(np.float64) if self.task == "knn" else softmax(self.logits)
 
     def save(self, path: Path) -> None:
-        """Write the file; it appears whole or not at all.
-
-        Raises:
-            InputError: it cannot be written, or a store is there.
-        """
+        """Write the file; it appears whole or not at all."""
         check_target(path)
         spare_stores(path)
         about = {key: getattr(self, key) for key in _ABOUT} | {"format_version": 1, "learned": self.learned}
@@ -227,17 +217,7 @@ def write_scores(
     whole: Prediction,
     alone: Mapping[str, Prediction],
 ) -> Path:
-    """Keep the scores of a task: of each stream, and with several of all together.
-
-    Args:
-        run: the run.
-        store, protocol, rows: the clips that were judged.
-        task: the task.
-        whole, alone: what all streams found together, and each one.
-
-    Returns:
-        The folder with the files.
-    """
+    """Keep the scores of a task: of each stream, and with several of all together."""
     found = dict(alone)
     if len(alone) > 1:
         found[""] = whole

@@ -68,13 +68,6 @@ def judged_numbers(
 ) -> dict[str, Any]:
     """The numbers of a task, ready for JSON; with several streams the fused ones, and each stream's beside.
 
-    Args:
-        whole, alone: what all streams found together, and each one.
-        truth: the clips' classes.
-        class_names: one name per class.
-        copied: which test clips are copies of training clips.
-        seed: of the bootstrap behind ``ci95``, the 95 % interval of top-1.
-
     Shape:
         - truth: (n_test,) classes; copied: (n_test,) bool, which test clips are copies.
     """

@@ -52,15 +52,8 @@ def run_tasks(context: Context, chosen: Mapping[str, Any]) -> dict[str, dict[str
 
     All tasks that are to be run are checked before the first of them computes.
 
-    Args:
-        context: the run and its clips.
-        chosen: options by task.
-
     Returns:
         The numbers by task, with ``title`` and, where there are any, ``curves``.
-
-    Raises:
-        InputError: what a task refuses.
     """
     tasks = {name: find_task(name) for name in chosen}
     known = {name: _known(context, task, chosen[name]) for name, task in tasks.items()}

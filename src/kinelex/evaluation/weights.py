@@ -18,12 +18,6 @@ _LEAST = 1e-12  # probability that a class counts with when it got none
 def objective_of(scores: np.ndarray, labels: np.ndarray, objective: str, combine: str) -> float:
     """What the search makes large.
 
-    Args:
-        scores: the ensemble's, with weights that sum to 1.
-        labels: the clips' classes.
-        objective: ``accuracy``, or ``log_likelihood``: the mean logarithm of the true class's probability.
-        combine: ``softmax`` where scores are probabilities, ``logits`` where softmax makes them such.
-
     >>> round(objective_of(np.array([[0.5, 0.5]]), np.array([0]), "log_likelihood", "softmax"), 3)
     -0.693
     """

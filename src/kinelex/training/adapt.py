@@ -112,11 +112,7 @@ def adapt(
 def check_adapt(
     run: str | Path, store: SkeletonStore, protocol: str, mode: str, options: AdaptOptions
 ) -> None:
-    """See whether a run can be adapted (``linear`` or ``full``), before anything is trained or written.
-
-    Raises:
-        InputError: what :func:`adapt` would refuse, but for its place.
-    """
+    """See whether a run can be adapted (``linear`` or ``full``), before anything is trained or written."""
     recipe, start = _prepared(RunDirectory(run), store, mode, options, {})
     rehearse(recipe, store, protocol, start)
 
@@ -203,12 +199,6 @@ def estimate_batch_norm(
     """Estimate batch norm's statistics anew, in place: their means over batches of clips in random order.
 
     Clips are prepared as at test time; dropout is off. Labels are not read.
-
-    Args:
-        encoders: the encoders by stream.
-        store: the skeleton store.
-        rows: the clips.
-        seed: of their order.
     """
     order = np.random.default_rng(seed).permutation(rows)
     batches = np.array_split(order, -(-len(order) // _CLIPS_AT_A_TIME))

@@ -107,13 +107,6 @@ def build_method(
 ) -> Method:
     """The method of a recipe, with fresh weights.
 
-    Args:
-        recipe: the recipe.
-        layout: the skeleton layout that its encoders read.
-        channels: coordinates C per joint.
-        class_counts: labelled clips of each class in the training part, for a method that reads labels.
-        prompts: by modality what the training part's prompts look like, for a method that reads prompts.
-
     Raises:
         InputError: an option that cannot be, or an input that is no joints where streams are derived.
     """
@@ -146,13 +139,6 @@ def build_module(
     start: InitialWeights | None = None,
 ) -> MethodModule:
     """The method of a recipe under Lightning, with its loader; a clip has passed through its encoder.
-
-    Args:
-        recipe: the recipe.
-        store: the skeleton store.
-        rows: the training part.
-        prompts: the prompt store.
-        start: what to begin with instead of fresh weights.
 
     Raises:
         InputError: anything that does not fit together.

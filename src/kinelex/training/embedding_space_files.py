@@ -25,9 +25,6 @@ def save_embedding_space(run: Path, space: EmbeddingSpace) -> None:
 def load_embedding_space(run: Path) -> EmbeddingSpace | None:
     """The embedding space of a run, in eval mode on the CPU; None where its method makes none.
 
-    Raises:
-        InputError: a damaged file.
-
     >>> load_embedding_space(Path("no_run")) is None
     True
     """

@@ -62,11 +62,7 @@ class SkeletonEncoder(nn.Module):
         return self.pipeline.source
 
     def reading(self, source: SkeletonLayout) -> SkeletonEncoder:
-        """The same encoder for clips of another layout, which are retargeted to its own.
-
-        Raises:
-            InputError: a joint of the encoder's layout has no counterpart in ``source``.
-        """
+        """The same encoder for clips of another layout, which are retargeted to its own."""
         pipeline = InputPipeline(self.layout, self.pipeline.config, source)
         return SkeletonEncoder(self.encoder, pipeline, self.classifier, self.class_names)
 
@@ -117,14 +113,6 @@ def save_encoders(
 
     The names of an encoder's weights are its own; with several streams they start with the stream's name, as
     those of classifiers always do.
-
-    Args:
-        run: the run directory.
-        trained: the trained encoders by stream, all of one kind.
-        config: their name and options, as in the recipe.
-        pipeline: how the input is prepared.
-        classifiers: last layers by stream, of a run that learned from labels.
-        class_names: their classes.
     """
     first = next(iter(trained.values()))
     description = {
@@ -162,11 +150,6 @@ def save_run(
 ) -> RunDirectory:
     """A new run directory of weights that no training made, whole or not at all.
 
-    Args:
-        out: the run directory to make.
-        config: its ``config.yaml``.
-        trained, options, pipeline, classifiers, class_names: see :func:`save_encoders`.
-
     Raises:
         InputError: something is there already.
     """
@@ -178,11 +161,7 @@ def save_run(
 
 
 def streams_of(run: Path) -> list[str]:
-    """The streams that a run has an encoder for; none where its training has not finished.
-
-    Raises:
-        InputError: a damaged ``encoder.json``.
-    """
+    """The streams that a run has an encoder for; none where its training has not finished."""
     path = run / "encoder.json"
     if not path.is_file():
         return []

@@ -52,12 +52,6 @@ class MethodModule(L.LightningModule):
 
     Every step reseeds from (seed, epoch, step, rank), so that a resumed training draws what an
     uninterrupted one does.
-
-    Args:
-        method: the method.
-        pipeline: from a loaded batch to the encoder's input.
-        loader: the training loader, told where to start in each epoch.
-        recipe: the resolved recipe.
     """
 
     def __init__(
@@ -137,9 +131,6 @@ class MethodModule(L.LightningModule):
         """Stop a training whose losses or weights are no finite numbers any more.
 
         In half precision the step of a loss that overflows is left out, so that weights alone tell.
-
-        Raises:
-            DivergenceError: says since when, and which loss it was.
         """
         good = {name: int(steps) for name, steps in self.good_steps.items()}
         bad = {name: step for name, step in good.items() if step < self.steps_done}

@@ -50,11 +50,7 @@ class RunDirectory(Facts):
 
     @classmethod
     def create(cls, path: str | Path, config: dict[str, Any]) -> RunDirectory:
-        """Make the directory and write its config and environment.
-
-        Raises:
-            InputError: something is there already, or the directory cannot be made.
-        """
+        """Make the directory and write its config and environment."""
         path = Path(path)
         check_free(path, can_resume=config.get("recipe", "") is not None)
         try:
@@ -85,11 +81,7 @@ class RunDirectory(Facts):
 
     @property
     def config(self) -> dict[str, Any]:
-        """Everything the training was told, resolved.
-
-        Raises:
-            InputError: the file is damaged.
-        """
+        """Everything the training was told, resolved."""
         path = self.path / "config.yaml"
         with _readable(path):
             config = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -97,11 +89,7 @@ class RunDirectory(Facts):
 
     @property
     def environment(self) -> dict[str, Any]:
-        """Versions, commit and hardware.
-
-        Raises:
-            InputError: the file is missing or damaged.
-        """
+        """Versions, commit and hardware."""
         path = self.path / "environment.json"
         with _readable(path):
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -120,11 +108,7 @@ class RunDirectory(Facts):
         return folder
 
     def metrics(self) -> list[dict[str, float]]:
-        """One row per epoch; empty before the first is done.
-
-        Raises:
-            InputError: the file is damaged.
-        """
+        """One row per epoch; empty before the first is done."""
         path = self.path / "metrics.csv"
         if not path.is_file():
             return []
@@ -161,9 +145,6 @@ def check_free(path: str | Path, can_resume: bool) -> None:
     Args:
         path: the directory.
         can_resume: whether the message may tell to go on with what is there.
-
-    Raises:
-        InputError: something is there already, or the place is not writable.
     """
     path = Path(path)
     if path.exists() and (not path.is_dir() or not _is_unborn(path)):

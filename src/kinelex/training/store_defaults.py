@@ -52,11 +52,6 @@ def input_defaults(
 
     Clips in 2-D are not turned into the body's frame, which needs depth, turn in the picture's plane, and are
     scaled, for pixels tell how near a camera was. Without a torso the whole body's size scales.
-
-    Args:
-        given: the section ``input`` of the recipe.
-        store: the skeleton store.
-        rows: the training part, for recipes that are for any store.
     """
     if given.get("transforms"):
         return {}

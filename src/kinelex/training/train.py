@@ -145,11 +145,7 @@ def rehearse(
     start: InitialWeights | None = None,
     prompts: str | Path | None = None,
 ) -> None:
-    """Build all that :func:`train_resolved` needs, pass one clip through it, and leave nothing.
-
-    Raises:
-        InputError: what :func:`train_resolved` would refuse, but for its place.
-    """
+    """Build all that :func:`train_resolved` needs, pass one clip through it, and leave nothing."""
     training = replace(recipe.training, placement="mmap")  # one clip is read, not the whole store
     resolved = _with_precision(replace(recipe, training=training))
     build_module(resolved, store, training_rows(resolved, store, get_split(store, protocol)), prompts, start)

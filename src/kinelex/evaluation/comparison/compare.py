@@ -84,9 +84,6 @@ def group_runs(runs: Sequence[RunDirectory]) -> list[Group]:
     """Put runs together whose configs differ in nothing but the seed, in the order of their first ones.
 
     Where files lay and how a machine went through the work (threads, placement) does not tell runs apart.
-
-    Raises:
-        InputError: a damaged config.
     """
     found: dict[str, list[RunDirectory]] = {}
     for run in runs:

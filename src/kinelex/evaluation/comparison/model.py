@@ -15,12 +15,7 @@ TOP1 = "top-1"  # what the metric is called
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ only in the seed, one row of the tables.
-
-    Args:
-        name: of the row.
-        runs: the runs.
-    """
+    """Runs that differ only in the seed, one row of the tables."""
 
     name: str
     runs: tuple[RunDirectory, ...]
@@ -104,18 +99,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Groups of runs and their numbers.
-
-    Args:
-        groups: one per row.
-        reference: the row that the others are compared with.
-        columns: the numbers.
-        dataset, protocol: what all were judged on.
-        counts: clips and classes.
-        class_names: the classes.
-        baselines: top-1 of what needs no training, by name, from the first run that has them.
-        published: numbers of papers on the same data set, protocol and tasks.
-    """
+    """Groups of runs and their numbers; the others are compared with the group at the place ``reference``."""
 
     groups: tuple[Group, ...]
     reference: int

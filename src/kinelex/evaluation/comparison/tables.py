@@ -125,10 +125,7 @@ def markdown(comparison: Comparison) -> str:
 
 
 def latex(comparison: Comparison) -> str:
-    """The table of the numbers for a paper; it needs the package booktabs.
-
-    A line per run; of more numbers than fit a page side by side, a line per number.
-    """
+    """The table of the numbers for a paper; it needs the package booktabs."""
     head = [_corner(comparison), *(column.name for column in comparison.columns)]
     caption = f"{comparison.dataset}, {comparison.protocol}; {legend(comparison)}"
     rows = [_row(comparison, i, r"<b>{}</b>".format) for i in range(len(comparison.groups))]
@@ -186,10 +183,7 @@ def csv_table(comparison: Comparison) -> str:
 
 
 def legend(comparison: Comparison) -> str:
-    """What stands in the table.
-
-    The number of runs is said where it is the same for all groups.
-    """
+    """What stands in the table."""
     counts = {len(group.runs) for group in comparison.groups}
     if counts == {1}:
         return "one run each; best in bold"

@@ -87,11 +87,7 @@ def adapted_scores(
 
 
 def check_adapted(context: Context, protocol: str, changes: Sequence[str], recipe: Path = FULL) -> None:
-    """See whether :func:`adapted_scores` can do its work, before anything is trained.
-
-    Raises:
-        InputError: what :func:`~kinelex.training.adapt.adapt` refuses.
-    """
+    """See whether :func:`adapted_scores` can do its work, before anything is trained."""
     from kinelex.training.adapt import check_adapt  # brings the trainer, which other tasks do not wait for
 
     check_adapt(context.run.path, context.store, protocol, "full", _options(context, changes, recipe))
@@ -111,11 +107,7 @@ def class_scores(
 
 
 def refuse_learned(run: RunDirectory, store: SkeletonStore, train: np.ndarray, task: str) -> None:
-    """Refuse a run that has learned the labels which a task is to take away.
-
-    Raises:
-        InputError: labels of the training part were learned.
-    """
+    """Refuse a run that has learned the labels which a task is to take away."""
     for part in learned_parts(run.config):
         if part["store_fingerprint"] == store.fingerprint:
             learned = np.intersect1d(get_split(store, part["protocol"]).train, train)

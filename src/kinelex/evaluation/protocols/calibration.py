@@ -109,19 +109,11 @@ class Calibration:
     Options = CalibrationOptions
 
     def check(self, context: Context, options: CalibrationOptions) -> None:
-        """Refuse a classifier that the run does not have.
-
-        Raises:
-            InputError: there is none, or one of other classes.
-        """
+        """Refuse a classifier that the run does not have."""
         chosen_way(context, options.by)
 
     def run(self, context: Context, options: CalibrationOptions) -> TaskResult:
-        """Judge the probabilities of the test clips.
-
-        Raises:
-            InputError: as :class:`~kinelex.evaluation.frozen_classifier.FrozenClassifier`.
-        """
+        """Judge the probabilities of the test clips."""
         fitted = FrozenClassifier(context, options.by, instead="linear")
         features = {stream: context.features(stream, context.test) for stream in context.encoders}
         alone = {stream: softmax(o.scores) for stream, o in fitted(features).items()}

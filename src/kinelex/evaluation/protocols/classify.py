@@ -20,20 +20,12 @@ class Classify(FrozenTask):
     rule = "The classifier that the run learned with its encoder; top-1 over the test clips."
 
     def check(self, context: Context, options: Any) -> None:
-        """Refuse a run without a classifier.
-
-        Raises:
-            InputError: it has none.
-        """
+        """Refuse a run without a classifier."""
         if any(encoder.classifier is None for encoder in context.encoders.values()):
             raise InputError(_NO_CLASSIFIER)
 
     def judge(self, probe_data: ProbeData, options: Any) -> Prediction:
-        """Scores by the classifier.
-
-        Raises:
-            InputError: the run has none.
-        """
+        """Scores by the classifier."""
         if probe_data.classifier is None:
             raise InputError(_NO_CLASSIFIER)
         weight, bias = probe_data.classifier

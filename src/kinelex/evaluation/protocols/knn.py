@@ -51,11 +51,7 @@ class Knn(FrozenTask):
     Options = KnnOptions
 
     def check(self, context: Context, options: KnnOptions) -> None:
-        """Refuse more neighbours than there are.
-
-        Raises:
-            InputError: more than the training part has, or than a fold of it leaves.
-        """
+        """Refuse more neighbours than there are."""
         if options.sweep:
             folds = training_folds(
                 context.store.labels[context.train], subject_groups(context.store, context.train)

@@ -141,11 +141,7 @@ class LinearSGD(FrozenTask):
         return Prediction(_logits(layer, m.test))
 
     def run(self, context: Context, options: LinearSGDOptions) -> TaskResult:
-        """Judge the run.
-
-        Raises:
-            InputError: as :meth:`judge`.
-        """
+        """Judge the run."""
         probe_data = context.probe_data()
         if not options.together or len(probe_data) == 1:
             return super().run(context, options)

@@ -47,22 +47,13 @@ class OneShot:
     Options: ClassVar[type] = OneShotOptions
 
     def check(self, context: Context, options: OneShotOptions) -> None:
-        """Refuse classes that the run cannot be judged on.
-
-        Raises:
-            InputError: no split, classes whose labels the run learned, a novel class without a test clip, no
-                clip left beside the exemplars, or exemplars that are not in the test part.
-        """
+        """Refuse classes that the run cannot be judged on."""
         split = split_of(context, options.split, self.name)
         check_novel(context, split)
         _exemplars(context, split, _novel_rows(context, split), draws=1)
 
     def run(self, context: Context, options: OneShotOptions) -> TaskResult:
-        """Judge the run.
-
-        Raises:
-            InputError: as :meth:`check`.
-        """
+        """Judge the run."""
         split = split_of(context, options.split, self.name)
         novel = check_novel(context, split)
         rows = _novel_rows(context, split)

@@ -17,23 +17,14 @@ from kinelex.training.embedding_space_files import FILE, load_embedding_space
 
 @dataclass
 class ClipSpace:
-    """A run's space, and what embeds clips and prompts into it.
-
-    Args:
-        context: the run and its clips.
-        embedding_space: the projectors.
-    """
+    """A run's space, and what embeds clips and prompts into it."""
 
     context: Context
     embedding_space: EmbeddingSpace
 
     @classmethod
     def of(cls, context: Context) -> ClipSpace | None:
-        """The space of a run; None where its method makes none.
-
-        Raises:
-            InputError: a damaged file, or one of another encoder.
-        """
+        """The space of a run; None where its method makes none."""
         space = load_embedding_space(context.run.path)
         if space is None:
             return None
@@ -44,11 +35,7 @@ class ClipSpace:
 
     @property
     def prompts(self) -> PromptStore:
-        """The prompts.
-
-        Raises:
-            InputError: there are none.
-        """
+        """The prompts."""
         if self.context.prompts is None:
             raise InputError(
                 f"the prompts that {self.context.run.path} was trained with are not there: pass --prompts "
@@ -72,20 +59,13 @@ class ClipSpace:
         Shape:
             - rows: (n,)
             - returns: (n, D) float32, and (n,) bool
-
-        Raises:
-            InputError: prompts of another kind than the run was trained with.
         """
         prompts = self.check_prompts(modality)[torch.from_numpy(rows)]
         vectors = self.embedding_space.prompts.vectors(modality, prompts)
         return self._embed(modality, vectors), prompts.mask.numpy()
 
     def check_prompts(self, modality: str) -> Prompts:
-        """The prompts of one modality, of the kind that the run was trained with.
-
-        Raises:
-            InputError: they are of another kind.
-        """
+        """The prompts of one modality, of the kind that the run was trained with."""
         prompts = StorePrompts(self.prompts, self.context.store, (modality,)).embedded[modality]
         ours, theirs = prompts.shape, self.embedding_space.prompts.shapes[modality]
         if ours != theirs:
@@ -109,9 +89,6 @@ class ClipSpace:
         Shape:
             - vectors: (n, width)
             - returns: (n, D) float32, of length 1
-
-        Raises:
-            InputError: embeddings of another width than the prompts.
         """
         shape = self.embedding_space.prompts.shapes["language"]
         part = "clip" if shape.clip_width else "frame"

@@ -36,9 +36,6 @@ register = TASKS.register  # decorator of a task's class, known by its attribute
 def find_task(name: str) -> Task:
     """A task by name.
 
-    Raises:
-        InputError: no such task.
-
     >>> find_task("knn").title
     'nearest neighbour on features'
     """

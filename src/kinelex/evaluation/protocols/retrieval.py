@@ -45,12 +45,7 @@ class RetrievalTask:
     reads_prompts: ClassVar[bool] = True
 
     def check(self, context: Context, options: RetrievalOptions) -> None:
-        """Refuse a gallery without an answer, and prompts that the run cannot read.
-
-        Raises:
-            InputError: a space or prompts that do not belong to the run, or no class of the test part in the
-                gallery.
-        """
+        """Refuse a gallery without an answer, and prompts that the run cannot read."""
         labels, counts = np.unique(context.truth, return_counts=True)
         train = context.store.labels[context.train]
         there = np.isin(labels, train) if options.gallery == "train" else counts > 1
@@ -62,11 +57,7 @@ class RetrievalTask:
                 space.check_prompts(modality)
 
     def run(self, context: Context, options: RetrievalOptions) -> TaskResult:
-        """Judge the run.
-
-        Raises:
-            InputError: as :meth:`check`.
-        """
+        """Judge the run."""
         skeletons = _skeletons(context, options)
         numbers: dict[str, Any] = {
             "rule": _rule(options),

@@ -78,21 +78,13 @@ class Robustness:
     Options = RobustnessOptions
 
     def check(self, context: Context, options: RobustnessOptions) -> None:
-        """Refuse a classifier that the run does not have, and changes that are none of these clips.
-
-        Raises:
-            InputError: no classifier, or nothing that this layout can show.
-        """
+        """Refuse a classifier that the run does not have, and changes that are none of these clips."""
         chosen_way(context, options.by)
         if next(changes(options, context.store.layout), None) is None:
             raise InputError(f"nothing of what robustness was asked for can be done to {context.store.path}")
 
     def run(self, context: Context, options: RobustnessOptions) -> TaskResult:
-        """Judge changed test clips.
-
-        Raises:
-            InputError: as :meth:`check`.
-        """
+        """Judge changed test clips."""
         self.check(context, options)
         fitted = FrozenClassifier(context, options.by)
         clean = self._hits(context, fitted, "", None)

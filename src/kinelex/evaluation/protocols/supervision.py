@@ -18,11 +18,7 @@ from kinelex.training.run_directory import RunDirectory
 
 
 def check_classes(trained: Mapping[str, SkeletonEncoder], store: SkeletonStore, run: Path) -> None:
-    """Refuse to read a classifier's scores as those of other classes.
-
-    Raises:
-        InputError: the store's classes are not those the run learned.
-    """
+    """Refuse to read a classifier's scores as those of other classes."""
     for encoder in trained.values():
         if encoder.classifier is not None and encoder.class_names != store.class_names:
             learned, there = _listed(encoder.class_names), _listed(store.class_names)
@@ -36,16 +32,7 @@ def check_classes(trained: Mapping[str, SkeletonEncoder], store: SkeletonStore, 
 
 
 def check_unseen(run: RunDirectory, store: SkeletonStore, test: np.ndarray) -> None:
-    """Refuse test clips whose labels the run learned: every number on them would flatter.
-
-    Args:
-        run: the run.
-        store: the store that is judged on.
-        test: its rows of the test part.
-
-    Raises:
-        InputError: the run learned labels of the test part.
-    """
+    """Refuse test clips whose labels the run learned: every number on them would flatter."""
     for part in learned_parts(run.config):
         if part["store_fingerprint"] != store.fingerprint:
             continue
@@ -66,9 +53,6 @@ def retargeted(store: SkeletonStore, encoder: SkeletonEncoder) -> str | None:
 def reads_labels(config: Mapping[str, Any]) -> bool:
     """Whether a run's method learns from labels.
 
-    Args:
-        config: the run's ``config.yaml``.
-
     Raises:
         InputError: the method is that of a plugin which is not there.
 
@@ -84,9 +68,6 @@ def reads_labels(config: Mapping[str, Any]) -> bool:
 
 def learned_parts(config: Mapping[str, Any]) -> list[dict[str, str]]:
     """The parts whose labels a run learned: its own training part, and those of the runs it was adapted from.
-
-    Args:
-        config: the run's ``config.yaml``.
 
     Returns:
         ``store_fingerprint`` and ``protocol`` of each; nothing of a converted run, which does not say it.

@@ -43,10 +43,6 @@ def split_of(context: Context, given: Path | None, task: str) -> ClassSplit:
 def check_novel(context: Context, split: ClassSplit) -> dict[str, Any]:
     """How many clips of the unseen classes the run was trained on, and a note where there are any.
 
-    Args:
-        context: the run and its clips.
-        split: the classes.
-
     Returns:
         ``unseen_in_training``: the number, None for a run that does not say what it was trained on; ``note``.
 

@@ -49,22 +49,13 @@ class ZeroShot:
     reads_prompts: ClassVar[bool] = True
 
     def check(self, context: Context, options: ZeroShotOptions) -> None:
-        """Refuse a run that has no space of texts, and classes that it cannot be judged on.
-
-        Raises:
-            InputError: a run without a text space, no prompts, no split, classes whose labels the run
-                learned, no test clip of an unseen class, or texts or a text encoder that are not there.
-        """
+        """Refuse a run that has no space of texts, and classes that it cannot be judged on."""
         space, _ = _asked(context, options)
         class_texts(str(options.texts), context.store.meta.dataset, context.class_names)
         text_encoder(space.prompts.meta)
 
     def run(self, context: Context, options: ZeroShotOptions) -> TaskResult:
-        """Judge the run.
-
-        Raises:
-            InputError: as :meth:`check`.
-        """
+        """Judge the run."""
         space, split = _asked(context, options)
         novel = check_novel(context, split)
         taken, texts = class_texts(str(options.texts), context.store.meta.dataset, context.class_names)

@@ -78,10 +78,6 @@ class Published:
 def published_numbers(dataset: str, protocol: str, tasks: Iterable[str]) -> tuple[Published, ...]:
     """What the package knows of the same data set, protocol and tasks.
 
-    Args:
-        dataset, protocol: what was judged on; a fold of a protocol is another one.
-        tasks: the tasks whose top-1 stands in the table.
-
     >>> [(n.name, n.top1) for n in published_numbers("nw_ucla", "xview", ("knn", "classify"))]
     [('MMCL, ensemble', 97.5)]
     """

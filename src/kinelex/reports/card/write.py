@@ -28,13 +28,6 @@ def write_card(
 ) -> Path:
     """Write the card of a store: no reference to anything outside the file.
 
-    Args:
-        store: the store.
-        path: the HTML file to make; folders are made.
-        description: what :func:`kinelex.datasets.describe_store` says.
-        found: what :func:`kinelex.reports.card.scan_store` found.
-        warnings: what :func:`kinelex.reports.card.warnings_of` makes of it.
-
     Raises:
         InputError: the file cannot be written.
     """

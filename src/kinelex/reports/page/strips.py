@@ -20,16 +20,8 @@ def skeleton_strip(clip: np.ndarray, layout: SkeletonLayout, frames: int = 8) ->
     3-D clips are turned into the frame of the clip's mean torso; every drawing is moved sideways so
     that the body is in the middle. Left limbs are orange, right limbs blue.
 
-    Args:
-        clip: coordinates.
-        layout: their layout.
-        frames: number of drawings.
-
     Shape:
         - clip: (T, M, V, C) with C 2 or 3
-
-    Returns:
-        An ``<svg>`` element.
     """
     chosen = clip[np.linspace(0, len(clip) - 1, frames).round().astype(int)]
     cells = _drawn(chosen, layout)
@@ -51,16 +43,8 @@ def seen_from(layout: SkeletonLayout, channels: int) -> str:
 def skeleton_frames(clip: np.ndarray, layout: SkeletonLayout, frames: Sequence[int]) -> list[str]:
     """Chosen frames of a clip as drawings of their own, all to one scale; see :func:`skeleton_strip`.
 
-    Args:
-        clip: coordinates.
-        layout: their layout.
-        frames: which frames.
-
     Shape:
         - clip: (T, M, V, C) with C 2 or 3
-
-    Returns:
-        An ``<svg>`` element per frame.
     """
     head = f'<svg class="strip" viewBox="0 0 {_CELL} {_CELL}" role="img">'
     return [f"{head}{cell}</svg>" for cell in _drawn(clip[list(frames)], layout)]

@@ -143,10 +143,7 @@ def _draw(store: SkeletonStore, row: int, right: bool = True, similarity: float 
 
 
 def clip_texts(prompts: PromptStore, clip_id: str, frames: int = 2) -> list[str]:
-    """A clip's texts for a reader: that of the whole clip first, then those of a few of its frames.
-
-    Texts that say the same are given once.
-    """
+    """A clip's texts for a reader: that of the whole clip first, then those of a few of its frames."""
     language = prompts.clip(clip_id).language if clip_id in prompts.ids else None
     if language is None or language.texts is None:
         return []

@@ -41,12 +41,7 @@ _NO_CURVE = ("epoch", "step", "clips_per_second", "seconds")
 def curve_groups(
     metrics: Sequence[Mapping[str, float]], labels: bool = False
 ) -> list[tuple[str, str, list[str]]]:
-    """Panels for the metrics that were logged: title, hint, names; unknown names get their own panel.
-
-    Args:
-        metrics: the means of each epoch.
-        labels: whether the method reads labels: its accuracy is that of the classes.
-    """
+    """Panels for the metrics that were logged: title, hint, names; unknown names get their own panel."""
     names = [n for n in dict.fromkeys(key for row in metrics for key in row) if n not in _NO_CURVE]
     groups = []
     for title, hint, roots in _CURVES:

@@ -133,11 +133,6 @@ def _umap() -> Any:
 def feature_maps(maps: dict[str, np.ndarray], labels: np.ndarray, class_names: Sequence[str]) -> str:
     """Projections side by side, coloured by class, with each class's number at its middle.
 
-    Args:
-        maps: per title a projection.
-        labels: classes of the points.
-        class_names: one name per class, for the legend.
-
     Shape:
         - each map: (N, 2); labels: (N,)
     """

@@ -10,14 +10,7 @@ from kinelex.training.run_directory import RunDirectory
 
 @dataclass(frozen=True)
 class OtherSet:
-    """The run's classifier on another data set.
-
-    Args:
-        dataset, part, class_map: what it was judged on: the set, its protocol, the map of the classes.
-        clips: how many.
-        classes: of the run, and of the map.
-        top1: rates among all classes of the run, and among those of the map; their chance.
-    """
+    """The run's classifier on another data set."""
 
     dataset: str
     part: str

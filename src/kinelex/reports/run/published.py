@@ -9,12 +9,7 @@ from kinelex.reports.page.templates import template
 
 
 def published_section(numbers: Sequence[Published], tasks: Mapping[str, str]) -> str:
-    """HTML of the section; empty where nothing is known.
-
-    Args:
-        numbers: what is known of the page's data set, protocol and tasks.
-        tasks: what the page calls each task.
-    """
+    """HTML of the section; empty where nothing is known."""
     # The address stands there as text, without its scheme: a report refers to nothing outside.
     rows = [(number, tasks[number.task], number.source.url.partition("://")[2]) for number in numbers]
     return template("kinelex.reports.run", "published.html.j2").render(rows=rows)

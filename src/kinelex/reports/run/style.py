@@ -71,14 +71,7 @@ def house_style() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Panel:
-    """One of several figures that stand side by side where there is room.
-
-    Args:
-        title: above it.
-        figure: of the same size as the others.
-        hint: what to look for, below it.
-        legend: name and colour of each line.
-    """
+    """One of several figures that stand side by side where there is room."""
 
     title: str
     figure: Figure

@@ -35,11 +35,7 @@ def panels_of(by_group: Mapping[str, Sequence[Mapping[str, Any]]]) -> Panels:
 
 
 def task_curves(curves: Mapping[str, Mapping[str, Any]]) -> str:
-    """Small multiples of a task's curves, and one legend where they have several lines.
-
-    Args:
-        curves: by title of the panel ``xlabel`` and ``lines``: by name x and y, rates from 0 to 1.
-    """
+    """Small multiples of a task's curves, and one legend where they have several lines."""
     names = list(dict.fromkeys(name for curve in curves.values() for name in curve["lines"]))
     colours = dict(zip(names, line_colours(len(names)), strict=True))
     return _panels(curves, colours) + legend(list(colours.items()) if len(names) > 1 else ())

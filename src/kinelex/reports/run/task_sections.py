@@ -13,12 +13,7 @@ from kinelex.reports.run.task_curves import panels_of, task_curves
 
 @dataclass(frozen=True)
 class Block:
-    """Lines of numbers with the same names, one table.
-
-    Args:
-        names: of the columns.
-        rows: what a line is of, and its texts.
-    """
+    """Lines of numbers with the same names, one table."""
 
     names: list[str]
     rows: list[tuple[str, list[str]]]
@@ -26,15 +21,7 @@ class Block:
 
 @dataclass(frozen=True)
 class TaskSection:
-    """One task of a report.
-
-    Args:
-        title: what it is called.
-        rule: what is trained on what and what is measured.
-        blocks: its numbers.
-        figure: its curves, ``<svg>`` elements; None without.
-        notes: what a reader must know, and what is left out.
-    """
+    """One task of a report."""
 
     title: str
     rule: str
