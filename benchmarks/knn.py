@@ -29,7 +29,7 @@ CLASSES = 60
 
 def ours(sizes: dict[str, int]) -> dict[str, object]:
     """kinelex's search and votes."""
-    from kinelex.evaluation.neighbours import knn
+    from kinelex.inference.neighbours import knn
 
     bank, query, labels = features(sizes)
     before = memory()

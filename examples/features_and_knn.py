@@ -11,8 +11,8 @@ from pathlib import Path
 import kinelex
 from kinelex.datasets import get_split
 from kinelex.datasets.synthetic import write_actors
-from kinelex.evaluation.neighbours import knn
 from kinelex.inference.features import extract_features
+from kinelex.inference.neighbours import knn
 from kinelex.training.encoder_files import SkeletonEncoder
 from kinelex.transforms import InputConfig, InputPipeline
 

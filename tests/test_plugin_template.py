@@ -13,7 +13,7 @@ import pytest
 import kinelex
 from kinelex import plugins
 from kinelex.errors import InputError
-from kinelex.evaluation.protocols.supervision import reads_labels
+from kinelex.training.learned import reads_labels
 from kinelex.training.run_directory import RunDirectory
 from kinelex.training.train import reopen
 

@@ -18,13 +18,13 @@ from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
 from kinelex.evaluation.clips import subject_groups
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.neighbours import knn
 from kinelex.evaluation.protocols import adapted
 from kinelex.evaluation.protocols.finetune import Finetune, FinetuneOptions
-from kinelex.evaluation.protocols.linear import linear_probe
 from kinelex.evaluation.protocols.semi import Semi, SemiOptions
 from kinelex.evaluation.protocols.transfer import Transfer, TransferOptions
 from kinelex.inference.features import extract_features
+from kinelex.inference.linear_probe import linear_probe
+from kinelex.inference.neighbours import knn
 from kinelex.skeleton import get_layout, retarget_matrix
 from kinelex.training import train as training
 from kinelex.training.adapt import AdaptOptions, adapt

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from kinelex.evaluation import cache as cache_module
-from kinelex.evaluation.cache import Cache, digest, encoder_digest
+from kinelex.inference import cache as cache_module
+from kinelex.inference.cache import Cache, digest, encoder_digest
 from kinelex.reports import evaluate
 from kinelex.training.encoder_files import load_encoders
 

@@ -14,8 +14,8 @@ from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.protocols.calibration import Calibration, CalibrationOptions, reliability
-from kinelex.evaluation.protocols.linear import linear_probe
-from kinelex.evaluation.streams import softmax
+from kinelex.inference.fusion import softmax
+from kinelex.inference.linear_probe import linear_probe
 from kinelex.training.encoder_files import load_encoders
 from kinelex.training.run_directory import RunDirectory
 

@@ -12,8 +12,8 @@ from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation.clips import subject_groups
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.protocols.linear import linear_probe
 from kinelex.evaluation.protocols.semi import Semi, SemiOptions
+from kinelex.inference.linear_probe import linear_probe
 from kinelex.training.encoder_files import load_encoders
 from kinelex.training.run_directory import RunDirectory
 

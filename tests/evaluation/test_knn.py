@@ -7,7 +7,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from kinelex.errors import InputError
 from kinelex.evaluation import ProbeData, run_task
-from kinelex.evaluation.neighbours import distance_chunks, knn, knn_scores, nearest
+from kinelex.inference.neighbours import distance_chunks, knn, knn_scores, nearest
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_classes_without_a_vote_are_ranked_by_their_nearest_clip(material):
 def test_chunks_do_not_change_the_result(material, monkeypatch):
     train, labels, test = material
     whole = knn(train, labels, test, 7, k=3)
-    monkeypatch.setattr("kinelex.evaluation.neighbours._CHUNK_ELEMENTS", 301)
+    monkeypatch.setattr("kinelex.inference.neighbours._CHUNK_ELEMENTS", 301)
     parts = knn(train, labels, test, 7, k=3)
     np.testing.assert_allclose(parts.scores, whole.scores)
     np.testing.assert_array_equal(parts.indices, whole.indices)
@@ -66,7 +66,7 @@ def test_class_without_training_clip_is_last_and_empty_test_is_fine(material):
 
 def test_the_search_alone_is_that_of_scikit_learn(material, monkeypatch):
     train, _, test = material
-    monkeypatch.setattr("kinelex.evaluation.neighbours._CHUNK_ELEMENTS", 7 * 300)
+    monkeypatch.setattr("kinelex.inference.neighbours._CHUNK_ELEMENTS", 7 * 300)
     for metric in ("cosine", "euclidean"):
         distances, expected = NearestNeighbors(n_neighbors=4, metric=metric).fit(train).kneighbors(test)
         indices, similarities = nearest(train, test, 4, metric)

@@ -10,8 +10,8 @@ from sklearn.preprocessing import StandardScaler
 
 from kinelex.errors import InputError
 from kinelex.evaluation import ProbeData, linear_probe, linear_sgd_probe, run_task
-from kinelex.evaluation.protocols.linear import training_folds
 from kinelex.evaluation.protocols.linear_sgd import SGDSchedule, linear_sgd_layers
+from kinelex.inference.linear_probe import training_folds
 
 
 def make(rows: int = 240, noise: float = 1.0, classes: int = 4, seed: int = 0):

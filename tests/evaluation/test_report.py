@@ -11,8 +11,8 @@ import torch
 from rich.console import Console
 
 from kinelex.errors import InputError
-from kinelex.evaluation.neighbours import Neighbours
 from kinelex.evaluation.rows import result_rows
+from kinelex.inference.neighbours import Neighbours
 from kinelex.reports import evaluate
 from kinelex.reports.page.strips import skeleton_strip
 from kinelex.reports.run.examples import Gallery, clearest

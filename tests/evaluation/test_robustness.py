@@ -16,8 +16,8 @@ from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation import degrade, evaluate
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.neighbours import knn
 from kinelex.evaluation.protocols.robustness import Robustness, RobustnessOptions, changes
+from kinelex.inference.neighbours import knn
 from kinelex.skeleton import SkeletonLayout, get_layout
 from kinelex.training.encoder_files import load_encoders
 from kinelex.training.run_directory import RunDirectory

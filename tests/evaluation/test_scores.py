@@ -17,12 +17,12 @@ from kinelex.data import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation import ScoreFile, evaluate, load_scores
-from kinelex.evaluation.protocols.supervision import learned_parts
 from kinelex.evaluation.score_pickles import read_published
 from kinelex.evaluation.scores import score_path, scores_of_run
 from kinelex.inference.features import extract_features
 from kinelex.skeleton import get_layout
 from kinelex.training.encoder_files import load_encoders, save_encoders
+from kinelex.training.learned import learned_parts
 from kinelex.training.run_directory import RunDirectory
 from kinelex.transforms import InputConfig, InputPipeline
 

@@ -13,11 +13,11 @@ from kinelex import encoders, load_encoder
 from kinelex.data.loader import SkeletonLoader
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
-from kinelex.evaluation.neighbours import knn
 from kinelex.evaluation.protocols.linear_sgd import linear_sgd_layers
 from kinelex.evaluation.scores import load_scores, score_path
-from kinelex.evaluation.streams import fuse, joined, softmax
 from kinelex.inference.features import extract_features
+from kinelex.inference.fusion import fuse, joined, softmax
+from kinelex.inference.neighbours import knn
 from kinelex.reports import evaluate
 from kinelex.skeleton import make_stream
 from kinelex.training.encoder_files import load_encoders, save_encoders

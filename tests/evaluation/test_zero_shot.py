@@ -15,7 +15,7 @@ from kinelex.datasets import get_split
 from kinelex.datasets.utd_mhad import CLASSES
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
-from kinelex.evaluation.class_texts import class_texts, embed_classes
+from kinelex.evaluation.class_texts import class_texts
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.protocols.prompt_space import ClipSpace
 from kinelex.evaluation.protocols.retrieval import RetrievalOptions, RetrievalTask
@@ -25,6 +25,7 @@ from kinelex.methods.embedding_space import EmbeddingSpace
 from kinelex.methods.projector import projector
 from kinelex.methods.prompt_choice import PromptChoice
 from kinelex.prompts import registry
+from kinelex.prompts.class_texts import embed_classes
 from kinelex.training.embedding_space_files import save_embedding_space
 from kinelex.training.encoder_files import load_encoders
 

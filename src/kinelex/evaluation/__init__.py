@@ -8,13 +8,13 @@ from kinelex.evaluation.ensemble import ensemble
 from kinelex.evaluation.evaluate import evaluate
 from kinelex.evaluation.frozen import FrozenTask
 from kinelex.evaluation.metrics import classification_metrics, confusion_matrix, top_k
-from kinelex.evaluation.neighbours import Neighbours
 from kinelex.evaluation.protocols.cross_dataset import evaluate_on
-from kinelex.evaluation.protocols.linear import LinearProbe, linear_probe
 from kinelex.evaluation.protocols.linear_sgd import linear_sgd_probe
 from kinelex.evaluation.protocols.registry import TASKS, Prediction, ProbeData, register, run_task
 from kinelex.evaluation.scores import ScoreFile, load_scores
 from kinelex.evaluation.statistics import bootstrap_interval, mcnemar, mean_sd
+from kinelex.inference.linear_probe import LinearProbe, linear_probe
+from kinelex.inference.neighbours import Neighbours
 
 __all__ = [
     "TASKS",

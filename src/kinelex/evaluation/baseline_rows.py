@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from kinelex.evaluation.baselines import Baseline, chance, prompt_probe, raw_knn
-from kinelex.evaluation.cache import digest
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.frozen import FrozenTask
 from kinelex.evaluation.metrics import top_k
 from kinelex.evaluation.protocols.knn import Knn, KnnOptions
 from kinelex.evaluation.protocols.linear import Linear
 from kinelex.evaluation.streams import fused, without_copies
+from kinelex.inference.cache import digest
 from kinelex.skeleton import has_landmarks
 from kinelex.transforms.normalise import TORSO
 

@@ -12,9 +12,9 @@ from kinelex.data import PromptStore, SkeletonStore
 from kinelex.errors import InputError
 from kinelex.evaluation.clips import LabelledClips, subject_groups
 from kinelex.evaluation.metrics import top_k
-from kinelex.evaluation.neighbours import METRICS, knn
-from kinelex.evaluation.protocols.linear import linear_probe, standardisation
 from kinelex.evaluation.raw import raw_features
+from kinelex.inference.linear_probe import linear_probe, standardisation
+from kinelex.inference.neighbours import METRICS, knn
 
 
 @dataclass

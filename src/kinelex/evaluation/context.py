@@ -22,10 +22,10 @@ from rich.console import Console
 from kinelex.data import PromptStore, SkeletonStore
 from kinelex.data.batch import Batch
 from kinelex.errors import unknown_name
-from kinelex.evaluation.cache import Cache, digest, encoder_digest
 from kinelex.evaluation.clips import copies, subject_groups
 from kinelex.evaluation.probe_data import Prediction, ProbeData
 from kinelex.evaluation.streams import fused, judged_numbers
+from kinelex.inference.cache import Cache, digest, encoder_digest
 from kinelex.inference.features import extract_all
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
 from kinelex.training.run_directory import RunDirectory
@@ -41,7 +41,7 @@ class TaskResult:
         numbers: ready for JSON. ``rule``: one plain sentence that says what is trained on what and what is
             measured; ``top1`` with ``ci95`` where it is a classification rate.
         scores: by stream, of all clips of ``Context.test``; ``""`` is the only stream, or
-            all together as :func:`kinelex.evaluation.streams.fuse` puts them. They become score files; may
+            all together as :func:`kinelex.inference.fusion.fuse` puts them. They become score files; may
             be empty.
         curves: what the report may draw: ``{"x": [...], "y": [...], "label": ...}`` by name.
 

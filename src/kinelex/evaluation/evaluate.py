@@ -68,7 +68,7 @@ def evaluate(
     """Judge a run's encoder on a protocol, beside chance, raw coordinates, prompts and no training.
 
     A run with several streams (CMD) is judged by each stream alone and by all of them: the mean of their
-    votes (``knn``) or softmax scores (probes), see :func:`kinelex.evaluation.streams.fuse`.
+    votes (``knn``) or softmax scores (probes), see :func:`kinelex.inference.fusion.fuse`.
 
     Writes into the run directory ``evaluation/<task>.json``, ``evaluation/baselines.json`` and the scores of
     every test clip under ``evaluation/scores`` (:mod:`kinelex.evaluation.scores`), and prints a short table;

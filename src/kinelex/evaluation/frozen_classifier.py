@@ -8,11 +8,11 @@ import numpy as np
 
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.neighbours import knn
 from kinelex.evaluation.probe_data import Prediction, ProbeData
-from kinelex.evaluation.protocols.linear import linear_probe
 from kinelex.evaluation.protocols.supervision import check_classes
 from kinelex.evaluation.streams import fused
+from kinelex.inference.linear_probe import linear_probe
+from kinelex.inference.neighbours import knn
 
 WAYS = ("auto", "classify", "knn", "linear")
 SAID = {

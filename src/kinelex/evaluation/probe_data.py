@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from kinelex.evaluation.neighbours import Neighbours
+    from kinelex.inference.neighbours import Neighbours
 
 
 @dataclass

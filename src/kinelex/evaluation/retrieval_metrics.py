@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from kinelex.errors import InputError
-from kinelex.evaluation.neighbours import distance_chunks
 from kinelex.evaluation.statistics import bootstrap_interval
+from kinelex.inference.neighbours import distance_chunks
 
 RECALL_AT = (1, 5, 10)
 

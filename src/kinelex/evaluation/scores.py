@@ -19,12 +19,12 @@ from kinelex.data import SkeletonStore
 from kinelex.data.splits.files import as_file_name
 from kinelex.errors import InputError
 from kinelex.evaluation.probe_data import Prediction
-from kinelex.evaluation.protocols.supervision import learned_parts
-from kinelex.evaluation.streams import softmax
 from kinelex.files.atomic import check_target, spare_stores, write_whole
 from kinelex.files.bounded import safe_json
 from kinelex.files.npy import read_npz
+from kinelex.inference.fusion import softmax
 from kinelex.training.encoder_files import streams_of
+from kinelex.training.learned import learned_parts
 from kinelex.training.run_directory import RunDirectory
 
 _ABOUT = ("dataset", "protocol", "store_fingerprint", "task", "stream", "run")

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from kinelex.errors import InputError
-from kinelex.evaluation.cache import digest, run_digest
 from kinelex.evaluation.context import Context, Task, TaskResult
 from kinelex.evaluation.probe_data import Prediction
 from kinelex.evaluation.protocols.registry import check_tasks, find_task
 from kinelex.evaluation.scores import write_scores
+from kinelex.inference.cache import digest, run_digest
 from kinelex.options import read_options
 
 _CURVES = "curves"  # key of a task's numbers

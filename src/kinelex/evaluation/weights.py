@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from kinelex.evaluation.streams import softmax
+from kinelex.inference.fusion import softmax
 
 OBJECTIVES = ("log_likelihood", "accuracy")
 _TRIED = tuple(round(0.1 * i, 1) for i in range(31))  # weights tried for one file, before they are normalised

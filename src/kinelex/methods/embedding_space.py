@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinelex.data.clip_prompts import PromptShape
+from kinelex.errors import InputError
 from kinelex.methods.projector import projector
 from kinelex.methods.prompt_choice import PromptChoice
 
@@ -51,6 +54,41 @@ class EmbeddingSpace(nn.Module):
         """
         return F.normalize(self.projectors[modality](vectors.float()), dim=1)
 
+    @torch.no_grad()
+    def embed_texts(self, vectors: Tensor, centre: bool = True) -> Tensor:
+        """Embeddings of texts that stand for whole clips, such as those of classes.
+
+        They take the place of the clip's own prompt; the frames' prompts are then the training part's mean,
+        which says nothing. Where clips have no prompt of their own, they take the place of the frames'.
+
+        Args:
+            vectors: the texts' embeddings by the prompts' text encoder.
+            centre: subtract the texts' own mean and divide by their own scale, instead of those of the
+                training prompts.
+
+        Shape:
+            - vectors: (n, width)
+            - returns: (n, D), rows of length 1
+
+        Raises:
+            InputError: embeddings of another width than the prompts.
+        """
+        shape, prompts = self.prompts.shapes["language"], self.prompts
+        width = shape.clip_width or shape.width
+        if vectors.shape[1] != width:
+            raise InputError(f"expects texts of {width} numbers as the run's prompts, got {vectors.shape[1]}")
+        given = vectors.float()
+        if centre and prompts.standardise:
+            given = torch.from_numpy(standardised(vectors.float().numpy()))
+        else:
+            given = prompts.scaled("language", "clip" if shape.clip_width else "frame", given)
+        if shape.clip_width:
+            frames = prompts.segments["language"] * shape.width if shape.count else 0
+            given = torch.cat([torch.zeros(len(given), frames), given], dim=1)
+        else:
+            given = given.repeat(1, prompts.segments["language"])
+        return self.embed("language", given)
+
     def description(self) -> dict[str, Any]:
         """What :meth:`from_description` needs, ready for JSON."""
         layers = list(self.projectors["skeleton"].children())
@@ -75,3 +113,18 @@ class EmbeddingSpace(nn.Module):
         widths = {"skeleton": description["features"], **prompts.widths}
         form = (description["hidden"], description["dim"], description["norm"])
         return cls(nn.ModuleDict({m: projector(w, *form) for m, w in widths.items()}), prompts)
+
+
+def standardised(vectors: np.ndarray) -> np.ndarray:
+    """Vectors without their mean, divided by one scale for all dimensions, as training does with prompts.
+
+    Shape:
+        - vectors: (n, width)
+        - returns: (n, width) float32
+
+    >>> standardised(np.array([[0.0, 1.0], [2.0, 1.0]])).tolist()
+    [[-1.0, 0.0], [1.0, 0.0]]
+    """
+    centred = vectors - np.mean(vectors, axis=0, dtype=np.float64)
+    spread = float(np.sqrt(np.var(centred, axis=0, ddof=1 if len(centred) > 1 else 0).mean()))
+    return (centred / max(spread, 1e-6)).astype(np.float32)

@@ -16,7 +16,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from kinelex.errors import InputError
-from kinelex.evaluation.cache import digest
 from kinelex.evaluation.comparison.model import Comparison, Group, Number
 from kinelex.evaluation.comparison.numbers import compare_groups
 from kinelex.evaluation.comparison.tables import difference, probability, spread
@@ -25,6 +24,7 @@ from kinelex.evaluation.protocols.registry import TASKS
 from kinelex.evaluation.scores import ScoreFile, load_scores, score_path
 from kinelex.evaluation.statistics import bootstrap_interval, holm, mcnemar, mean_sd
 from kinelex.evaluation.streams import hits_of
+from kinelex.inference.cache import digest
 from kinelex.training.run_directory import RunDirectory
 
 # Of a run's config: where files lay, and how the machine went through the work.

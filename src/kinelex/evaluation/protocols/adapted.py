@@ -20,12 +20,12 @@ from rich.console import Console
 from kinelex.data import SkeletonStore
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
-from kinelex.evaluation.cache import digest, run_digest
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.protocols.supervision import learned_parts
 from kinelex.files.lock import InUseError, sole_writer
+from kinelex.inference.cache import digest, run_digest
 from kinelex.inference.features import extract_all
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders, save_encoders
+from kinelex.training.learned import learned_parts
 from kinelex.training.recipe import find_recipe
 from kinelex.training.run_directory import RunDirectory
 

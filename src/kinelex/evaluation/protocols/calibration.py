@@ -11,7 +11,8 @@ from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.frozen_classifier import SAID, FrozenClassifier, chosen_way
 from kinelex.evaluation.statistics import bootstrap_interval
-from kinelex.evaluation.streams import hits_of, softmax
+from kinelex.evaluation.streams import hits_of
+from kinelex.inference.fusion import softmax
 
 _WAYS = ("auto", "classify", "linear")
 

@@ -24,7 +24,7 @@ from kinelex.evaluation.metrics import confusion_matrix, top_k
 from kinelex.evaluation.output import percent, write_json_file
 from kinelex.evaluation.protocols.adapted import class_scores
 from kinelex.evaluation.protocols.supervision import check_unseen, retargeted
-from kinelex.evaluation.streams import fuse
+from kinelex.inference.fusion import fuse
 from kinelex.training.encoder_files import load_encoders
 from kinelex.training.run_directory import RunDirectory
 

@@ -12,9 +12,9 @@ from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.clips import subject_groups
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.frozen import FrozenTask
-from kinelex.evaluation.neighbours import METRICS, knn, knn_scores
 from kinelex.evaluation.probe_data import Prediction, ProbeData
-from kinelex.evaluation.protocols.linear import training_folds
+from kinelex.inference.linear_probe import training_folds
+from kinelex.inference.neighbours import METRICS, knn, knn_scores
 
 
 @dataclass(frozen=True)

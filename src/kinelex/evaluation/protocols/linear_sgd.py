@@ -13,7 +13,7 @@ from torch import nn
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.frozen import FrozenTask
 from kinelex.evaluation.probe_data import Prediction, ProbeData
-from kinelex.evaluation.streams import softmax
+from kinelex.inference.fusion import softmax
 
 
 @dataclass(frozen=True)

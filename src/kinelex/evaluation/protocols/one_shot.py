@@ -12,11 +12,11 @@ from kinelex.data.splits.drawn import shuffled
 from kinelex.data.splits.seen_classes import ClassSplit
 from kinelex.errors import InputError
 from kinelex.evaluation.context import Context, TaskResult
-from kinelex.evaluation.neighbours import nearest
 from kinelex.evaluation.protocols.unseen import check_novel, split_of
 from kinelex.evaluation.raw import raw_features
 from kinelex.evaluation.statistics import bootstrap_interval, mean_sd
-from kinelex.evaluation.streams import joined
+from kinelex.inference.fusion import joined
+from kinelex.inference.neighbours import nearest
 from kinelex.skeleton import has_landmarks
 from kinelex.transforms.normalise import TORSO
 

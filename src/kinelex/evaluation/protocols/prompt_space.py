@@ -76,52 +76,15 @@ class ClipSpace:
         return prompts
 
     def texts(self, vectors: np.ndarray, centre: bool) -> np.ndarray:
-        """Embeddings of texts that stand for whole clips, such as those of classes.
-
-        They take the place of the clip's own prompt; the frames' prompts are then the training part's mean,
-        which says nothing. Where clips have no prompt of their own, they take the place of the frames'.
-
-        Args:
-            vectors: the texts' embeddings by the prompts' text encoder.
-            centre: subtract the texts' own mean and divide by their own scale, instead of those of the
-                training prompts.
+        """Embeddings of texts that stand for whole clips, see :meth:`EmbeddingSpace.embed_texts`.
 
         Shape:
             - vectors: (n, width)
             - returns: (n, D) float32, of length 1
         """
-        shape = self.embedding_space.prompts.shapes["language"]
-        part = "clip" if shape.clip_width else "frame"
-        width = shape.clip_width or shape.width
-        if vectors.shape[1] != width:
-            raise InputError(f"expects texts of {width} numbers as the run's prompts, got {vectors.shape[1]}")
         given = torch.from_numpy(np.ascontiguousarray(vectors, np.float32))
-        if centre and self.embedding_space.prompts.standardise:
-            given = torch.from_numpy(standardised(vectors))
-        else:
-            given = self.embedding_space.prompts.scaled("language", part, given)
-        frames = self.embedding_space.prompts.segments["language"] * shape.width if shape.count else 0
-        if part == "clip":
-            given = torch.cat([torch.zeros(len(given), frames), given], dim=1)
-        else:
-            given = given.repeat(1, self.embedding_space.prompts.segments["language"])
-        return self._embed("language", given)
+        return self.embedding_space.embed_texts(given, centre).numpy()
 
     @torch.no_grad()
     def _embed(self, modality: str, vectors: torch.Tensor) -> np.ndarray:
         return self.embedding_space.embed(modality, vectors).numpy()
-
-
-def standardised(vectors: np.ndarray) -> np.ndarray:
-    """Vectors without their mean, divided by one scale for all dimensions, as training does with prompts.
-
-    Shape:
-        - vectors: (n, width)
-        - returns: (n, width) float32
-
-    >>> standardised(np.array([[0.0, 1.0], [2.0, 1.0]])).tolist()
-    [[-1.0, 0.0], [1.0, 0.0]]
-    """
-    centred = vectors - np.mean(vectors, axis=0, dtype=np.float64)
-    spread = float(np.sqrt(np.var(centred, axis=0, ddof=1 if len(centred) > 1 else 0).mean()))
-    return (centred / max(spread, 1e-6)).astype(np.float32)

@@ -11,7 +11,7 @@ from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.protocols.prompt_space import ClipSpace
 from kinelex.evaluation.retrieval_metrics import RECALL_AT, Retrieval, retrieve
-from kinelex.evaluation.streams import joined
+from kinelex.inference.fusion import joined
 
 GALLERIES = ("train", "test")
 _CALLED = {"language": "text", "vision": "picture"}

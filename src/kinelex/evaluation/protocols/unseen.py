@@ -12,7 +12,7 @@ from kinelex.data.splits.seen_classes import ClassSplit, class_split
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.protocols.supervision import learned_parts
+from kinelex.training.learned import learned_parts
 
 _OF_PROTOCOL = re.compile(r"(?:.+?:seen-|classes:)(?P<classes>.+?)(?::few-.*|:fold\d+of\d+)*")
 

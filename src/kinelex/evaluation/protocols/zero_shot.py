@@ -12,14 +12,16 @@ from kinelex.data import PromptStore
 from kinelex.data.clip_prompts import StorePrompts
 from kinelex.data.splits.seen_classes import ClassSplit
 from kinelex.errors import InputError
-from kinelex.evaluation.class_texts import class_texts, embed_classes, text_encoder
+from kinelex.evaluation.class_texts import class_texts
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.metrics import classification_metrics
-from kinelex.evaluation.protocols.prompt_space import ClipSpace, standardised
+from kinelex.evaluation.protocols.prompt_space import ClipSpace
 from kinelex.evaluation.protocols.unseen import check_novel, harmonic_mean, split_of
 from kinelex.evaluation.statistics import bootstrap_interval
 from kinelex.evaluation.streams import hits_of
-from kinelex.evaluation.vectors import unit_rows
+from kinelex.inference.vectors import unit_rows
+from kinelex.methods.embedding_space import standardised
+from kinelex.prompts.class_texts import embed_classes, text_encoder
 
 
 @dataclass(frozen=True)

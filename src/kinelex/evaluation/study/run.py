@@ -14,7 +14,6 @@ from rich.console import Console
 from kinelex.data import SkeletonStore, open_prompts, open_store
 from kinelex.datasets import get_split
 from kinelex.errors import DivergenceError, InputError
-from kinelex.evaluation.cache import run_digest
 from kinelex.evaluation.evaluate import check_device, evaluate
 from kinelex.evaluation.study.compare import compare_trials
 from kinelex.evaluation.study.definition import Study, find_study
@@ -23,6 +22,7 @@ from kinelex.evaluation.task_runs import task_options
 from kinelex.files.atomic import check_place, write_whole
 from kinelex.files.bounded import safe_json
 from kinelex.files.lock import InUseError, sole_writer
+from kinelex.inference.cache import run_digest
 from kinelex.training.persons import for_persons_of
 from kinelex.training.recipe import Recipe
 from kinelex.training.train import has_prompts, rehearse, reopen, train_resolved

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kinelex.evaluation.comparison.model import Column, Comparison, Group, Number
-from kinelex.evaluation.protocols.supervision import reads_labels
 from kinelex.reports.run.style import (
     BLUE,
     GREY,
@@ -25,6 +24,7 @@ from kinelex.reports.run.style import (
     plain,
 )
 from kinelex.reports.run.task_curves import line_colours
+from kinelex.training.learned import reads_labels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

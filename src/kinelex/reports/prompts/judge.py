@@ -10,8 +10,8 @@ import numpy as np
 
 from kinelex.data import PromptStore
 from kinelex.evaluation.baselines import Baseline, lacking, probe_features
-from kinelex.evaluation.neighbours import knn
-from kinelex.evaluation.vectors import unit_rows
+from kinelex.inference.neighbours import knn
+from kinelex.inference.vectors import unit_rows
 from kinelex.reports.prompts.answers import answer_numbers
 from kinelex.reports.prompts.clips import Clips, features_of
 from kinelex.reports.prompts.mismatch import Mismatches, find_mismatches

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kinelex.evaluation.neighbours import knn
+from kinelex.inference.neighbours import knn
 
 NEIGHBOURS, SURE = 10, 0.5  # how many vote, and the share of votes that a class needs
 MOST_CLIPS = 10_000  # that are compared: more are drawn from by seed

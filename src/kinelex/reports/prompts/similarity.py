@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinelex.evaluation.vectors import unit_rows
+from kinelex.inference.vectors import unit_rows
 
 MOST_CLIPS = 3000  # whose pairs are looked at: more are drawn from by seed
 _CHUNK = 1 << 23  # numbers held at once

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kinelex.data import WHOLE_CLIP, PromptStore, SkeletonStore
-from kinelex.evaluation.neighbours import Neighbours
+from kinelex.inference.neighbours import Neighbours
 from kinelex.reports.page.strips import skeleton_strip
 
 

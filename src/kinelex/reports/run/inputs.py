@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinelex.data import PromptStore, SkeletonStore
-from kinelex.evaluation.cache import Cache, digest
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.neighbours import Neighbours, knn
-from kinelex.evaluation.streams import joined
+from kinelex.inference.cache import Cache, digest
+from kinelex.inference.fusion import joined
+from kinelex.inference.neighbours import Neighbours, knn
 
 _SHOWN_NEIGHBOURS = 3  # of each example in the report
 _ARRAYS = ("scores", "indices", "similarities")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kinelex.errors import InputError, unknown_name
-from kinelex.evaluation.vectors import unit_rows
+from kinelex.inference.vectors import unit_rows
 from kinelex.reports.run.style import (
     BLUE,
     GRID,

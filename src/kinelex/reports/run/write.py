@@ -10,13 +10,12 @@ import numpy as np
 
 from kinelex import __version__
 from kinelex.errors import InputError
-from kinelex.evaluation.cache import digest
-from kinelex.evaluation.protocols.supervision import reads_labels
 from kinelex.evaluation.published import published_numbers
 from kinelex.evaluation.raw import raw_features
 from kinelex.evaluation.rows import classifying_tasks, result_rows, task_titles
 from kinelex.files.atomic import write_whole
 from kinelex.files.npy import read_npz
+from kinelex.inference.cache import digest
 from kinelex.reports.page.strips import seen_from
 from kinelex.reports.page.templates import template
 from kinelex.reports.run.examples import Gallery
@@ -32,6 +31,7 @@ from kinelex.reports.run.maps import (
 from kinelex.reports.run.other_sets import other_sets
 from kinelex.reports.run.published import published_section
 from kinelex.reports.run.task_sections import task_sections
+from kinelex.training.learned import reads_labels
 from kinelex.training.run_directory import RunDirectory
 
 _MOST_POINTS = 1500  # test clips on the map

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from kinelex.errors import InputError, unknown_name
-from kinelex.evaluation.vectors import unit_rows
+from kinelex.inference.vectors import unit_rows
 
 METRICS = ("cosine", "euclidean")
 _CHUNK_ELEMENTS = 1 << 22  # distances held at once: 32 MiB

@@ -1,0 +1,216 @@
+"""Linear probes on features: logistic regression by L-BFGS with a chosen regularisation.
+
+scikit-learn is imported where it is used: a second that no one waits for whose probes are in the cache.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from kinelex.errors import InputError
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+
+# L2 strengths tried, the strongest first: loss = mean cross-entropy + strength / 2 * |W|^2.
+STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4)
+
+
+@dataclass
+class LinearProbe:
+    """A fitted linear classifier and how its regularisation was chosen.
+
+    Args:
+        mean, scale: (F,) standardisation of the features, from the training part, float64.
+        weight: (classes, F) and bias (classes,) on standardised features.
+        regularisation: the L2 strength chosen.
+        fold_accuracy: per strength tried, the accuracy on held-out folds of the training part; empty where
+            nothing was searched.
+        folds_by: what the folds kept apart, see :class:`Folds`.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    weight: np.ndarray
+    bias: np.ndarray
+    regularisation: float
+    fold_accuracy: dict[float, float] = field(default_factory=dict)
+    folds_by: str = "none"
+
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        """Logits of features.
+
+        Shape:
+            - features: (N, F)
+            - returns: (N, classes)
+        """
+        return _standardised(features, self.mean, self.scale) @ self.weight.T + self.bias
+
+
+def linear_probe(
+    features: np.ndarray,
+    labels: np.ndarray,
+    num_classes: int,
+    groups: np.ndarray | None = None,
+    strengths: tuple[float, ...] = STRENGTHS,
+    folds: int = 5,
+) -> LinearProbe:
+    """Fit multinomial logistic regression by L-BFGS; choose its L2 strength inside the training part.
+
+    The strength is the one with the best accuracy over cross-validation folds of the training part, see
+    :func:`training_folds`. The test part is not an argument, so nothing of it can leak. Strengths are tried
+    from the strongest down, each fit starting at the last, and the search ends after two in a row
+    that are worse. With one clip per class nothing can be held out, and the strongest is taken. Where all
+    clips are of one class, that class is always predicted.
+
+    Args:
+        features: features of the training part, standardised here.
+        labels: their classes.
+        num_classes: number of classes; a class without a training clip is never predicted.
+        groups: a group per row, for example the subject.
+        strengths: L2 strengths to try; one alone is taken without cross-validation.
+        folds: number of folds.
+
+    Shape:
+        - features: (n, F); labels, groups: (n,)
+
+    Raises:
+        InputError: no clip.
+
+    >>> rng = np.random.default_rng(0)
+    >>> labels = np.arange(60) % 3
+    >>> x = rng.normal(size=(60, 8)) + 4 * np.eye(3, 8)[labels]
+    >>> probe = linear_probe(x, labels, num_classes=3)
+    >>> bool((probe.scores(x).argmax(axis=1) == labels).mean() > 0.9)
+    True
+    """
+    if len(labels) == 0:
+        raise InputError("a linear probe expects a clip or more in the training part")
+    tried = tuple(sorted(strengths, reverse=True))
+    mean, scale = standardisation(features)
+    if len(np.unique(labels)) == 1:
+        alone = np.where(np.arange(num_classes) == labels[0], 0.0, -np.inf)
+        return LinearProbe(mean, scale, np.zeros((num_classes, len(mean))), alone, tried[0])
+    accuracy: dict[float, float] = {}
+    apart = training_folds(labels, groups, folds)
+    with threadpool_limits(1):  # the products are small: threads only wait for each other (7 times slower)
+        if len(tried) > 1:
+            accuracy = _fold_accuracy(features, labels, apart.parts, tried)
+        # The strongest among equals: max() keeps the first, and they are in descending order.
+        chosen = max(accuracy, key=accuracy.__getitem__) if accuracy else tried[0]
+        model = _model(chosen, len(labels))
+        _fit(model, _standardised(features, mean, scale), labels)
+    weight, bias = _expand(model, num_classes)
+    return LinearProbe(mean, scale, weight, bias, chosen, accuracy, apart.by if accuracy else "none")
+
+
+def standardisation(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation, 1 for constant features; float64, as features may share a large mean.
+
+    Shape:
+        - features: (n, F)
+        - returns: (F,) and (F,)
+    """
+    mean, scale = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
+    return mean, np.where(scale <= 1e-6 * max(float(scale.max()), 1e-12), 1.0, scale)
+
+
+def _standardised(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return ((features - mean) / scale).astype(features.dtype, copy=False)
+
+
+class Folds(NamedTuple):
+    """A training part cut for cross-validation.
+
+    Args:
+        parts: pairs of (fit, held out) rows.
+        by: what is kept apart: ``subject``, ``class`` (the folds are stratified), or ``none`` without parts.
+    """
+
+    parts: list[tuple[np.ndarray, np.ndarray]]
+    by: str
+
+
+def training_folds(labels: np.ndarray, groups: np.ndarray | None, folds: int = 5) -> Folds:
+    """Cut a training part so that clips that are held out can be recognised.
+
+    Whole groups (subjects) are held out where two or more of them have a class in common; else the folds are
+    stratified by class. Where every class has one clip there are none.
+
+    >>> parts, by = training_folds(np.array([0, 1, 0, 1]), np.array([7, 7, 8, 8]))
+    >>> sorted(held.tolist() for _, held in parts), by
+    ([[0, 1], [2, 3]], 'subject')
+    >>> training_folds(np.array([0, 1, 2]), None)
+    Folds(parts=[], by='none')
+    """
+    from sklearn.model_selection import GroupKFold, StratifiedKFold
+
+    if groups is not None and (count := len(np.unique(groups))) > 1:
+        parts = list(GroupKFold(min(folds, count)).split(labels, labels, groups))
+        if any(np.isin(labels[held], labels[fit]).any() for fit, held in parts):
+            return Folds(parts, "subject")
+    most = int(np.bincount(labels).max())
+    if most < 2:
+        return Folds([], "none")
+    splitter = StratifiedKFold(min(folds, most), shuffle=True, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with one clip is fitted or held out
+        return Folds(list(splitter.split(labels, labels)), "class")
+
+
+def _fold_accuracy(
+    features: np.ndarray,
+    labels: np.ndarray,
+    folds: list[tuple[np.ndarray, np.ndarray]],
+    strengths: tuple[float, ...],
+) -> dict[float, float]:
+    """Accuracy over all held-out rows per strength, until two in a row are worse than the best."""
+    usable = [(fit, held) for fit, held in folds if len(np.unique(labels[fit])) > 1]
+    scaled = [standardisation(features[fit]) for fit, _ in usable]
+    models = [_model(strengths[0], len(fit)) for fit, _ in usable]
+    result: dict[float, float] = {}
+    for strength in strengths:
+        right = total = 0
+        for (fit, held), (mean, scale), model in zip(usable, scaled, models, strict=True):
+            model.set_params(C=1.0 / (strength * len(fit)))
+            _fit(model, _standardised(features[fit], mean, scale), labels[fit])
+            right += int((model.predict(_standardised(features[held], mean, scale)) == labels[held]).sum())
+            total += len(held)
+        if total == 0:
+            return {}
+        result[strength] = right / total
+        rates = list(result.values())
+        if len(rates) > 2 and max(rates[-2:]) < max(rates[:-2]):
+            break
+    return result
+
+
+def _model(strength: float, rows: int) -> LogisticRegression:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=1.0 / (strength * rows), tol=1e-3, max_iter=300, warm_start=True)
+
+
+def _fit(model: LogisticRegression, features: np.ndarray, labels: np.ndarray) -> None:
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 300 iterations are enough for a probe
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # few clips per class
+        model.fit(features, labels)
+
+
+def _expand(model: LogisticRegression, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights for all classes: scikit-learn leaves out absent ones, and has one row for two."""
+    coef, intercept = model.coef_, model.intercept_
+    if len(model.classes_) == 2:  # the one row is the log-odds of the second class
+        coef, intercept = np.concatenate([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
+    weight = np.zeros((num_classes, coef.shape[1]), coef.dtype)
+    bias = np.full(num_classes, -np.inf, coef.dtype)
+    weight[model.classes_], bias[model.classes_] = coef, intercept
+    return weight, bias

@@ -1,0 +1,46 @@
+"""Which labels a run learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kinelex import plugins
+from kinelex.methods import list_methods, method_class
+
+
+def reads_labels(config: Mapping[str, Any]) -> bool:
+    """Whether a run's method learns from labels.
+
+    Raises:
+        InputError: the method is that of a plugin which is not there.
+
+    >>> reads_labels({"method": {"name": "supervised"}}), reads_labels({"method": {"name": "cmd"}})
+    (True, False)
+    """
+    name = config["method"]["name"]
+    if name in list_methods():
+        return method_class(name).needs_labels
+    plugins.require(config.get("plugins") or (), f"a run of the method {name}")
+    return False
+
+
+def learned_parts(config: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The parts whose labels a run learned: its own training part, and those of the runs it was adapted from.
+
+    Returns:
+        ``store_fingerprint`` and ``protocol`` of each; nothing of a converted run, which does not say it.
+
+    >>> base = {"method": {"name": "supervised"}, "store_fingerprint": "a1", "protocol": "xsub"}
+    >>> adapted = {"mode": "batch_norm", "from": base}
+    >>> learned_parts({**base, "store_fingerprint": "b2", "adapted": adapted})
+    [{'store_fingerprint': 'a1', 'protocol': 'xsub'}]
+    """
+    adapted = config.get("adapted") or {}
+    parts = learned_parts(adapted["from"]) if adapted else []
+    fingerprint, protocol = config.get("store_fingerprint"), config.get("protocol")
+    if not reads_labels(config) or adapted.get("mode") == "batch_norm":
+        return parts
+    if fingerprint and protocol:
+        parts.insert(0, {"store_fingerprint": fingerprint, "protocol": protocol})
+    return parts
