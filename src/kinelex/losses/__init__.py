@@ -1,12 +1,6 @@
 """Losses: tensors in, scalar out. They know no trainer and no encoder."""
 
-from kinelex.losses.classification import (
-    CLASS_WEIGHTS,
-    Mix,
-    class_weights,
-    classification_loss,
-    mixup,
-)
+from kinelex.losses.classification import CLASS_WEIGHTS, Mix, class_weights, classification_loss, mixup
 from kinelex.losses.diagnostics import (
     alignment,
     entropy,
@@ -17,12 +11,7 @@ from kinelex.losses.diagnostics import (
 from kinelex.losses.feature_alignment import feature_alignment
 from kinelex.losses.gather import gather, mean_over_processes
 from kinelex.losses.info_nce import pair_logits, pair_mask, soft_info_nce
-from kinelex.losses.mutual_distillation import (
-    MINING,
-    Neighbourhood,
-    mutual_distillation,
-    neighbour_targets,
-)
+from kinelex.losses.mutual_distillation import MINING, Neighbourhood, mutual_distillation, neighbour_targets
 from kinelex.losses.queue_info_nce import (
     check_room,
     contrastive_accuracy,

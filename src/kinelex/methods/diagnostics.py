@@ -18,10 +18,7 @@ Pair = tuple[str, str]
 
 @torch.no_grad()
 def c2vl_logs(
-    embeddings: dict[str, Tensor],
-    targets: dict[Pair, Tensor],
-    masks: dict[str, Tensor],
-    temperature: float,
+    embeddings: dict[str, Tensor], targets: dict[Pair, Tensor], masks: dict[str, Tensor], temperature: float
 ) -> dict[str, Tensor]:
     """What shows how C2VL's embeddings spread, and how sure targets and predictions are.
 

@@ -12,12 +12,7 @@ import re
 import torch
 from torch import Tensor
 
-from kinelex.encoders.published.parameters import (
-    BLOCK,
-    Published,
-    conv_norm,
-    graph_blocks,
-)
+from kinelex.encoders.published.parameters import BLOCK, Published, conv_norm, graph_blocks
 from kinelex.encoders.published.parameters import sizes as encoder_options
 
 __all__ = ["encoder_options", "published_to_encoder"]

@@ -9,15 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from kinelex.reports.run.style import (
-    BLUE,
-    INK,
-    MUTED,
-    ORANGE,
-    SERIES,
-    as_inline_svg,
-    panels,
-)
+from kinelex.reports.run.style import BLUE, INK, MUTED, ORANGE, SERIES, as_inline_svg, panels
 
 _MOST_NAMES = 65  # classes up to which a heat map has names
 
