@@ -10,16 +10,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kinelex.errors import InputError, unknown_name
+from kinelex.losses.info_nce import masked_mean
 
 CLASS_WEIGHTS = ("none", "balanced")
 
 
 def class_weights(counts: Sequence[int], kind: str = "balanced") -> Tensor:
-    """A weight per class whose mean over the training clips is 1.
+    """A weight per class whose mean over the training clips is 1; a class without a clip gets 0.
 
-    Args:
-        counts: training clips of each class; a class without one gets weight 0.
-        kind: ``balanced`` gives every class the same say, ``none`` every clip.
+    ``balanced`` gives every class the same say, ``none`` every clip.
 
     Shape:
         - returns: (classes,) float32
@@ -46,8 +45,7 @@ class Mix:
     """Which clips were mixed, and how.
 
     Shape:
-        - partner: (N,) int64, the clip that was mixed into each one.
-        - share: (N,) float32, what each clip kept of itself.
+        - partner: (N,) int64, the clip that was mixed into each one; share: (N,) what each kept of itself.
     """
 
     partner: Tensor
@@ -55,16 +53,10 @@ class Mix:
 
 
 def mixup(x: Tensor, alpha: float, generator: torch.Generator | None = None) -> tuple[Tensor, Mix]:
-    """Mix every clip with another one of the batch.
-
-    Args:
-        x: the clips.
-        alpha: shares are drawn from Beta(alpha, alpha).
-        generator: source of randomness (on the CPU).
+    """Mix every clip with another one of the batch; shares are drawn from Beta(alpha, alpha), on the CPU.
 
     Shape:
-        - x: (N, ...)
-        - returns: (N, ...)
+        - x and returns: (N, ...)
 
     Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, one share per clip.
 
@@ -90,16 +82,11 @@ def classification_loss(
     mix: Mix | None = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Mean cross-entropy over the clips.
+    """Mean cross-entropy over the clips, or over those of a mask: 0 where it has none.
 
-    Args:
-        scores: logits.
-        labels: the classes.
-        weights: a weight per class; the sum is divided by the number of clips, not by that of the weights,
-            so that half a batch in each of two processes gives the loss of one.
-        smoothing: share of the target that is spread evenly over the classes.
-        mix: how the clips were mixed, if they were.
-        mask: clips that count; 0 where none does.
+    With a weight per class the sum is divided by the number of clips, not by that of the weights, so that
+    half a batch in each of two processes gives the loss of one. Smoothing is the share of the target that
+    is spread evenly over the classes.
 
     Shape:
         - scores: (N, classes); labels: (N,); weights: (classes,); mask: (N,) bool
@@ -115,6 +102,4 @@ def classification_loss(
     rows = of(labels)
     if mix is not None:
         rows = mix.share * rows + (1 - mix.share) * of(labels[mix.partner])
-    if mask is None:
-        return rows.mean()
-    return torch.where(mask, rows, torch.zeros_like(rows)).sum() / mask.sum().clamp(min=1)
+    return masked_mean(rows, mask)

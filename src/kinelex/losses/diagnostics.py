@@ -5,21 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from kinelex.losses.info_nce import pair_logits
+from kinelex.losses.info_nce import masked_mean, pair_logits
 
 
 def entropy(p: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean entropy of the rows of a distribution, in nats.
 
     Shape:
-        - p: (N, K), rows sum to 1.
-        - mask: (N,) bool, rows that count.
+        - p: (N, K), rows sum to 1; mask: (N,) bool, rows that count.
 
     >>> entropy(torch.full((2, 4), 0.25)).item() == torch.tensor(4.0).log().item()
     True
     """
-    rows = torch.special.entr(p).sum(dim=1)
-    return rows.mean() if mask is None else (rows * mask).sum() / mask.sum().clamp(min=1)
+    return masked_mean(torch.special.entr(p).sum(dim=1), mask)
 
 
 def alignment(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -31,16 +29,14 @@ def alignment(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
     >>> alignment(torch.eye(3), torch.eye(3)).item()
     1.0
     """
-    rows = (a * b).sum(dim=1)
-    return rows.mean() if mask is None else (rows * mask).sum() / mask.sum().clamp(min=1)
+    return masked_mean((a * b).sum(dim=1), mask)
 
 
 def uniformity(a: Tensor, mask: Tensor | None = None) -> Tensor:
     """log of the mean of exp(-2 |a_i - a_j|²) over pairs i ≠ j: lower is more spread out; 0 without a pair.
 
     Shape:
-        - a: (N, D), L2-normalised.
-        - mask: (N,) bool, rows that count.
+        - a: (N, D), L2-normalised; mask: (N,) bool, rows that count.
 
     Source: Wang and Isola, ICML 2020.
 
@@ -79,27 +75,18 @@ def pair_diagnostics(
 ) -> dict[str, Tensor]:
     """How sure targets and predictions of an ordered pair of modalities are.
 
-    Args:
-        a: embeddings of the anchor modality.
-        b: embeddings of the candidate modality.
-        target: see :func:`~kinelex.losses.soft_info_nce`.
-        temperature: τ of the predictions.
-        mask: samples that have both modalities.
+    Entropy of targets and predictions and of an even distribution, and the targets' mass on the diagonal.
 
     Shape:
-        - a, b: (N, D), L2-normalised; target: (N, N); mask: (N,) bool
-
-    Returns:
-        Entropy of targets and predictions and of an even distribution, and the targets' mass on the diagonal.
+        - a, b: (N, D), L2-normalised; target: (N, N); mask: (N,) bool, samples that have both.
 
     >>> sorted(pair_diagnostics(torch.eye(2), torch.eye(2), torch.eye(2), 0.07))[:2]
     ['prediction_entropy', 'target_diagonal']
     """
     rows = torch.ones(len(a), dtype=torch.bool, device=a.device) if mask is None else mask
-    count = rows.sum().clamp(min=1)
     return {
         "target_entropy": entropy(target, rows),
-        "target_diagonal": (target.diagonal() * rows).sum() / count,
+        "target_diagonal": masked_mean(target.diagonal(), rows),
         "prediction_entropy": entropy(pair_logits(a, b, temperature, mask).softmax(dim=1), rows),
-        "uniform_entropy": count.float().log(),
+        "uniform_entropy": rows.sum().clamp(min=1).float().log(),
     }

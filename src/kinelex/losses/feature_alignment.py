@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kinelex.errors import InputError
+from kinelex.losses.info_nce import masked_mean
 
 
 def feature_alignment(
@@ -14,19 +15,12 @@ def feature_alignment(
 ) -> Tensor:
     """Symmetric contrastive loss of two modalities, with the similarities within a modality as negatives too.
 
-    Each of the 2N embeddings looks for its partner of the other modality among all others of both
-    modalities, itself left out. Clips outside the mask take no part, neither as anchors nor as negatives;
-    if none is left the loss is 0.
-
-    Args:
-        skeleton: embeddings of the skeletons; they are normalised here.
-        rgb: embeddings of the pictures, row by row beside them.
-        temperature: τ.
-        mask: clips that have a picture.
+    Each of the 2N embeddings, normalised here, looks for its partner of the other modality among all others
+    of both modalities, itself left out. Clips outside the mask take no part, neither as anchors nor as
+    negatives; if none is left the loss is 0.
 
     Shape:
-        - skeleton, rgb: (N, D)
-        - mask: (N,) bool
+        - skeleton, rgb: (N, D); mask: (N,) bool
         - returns: scalar
 
     Raises:
@@ -55,4 +49,4 @@ def feature_alignment(
     # A row outside the mask keeps its own partner: a softmax over nothing has no gradient but NaN.
     logits = logits.masked_fill(~(present | itself.roll(n, dims=1)), -torch.inf)
     rows = F.cross_entropy(logits, partner, reduction="none")
-    return torch.where(present, rows, torch.zeros_like(rows)).sum() / present.sum().clamp(min=1)
+    return masked_mean(rows, present)

@@ -1,4 +1,4 @@
-"""Private machinery: embeddings of all processes, with gradient."""
+"""Embeddings of all processes, with gradient."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def gather(x: Tensor) -> Tensor:
 def mean_over_processes(x: Tensor) -> Tensor:
     """The mean of all processes' values, with the gradient of the own one; ``x`` where there is one process.
 
-    For a loss that each process computes on its own rows: its value is then that of all rows in one process,
-    and so are gradients averaged over the processes (DDP).
+    The loss that each process computes on its own rows is then that of all rows in one process, and so are
+    gradients averaged over the processes (DDP).
 
     Shape:
         - x: any; the same in every process.

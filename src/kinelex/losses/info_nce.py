@@ -10,12 +10,18 @@ from torch import Tensor
 from kinelex.errors import InputError
 
 
+def masked_mean(rows: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean of the rows (N,) in the mask; 0 where none is."""
+    if mask is None:
+        return rows.mean()
+    return torch.where(mask, rows, torch.zeros_like(rows)).sum() / mask.sum().clamp(min=1)
+
+
 def pair_logits(a: Tensor, b: Tensor, temperature: float, mask: Tensor | None = None) -> Tensor:
     """Similarities a_i·b_j / τ; columns of rows that lack the modality are -inf.
 
     Shape:
-        - a, b: (N, D), L2-normalised.
-        - mask: (N,) bool, True where both modalities are there.
+        - a, b: (N, D), L2-normalised; mask: (N,) bool, True where both modalities are there.
         - returns: (N, N)
 
     >>> pair_logits(torch.eye(2), torch.eye(2), 0.5).tolist()
@@ -26,11 +32,10 @@ def pair_logits(a: Tensor, b: Tensor, temperature: float, mask: Tensor | None = 
 
 
 def pair_mask(masks: Mapping[str, Tensor], a: str, b: str) -> Tensor | None:
-    """Which samples have both modalities of a pair, (N,) bool; None where neither has a mask.
+    """Which samples have both modalities of a pair; None where neither has a mask.
 
     Shape:
-        - masks: (N,) bool each
-        - returns: (N,) bool
+        - masks and returns: (N,) bool
 
     >>> pair_mask({"vision": torch.tensor([True, False])}, "skeleton", "vision").tolist()
     [True, False]
@@ -47,17 +52,10 @@ def soft_info_nce(
     With ``target=None`` the target is the identity: plain InfoNCE. Rows and columns of samples outside the
     mask take no part; if none is left the loss is 0.
 
-    Args:
-        a: embeddings of the anchor modality.
-        b: embeddings of the candidate modality.
-        target: rows that sum to 1 over the samples in the mask.
-        temperature: τ.
-        mask: samples that have both modalities.
-
     Shape:
-        - a, b: (N, D), L2-normalised.
-        - target: (N, N)
-        - mask: (N,) bool
+        - a, b: (N, D), anchors and candidates, L2-normalised.
+        - target: (N, N), rows sum to 1 over the samples in the mask.
+        - mask: (N,) bool, samples that have both modalities.
         - returns: scalar
 
     Raises:
@@ -80,6 +78,4 @@ def soft_info_nce(
     else:
         # 0 · (-inf) would be NaN where a column is masked: its target is 0, and so is its share.
         rows = -torch.where(target > 0, target * log_p, torch.zeros_like(log_p)).sum(dim=1)
-    if mask is None:
-        return rows.mean()
-    return torch.where(mask, rows, torch.zeros_like(rows)).sum() / mask.sum().clamp(min=1)
+    return masked_mean(rows, mask)

@@ -21,9 +21,8 @@ class Neighbourhood(NamedTuple):
     """What each stream teaches about each clip; without gradient.
 
     Shape:
-        - target: (S, N, K), rows sum to 1, zero outside the neighbours.
-        - members: (S, N, K), 1 for each neighbour, else 0.
-        - entropy: (S, N), of the targets, in nats.
+        - target: (S, N, K), rows sum to 1, zero outside the neighbours
+        - members: (S, N, K), 1 for each neighbour, else 0; entropy: (S, N), of the targets, in nats.
     """
 
     target: Tensor
@@ -35,19 +34,14 @@ class Neighbourhood(NamedTuple):
 def neighbour_targets(
     similarity: Tensor, top_k: int, temperature: float = 0.05, mining: str = "none", positives: int = 1
 ) -> Neighbourhood:
-    """What each stream teaches: a distribution over the nearest keys of its own queue.
+    """What each stream teaches: a distribution over the ``top_k`` nearest keys of its own queue.
 
-    Args:
-        similarity: of the keys to their own stream's queue.
-        top_k: neighbours that count.
-        temperature: τ of the teacher.
-        mining: ``none``: softmax over the neighbours, the paper's soft target. ``top``: the ``positives``
-            nearest share the target evenly, as positive mining in CrosSCLR does (Li et al., CVPR 2021); the
-            limit of ``none`` for τ → 0 where it is one.
-        positives: neighbours that mining takes as positives.
+    ``mining="none"`` is the paper's soft target, a softmax over the neighbours. With ``top`` the nearest
+    ``positives`` share the target evenly, as positive mining in CrosSCLR does (Li et al., CVPR 2021); for
+    one it is the limit of ``none`` for τ → 0.
 
     Shape:
-        - similarity: (S, N, K)
+        - similarity: (S, N, K), of the keys to their own stream's queue.
 
     Raises:
         InputError: an unknown ``mining``, or ``top_k`` or ``positives`` out of range.
@@ -84,17 +78,12 @@ def mutual_distillation(similarity: Tensor, taught: Neighbourhood, temperature: 
     neighbours. With t the target, s the similarities and τ the student's temperature, the divergence is
     Σ t log t - Σ t s/τ + log Σ_neighbours exp(s/τ); both sums over slots are matrix products (w × k)(k × u).
 
-    Args:
-        similarity: of the queries to their own stream's queue, with gradient.
-        taught: see :func:`neighbour_targets`.
-        temperature: τ of the student, at least 0.03.
-
     Shape:
-        - similarity: (S, N, K), from -1 to 1.
+        - similarity: (S, N, K), of the queries to their own stream's queue, from -1 to 1.
         - returns: (S, S), teacher × student; the diagonal, a stream with itself, is 0.
 
     Raises:
-        InputError: shapes that differ, or a temperature out of range.
+        InputError: shapes that differ, or a temperature below 0.03.
 
     Source: CMD, equations of the mutual distillation loss.
 

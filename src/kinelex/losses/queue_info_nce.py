@@ -16,14 +16,8 @@ from kinelex.errors import InputError
 def queue_similarities(query: Tensor, key: Tensor, queue: Tensor) -> tuple[Tensor, Tensor]:
     """Similarities of the queries to their own keys and to the queue's.
 
-    Args:
-        query: embeddings of one view.
-        key: embeddings of the other view by the momentum encoder.
-        queue: keys of earlier clips.
-
     Shape:
-        - query, key: (S, N, D), L2-normalised.
-        - queue: (S, D, K)
+        - query, key: (S, N, D), of two views, L2-normalised; queue: (S, D, K)
         - returns: positive (S, N), negative (S, N, K).
 
     Raises:
@@ -45,13 +39,8 @@ def queue_similarities(query: Tensor, key: Tensor, queue: Tensor) -> tuple[Tenso
 def queue_info_nce(positive: Tensor, negative: Tensor, temperature: float = 0.07) -> Tensor:
     """Mean over the clips of -log softmax of the positive among positive and negatives.
 
-    Args:
-        positive, negative: see :func:`queue_similarities`.
-        temperature: τ.
-
     Shape:
-        - positive: (S, N)
-        - negative: (S, N, K)
+        - positive: (S, N); negative: (S, N, K)
         - returns: (S,)
 
     Source: MoCo, equation 1; CMD, instance loss of each stream.
@@ -70,8 +59,7 @@ def contrastive_accuracy(positive: Tensor, negative: Tensor) -> Tensor:
     Embeddings that have all become the same count as wrong.
 
     Shape:
-        - positive: (S, N)
-        - negative: (S, N, K)
+        - positive: (S, N); negative: (S, N, K)
         - returns: (S,)
 
     >>> contrastive_accuracy(torch.tensor([[0.9, 0.1]]), torch.tensor([[[0.5], [0.5]]])).tolist()
@@ -109,15 +97,9 @@ def check_room(count: int, size: int) -> None:
 def enqueue(queue: Tensor, pointer: Tensor, keys: Tensor) -> None:
     """Write keys over the oldest ones and move the pointer, both in place and without waiting for a device.
 
-    Args:
-        queue: the queues.
-        pointer: the slot to write next.
-        keys: at most K new keys per stream, in the same order of clips.
-
     Shape:
-        - queue: (S, D, K)
-        - pointer: () int64
-        - keys: (S, N, D)
+        - queue: (S, D, K); pointer: () int64, the slot to write next
+        - keys: (S, N, D), N up to K, in the same order of clips in all streams
 
     Raises:
         InputError: more keys than slots.

@@ -24,14 +24,9 @@ def _softmax(logits: Tensor, mask: Tensor | None) -> Tensor:
 def self_similarity(m: Tensor, temperature: float = 0.07, mask: Tensor | None = None) -> Tensor:
     """self_ij = softmax_j(m_i·m_j / τ_s): which samples look alike within one modality.
 
-    Args:
-        m: the teacher's embeddings of that modality.
-        temperature: τ_s.
-        mask: samples that have the modality; rows and columns of others are 0.
-
     Shape:
-        - m: (N, D), L2-normalised.
-        - mask: (N,) bool
+        - m: (N, D), the teacher's embeddings, L2-normalised.
+        - mask: (N,) bool, samples that have the modality; rows and columns of others are 0.
         - returns: (N, N), rows sum to 1.
 
     Source: intra-modal self-similarity guidance; our reading after SoftCLIP (Gao et al., AAAI 2024).
@@ -47,14 +42,8 @@ def cycle_consistency(a: Tensor, b: Tensor, temperature: float = 0.07, mask: Ten
 
     A negative j that shows the same action as i gets mass; a j whose own pair is badly matched gets little.
 
-    Args:
-        a: the teacher's embeddings of the anchor modality.
-        b: the teacher's embeddings of the candidate modality.
-        temperature: τ_s.
-        mask: samples that have both modalities; rows and columns of others are 0.
-
     Shape:
-        - a, b: (N, D), L2-normalised.
+        - a, b: (N, D), the teacher's anchors and candidates, L2-normalised; mask as above.
         - returns: (N, N), rows sum to 1.
 
     Source: inter-modal cross-consistency; our reading after the cycle-consistent prediction of Morgado
@@ -68,12 +57,7 @@ def cycle_consistency(a: Tensor, b: Tensor, temperature: float = 0.07, mask: Ten
 
 
 def progressive_alpha(epoch: int, epochs: int, final: float = 0.8) -> float:
-    """α_t = α_T · t / (E - 1): the teacher's share of the target grows linearly over the epochs.
-
-    Args:
-        epoch: t, from 0.
-        epochs: E.
-        final: α_T.
+    """α_t = α_T · t / (E - 1), t from 0: the teacher's share of the target grows linearly over E epochs.
 
     Source: progressive self-distillation; after PS-KD (Kim et al., ICCV 2021).
 
@@ -95,22 +79,12 @@ def soft_targets(
 ) -> Tensor:
     """The target distribution of an ordered pair of modalities: y + α (guidance - y).
 
-    The guidance is the mean of the terms that are on: G = β y + (1 - β) self, and cycle. With α = 0, or
-    with both terms off, the target is the identity y.
-
-    Args:
-        a: the teacher's embeddings of the anchor modality.
-        b: the teacher's embeddings of the candidate modality.
-        alpha: α_t, see :func:`progressive_alpha`.
-        beta: β, the share of the hard target inside the intra-modal term (our reading of where β sits).
-        temperature: τ_s.
-        intra: whose self-similarity: ``anchor``, ``candidate`` or ``none``.
-        inter: whether the cycle takes part.
-        mask: samples that have both modalities.
+    The guidance is the mean of the terms that are on: G = β y + (1 - β) self, of the modality ``intra``
+    (``anchor``, ``candidate`` or ``none``), and with ``inter`` the cycle. With α = 0, or with both terms off,
+    the target is the identity y. That β sits inside the intra-modal term is our reading.
 
     Shape:
-        - a, b: (N, D), L2-normalised.
-        - mask: (N,) bool
+        - a, b: (N, D), the teacher's anchors and candidates, L2-normalised; mask: (N,) bool, who has both.
         - returns: (N, N), without gradient; rows of samples in the mask sum to 1, all others are 0.
 
     Raises:
