@@ -1,13 +1,32 @@
 """Losses: tensors in, scalar out. They know no trainer and no encoder."""
 
 from kinelex.losses.classification import CLASS_WEIGHTS, Mix, class_weights, classification_loss, mixup
-from kinelex.losses.diagnostics import alignment, entropy, off_diagonal_histogram, pair_diagnostics, uniformity
+from kinelex.losses.diagnostics import (
+    alignment,
+    entropy,
+    off_diagonal_histogram,
+    pair_diagnostics,
+    uniformity,
+)
 from kinelex.losses.feature_alignment import feature_alignment
 from kinelex.losses.gather import gather, mean_over_processes
 from kinelex.losses.info_nce import pair_logits, pair_mask, soft_info_nce
 from kinelex.losses.mutual_distillation import MINING, Neighbourhood, mutual_distillation, neighbour_targets
-from kinelex.losses.queue_info_nce import check_room, contrastive_accuracy, enqueue, new_queue, queue_info_nce, queue_similarities
-from kinelex.losses.soft_targets import INTRA, cycle_consistency, progressive_alpha, self_similarity, soft_targets
+from kinelex.losses.queue_info_nce import (
+    check_room,
+    contrastive_accuracy,
+    enqueue,
+    new_queue,
+    queue_info_nce,
+    queue_similarities,
+)
+from kinelex.losses.soft_targets import (
+    INTRA,
+    cycle_consistency,
+    progressive_alpha,
+    self_similarity,
+    soft_targets,
+)
 
 __all__ = ["CLASS_WEIGHTS", "Mix", "class_weights", "classification_loss", "mixup"]
 __all__ += ["alignment", "entropy", "off_diagonal_histogram", "pair_diagnostics", "uniformity"]
