@@ -15,23 +15,20 @@ import torch
 from torch import Tensor, nn
 
 from kinelex.encoders.base import PERSONS
-from kinelex.encoders.graph_network import PysklNetwork
-from kinelex.encoders.layers import TimeConv, conv_norm
+from kinelex.encoders.graph_network import StagedNetwork
+from kinelex.encoders.layers import TimeConv, conv_norm, residual
 from kinelex.encoders.registry import register
 from kinelex.skeleton import SkeletonLayout, spatial_subsets
 
 
 class AdaptiveGraphConv(nn.Module):
-    """Mix joints along graphs that are learnt, plus what each clip's own features say; then attention.
+    """Mix joints along K learnt graphs, plus what each clip's own features say; then attention.
 
     Graph k carries joint v to joint w with the weight ``A[k, v, w]`` plus ``alpha`` times
     tanh(a(v)·b(w) / size), a and b linear maps of a joint's features in all frames.
 
-    Args:
-        adjacency: where the graphs start, (K, V, V).
-        in_channels, out_channels: widths before and after.
-
     Shape:
+        - adjacency: (K, V, V), where the graphs start
         - x: (B, in_channels, T, V)
         - returns: (B, out_channels, T, V)
 
@@ -53,9 +50,7 @@ class AdaptiveGraphConv(nn.Module):
         self.fc1c = nn.Linear(out_channels, max(out_channels // 2, 1))
         self.fc2c = nn.Linear(max(out_channels // 2, 1), out_channels)
         self.bn = nn.BatchNorm2d(out_channels)
-        self.down: nn.Module = nn.Identity()
-        if in_channels != out_channels:
-            self.down = conv_norm(in_channels, out_channels)
+        self.down = residual(in_channels, out_channels, conv_norm)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -86,8 +81,8 @@ class AdaptiveGraphConv(nn.Module):
 
 
 @register
-class AAGCN(PysklNetwork):
-    """Ten (by default) blocks in three stages; see :class:`PysklNetwork` for shapes.
+class AAGCN(StagedNetwork):
+    """Ten (by default) blocks in three stages; see :class:`StagedNetwork` for shapes.
 
     Args:
         person_norms: None is published: each place has its own batch norm of the input, in a run as many as
@@ -107,7 +102,7 @@ class AAGCN(PysklNetwork):
         adjacency = torch.from_numpy(spatial_subsets(layout)).float()
 
         def time(width: int, stride: int) -> nn.Module:
-            return TimeConv(width, width, stride=stride)
+            return TimeConv(width, width, stride)
 
         norms = PERSONS if person_norms is None else person_norms
         graph = partial(AdaptiveGraphConv, adjacency)

@@ -72,7 +72,7 @@ class Encoder(nn.Module):
         """Features of single persons before pooling; each encoder's own.
 
         Shape:
-            - x: (B, C, T, V), a view in memory order (B, V, C, T).
+            - x: (B, C, T, V), a view in memory order (B, V, C, T)
             - returns: (B, F, T', V'), any T' and V'
         """
         raise NotImplementedError(f"{type(self).__name__} has no forward_persons")
@@ -137,11 +137,7 @@ class Encoder(nn.Module):
             )
 
     def with_places(self, x: Tensor) -> Tensor:
-        """``x`` filled up with persons of zeros to ``places``, where the encoder has them.
-
-        Raises:
-            InputError: more persons than places.
-        """
+        """``x`` filled up with persons of zeros to ``places``; an InputError where it has more."""
         persons = x.shape[4]
         if self.places is None or persons == self.places:
             return x

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinelex.encoders.graph_network import GraphNetwork
-from kinelex.encoders.layers import ConvNorm, init_by_outputs
+from kinelex.encoders.layers import ConvNorm, init_by_outputs, residual
 from kinelex.encoders.registry import register
 from kinelex.skeleton import SkeletonLayout, spatial_subsets
 
@@ -28,12 +28,8 @@ class RefinedGraphConv(nn.Module):
     Graph k carries joint v to joint u in channel c with the weight ``topology[k, u, v]`` plus ``alpha``
     times a linear map of tanh(a(u) − b(v)), a and b small embeddings of the joints' means over frames.
 
-    Args:
-        adjacency: where the graphs start, (K, V, V).
-        in_channels, out_channels: widths before and after.
-        embedding: width R of the embeddings.
-
     Shape:
+        - adjacency: (K, V, V), where the graphs start
         - x: (B, in_channels, V, T)
         - returns: (B, out_channels, V, T)
 
@@ -49,25 +45,15 @@ class RefinedGraphConv(nn.Module):
         self.refine = nn.Conv2d(subsets * embedding, subsets * out_channels, 1, groups=subsets)
         self.value = nn.Conv2d(in_channels, out_channels * subsets, 1)  # subsets within a channel
         self.norm = nn.BatchNorm2d(out_channels)
-        self.down: nn.Module = nn.Identity()
-        if in_channels != out_channels:
-            self.down = ConvNorm(in_channels, out_channels)
-        for conv, outputs in (
-            (self.relate, embedding),
-            (self.refine, out_channels),
-            (self.value, out_channels),
-        ):
+        self.down = residual(in_channels, out_channels, ConvNorm)
+        widths = (embedding, out_channels, out_channels)
+        for conv, outputs in zip((self.relate, self.refine, self.value), widths, strict=True):
             init_by_outputs(conv.weight, outputs)
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         nn.init.constant_(self.norm.weight, 1e-6)  # published: a block starts as its residual path
 
     def graphs(self, x: Tensor) -> Tensor:
-        """The refined graphs, from joint v to joint u.
-
-        Shape:
-            - x: (B, in_channels, V, T)
-            - returns: (B, K, out_channels, V from, V to)
-        """
+        """The refined graphs: (B, in_channels, V, T) to (B, K, out_channels, V from, V to)."""
         a, b = self.relate(x.mean(dim=3)).chunk(2, dim=1)  # (B, K·R, V) each
         relation = torch.tanh(a.unsqueeze(2) - b.unsqueeze(3))  # (B, K·R, V from, V to)
         weight, bias = self.alpha * self.refine.weight, self.alpha * self.refine.bias  # type: ignore[operator]
@@ -106,6 +92,5 @@ class CTRGCN(GraphNetwork):
         person_norms: int = 1,
     ) -> None:
         adjacency = torch.from_numpy(spatial_subsets(layout)).float()
-        graph = partial(_graph, adjacency)
         options = (in_channels, channels, depth, kernel, dilations, person_norms)
-        super().__init__(layout, graph, *options)
+        super().__init__(layout, partial(_graph, adjacency), *options)

@@ -1,37 +1,41 @@
-"""Graph networks in three stages: what CTR-GCN and HD-GCN have in common, and what PYSKL's networks have."""
+"""Networks of blocks in three stages: PYSKL's, and those that were built on CTR-GCN."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from kinelex.encoders.base import Encoder
-from kinelex.encoders.layers import Block, ConvNorm, MultiScaleTime, TimeConv, shortcut, stages
+from kinelex.encoders.layers import Block, ConvNorm, MultiScaleTime, Path, TimeConv, residual, stages
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout
 
 Part = Callable[[int, int], nn.Module]
+single_frame = partial(TimeConv, kernel=1)
 
 
-class GraphNetwork(Encoder):
+class StagedNetwork(Encoder):
     """Three stages of blocks; width doubles and frames halve from stage to stage.
 
-    Inside, tensors are (B, C, V, T), B persons, with channels last in memory, which convolutions and batch
-    norms are fastest on.
-
     Args:
-        layout: the skeleton layout.
         graph: builds a graph convolution from its widths before and after.
-        in_channels: coordinates per joint.
+        time: builds a convolution over time from its width and stride.
+        in_channels: coordinates per joint; of 2-D poses PYSKL's third is the score.
         channels: width of the first stage.
         depth: blocks per stage.
-        kernel: frames that one convolution over time sees, odd.
-        dilations: steps between these frames, a branch of convolutions for each.
         person_norms: 1: all persons share the batch norm of the input, so any number of persons is taken and
             their order does not count. More: each place for a person has its own, as in the published
             networks for two persons; clips with fewer persons are filled up with zeros.
+        path: builds the residual path where width or frames change.
+
+    Attributes:
+        names: among the parameters: of the blocks, and in each of graph and time; here PYSKL's.
+        frames_last: compute on (B, C, V, T), B persons, with channels last in memory.
+        least: width that the first stage must have.
 
     Shape:
         - x: (N, C, T, V, M)
@@ -40,6 +44,56 @@ class GraphNetwork(Encoder):
     Raises:
         InputError: an option out of range, or more persons than ``person_norms`` where that is not 1.
     """
+
+    names: ClassVar[tuple[str, str, str]] = ("gcn", "gcn", "tcn")
+    frames_last: ClassVar[bool] = False
+    least: ClassVar[int] = 6
+
+    def __init__(
+        self,
+        layout: SkeletonLayout,
+        graph: Part,
+        time: Part,
+        in_channels: int,
+        channels: int,
+        depth: tuple[int, int, int],
+        person_norms: int,
+        path: Path = single_frame,
+    ) -> None:
+        if min(channels // self.least, person_norms, *depth) < 1:
+            raise InputError(
+                f"{self.name} expects channels of at least {self.least}, depths and person_norms of at least "
+                f"1, got {channels}, {tuple(depth)} and {person_norms}"
+            )
+        places = person_norms if person_norms > 1 else None
+        super().__init__(layout, in_channels, 4 * channels, places, norm="data_bn")
+        blocks = list[Block]()
+        for before, width, stride in stages(in_channels, channels, depth):
+            parts = graph(before, width), time(width, stride)
+            beside = residual(before, width, path, stride) if blocks else None
+            blocks.append(Block(*parts, beside, self.names[1:]))
+        self.add_module(self.names[0], nn.ModuleList(blocks))
+
+    def forward_persons(self, x: Tensor) -> Tensor:
+        last = self.frames_last  # convolutions and batch norms are fastest on channels last
+        x = x.transpose(2, 3).contiguous(memory_format=torch.channels_last) if last else x.contiguous()
+        for block in getattr(self, self.names[0]):
+            x = block(x)
+        return x.transpose(2, 3) if last else x
+
+
+class GraphNetwork(StagedNetwork):
+    """Blocks of a graph convolution and :class:`MultiScaleTime`: what CTR-GCN and HD-GCN have in common.
+
+    Args:
+        kernel: frames that one convolution over time sees, odd.
+        dilations: steps between these frames, a branch of convolutions for each.
+    """
+
+    names = ("blocks", "graph", "time")
+    frames_last = True
+    least = 1
+    blocks: nn.ModuleList
 
     def __init__(
         self,
@@ -63,69 +117,6 @@ class GraphNetwork(Encoder):
                 f"{self.name} expects channels to be a multiple of {branches}, the branches over time (one "
                 f"per dilation and two), got {channels}"
             )
-        places = person_norms if person_norms > 1 else None
-        super().__init__(layout, in_channels, 4 * channels, places, norm="data_bn")
-        self.blocks = nn.ModuleList()
-        for i, (before, width, stride) in enumerate(stages(in_channels, channels, depth)):
-            parts = graph(before, width), MultiScaleTime(width, stride, kernel, dilations)
-            residual = shortcut(i, before, width, stride, ConvNorm)
-            self.blocks.append(Block(*parts, residual, names=("graph", "time")))
-
-    def forward_persons(self, x: Tensor) -> Tensor:
-        x = x.transpose(2, 3).contiguous(memory_format=torch.channels_last)
-        for block in self.blocks:
-            x = block(x)
-        return x.transpose(2, 3)
-
-
-class PysklNetwork(Encoder):
-    """Three stages of blocks under the names of PYSKL's checkpoints.
-
-    Args:
-        layout: the skeleton layout.
-        graph: builds a graph convolution from its widths before and after.
-        time: builds a convolution over time from its width and stride.
-        in_channels: coordinates per joint; of 2-D poses PYSKL's third is the score.
-        channels: width of the first stage.
-        depth: blocks per stage.
-        person_norms: 1: all persons share the batch norm of the input; more: each place has its own.
-
-    Shape:
-        - x: (N, C, T, V, M)
-        - returns: (N, 4·channels)
-
-    Raises:
-        InputError: an option out of range, or more persons than ``person_norms`` where that is not 1.
-    """
-
-    def __init__(
-        self,
-        layout: SkeletonLayout,
-        graph: Part,
-        time: Part,
-        in_channels: int,
-        channels: int,
-        depth: tuple[int, int, int],
-        person_norms: int,
-    ) -> None:
-        if min(channels // 6, person_norms, *depth) < 1:
-            raise InputError(
-                f"{self.name} expects channels of at least 6, depths and person_norms of at least 1, got "
-                f"{channels}, {tuple(depth)} and {person_norms}"
-            )
-        places = person_norms if person_norms > 1 else None
-        super().__init__(layout, in_channels, 4 * channels, places, norm="data_bn")
-        self.gcn = nn.ModuleList()
-        for i, (before, width, stride) in enumerate(stages(in_channels, channels, depth)):
-            parts = graph(before, width), time(width, stride)
-            self.gcn.append(Block(*parts, shortcut(i, before, width, stride, _changed)))
-
-    def forward_persons(self, x: Tensor) -> Tensor:
-        x = x.contiguous()
-        for block in self.gcn:
-            x = block(x)
-        return x
-
-
-def _changed(before: int, width: int, stride: int) -> nn.Module:
-    return TimeConv(before, width, 1, stride)
+        time = partial(MultiScaleTime, kernel=kernel, dilations=dilations)
+        sizes = (in_channels, channels, depth, person_norms)
+        super().__init__(layout, graph, time, *sizes, ConvNorm)

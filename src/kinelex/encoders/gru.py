@@ -23,11 +23,6 @@ from kinelex.skeleton import SkeletonLayout
 class ForwardPairs(nn.Module):
     """Layers of two independent GRUs that both run forward in time; their outputs are concatenated.
 
-    Args:
-        width: numbers per frame.
-        hidden: state size of one GRU.
-        layers: number of layers.
-
     Shape:
         - x: (T, N, width)
         - returns: (N, 2·hidden), the outputs at the last frame.

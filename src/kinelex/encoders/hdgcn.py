@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from kinelex.encoders.base import PERSONS
 from kinelex.encoders.graph_network import GraphNetwork
-from kinelex.encoders.layers import ConvNorm, init_by_outputs
+from kinelex.encoders.layers import ConvNorm, init_by_outputs, residual
 from kinelex.encoders.registry import register
 from kinelex.encoders.scales import hop_distances, window_graph
 from kinelex.errors import InputError, unknown_name
@@ -41,10 +41,8 @@ _SET_NEIGHBOURS = 3  # edge sets that the attention compares an edge set with
 def hierarchy(layout: SkeletonLayout, center: str | None = None) -> tuple[tuple[int, ...], ...]:
     """Joints by their distance in bones from the centre of the body; tips of hands beside thumbs.
 
-    Args:
-        layout: the skeleton layout.
-        center: name of the joint in the centre; None takes the first of shoulder_center, neck, spine and
-            pelvis that the layout has, or else its root.
+    The joint ``center`` is by default the first of shoulder_center, neck, spine and pelvis that the layout
+    has, or else its root.
 
     Raises:
         InputError: a center that is no joint, or a layout of a single joint.
@@ -71,14 +69,11 @@ def hierarchy(layout: SkeletonLayout, center: str | None = None) -> tuple[tuple[
 
 
 def hierarchy_subsets(sets: tuple[tuple[int, ...], ...]) -> np.ndarray:
-    """For each two neighbouring sets: identity, inward and outward adjacency, each normalised on its own.
+    """For each two of H neighbouring sets: identity, inward and outward adjacency, each normalised apart.
 
     Every joint of a set is connected with every joint of the next set, bone or not. As in
     :func:`~kinelex.skeleton.spatial_subsets` the entry [u, v] carries joint v to joint u, and columns are
     divided by their sum.
-
-    Args:
-        sets: H sets of joints, as :func:`hierarchy` gives them.
 
     Shape:
         - returns: (H − 1, 3, V, V), float64.
@@ -101,15 +96,10 @@ def hierarchy_subsets(sets: tuple[tuple[int, ...], ...]) -> np.ndarray:
 
 
 class EdgeConv(nn.Module):
-    """Compare each point with those nearest to it in the space of its features.
-
-    Args:
-        groups: independent convolutions side by side.
-        in_channels, out_channels: widths before and after, of one group.
-        neighbours: points to compare with, itself among them; all where there are fewer.
+    """Compare each point with the ``neighbours`` nearest to it, itself among them, by their features.
 
     Shape:
-        - x: (B, groups, in_channels, P), P points
+        - x: (B, groups, in_channels, P), P points, widths of one group
         - returns: (B, groups·out_channels, P)
 
     Source: Wang et al., "Dynamic Graph CNN for Learning on Point Clouds", TOG 2019, as HD-GCN uses it.
@@ -141,11 +131,8 @@ class HierarchyAttention(nn.Module):
     An edge set is represented by the mean over its own joints (not over all) of the features' maxima over
     frames; an edge convolution compares the sets.
 
-    Args:
-        members: (L, V), what each joint counts in the mean of each of L edge sets.
-        channels: width.
-
     Shape:
+        - members: (L, V), what each joint counts in the mean of each of L edge sets
         - x: (B, L, C, V, T)
         - returns: (B, C, V, T)
 
@@ -171,14 +158,11 @@ class HierarchyAttention(nn.Module):
 class HierarchyGraphConv(nn.Module):
     """Graph convolution along every edge set of a hierarchy, then attention over the sets, or their sum.
 
-    Args:
-        adjacency: where the learnt graphs start, (L, 3, V, V).
-        members: (L, V), see :class:`HierarchyAttention`; None adds the sets up.
-        in_channels, out_channels: widths before and after; ``out_channels`` is a multiple of 4.
-
     Shape:
+        - adjacency: (L, 3, V, V), where the learnt graphs start
+        - members: (L, V), see :class:`HierarchyAttention`; None adds the sets up
         - x: (B, in_channels, V, T)
-        - returns: (B, out_channels, V, T)
+        - returns: (B, out_channels, V, T), out_channels a multiple of 4
 
     Source: Sections 3.3 and 3.4.
     """
@@ -197,9 +181,7 @@ class HierarchyGraphConv(nn.Module):
         self.edges = EdgeConv(sets, width, width, _NEIGHBOURS)
         self.attention = None if members is None else HierarchyAttention(members, out_channels)
         self.norm = nn.BatchNorm2d(out_channels)
-        self.down: nn.Module = nn.Identity()
-        if in_channels != out_channels:
-            self.down = ConvNorm(in_channels, out_channels)
+        self.down = residual(in_channels, out_channels, ConvNorm)
         init_by_outputs(self.reduce.conv.weight, width)
         init_by_outputs(self.mix.weight, width)
         nn.init.zeros_(self.mix.bias)  # type: ignore[arg-type]
@@ -259,11 +241,7 @@ class HDGCN(GraphNetwork):
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """Refuse weights of before, which are another function's.
-
-        Raises:
-            InputError: block 1 has an attention.
-        """
+        """Refuse the weights of kinelex 0.1, which are another function's: there block 1 has an attention."""
         if any(name.startswith("blocks.0.graph.attention.") for name in state_dict):
             raise InputError(
                 "these weights are of the HD-GCN of kinelex 0.1, which computed another function than the "

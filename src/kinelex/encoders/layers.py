@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+Path = Callable[[int, int, int], nn.Module]  # of width before, width after and stride
+
 
 def stages(in_channels: int, channels: int, depth: tuple[int, int, int]) -> Iterator[tuple[int, int, int]]:
     """Width before, width after and stride of the blocks of three stages.
-
-    Width doubles and frames halve from stage to stage.
 
     >>> list(stages(3, 8, (2, 1, 1)))
     [(3, 8, 1), (8, 8, 1), (8, 16, 2), (16, 32, 2)]
@@ -29,11 +29,9 @@ def init_by_outputs(weight: Tensor, outputs: int) -> None:
     nn.init.normal_(weight, std=(2 / outputs) ** 0.5)
 
 
-def conv_norm(
-    in_channels: int, out_channels: int, stride: tuple[int, int] = (1, 1), bias: bool = True
-) -> nn.Sequential:
+def conv_norm(in_channels: int, out_channels: int, stride: int = 1, bias: bool = True) -> nn.Sequential:
     """A 1×1 convolution and batch norm: a residual path where width or frames change."""
-    conv = nn.Conv2d(in_channels, out_channels, 1, stride, bias=bias)
+    conv = nn.Conv2d(in_channels, out_channels, 1, (stride, 1), bias=bias)
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
 
@@ -52,14 +50,9 @@ class ConvNorm(nn.Module):
 
 
 class TimeConv(nn.Module):
-    """A convolution over time, and a batch norm, in the names of PYSKL.
+    """A convolution over time and batch norm, in PYSKL's names: (B, C, T, V) to (B, C', ⌈T / stride⌉, V)."""
 
-    Shape:
-        - x: (B, C, T, V)
-        - returns: (B, C', ⌈T / stride⌉, V)
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, kernel: int = 9, stride: int = 1) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, kernel: int = 9) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, (kernel, 1), (stride, 1), (kernel // 2, 0))
         self.bn = nn.BatchNorm2d(out_channels)
@@ -78,7 +71,7 @@ class MultiScaleTime(nn.Module):
 
     Shape:
         - x: (B, C, V, T)
-        - returns: (B, C, V, T'), T' = ceil(T / stride)
+        - returns: (B, C, V, ⌈T / stride⌉)
     """
 
     def __init__(self, channels: int, stride: int, kernel: int, dilations: tuple[int, ...]) -> None:
@@ -105,30 +98,13 @@ class MultiScaleTime(nn.Module):
         return self.leave_norm(torch.cat([*branches, self.pool(pooled), self.straight(x)], dim=1))
 
 
-def shortcut(
-    i: int, before: int, width: int, stride: int, changed: Callable[[int, int, int], nn.Module]
-) -> nn.Module | None:
-    """What the input of block i goes through beside it.
-
-    Args:
-        i: 0 is the first block, which has no such path.
-        before, width, stride: what the block does.
-        changed: makes the path where width or frames change.
-    """
-    if i == 0:
-        return None
-    return nn.Identity() if before == width and stride == 1 else changed(before, width, stride)
+def residual(before: int, width: int, path: Path, stride: int = 1) -> nn.Module:
+    """What the input goes through beside a layer: itself, or ``path`` where width or frames change."""
+    return nn.Identity() if before == width and stride == 1 else path(before, width, stride)
 
 
 class Block(nn.Module):
-    """A graph convolution, then one over time, with a residual path.
-
-    Args:
-        graph: mixes joints and changes the width.
-        time: mixes frames and may halve them.
-        residual: see :func:`shortcut`.
-        names: of the first two among the parameters.
-    """
+    """A graph convolution, then one over time, with a residual path; ``names`` of the first two parts."""
 
     def __init__(
         self,

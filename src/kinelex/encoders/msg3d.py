@@ -15,13 +15,15 @@ and one batch norm, which computes the same.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinelex.encoders.base import PERSONS, Encoder
-from kinelex.encoders.layers import conv_norm
+from kinelex.encoders.layers import conv_norm, residual
 from kinelex.encoders.registry import register
 from kinelex.encoders.scales import k_adjacency, window_graph
 from kinelex.errors import InputError
@@ -60,11 +62,7 @@ class WindowConv(nn.Module):
 
     Args:
         in_channels, hidden, out_channels: widths of the input, inside the window, and after the collapse.
-        layout: the skeleton layout.
-        window: frames per window, odd.
-        dilation: frames from one frame of a window to the next.
-        stride: frames from one window to the next.
-        scales: scales of the window's graph.
+        window, dilation, stride: frames per window (odd), from one of them to the next, and between windows.
 
     Shape:
         - x: (B, in_channels, T, V)
@@ -132,9 +130,7 @@ class MultiScaleTemporalConv(nn.Module):
         self.pool = nn.MaxPool2d((3, 1), (stride, 1), (1, 0))
         self.single = nn.Conv2d(in_channels, width, 1, (stride, 1), bias=False)
         self.norm = nn.BatchNorm2d(out_channels)
-        self.residual: nn.Module = nn.Identity()
-        if in_channels != out_channels or stride != 1:
-            self.residual = conv_norm(in_channels, out_channels, (stride, 1), bias=False)
+        self.residual = residual(in_channels, out_channels, partial(conv_norm, bias=False), stride)
 
     def forward(self, x: Tensor) -> Tensor:
         *parts, pooled = self.reduce(x).chunk(BRANCHES - 1, dim=1)
@@ -144,10 +140,7 @@ class MultiScaleTemporalConv(nn.Module):
 
 
 class Block(nn.Module):
-    """Windows, and space then time, side by side; their sum through one more temporal convolution.
-
-    Source: section 3.4.
-    """
+    """Windows beside space-then-time; their sum through one more temporal convolution (section 3.4)."""
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ def names() -> tuple[str, ...]:
 
 
 def builder(name: str) -> Callable[..., Encoder]:
-    """The class or function that builds an encoder.
+    """The class or function that builds an encoder; an InputError for an unknown name.
 
     Raises:
         InputError: an unknown name.
@@ -34,12 +34,7 @@ def builder(name: str) -> Callable[..., Encoder]:
 
 
 def create(name: str, layout: str | SkeletonLayout = "ntu25", **options: Any) -> Encoder:
-    """Build an encoder by name.
-
-    Args:
-        name: one of :func:`names`.
-        layout: the skeleton layout it reads, by name or as an object.
-        **options: the encoder's own options.
+    """Build an encoder by name, with options of its own, for a layout by name or as an object.
 
     Raises:
         InputError: an unknown name, layout or option.

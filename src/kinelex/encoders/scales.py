@@ -1,4 +1,4 @@
-"""Private machinery: a graph split by distance, one scale for each number of edges, as MS-G3D has it.
+"""A graph split by distance, one scale for each number of edges, as MS-G3D has it.
 
 Source: Liu et al., "Disentangling and Unifying Graph Convolutions for Skeleton-Based Action Recognition",
 CVPR 2020, arXiv 2003.14111.
@@ -15,8 +15,7 @@ def hop_distances(linked: np.ndarray) -> np.ndarray:
     """Edges on the shortest way from each node of a graph to each other; -1 where there is no way.
 
     Shape:
-        - linked: (V, V), symmetric, not 0 where two nodes are linked.
-        - returns: (V, V), int.
+        - linked and returns: (V, V), linked symmetric and not 0 where two nodes are linked.
 
     >>> hop_distances(np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]])).tolist()
     [[0, 1, 2], [1, 0, 1], [2, 1, 0]]
@@ -35,7 +34,7 @@ def k_adjacency(linked: np.ndarray, scales: int) -> np.ndarray:
     """Scale k links each node to itself and to the nodes exactly k edges away, symmetrically normalised.
 
     Shape:
-        - linked: (V, V), as for :func:`hop_distances`.
+        - linked: (V, V)
         - returns: (K, V, V), float64; K is ``scales``, or one more than the graph's diameter if that is less.
 
     Source: section 3.2.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kinelex.encoders.base import Encoder
-from kinelex.encoders.layers import Block, conv_norm, shortcut, stages
+from kinelex.encoders.layers import Block, conv_norm, residual, stages
 from kinelex.encoders.registry import register
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, distance_subsets
@@ -42,10 +42,6 @@ def _time(channels: int, kernel: int, stride: int, dropout: float) -> nn.Sequent
         nn.BatchNorm2d(channels),
         nn.Dropout(dropout),
     )
-
-
-def _changed(before: int, width: int, stride: int) -> nn.Module:
-    return conv_norm(before, width, (stride, 1))
 
 
 @register
@@ -99,7 +95,7 @@ class STGCN(Encoder):
         for i, (before, width, stride) in enumerate(plan):
             graph = GraphConv(before, width, len(adjacency))
             time = _time(width, kernel, stride, dropout if i else 0.0)  # published: none in the first block
-            self.blocks.append(Block(graph, time, shortcut(i, before, width, stride, _changed)))
+            self.blocks.append(Block(graph, time, residual(before, width, conv_norm, stride) if i else None))
         self.edge_importance = nn.ParameterList(torch.ones_like(adjacency) for _ in plan)
 
     def forward_persons(self, x: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from kinelex.encoders.graph_network import PysklNetwork
-from kinelex.encoders.layers import conv_norm
+from kinelex.encoders.graph_network import StagedNetwork
+from kinelex.encoders.layers import conv_norm, residual
 from kinelex.encoders.registry import register
 from kinelex.skeleton import SkeletonLayout, spatial_subsets
 
@@ -22,13 +22,10 @@ BRANCHES = len(DILATIONS) + 2  # and one that pools, and one that looks at singl
 
 
 class GraphConv(nn.Module):
-    """Mix joints along learnt graphs, with a matrix of channels for each, and add the input.
-
-    Args:
-        adjacency: where the graphs start, (K, V, V); entry [k, v, w] carries joint v to joint w.
-        in_channels, out_channels: widths before and after.
+    """Mix joints along K learnt graphs, with a matrix of channels for each, and add the input.
 
     Shape:
+        - adjacency: (K, V, V), where the graphs start; entry [k, v, w] carries joint v to joint w
         - x: (B, in_channels, T, V)
         - returns: (B, out_channels, T, V)
     """
@@ -38,9 +35,7 @@ class GraphConv(nn.Module):
         self.A = nn.Parameter(adjacency.clone())
         self.conv = nn.Conv2d(in_channels, len(adjacency) * out_channels, 1)
         self.bn = nn.BatchNorm2d(out_channels)
-        self.down: nn.Module = nn.Identity()
-        if in_channels != out_channels:
-            self.down = conv_norm(in_channels, out_channels)
+        self.down = residual(in_channels, out_channels, conv_norm)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv(x).unflatten(1, (len(self.A), -1))  # (B, K, C, T, V)
@@ -60,12 +55,7 @@ class DilatedConv(nn.Module):
 
 
 class BranchedTime(nn.Module):
-    """Six branches over time, then one 1×1 convolution for all of them.
-
-    Shape:
-        - x: (B, C, T, V)
-        - returns: (B, C, ⌈T / stride⌉, V)
-    """
+    """Six branches over time, then one 1×1 convolution: (B, C, T, V) to (B, C, ⌈T / stride⌉, V)."""
 
     def __init__(self, channels: int, stride: int, dropout: float) -> None:
         super().__init__()
@@ -92,8 +82,8 @@ class BranchedTime(nn.Module):
 
 
 @register
-class STGCNPP(PysklNetwork):
-    """Ten (by default) blocks in three stages; see :class:`PysklNetwork` for shapes.
+class STGCNPP(StagedNetwork):
+    """Ten (by default) blocks in three stages; see :class:`StagedNetwork` for shapes.
 
     Args:
         dropout: dropout after the convolutions over time.

@@ -47,12 +47,7 @@ def time_positions(segments: int, dim: int, device: torch.device | None = None) 
 
 
 class Attention(nn.Module):
-    """Layer norm, attention between the tokens of a row, and the way back onto the tokens.
-
-    Shape:
-        - x: (B, L, D)
-        - returns: (B, L, D), what is to be added to x.
-    """
+    """Layer norm, attention between the tokens of a row (B, L, D), and what is to be added to them."""
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -70,12 +65,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention between all tokens, or in space and then in time; then a perceptron for each token.
-
-    Shape:
-        - x: (B, S, V, D), S segments
-        - returns: (B, S, V, D)
-    """
+    """Attention between all tokens (B, S, V, D), or in space, then in time; then a perceptron each."""
 
     def __init__(self, dim: int, heads: int, dropout: float, factorised: bool) -> None:
         super().__init__()
@@ -163,12 +153,7 @@ class JointTimeTransformer(Encoder):
                 nn.init.zeros_(module.bias)
 
     def tokens(self, x: Tensor) -> Tensor:
-        """Embedded segments with their positions.
-
-        Shape:
-            - x: (B, C, T, V)
-            - returns: (B, ⌈T / segment⌉, V, dim)
-        """
+        """Embedded segments with their positions: (B, C, T, V) to (B, ⌈T / segment⌉, V, dim)."""
         b, c, t, v = x.shape
         segments = (t + self.segment - 1) // self.segment
         frames = torch.arange(segments * self.segment, device=x.device).clamp(max=t - 1)

@@ -3,7 +3,6 @@
 Each file has two functions. ``published_to_encoder(state, origin)`` takes a checkpoint's parameters and
 buffers (with or without the prefix ``module.``, half precision is cast up) and gives what our encoder loads
 and the classifier's ``weight`` and ``bias``, empty where there is none. ``encoder_options(state, joints,
-origin)`` gives the options of our encoder that such a state asks for, for a layout of so many joints. Both
-raise an InputError, in which ``origin`` is what the checkpoint is called, where a part is missing, foreign,
-or of another size.
+origin)`` gives the options of our encoder that such a state asks for. Both raise an InputError, in which
+``origin`` is what the checkpoint is called, where a part is missing, foreign, or of another size.
 """

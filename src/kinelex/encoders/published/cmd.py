@@ -1,4 +1,4 @@
-"""Private machinery: the published CMD checkpoint's names and ours.
+"""The published CMD checkpoint's names and ours.
 
 The published method holds ``encoder_q`` and ``encoder_k`` for the joints, the same with ``_motion`` and
 ``_bone`` behind for the other streams, a queue and a pointer for each. Each encoder is ``input_norm``, a
@@ -53,10 +53,6 @@ def method_name(name: str) -> str | None:
 def published_to_encoder(state: dict[str, Tensor], origin: str = "the checkpoint") -> dict[str, Tensor]:
     """The state of a bare published encoder (``encoder.gru...``, ``input_norm...``) under our names.
 
-    Args:
-        state: parameters and buffers; a head (``fc``) is left out.
-        origin: what to call it in messages.
-
     Raises:
         InputError: a parameter is missing, or the shapes do not belong together.
     """
@@ -88,10 +84,6 @@ def published_to_encoders(
 ) -> dict[str, dict[str, Tensor]]:
     """The query encoders of a published checkpoint, by stream, as :class:`RecurrentEncoder` loads them.
 
-    Args:
-        state: the checkpoint's ``state_dict``, with or without the prefix ``module.``.
-        origin: what to call it in messages, for example the file's name.
-
     Raises:
         InputError: the checkpoint is something else.
     """
@@ -109,12 +101,7 @@ def published_to_encoders(
 
 
 def encoder_options(state: dict[str, Tensor], joints: int, in_channels: int = 3) -> dict[str, int]:
-    """The options of ``encoders.create("gru", ...)`` that an encoder's state asks for.
-
-    Args:
-        state: one encoder's state, as :func:`published_to_encoders` gives it.
-        joints: joints V of the layout.
-        in_channels: coordinates C per joint.
+    """The options of ``encoders.create("gru", ...)`` that a state of :func:`published_to_encoders` asks for.
 
     Raises:
         InputError: the input's width is no multiple of V·C.
@@ -132,10 +119,6 @@ def encoder_options(state: dict[str, Tensor], joints: int, in_channels: int = 3)
 
 def published_to_method(state: dict[str, Tensor], origin: str = "the checkpoint") -> dict[str, Tensor]:
     """The state of the whole published method as :class:`~kinelex.methods.cmd.CMD` loads it.
-
-    Args:
-        state: the checkpoint's ``state_dict``, with or without the prefix ``module.``.
-        origin: what to call it in messages.
 
     Raises:
         InputError: the checkpoint is something else, lacks a part, or its pointers differ.

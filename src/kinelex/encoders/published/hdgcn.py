@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 
 import torch
-from torch import Tensor
 
-from kinelex.encoders.published.parameters import Published, conv_norm, graph_blocks
+from kinelex.encoders.published.parameters import Parts, Published, conv_norm, graph_network
 from kinelex.encoders.published.parameters import sizes as encoder_options
 
 __all__ = ["encoder_options", "published_to_encoder"]
 
 
-def _edge_conv(published: Published, names: Iterable[str]) -> dict[str, dict[str, Tensor]]:
+def _edge_conv(published: Published, names: Iterable[str], prefix: str) -> Parts:
     names = list(names)
     weight = torch.cat([published.take(f"{name}.conv.0.weight") for name in names])
-    return {"conv.": {"weight": weight}, "norm.": published.norm(f"{name}.conv.1" for name in names)}
+    norm = published.norm(f"{name}.conv.1" for name in names)
+    return {f"{prefix}conv.": {"weight": weight}, f"{prefix}norm.": norm}
 
 
-def _graph(published: Published, place: str) -> dict[str, dict[str, Tensor]]:
+def _graph(published: Published, place: str) -> Parts:
     """The parts of a block's graph convolution."""
     sets = range(published.count(rf"{re.escape(place)}conv_down\.(\d+)\."))
     if not sets:
@@ -38,27 +39,16 @@ def _graph(published: Published, place: str) -> dict[str, dict[str, Tensor]]:
         "mix.": published.conv(f"{mix}0" for mix in mixes),
         "mix_norm.": published.norm(f"{mix}1" for mix in mixes),
         "norm.": published.norm([f"{place}bn"]),
+        **_edge_conv(published, (f"{place}conv.{s}.3" for s in sets), "edges."),
     }
-    edges = _edge_conv(published, (f"{place}conv.{s}.3" for s in sets))
-    parts |= {f"edges.{name}": part for name, part in edges.items()}
     if f"{place}down.0.weight" in published:
-        down = conv_norm(published, f"{place}down.0", f"{place}down.1")
-        parts |= {f"down.{name}": part for name, part in down.items()}
+        parts |= conv_norm(published, f"{place}down.0", f"{place}down.1", "down.")
     if f"{place}aha.aggregate.weight" in published:
-        reduce = conv_norm(published, f"{place}aha.conv_down.0", f"{place}aha.conv_down.1")
-        compare = _edge_conv(published, [f"{place}aha.edge_conv"])
-        parts |= {f"attention.reduce.{name}": part for name, part in reduce.items()}
-        parts |= {f"attention.compare.{name}": part for name, part in compare.items()}
+        down = f"{place}aha.conv_down"
+        parts |= conv_norm(published, f"{down}.0", f"{down}.1", "attention.reduce.")
+        parts |= _edge_conv(published, [f"{place}aha.edge_conv"], "attention.compare.")
         parts["attention.expand."] = published.conv([f"{place}aha.aggregate"])
     return parts
 
 
-def published_to_encoder(
-    state: dict[str, Tensor], origin: str = "the checkpoint"
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The state under our names, and the classifier."""
-    published = Published(state, origin, "HD-GCN")
-    ours = graph_blocks(published, _graph)
-    classifier = published.classifier()
-    published.check_all_taken(r"l\d+\.(?!gcn1\.conv_d\.)")
-    return ours, classifier
+published_to_encoder = partial(graph_network, "HD-GCN", _graph, r"l\d+\.(?!gcn1\.conv_d\.)")

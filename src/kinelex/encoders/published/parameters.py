@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable
 
@@ -12,17 +13,12 @@ from kinelex.errors import InputError
 
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 BLOCK = re.compile(r"l(\d+)\.")  # of CTR-GCN and those that were built on it
+Parts = dict[str, dict[str, Tensor]]  # by prefix, then by kind
+Options = dict[str, int | tuple[int, ...]]
 
 
 class Published:
-    """Parameters by their published names; remembers which were taken.
-
-    Args:
-        state: the checkpoint's parameters and buffers, with or without the prefix ``module.``; half precision
-            is cast up.
-        origin: what to call it in messages.
-        network: whose checkpoint it should be.
-    """
+    """Parameters by their published names; remembers which were taken. For arguments see this folder's."""
 
     def __init__(self, state: dict[str, Tensor], origin: str, network: str) -> None:
         plain = {name.removeprefix("module."): value for name, value in state.items()}
@@ -55,12 +51,7 @@ class Published:
         return {kind: join([self.take(f"{name}.{kind}") for name in names]) for kind in ("weight", "bias")}
 
     def norm(self, names: Iterable[str], before: Iterable[str] = ()) -> dict[str, Tensor]:
-        """Batch norms side by side.
-
-        Args:
-            names: the norms.
-            before: convolutions that ours has without a bias: it goes into the mean of what follows.
-        """
+        """Batch norms side by side; ``before``: convolutions whose bias goes into the norms' mean here."""
         names, before = list(names), list(before)
         joined = {kind: torch.cat([self.take(f"{name}.{kind}") for name in names]) for kind in NORM[:-1]}
         if before:
@@ -79,30 +70,27 @@ class Published:
             raise self.refused(f"{left}, which is no part of {self.network}")
 
 
-def check_joints(found: int, joints: int, origin: str) -> None:
+def check_joints(count: int, joints: int, origin: str) -> None:
     """Raise an InputError where a checkpoint reads another number of joints than the layout has."""
-    if found != joints:
+    if count != joints:
         raise InputError(
-            f"{origin} reads {found} joints, the layout has {joints}: choose the layout that it was trained "
+            f"{origin} reads {count} joints, the layout has {joints}: choose the layout that it was trained "
             "on (the published ones: ntu25, and kinect20 for N-UCLA)"
         )
 
 
-def named(parts: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
+def named(parts: Parts, prefix: str = "") -> dict[str, Tensor]:
     """Parts by their prefix as one state."""
-    return {f"{place}{kind}": value for place, part in parts.items() for kind, value in part.items()}
+    return {f"{prefix}{place}{kind}": value for place, part in parts.items() for kind, value in part.items()}
 
 
-def conv_norm(published: Published, conv: str, norm: str) -> dict[str, dict[str, Tensor]]:
+def conv_norm(published: Published, conv: str, norm: str, prefix: str) -> Parts:
     """A convolution and the batch norm after it, as :class:`~kinelex.encoders.layers.ConvNorm`."""
-    return {"conv.": published.conv([conv]), "norm.": published.norm([norm])}
+    return {f"{prefix}conv.": published.conv([conv]), f"{prefix}norm.": published.norm([norm])}
 
 
-def graph_time(published: Published, place: str) -> dict[str, dict[str, Tensor]]:
-    """The parts of :class:`~kinelex.encoders.layers.MultiScaleTime`.
-
-    The bias of a dilated convolution is its own, or (HD-GCN) stands beside it.
-    """
+def graph_time(published: Published, place: str) -> Parts:
+    """The parts of :class:`~kinelex.encoders.layers.MultiScaleTime`."""
     branches = published.count(rf"{re.escape(place)}branches\.(\d+)\.")
     dilated = branches - 2  # then comes max-pooling, then the 1×1 branch
     if dilated < 0:
@@ -115,64 +103,68 @@ def graph_time(published: Published, place: str) -> dict[str, dict[str, Tensor]]
         "straight.": published.conv([f"{names[-1]}0"]),
         "leave_norm.": published.norm(ends),
     }
-    for b in range(dilated):
-        bias = f"{names[b]}3.bias"
+    for b, name in enumerate(names[:dilated]):
+        bias = f"{name}3.bias"  # HD-GCN's, beside the convolution
         parts[f"dilated.{b}."] = {
-            "weight": published.take(f"{names[b]}3.conv.weight").transpose(2, 3).contiguous(),  # frames last
-            "bias": published.take(bias if bias in published else f"{names[b]}3.conv.bias").flatten(),
+            "weight": published.take(f"{name}3.conv.weight").transpose(2, 3).contiguous(),  # frames last
+            "bias": published.take(bias if bias in published else f"{name}3.conv.bias").flatten(),
         }
     return parts
 
 
-def graph_blocks(
-    published: Published, graph: Callable[[Published, str], dict[str, dict[str, Tensor]]]
-) -> dict[str, Tensor]:
-    """The state of a :class:`~kinelex.encoders.graph_network.GraphNetwork`: input norm and blocks.
+def graph_network(
+    network: str,
+    graph: Callable[[Published, str], Parts],
+    pattern: str,
+    state: dict[str, Tensor],
+    origin: str = "the checkpoint",
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The state of a :class:`~kinelex.encoders.graph_network.GraphNetwork`, and the classifier.
 
     Args:
-        published: the checkpoint.
+        network: whose checkpoint it should be.
         graph: the parts of one graph convolution, from the checkpoint and the prefix of its names.
+        pattern: of names that must all be taken; what belongs to nothing else is left out.
+        state, origin: the checkpoint, and what to call it in messages.
     """
+    published = Published(state, origin, network)
     ours = named({"data_bn.": published.norm(["data_bn"])})
     for i in range(max(published.count(BLOCK.pattern), 1)):
-        block = f"l{i + 1}."
-        parts = {f"graph.{name}": part for name, part in graph(published, f"{block}gcn1.").items()}
-        parts |= {f"time.{name}": part for name, part in graph_time(published, f"{block}tcn1.").items()}
-        if f"{block}residual.conv.weight" in published:
-            residual = conv_norm(published, f"{block}residual.conv", f"{block}residual.bn")
-            parts |= {f"residual.{name}": part for name, part in residual.items()}
-        ours |= {f"blocks.{i}.{name}": value for name, value in named(parts).items()}
-    return ours
+        block, prefix = f"l{i + 1}.", f"blocks.{i}."
+        ours |= named(graph(published, f"{block}gcn1."), f"{prefix}graph.")
+        ours |= named(graph_time(published, f"{block}tcn1."), f"{prefix}time.")
+        beside = f"{block}residual."
+        if f"{beside}conv.weight" in published:
+            ours |= named(conv_norm(published, f"{beside}conv", f"{beside}bn", f"{prefix}residual."))
+    classifier = published.classifier()
+    published.check_all_taken(pattern)
+    return ours, classifier
 
 
-def sizes(
-    state: dict[str, Tensor], joints: int, origin: str = "the checkpoint"
-) -> dict[str, int | tuple[int, ...]]:
-    """The options that a state under our names asks for, of those that all graph networks share.
+def widths_of(state: dict[str, Tensor], name: str, origin: str) -> Options:
+    """Width and depth of three stages, by the widths of all blocks' norms of that name."""
+    norms = itertools.takewhile(state.__contains__, map(name.format, itertools.count()))
+    widths = [len(state[norm]) for norm in norms]
+    depth = tuple(widths.count(widths[0] * 2**stage) for stage in range(3))
+    if sum(depth) != len(widths) or widths != sorted(widths) or 0 in depth:
+        raise InputError(f"{origin} has blocks of width {widths}: expects three stages, each twice as wide")
+    return {"channels": widths[0], "depth": depth}
+
+
+def sizes(state: dict[str, Tensor], joints: int, origin: str = "the checkpoint") -> Options:
+    """The options that a state of a :class:`~kinelex.encoders.graph_network.GraphNetwork` asks for.
 
     Dilations leave no trace in the parameters; they are the published 1, 2, ... for as many branches.
-
-    Args:
-        state: of a :class:`~kinelex.encoders.graph_network.GraphNetwork`.
-        joints: joints V of the layout.
-        origin: what to call it in messages.
 
     Raises:
         InputError: another number of joints, or widths that are not theirs.
     """
     check_joints(state["blocks.0.graph.topology"].shape[-1], joints, origin)
-    blocks = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
-    widths = [len(state[f"blocks.{i}.graph.norm.weight"]) for i in range(blocks)]
-    channels = widths[0]
-    depth = tuple(widths.count(channels * 2**stage) for stage in range(3))
-    if sum(depth) != blocks or widths != sorted(widths) or 0 in depth:
-        raise InputError(f"{origin} has blocks of width {widths}: expects three stages, each twice as wide")
     dilated = sum(n.startswith("blocks.0.time.dilated.") and n.endswith("weight") for n in state)
     in_channels = state["blocks.0.graph.down.conv.weight"].shape[1]
     return {
         "in_channels": in_channels,
-        "channels": channels,
-        "depth": depth,
+        **widths_of(state, "blocks.{}.graph.norm.weight", origin),
         "kernel": state["blocks.0.time.dilated.0.weight"].shape[3] if dilated else 5,
         "dilations": tuple(range(1, dilated + 1)),
         "person_norms": len(state["data_bn.weight"]) // (joints * in_channels),
