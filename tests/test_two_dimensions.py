@@ -71,8 +71,8 @@ def ok(*words: object) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def tiny_encoders():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(registry._KNOWN[registry.TEXT_ENCODER], "letters", Letters)
-        patch.setitem(registry._KNOWN[registry.IMAGE_ENCODER], "means", Means)
+        patch.setitem(registry.PARTS[registry.TEXT_ENCODER], "letters", Letters)
+        patch.setitem(registry.PARTS[registry.IMAGE_ENCODER], "means", Means)
         yield
 
 

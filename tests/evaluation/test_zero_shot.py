@@ -44,7 +44,7 @@ class Letters:
 
 @pytest.fixture(autouse=True)
 def letters(monkeypatch) -> None:
-    monkeypatch.setitem(registry._KNOWN[registry.TEXT_ENCODER], "letters", Letters)
+    monkeypatch.setitem(registry.PARTS[registry.TEXT_ENCODER], "letters", Letters)
 
 
 def identity_space(features: int) -> EmbeddingSpace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ from kinelex.skeleton import get_layout
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register the fakes for one test."""
-    for kind in list(registry._KNOWN):
-        monkeypatch.setitem(registry._KNOWN, kind, dict(registry._KNOWN[kind]))
+    for kind in list(registry.PARTS):
+        monkeypatch.setitem(registry.PARTS, kind, copy(registry.PARTS[kind]))
     register("text encoder", "fake_text", FakeText)
     register("image encoder", "fake_image", FakeImage)
     register("vision engine", "half", HalfVision)

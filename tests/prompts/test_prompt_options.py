@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,8 @@ class Shelf:
 
 @pytest.fixture(autouse=True)
 def chatty(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in list(registry._KNOWN):
-        monkeypatch.setitem(registry._KNOWN, kind, dict(registry._KNOWN[kind]))
+    for kind in list(registry.PARTS):
+        monkeypatch.setitem(registry.PARTS, kind, copy(registry.PARTS[kind]))
     register("language engine", "chatty", Chatty)
     register("image encoder", "shelf:NAME", Shelf)
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from copy import copy
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def work(store: Path, out: Path, **options: Any) -> Any:
 def two_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store of one clip more than a shard holds; the engines that describe it are known."""
     for kind in ("text encoder", "language engine"):
-        monkeypatch.setitem(registry._KNOWN, kind, dict(registry._KNOWN[kind]))
+        monkeypatch.setitem(registry.PARTS, kind, copy(registry.PARTS[kind]))
     register_fakes()
     FakeText.calls_left = -1
     path = tmp_path / "store.arrow"

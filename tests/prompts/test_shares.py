@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -73,8 +74,8 @@ class Sizes(HalfVision):
 
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in list(registry._KNOWN):
-        monkeypatch.setitem(registry._KNOWN, kind, dict(registry._KNOWN[kind]))
+    for kind in list(registry.PARTS):
+        monkeypatch.setitem(registry.PARTS, kind, copy(registry.PARTS[kind]))
     register("text encoder", "fake_text", FakeText)
     register("image encoder", "fake_image", FakeImage)
     register("vision engine", "sizes", Sizes)

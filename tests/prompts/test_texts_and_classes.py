@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ SAID = {f"clip{i}": [f"Text {k} of clip {i}." for k in range(4)] for i in range(
 
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = dict(registry._KNOWN["text encoder"])
-    monkeypatch.setitem(registry._KNOWN, "text encoder", known)
+    known = copy(registry.PARTS["text encoder"])
+    monkeypatch.setitem(registry.PARTS, "text encoder", known)
     register("text encoder", "fake_text", FakeText)
     FakeText.seen, FakeText.calls_left = [], -1
 

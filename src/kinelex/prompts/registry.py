@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from importlib import import_module
 from typing import Any
 
-from docstring_parser import parse as parse_docstring
-
-from kinelex import options, plugins
-from kinelex.errors import InputError, unknown_name
+from kinelex import options
+from kinelex.errors import unknown_name
 from kinelex.options import Option, option_texts
+from kinelex.registry import Registry
 
 Factory = Callable[..., Any]
 LANGUAGE, VISION, PICTURES = "language engine", "vision engine", "pictures"
@@ -27,7 +25,7 @@ SECTIONS = {
 _FREE = "NAME"  # ``timm:NAME`` is known: whatever stands in its place goes to the option ``model``
 
 # Built-ins are named by module, so that nothing heavy is imported before it is asked for.
-_KNOWN: dict[str, dict[str, str | Factory]] = {
+_BUILT_IN = {
     LANGUAGE: {
         "kinematic": "kinelex.prompts.engines.kinematic.engine:KinematicLanguage",
         "vlm": "kinelex.prompts.engines.vlm:VisionLanguageModel",
@@ -60,6 +58,7 @@ _KNOWN: dict[str, dict[str, str | Factory]] = {
         "timm:NAME": "kinelex.prompts.embed.timm_images:TimmImages",
     },
 }
+PARTS = {kind: Registry(kind, parts) for kind, parts in _BUILT_IN.items()}
 
 
 def register(kind: str, name: str, factory: Factory) -> None:
@@ -72,12 +71,16 @@ def register(kind: str, name: str, factory: Factory) -> None:
             arguments are the options that users may set.
 
     Raises:
-        InputError: an unknown kind, or a name of a built-in one.
+        InputError: an unknown kind, or a name that is there already.
     """
-    known = _of_kind(kind)
-    if isinstance(known.get(name), str):
-        raise InputError(f"the {kind} {name!r} is built in: choose another name")
-    known[name] = factory
+    of_kind(kind).register(factory, name)
+
+
+def of_kind(kind: str) -> Registry:
+    """The engines or encoders of a kind; an InputError for an unknown one."""
+    if kind not in PARTS:
+        raise unknown_name("kind of prompt part", kind, PARTS)
+    return PARTS[kind]
 
 
 def names(kind: str) -> tuple[str, ...]:
@@ -89,37 +92,27 @@ def names(kind: str) -> tuple[str, ...]:
     >>> "render" in names("vision engine")
     True
     """
-    plugins.load_installed()
-    return tuple(sorted(_of_kind(kind)))
+    return of_kind(kind).names()
 
 
 def user_parts() -> dict[str, dict[str, Factory]]:
     """What was registered beside the built-ins, by kind and name: a worker process must be told."""
-    return {k: {n: f for n, f in known.items() if not isinstance(f, str)} for k, known in _KNOWN.items()}
+    return {k: {n: f for n, f in parts.items() if not isinstance(f, str)} for k, parts in PARTS.items()}
 
 
 def factory_of(kind: str, name: str) -> Factory:
     """The class (or function) that makes an engine or encoder."""
-    known = _of_kind(kind)
     beginning, colon, _ = name.partition(":")
-    key = f"{beginning}:{_FREE}" if colon and name not in known else name
-    if key not in known:
-        plugins.load_installed()
-    if key not in known:
-        raise unknown_name(kind, name, known)
-    factory = known[key]
-    if isinstance(factory, str):
-        module, _, attribute = factory.partition(":")
-        return getattr(import_module(module), attribute)
-    return factory
+    free = f"{beginning}:{_FREE}"
+    parts = of_kind(kind)
+    return parts.find(free if colon and free in parts else name)
 
 
 def create(kind: str, name: str, *args: Any, **options: Any) -> Any:
     """Make an engine or encoder by name.
 
     Args:
-        kind: see :func:`register`.
-        name: its name.
+        kind, name: see :func:`register`.
         args: for engines the :class:`EngineContext`.
         options: values, or their text as on the command line.
 
@@ -127,7 +120,7 @@ def create(kind: str, name: str, *args: Any, **options: Any) -> Any:
         InputError: an unknown kind, name or option; or what the engine itself objects to.
     """
     factory = factory_of(kind, name)
-    if name not in _of_kind(kind):
+    if name not in of_kind(kind):
         options = {"model": name.partition(":")[2], **options}
     return factory(*args, **read_options(kind, name, options))
 
@@ -142,7 +135,7 @@ def options_of(kind: str, name: str) -> dict[str, Option]:
     ('int', 160, 'side of the square pictures in pixels.')
     """
     factory = factory_of(kind, name)
-    return option_texts(factory, _given_by_us(kind, factory))
+    return option_texts(factory, _no_options(kind, factory))
 
 
 def title_of(kind: str, name: str) -> str:
@@ -151,8 +144,7 @@ def title_of(kind: str, name: str) -> str:
     >>> title_of("language engine", "kinematic")
     'Sentences about posture and movement, computed from the joints'
     """
-    doc = parse_docstring(inspect.getdoc(factory_of(kind, name)) or "")
-    return (doc.short_description or "").rstrip(".").replace("\n", " ")
+    return (inspect.getdoc(factory_of(kind, name)) or "").partition("\n")[0].rstrip(".")
 
 
 def read_options(kind: str, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,7 +155,7 @@ def read_options(kind: str, name: str, given: Mapping[str, Any]) -> dict[str, An
     """
     factory = factory_of(kind, name)
     section = next(s for s, k in SECTIONS.items() if k == kind)
-    return options.read_options(factory, given, f"{kind} {name}", section, _given_by_us(kind, factory))
+    return options.read_options(factory, given, f"{kind} {name}", section, _no_options(kind, factory))
 
 
 def split_options(words: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -175,12 +167,6 @@ def split_options(words: Iterable[str]) -> dict[str, dict[str, str]]:
     return options.split_options(words, SECTIONS, "vision.image_size=96", "prompts")
 
 
-def _given_by_us(kind: str, factory: Factory) -> list[str]:
+def _no_options(kind: str, factory: Factory) -> list[str]:
     """The parameters that are no options: the context that engines and pictures get first."""
     return [] if kind in (TEXT_ENCODER, IMAGE_ENCODER) else list(inspect.signature(factory).parameters)[:1]
-
-
-def _of_kind(kind: str) -> dict[str, str | Factory]:
-    if kind not in _KNOWN:
-        raise unknown_name("kind of prompt part", kind, _KNOWN)
-    return _KNOWN[kind]
