@@ -70,14 +70,15 @@ def read_options(
 
 
 def option_texts(factory: Callable[..., Any], skip: Collection[str] = ()) -> dict[str, Option]:
-    """The options of a class or function: type, default and description of each.
+    """The options of a class or function: type, default and description, which a base class may have.
 
     >>> def render(image_size: int = 160): ...
     >>> option_texts(render)
     {'image_size': ('int', 160, '')}
     """
-    doc = parse_docstring(inspect.getdoc(factory) or "")
-    texts = {p.arg_name: " ".join((p.description or "").replace("``", "").split()) for p in doc.params}
+    classes = [c for c in getattr(factory, "__mro__", [factory])[::-1] if c is not object]
+    params = [p for c in classes for p in parse_docstring(inspect.getdoc(c) or "").params]
+    texts = {p.arg_name: " ".join((p.description or "").replace("``", "").split()) for p in params}
     parameters = inspect.signature(factory).parameters.items()
     return {n: (spelled(p.annotation), p.default, texts.get(n, "")) for n, p in parameters if n not in skip}
 
@@ -118,6 +119,7 @@ def spelled(annotation: Any) -> str:
     ('list of str', 'list of int', 'int', 'float or none')
     """
     text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    text = re.sub(r"\b(?:[a-z_]+\.)+", "", text)  # pathlib.Path
     text = re.sub(r"(?:list|tuple|Sequence)\[(\w+)[^\]]*\]", r"list of \1", text)
     return text.replace(" | ", " or ").replace("None", "none")
 

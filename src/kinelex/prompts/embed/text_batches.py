@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from kinelex.errors import InputError
+from kinelex.prompts.from_checkpoint import FromCheckpoint
 
 
 class TextBatches(ABC):
-    """A text encoder whose network reads tokens, batch by batch.
+    """A text encoder whose network reads ``most`` tokens of a text, batch by batch.
 
-    Args:
-        tokenizer: of transformers; what goes beyond the limit is cut off.
-        network: the network.
-        batch_size: texts per pass; 0 takes 16 on a CPU, so that they stay in its cache, else 256.
-        most: tokens of a text that the network reads.
-        prefix: what goes before every text.
-        pad_to_most: fill each text up to ``most`` tokens, as SigLIP was trained.
+    A ``batch_size`` of 0 takes 16 on a CPU, so that they stay in its cache, else 256. With ``pad_to_most``
+    each text is filled up to ``most`` tokens, as SigLIP was trained.
     """
 
     width: int
@@ -69,13 +66,20 @@ class TextBatches(ABC):
         """Embeddings (n, width) of a batch of tokens."""
 
 
-def mean_of_tokens(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The mean over the tokens that are no padding.
+@dataclass(kw_only=True, eq=False)
+class TextCheckpoint(FromCheckpoint):
+    """The options of a text encoder of transformers.
 
-    Shape:
-        - tokens: (n, L, D); mask: (n, L)
-        - returns: (n, D)
+    Args:
+        batch_size: texts per pass, those of like length together; 0 takes 16 on a CPU, 256 on a GPU.
     """
+
+    section: ClassVar[str] = "text_encoder"
+    batch_size: int = 0
+
+
+def mean_of_tokens(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The mean over the tokens (n, L, D) that are no padding by the mask (n, L): (n, D)."""
     real = mask.unsqueeze(-1)
     return (tokens.float() * real).sum(1) / real.sum(1).clamp(min=1)
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-from typing import Any
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
 from kinelex.errors import InputError, unknown_name
-from kinelex.models.transformers import find_checkpoint
 from kinelex.prompts.base import Crops, EngineContext
 from kinelex.prompts.embed.pixels import fitting, to_pixels
 from kinelex.prompts.engines.cut import around, check_cut, cut
 from kinelex.prompts.engines.joints import SEVERAL
+from kinelex.prompts.from_checkpoint import FromCheckpoint
 
 _FAMILY = ("grounding-dino", "mm-grounding-dino")
 _SAME = 0.7  # boxes that overlap more than this share of their union show one person
 
 
-class GroundingDinoVision:
+@dataclass(kw_only=True, eq=False)
+class GroundingDinoVision(FromCheckpoint):
     """Crops of what a Grounding DINO finds; a frame in which it finds nobody is taken whole and flagged.
 
     Args:
@@ -31,67 +32,53 @@ class GroundingDinoVision:
             persons, ``best`` the best box alone.
         padding: margin round the box, a share of its longer side.
         image_size: side of the square pictures in pixels; the crop keeps its shape in them.
-        batch_size: frames per pass.
-        device: where it runs: auto, cpu, cuda, cuda:1.
-        dtype: numbers it computes in: auto, float32, bfloat16, float16.
 
     Source: Liu et al., Grounding DINO, ECCV 2024; C2VL (arXiv 2405.20606) crops with it, text "person".
     """
 
     name = "grounding_dino"
+    section: ClassVar[str] = "vision"
     views = 1
     default_frames = 16
     pictures = "video"
+    context: EngineContext = field(kw_only=False)
+    model: str = "IDEA-Research/grounding-dino-base"
+    text: str = "person."
+    threshold: float = 0.3
+    text_threshold: float = 0.25
+    several: str = "union"
+    padding: float = 0.05
+    image_size: int = 336
+    batch_size: int = 8
 
-    def __init__(
-        self,
-        context: EngineContext,
-        *,
-        model: str = "IDEA-Research/grounding-dino-base",
-        text: str = "person.",
-        threshold: float = 0.3,
-        text_threshold: float = 0.25,
-        several: str = "union",
-        padding: float = 0.05,
-        image_size: int = 336,
-        batch_size: int = 8,
-        device: str = "auto",
-        dtype: str = "auto",
-    ) -> None:
-        check_cut(image_size, padding)
-        if several not in SEVERAL:
-            raise unknown_name("several", several, SEVERAL)
-        if not (0 <= threshold <= 1 and 0 <= text_threshold <= 1):
-            raise InputError(f"expects thresholds from 0 to 1, got {threshold} and {text_threshold}")
-        if batch_size < 1 or not text.strip(" ."):
-            raise InputError(f"expects a text and a batch size of at least 1, got {text!r} and {batch_size}")
-        self._frames = context.frames("vision engine grounding_dino")
-        checkpoint = find_checkpoint(model, "vision.model")
-        kind = checkpoint.processor("AutoConfig").model_type
+    def __post_init__(self) -> None:
+        check_cut(self.image_size, self.padding)
+        if self.several not in SEVERAL:
+            raise unknown_name("several", self.several, SEVERAL)
+        thresholds = {"threshold": self.threshold, "text_threshold": self.text_threshold}
+        if not all(0 <= value <= 1 for value in thresholds.values()):
+            raise InputError(
+                f"expects thresholds from 0 to 1, got {' and '.join(map(str, thresholds.values()))}"
+            )
+        if self.batch_size < 1 or not self.text.strip(" ."):
+            raise InputError(
+                f"expects a text and a batch size of at least 1, got {self.text!r} and {self.batch_size}"
+            )
+        self._frames = self.context.frames("vision engine grounding_dino")
+        kind = self.checkpoint.processor("AutoConfig").model_type
         if kind not in _FAMILY:
             raise InputError(
-                f"vision.model: {model} is of the kind {kind}, expects one of {', '.join(_FAMILY)}"
+                f"vision.model: {self.model} is of the kind {kind}, expects one of {', '.join(_FAMILY)}"
             )
-        self._processor = checkpoint.processor("AutoImageProcessor")
-        self._network = checkpoint.network("AutoModelForZeroShotObjectDetection", device, dtype)
-        self.version = metadata.version("transformers")
-        self._text = f"{text.strip(' .').lower()}."
-        self.settings: dict[str, Any] = {
-            **checkpoint.settings,
-            "text": self._text,
-            "threshold": threshold,
-            "text_threshold": text_threshold,
-            "several": several,
-            "padding": padding,
-            "image_size": image_size,
-            "dtype": str(self._network.dtype).removeprefix("torch."),
-        }
-        self._threshold, self._text_threshold = threshold, text_threshold
-        self._padding, self._size, self._batch_size = padding, image_size, batch_size
-        persons = context.clips("vision engine grounding_dino").persons
-        self._most = np.ones_like(persons) if several == "best" else persons
-        tokenizer = checkpoint.processor("AutoTokenizer")
-        self._tokens = tokenizer([self._text], return_tensors="pt").to(self._network.device)
+        self._processor = self.checkpoint.processor("AutoImageProcessor")
+        self._network = self.load("AutoModelForZeroShotObjectDetection")
+        self.text = f"{self.text.strip(' .').lower()}."
+        own = {"several": self.several, "padding": self.padding, "image_size": self.image_size}
+        self.settings = self.all_settings(self._network, text=self.text, **thresholds, **own)
+        persons = self.context.clips("vision engine grounding_dino").persons
+        self._most = np.ones_like(persons) if self.several == "best" else persons
+        tokenizer = self.checkpoint.processor("AutoTokenizer")
+        self._tokens = tokenizer([self.text], return_tensors="pt").to(self._network.device)
         stop = tokenizer.convert_tokens_to_ids(".")
         dull = {*tokenizer.all_special_ids, stop}
         self._words = np.array([token not in dull for token in self._tokens["input_ids"][0].tolist()])
@@ -103,7 +90,7 @@ class GroundingDinoVision:
             return None
         found = [distinct(boxes[:, :4])[: self._most[row]] for boxes in self.find(frames)]
         boxes = [around(several) if len(several) else None for several in found]
-        return cut(frames, boxes, self._padding, self._size)
+        return cut(frames, boxes, self.padding, self.image_size)
 
     def find(self, frames: np.ndarray) -> list[np.ndarray]:
         """All boxes over the thresholds in each frame, the best first.
@@ -115,10 +102,10 @@ class GroundingDinoVision:
         import torch
 
         boxes = []
-        for start in range(0, len(frames), self._batch_size):
-            batch = frames[start : start + self._batch_size]
+        for start in range(0, len(frames), self.batch_size):
+            batch = frames[start : start + self.batch_size]
             words = {key: value.expand(len(batch), -1) for key, value in self._tokens.items()}
-            with fitting("vision", self._batch_size, self._network.device), torch.inference_mode():
+            with fitting("vision", self.batch_size, self._network.device), torch.inference_mode():
                 pixels = to_pixels(self._processor, batch, self._network.device, self._network.dtype)
                 out = self._network(pixel_values=pixels, **words)
             scores = out.logits.float().sigmoid().cpu().numpy()  # (batch, queries, tokens)
@@ -129,7 +116,7 @@ class GroundingDinoVision:
     def _over(self, scores: np.ndarray, places: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         score = scores.max(axis=1)
         word = scores[:, : len(self._words)][:, self._words].max(axis=1)
-        kept = np.flatnonzero((score > self._threshold) & (word > self._text_threshold))
+        kept = np.flatnonzero((score > self.threshold) & (word > self.text_threshold))
         kept = kept[np.argsort(-score[kept], kind="stable")]
         low, high = places[kept, :2] - places[kept, 2:] / 2, places[kept, :2] + places[kept, 2:] / 2
         scale = np.array([shape[1], shape[0]], np.float32)
