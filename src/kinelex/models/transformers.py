@@ -53,10 +53,7 @@ class Checkpoint:
         }
 
     def processor(self, auto: str = "AutoProcessor") -> Any:
-        """Its processor, tokenizer or image processor, without torchvision.
-
-        Args:
-            auto: a class of transformers with ``from_pretrained``.
+        """Its processor, tokenizer or image processor by a class of transformers, without torchvision.
 
         Raises:
             InputError: it has none, or none that can be read.
@@ -72,13 +69,10 @@ class Checkpoint:
     def network(
         self, auto: str, device: str = "auto", dtype: str = "auto", may_lack: tuple[str, ...] = ()
     ) -> Any:
-        """Its network, on the device, ready for inference.
+        """Its network by a class of transformers, on the device, ready for inference.
 
-        Args:
-            auto: a class of transformers with ``from_pretrained``.
-            device: ``auto`` takes a GPU where there is one, or a name that torch knows.
-            dtype: a name of :data:`DTYPES`; ``auto`` is the checkpoint's own on a GPU, float32 on a CPU.
-            may_lack: beginnings of names of weights that are not used, which the checkpoint may lack.
+        ``auto`` takes a GPU where there is one, and there the checkpoint's own numbers (:data:`DTYPES`), float32
+        on a CPU. ``may_lack`` are beginnings of names of weights that are not used.
 
         Raises:
             InputError: of another architecture, incomplete, damaged, or too large for the device.
@@ -119,11 +113,7 @@ class Checkpoint:
 
 
 def find_checkpoint(model: str, option: str) -> Checkpoint:
-    """Find a checkpoint: a folder, a model of the hub (``owner/name`` or ``owner/name@revision``).
-
-    Args:
-        model: folder or id.
-        option: the option that names it, for messages (``language.model``).
+    """Find a checkpoint that an option names: a folder, ``owner/name`` or ``owner/name@revision`` of the hub.
 
     Raises:
         InputError: no such folder or model, or the hub cannot be reached and the model is not in its cache;
@@ -252,10 +242,7 @@ def _quietly() -> Iterator[None]:
 
 @contextmanager
 def _without_videos() -> Iterator[None]:
-    """Where torchvision is not installed, let processors load without their part for videos.
-
-    Frames are given as pictures, so that part (Qwen-VL's, SmolVLM's) is never called.
-    """
+    """Where torchvision is not installed, let processors load without their part for videos, never called."""
     if find_spec("torchvision") is not None:
         yield
         return

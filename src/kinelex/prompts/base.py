@@ -1,8 +1,7 @@
-"""The seam: what an engine or an encoder must offer.
+"""The seam: what an engine or an encoder must offer to be made known with :func:`register`.
 
-A new engine is a class with the methods of one of these protocols, made known with :func:`register`; nothing
-else in the package changes. Engines are made from an :class:`EngineContext` and their options, typed keyword
-arguments of the constructor; then they work clip by clip, by row of the store.
+Engines are made from an :class:`EngineContext` and their options, typed keyword arguments of the constructor;
+then they work clip by clip, by row of the store.
 """
 
 from __future__ import annotations
@@ -19,12 +18,7 @@ from kinelex.errors import InputError
 
 @dataclass(frozen=True)
 class ClipTexts:
-    """The texts of one clip.
-
-    Args:
-        frames: one text per sampled frame.
-        clip: a text about the whole clip, or None where the engine writes none.
-    """
+    """The texts of one clip: one per sampled frame, and one about all of it where the engine writes one."""
 
     frames: list[str]
     clip: str | None = None
@@ -55,12 +49,9 @@ class FrameSource(Protocol):
 
 @runtime_checkable
 class VisionEngine(Protocol):
-    """Cuts or draws the person of a clip.
+    """Cuts or draws the person of a clip; ``settings`` holds all that changes its pictures.
 
-    Args:
-        settings: all that changes its pictures.
-        views: pictures per frame, K.
-        default_frames: frames per clip unless the user asks for another number.
+    It makes ``views`` pictures per frame, K, of ``default_frames`` frames unless the user asks for others.
     """
 
     name: str
@@ -118,7 +109,7 @@ class EngineContext:
     """What an engine is made from.
 
     Args:
-        store: the skeleton store whose clips it describes; None where there is none.
+        store: the skeleton store whose clips it describes.
         source: folder of the raw files, for engines that read them.
         pictures: the frames of the clips as they were recorded, where the engine asked for them.
         vision: the vision engine of the same run, for language engines that look at its crops.
@@ -132,11 +123,7 @@ class EngineContext:
     journal: Path | None = None
 
     def clips(self, engine: str) -> SkeletonStore:
-        """The skeleton store, which this engine cannot do without.
-
-        Raises:
-            InputError: there is none.
-        """
+        """The skeleton store, which this engine cannot do without: an InputError where there is none."""
         if self.store is None:
             raise InputError(
                 f"{engine} works on the clips of a skeleton store: name it, kinelex prompts STORE"
@@ -144,11 +131,7 @@ class EngineContext:
         return self.store
 
     def frames(self, engine: str) -> FrameSource:
-        """The recorded frames, which this engine cannot do without.
-
-        Raises:
-            InputError: there are none.
-        """
+        """The recorded frames, which this engine cannot do without: an InputError where there are none."""
         if self.pictures is None:
             raise InputError(f"{engine} looks at the recorded frames: name them with --pictures and --source")
         return self.pictures

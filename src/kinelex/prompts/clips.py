@@ -24,11 +24,7 @@ def sample_frames(length: int, count: int) -> np.ndarray:
 class Clips:
     """Clips by row: those of a skeleton store, or those that an engine knows where there is none.
 
-    Args:
-        ids: the clips' names.
-        lengths: frames of each; None where there is no store that could tell.
-        dataset: name of the data set.
-        fingerprint: of the store; None where there is none.
+    Without a store ``lengths`` and ``fingerprint`` are None.
     """
 
     ids: list[str]

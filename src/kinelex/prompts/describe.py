@@ -14,9 +14,6 @@ from kinelex.errors import InputError
 def describe_prompts(path: str | Path) -> dict[str, Any]:
     """Counts, engines and missing clips of a prompt store.
 
-    Args:
-        path: the prompt store.
-
     Returns:
         ``dataset``, ``clips``, ``store_fingerprint`` and per modality in ``modalities``: ``present``,
         ``missing``, ``frames`` (prompts per clip), ``whole_clip``, ``width``, ``engine``, ``encoder``; for

@@ -17,11 +17,7 @@ _PATIENCE = 10.0  # seconds that a cluster takes to end the workers of a run tha
 
 
 class JsonLines:
-    """A file of JSON lines. A line that a kill left torn is cut off when the file is read.
-
-    Args:
-        path: the file, made when it is not there.
-    """
+    """A file of JSON lines. A line that a kill left torn is cut off when the file is read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -61,11 +57,7 @@ class JsonLines:
 
 
 class Journal(JsonLines):
-    """Entries by row, noted when they are known. Only one process at a time may have it open.
-
-    Args:
-        path: the file.
-    """
+    """Entries by row, noted when they are known. Only one process at a time may have it open."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)

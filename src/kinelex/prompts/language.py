@@ -32,10 +32,7 @@ def split_sentences(text: str) -> list[str]:
 class Language:
     """The language prompts of a run: shards of texts, then of embeddings, each different sentence once.
 
-    Args:
-        parts: the shards.
-        engine: writes the texts; None where shards are only looked at.
-        encoder: embeds them.
+    Engine and encoder are None where shards are only looked at.
     """
 
     modality = "language"

@@ -22,10 +22,8 @@ class PromptSummary:
 
     Args:
         path: the prompt store, or the folder of shards where only a share was made.
-        clips: number of clips.
-        missing: per modality, how many clips lack it.
+        missing: per modality, how many of the clips lack it.
         flagged: share of pictures that are the whole frame because no person was found.
-        seconds: time this call took.
         resumed: whether an earlier run had done part of the work, or all.
         share: i and n, where only share i of n was made.
         waits: whether embeddings wait for the texts of other shares.
@@ -72,15 +70,11 @@ def make_prompts(
     with the same arguments it goes on, and the result equals that of an uninterrupted run.
 
     Args:
-        store: the skeleton store; None for a language engine that knows its clips itself (``texts``).
-        out: the prompt store to make.
-        language: a language engine by name, or None.
-        vision: a vision engine by name, or None.
+        store, out, language, vision, options: see :class:`PromptOptions`.
         share: (i, n) makes the shards of share i of n only; :func:`merge_prompts` puts all together.
         ray: address of a Ray cluster whose workers make the shards, or ``local`` to start one here.
         workers: how many Ray workers; None takes one per GPU of the cluster, or one per core.
         progress: show progress bars.
-        options: ``source``, ``frames``, ``text_encoder`` … : see :class:`PromptOptions`.
 
     Raises:
         InputError: an unknown name or option, a number out of range, nothing asked for, no clip with
@@ -124,9 +118,6 @@ def _make(
 
 def merge_prompts(out: str | Path) -> PromptSummary:
     """Put the shards that shares of a run have made together, when all are there; needs no engine.
-
-    Args:
-        out: the prompt store to make.
 
     Raises:
         InputError: nothing was begun, or shards are missing: the message names them.

@@ -108,10 +108,6 @@ class PromptMakers:
         asked: what was asked for.
         notes: folder beside the shards in which engines note what must survive a kill; processes that work
             at the same time have one each.
-
-    Attributes:
-        clips: the clips.
-        meta: what the prompt store will say about itself.
     """
 
     def __init__(self, asked: PromptOptions, notes: str = NOTES) -> None:

@@ -28,8 +28,7 @@ class Surroundings:
     """What a worker must know of the process that sent it.
 
     Args:
-        folder: that relative paths are about.
-        paths: where modules are found.
+        folder, paths: where relative paths begin, and where modules are found.
         parts: engines and encoders that the user registered, pickled: their modules are in ``paths``.
     """
 
@@ -56,13 +55,7 @@ def begin(asked: PromptOptions, around: Surroundings) -> bool | None:
 
 
 class Worker:
-    """On a worker: makes shards, with engines that are loaded once.
-
-    Args:
-        asked: what was asked for.
-        around: what to know of the process that sent this.
-        last: whether these are the stages that need all texts.
-    """
+    """On a worker: makes shards, or those that need all texts (``last``), with engines loaded once."""
 
     def __init__(self, asked: PromptOptions, around: Surroundings, last: bool) -> None:
         if last:
@@ -90,13 +83,8 @@ def _makers(asked: PromptOptions, around: Surroundings) -> PromptMakers:
 def work_on_cluster(asked: PromptOptions, address: str, workers: int | None, progress: bool) -> bool:
     """Make all shards on the workers of a cluster and put them together here.
 
-    Every worker writes its shards into the folder beside the output, which all of them must see.
-
-    Args:
-        asked: what was asked for.
-        address: of the cluster; ``local`` starts one here and ends it.
-        workers: how many; None takes one per GPU, or one per core where there is none.
-        progress: show progress bars.
+    Every worker writes its shards into the folder beside the output, which all of them must see. The address
+    ``local`` starts a cluster here and ends it; by default there is a worker per GPU, or per core.
 
     Returns:
         Whether an earlier run had done part of the work, or all.

@@ -29,10 +29,7 @@ def parts_folder(out: Path) -> Path:
 class Parts:
     """The folder ``<out>.parts``: what is being made, and shards that appear whole or not at all.
 
-    Args:
-        out: the prompt store to be made.
-        meta: everything that changes its content; the folder of another run is refused.
-        clips: the clips in their order.
+    ``meta`` is everything that changes its content; the folder of another run is refused.
     """
 
     def __init__(self, out: Path, meta: PromptMeta, clips: Clips) -> None:

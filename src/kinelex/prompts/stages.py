@@ -19,8 +19,7 @@ class Stage:
 
     Args:
         what: what is made: texts, pictures or sentences.
-        total: how many of them there are.
-        size: how many there are in a shard.
+        total, size: how many of them there are, and how many in a shard.
         suffix: of a shard's file.
         make: makes the shards that begin at the given numbers, and tells how many more are done.
     """
@@ -62,11 +61,7 @@ class Stage:
 
 
 class Meter:
-    """Measures what an engine takes for a shard: seconds, clips, and the tokens that it counts itself.
-
-    Args:
-        engine: the engine; its ``cost`` may count ``tokens`` and ``prompt_tokens``.
-    """
+    """Measures what an engine takes for a shard: seconds, clips, and the tokens that its ``cost`` counts."""
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine

@@ -17,10 +17,7 @@ _CLIPS = 32  # fixed, since an embedding may depend in its last bits on the batc
 class Vision:
     """The vision prompts of a run, in shards; the embeddings of a frame's views are put side by side.
 
-    Args:
-        parts: the shards.
-        engine: cuts or draws the pictures; None where shards are only looked at.
-        encoder: embeds them.
+    Engine and encoder are None where shards are only looked at.
     """
 
     modality = "vision"

@@ -21,12 +21,7 @@ _SHARES = "shares.json"  # into how many shares the work was last divided
 
 
 class Work:
-    """The shards of a run.
-
-    Args:
-        parts: where they are kept.
-        jobs: what makes them, or where that is not here, what they are.
-    """
+    """The shards of a run, and what makes them, or where that is not here, what they are."""
 
     def __init__(self, parts: Parts, jobs: list[Language | Vision]) -> None:
         self.parts, self.jobs = parts, jobs

@@ -10,11 +10,7 @@ from kinelex.errors import InputError
 
 
 class ImageBatches(ABC):
-    """An image encoder that embeds a batch of pictures at a time.
-
-    Args:
-        batch_size: pictures per pass.
-    """
+    """An image encoder that embeds a batch of pictures at a time."""
 
     width: int
 
@@ -24,12 +20,7 @@ class ImageBatches(ABC):
         self.batch_size = batch_size
 
     def encode(self, images: np.ndarray) -> np.ndarray:
-        """Embeddings of pictures.
-
-        Shape:
-            - images: (n, H, W, 3) uint8
-            - returns: (n, width) float32
-        """
+        """Embeddings (n, width) float32 of pictures (n, H, W, 3) uint8."""
         starts = range(0, len(images), self.batch_size)
         batches = [self._batch(images[start : start + self.batch_size]) for start in starts]
         return np.concatenate([np.zeros((0, self.width), np.float32), *batches])

@@ -32,13 +32,7 @@ def fitting(section: str, batch_size: int, device: torch.device) -> Iterator[Non
 
 
 def to_pixels(processor: Any, images: np.ndarray, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """What the processor makes of pictures of one size, on the device.
-
-    Args:
-        processor: an image processor of transformers.
-        images: the pictures.
-        device: where the network is.
-        dtype: the numbers it computes in.
+    """What an image processor of transformers makes of pictures of one size, on the device.
 
     Shape:
         - images: (n, H, W, 3) uint8

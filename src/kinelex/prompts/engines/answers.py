@@ -14,14 +14,7 @@ from kinelex.prompts.journal import JsonLines
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said about one picture.
-
-    Args:
-        text: the answer; None where the server refused the picture.
-        prompt_tokens: tokens it read.
-        tokens: tokens it wrote.
-        requests: requests that this took, repeated ones included.
-    """
+    """What a server said about one picture; None where it refused it, after so many requests and tokens."""
 
     text: str | None
     prompt_tokens: int = 0
@@ -30,11 +23,7 @@ class Answer:
 
 
 class Answers:
-    """Answers by clip and frame, in a file of JSON lines; of two answers the first counts. For many threads.
-
-    Args:
-        path: the file; None keeps the answers in memory only.
-    """
+    """Answers by clip and frame, in a file of JSON lines or in memory; of two answers the first counts."""
 
     def __init__(self, path: Path | None) -> None:
         self.seconds = 0.0  # by the clock, of all runs together

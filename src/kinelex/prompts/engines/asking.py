@@ -76,10 +76,8 @@ def check_refused(refused: str) -> bool:
 class Looking:
     """The pictures that a question is asked about.
 
-    Args:
-        context: its ``pictures`` are looked at; for ``crop`` its vision engine says where the person is.
-        engine: name of the engine, for messages.
-        look: ``full`` frames, or the ``crop`` of the run's vision engine; where that found nobody, the frame.
+    With ``full`` whole frames, with ``crop`` what the vision engine of the run cuts out; where that found
+    nobody, the frame.
     """
 
     def __init__(self, context: EngineContext, engine: str, look: str) -> None:
@@ -94,11 +92,7 @@ class Looking:
         self._vision = context.vision if look == "crop" else None
 
     def __call__(self, row: int, indices: np.ndarray) -> list[np.ndarray] | None:
-        """Pictures of a clip at the given frames, or None where it has none.
-
-        Shape:
-            - returns: P arrays (H, W, 3) uint8, of different sizes where they are crops.
-        """
+        """P pictures (H, W, 3) uint8 of a clip, of different sizes; None where it has none."""
         frames = self._source.frames(row, indices)
         if frames is None:
             return None

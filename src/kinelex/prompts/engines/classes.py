@@ -17,10 +17,6 @@ from kinelex.prompts.clips import sample_frames
 def read_descriptions(path: Path, class_names: tuple[str, ...]) -> dict[str, list[str]]:
     """Descriptions of classes from a YAML file of class names and texts (or lists of texts).
 
-    Args:
-        path: the file; classes that are not in it go by their name.
-        class_names: the classes there are.
-
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "classes.yaml"
     >>> _ = path.write_text("carry: The arms hold something in front of the body.\\n")

@@ -23,13 +23,8 @@ def padded(box: np.ndarray, padding: float, height: int, width: int) -> np.ndarr
     """A box with a margin, within the frame and in whole pixels; None if nothing of it is in the frame.
 
     Args:
-        box: x0, y0, x1, y1 in pixels, the ends exclusive.
+        box: (4,), x0, y0, x1, y1 in pixels, the ends exclusive.
         padding: the margin, a share of the box's longer side.
-        height: of the frame.
-        width: of the frame.
-
-    Shape:
-        - box and returns: (4,)
 
     >>> padded(np.array([10, 10, 30, 60]), 0.1, 100, 32).tolist()
     [5, 5, 32, 65]
@@ -43,11 +38,7 @@ def padded(box: np.ndarray, padding: float, height: int, width: int) -> np.ndarr
 
 
 def around(boxes: np.ndarray) -> np.ndarray:
-    """The box round all boxes.
-
-    Shape:
-        - boxes: (n, 4)
-        - returns: (4,)
+    """The box (4,) round all boxes (n, 4).
 
     >>> around(np.array([[0, 5, 10, 20], [4, 2, 30, 8]])).tolist()
     [0, 2, 30, 20]
@@ -56,11 +47,7 @@ def around(boxes: np.ndarray) -> np.ndarray:
 
 
 def fitted(picture: np.ndarray, size: int) -> np.ndarray:
-    """A picture scaled into the middle of a square; its shape is kept, the rest filled.
-
-    Shape:
-        - picture: (H, W, 3) uint8
-        - returns: (size, size, 3) uint8
+    """A picture (H, W, 3) scaled into the middle of a square; its shape is kept, the rest filled.
 
     >>> square = fitted(np.zeros((20, 10, 3), np.uint8), 40)
     >>> square.shape, square[0, :, 0].tolist().count(0)
@@ -77,11 +64,7 @@ def fitted(picture: np.ndarray, size: int) -> np.ndarray:
 
 
 def cut(frames: np.ndarray, boxes: list[np.ndarray | None], padding: float, size: int) -> Crops:
-    """The pictures in boxes, padded; without a box the whole frame, flagged.
-
-    Shape:
-        - frames: (P, H, W, 3) uint8
-    """
+    """The pictures in boxes of the frames (P, H, W, 3), padded; without a box the whole frame, flagged."""
     height, width = frames.shape[1:3]
     found = [None if box is None else padded(box, padding, height, width) for box in boxes]
     places = np.stack([np.array([0, 0, width, height]) if box is None else box for box in found])

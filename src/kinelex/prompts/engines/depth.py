@@ -12,11 +12,7 @@ from kinelex.prompts.base import Crops, EngineContext
 
 
 class UtdDepth:
-    """Frame source: ``Depth/<clip>_depth.mat`` under a folder, variable ``d_depth``, (240, 320, T) mm.
-
-    Args:
-        context: the store, and the folder that holds ``Depth``.
-    """
+    """Frame source: ``Depth/<clip>_depth.mat`` under a folder, variable ``d_depth``, (240, 320, T) mm."""
 
     def __init__(self, context: EngineContext) -> None:
         if context.source is None:
@@ -72,12 +68,7 @@ def foreground_box(depth: np.ndarray, padding: float = 0.08) -> np.ndarray | Non
 
 
 def depth_light(depth: np.ndarray) -> np.ndarray:
-    """A depth map as light: near is bright, background black.
-
-    Shape:
-        - depth: (H, W), millimetres, 0 is background
-        - returns: (H, W) uint8
-    """
+    """A depth map (H, W) in millimetres, 0 is background, as light: near is bright, background black."""
     body = depth > 0
     light = np.zeros(depth.shape, np.float32)
     if body.any():
@@ -87,12 +78,7 @@ def depth_light(depth: np.ndarray) -> np.ndarray:
 
 
 def depth_picture(depth: np.ndarray, size: int) -> np.ndarray:
-    """A depth map as a square picture: near is bright, background black, shape kept.
-
-    Shape:
-        - depth: (H, W), millimetres, 0 is background
-        - returns: (size, size, 3) uint8
-    """
+    """A depth map (H, W) as a square picture (size, size, 3): near is bright, its shape kept."""
     from PIL import Image
 
     side = max(depth.shape)

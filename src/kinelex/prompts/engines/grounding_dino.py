@@ -124,11 +124,7 @@ class GroundingDinoVision(FromCheckpoint):
 
 
 def distinct(boxes: np.ndarray) -> np.ndarray:
-    """Boxes, best first, without those that lie on a better one.
-
-    Shape:
-        - boxes: (n, 4)
-        - returns: (m, 4), m <= n
+    """Boxes (n, 4), best first, without those that lie on a better one.
 
     >>> distinct(np.array([[0, 0, 10, 10], [0, 0, 10, 9], [20, 0, 30, 10]])).tolist()
     [[0, 0, 10, 10], [20, 0, 30, 10]]

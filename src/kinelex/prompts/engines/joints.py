@@ -73,11 +73,7 @@ class JointsVision:
 
 
 def joint_pixels(store: SkeletonStore, row: int) -> np.ndarray | None:
-    """Where the joints of a clip lie in its pictures; None where the store does not say.
-
-    Shape:
-        - returns: (T, M, V, 2), pixels x and y
-    """
+    """Pixels (T, M, V, 2) of the joints of a clip in its pictures; None where the store does not say."""
     if store.channels == 2 and store.image_size(row) is not None:
         return store.sequence(row)
     return store.image_coordinates(row)

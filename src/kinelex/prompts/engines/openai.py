@@ -202,10 +202,7 @@ class OpenAIServer:
 
 
 def data_url(image: np.ndarray, longest: int) -> str:
-    """A picture as JPEG inside a data URL, its longer side reduced to ``longest`` pixels.
-
-    Shape:
-        - image: (H, W, 3) uint8
+    """A picture (H, W, 3) as JPEG inside a data URL, its longer side reduced to ``longest`` pixels.
 
     >>> data_url(np.zeros((4, 4, 3), np.uint8), 768)[:23]
     'data:image/jpeg;base64,'

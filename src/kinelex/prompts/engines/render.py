@@ -72,18 +72,13 @@ _LIMBS = _limbs()
 def draw(
     points: np.ndarray, floor: float, view: str, size: int, tracked: np.ndarray | None = None
 ) -> np.ndarray:
-    """One picture of one or two bodies: thick limbs, the nearer ones over those behind.
+    """One picture (size, size, 3) of one or two bodies: thick limbs, the nearer ones over those behind.
 
     Args:
-        points: landmarks in the first body's frame, in torso lengths.
+        points: (persons, 19, 3), landmarks in the first body's frame, in torso lengths.
         floor: height of the floor in that frame.
         view: a name of :data:`VIEWS`.
-        size: side of the square picture in pixels.
-        tracked: which landmarks are there; limbs without an end are not drawn. By default all are.
-
-    Shape:
-        - points: (persons, 19, 3); tracked: (persons, 19) bool
-        - returns: (size, size, 3) uint8
+        tracked: (persons, 19) bool, which landmarks are there; limbs without an end are not drawn.
     """
     from PIL import Image, ImageDraw
 
@@ -117,11 +112,7 @@ def draw(
 
 
 def draw_frames(bodies: list[Body], indices: np.ndarray, views: tuple[str, ...], size: int) -> np.ndarray:
-    """Pictures of a clip's frames from several sides.
-
-    Shape:
-        - returns: (P, views, size, size, 3) uint8
-    """
+    """Pictures (P, views, size, size, 3) of a clip's frames from several sides."""
     points = [bodies[0].local, *(seen_by(bodies[0], other) for other in bodies[1:])]
     stacked = np.stack(points, axis=1)  # (T, persons, 19, 3)
     tracked = np.stack([body.tracked for body in bodies], axis=1)

@@ -45,9 +45,7 @@ class Stopped(BaseException):
 class Server:
     """An OpenAI-compatible endpoint, asked by many threads at a time; the client repeats what fails.
 
-    Args:
-        options: where it is and how it is asked.
-        answered: questions that it answered in earlier runs: it knows us, so what it refuses are pictures.
+    Where it answered questions in earlier runs it knows us, so that what it refuses are pictures.
     """
 
     def __init__(self, options: ServerOptions, answered: int = 0) -> None:
@@ -71,14 +69,9 @@ class Server:
         self._lock, self._stopped = threading.Lock(), threading.Event()
 
     def ask(self, question: str, picture: str) -> Answer:
-        """The answer about a picture, asked again until there is one.
+        """The answer about a picture (a data URL), asked again until there is one.
 
-        Args:
-            question: what is asked.
-            picture: a data URL.
-
-        Returns:
-            The answer; without a text where the server refuses the picture or has nothing to say about it.
+        It is without a text where the server refuses the picture or has nothing to say about it.
         """
         parts = [{"type": "image_url", "image_url": {"url": picture}}, {"type": "text", "text": question}]
         messages: Any = [{"role": "user", "content": parts}]

@@ -22,10 +22,7 @@ _FORM = 'expects a JSON object of clip ids and lists of texts, {"clip": ["He sit
 
 
 def read_texts(path: Path) -> dict[str, list[str]]:
-    """Texts by clip id, from a JSON file or from all JSON files in a zip archive.
-
-    Args:
-        path: the file. A single text may stand in the place of a list.
+    """Texts by clip id, from a JSON file or from all JSON files in a zip; one may stand without a list.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "said.json"

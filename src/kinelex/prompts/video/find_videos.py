@@ -28,10 +28,8 @@ def pku_video(clip: str) -> str | None:
 def find_videos(folder: Path, store: SkeletonStore) -> dict[str, tuple[Path, bool]]:
     """The videos of a store's clips: path, and whether it is the whole recording that the clip lies in.
 
-    Args:
-        folder: searched with all folders in it, through links too.
-        store: the clips. ``<id>.avi`` (or .mp4, .mkv, .mov), ``<id>_rgb.avi`` (NTU RGB+D) and
-            ``<id>_color.avi`` (UTD-MHAD) are a clip's own; ``0002-L.avi`` is a recording of PKU-MMD.
+    The folder is searched with all folders in it. ``<id>.avi`` (or .mp4, .mkv, .mov), ``<id>_rgb.avi`` (NTU
+    RGB+D) and ``<id>_color.avi`` (UTD-MHAD) are a clip's own; ``0002-L.avi`` is a recording of PKU-MMD.
     """
     there = _walk(folder)
     found: dict[str, tuple[Path, bool]] = {}

@@ -27,11 +27,7 @@ class DepthPictures:
         self._maps = UtdDepth(context)
 
     def frames(self, row: int, indices: np.ndarray) -> np.ndarray | None:
-        """Frames of a clip; None where it has no depth file.
-
-        Shape:
-            - returns: (P, 240, 320, 3) uint8
-        """
+        """Frames of a clip, (P, 240, 320, 3) uint8; None where it has no depth file."""
         maps = self._maps.frames(row, indices)
         if maps is None:
             return None
@@ -58,9 +54,5 @@ class RenderPictures:
         self._drawn = RenderVision(context, views=(view,), image_size=image_size)
 
     def frames(self, row: int, indices: np.ndarray) -> np.ndarray:
-        """Drawings of a clip.
-
-        Shape:
-            - returns: (P, image_size, image_size, 3) uint8
-        """
+        """Drawings of a clip, (P, image_size, image_size, 3) uint8."""
         return self._drawn.crops(row, indices).images[:, 0]

@@ -17,14 +17,10 @@ from kinelex.prompts.video.video_file import BrokenVideo, VideoFile, need_av
 def video_frames(indices: np.ndarray, skeleton: int, video: int, first: int = 0) -> np.ndarray:
     """Which frames of a video show given frames of its skeletons, in proportion where their numbers differ.
 
-    Args:
-        indices: frames of the clip, from 0.
-        skeleton: how many frames the skeletons of the whole video have.
-        video: how many the video has.
-        first: where the clip begins among the skeletons of the whole video.
+    A video has so many frames, its skeletons so many, of which the clip's begin at ``first``.
 
     Shape:
-        - indices and returns: (P,) int64
+        - indices and returns: (P,) int64, counted from 0
 
     >>> video_frames(np.array([0, 5, 9]), 10, 10).tolist(), video_frames(np.array([0, 5, 9]), 10, 20).tolist()
     ([0, 5, 9], [1, 11, 19])
@@ -41,9 +37,6 @@ class VideoPictures:
 
     Args:
         context: the store, and the folder with the videos.
-
-    Attributes:
-        decoded: how many frames have been decoded so far.
     """
 
     name = "video"
@@ -73,11 +66,7 @@ class VideoPictures:
         return self._decoded + (self._open.decoded if self._open else 0)
 
     def frames(self, row: int, indices: np.ndarray) -> np.ndarray | None:
-        """Frames of a clip; None where it has no video, or one that cannot be read (see :meth:`notes`).
-
-        Shape:
-            - returns: (P, H, W, 3) uint8
-        """
+        """Frames of a clip, (P, H, W, 3) uint8; None where it has no video, or one that cannot be read."""
         path, is_part = self._videos.get(self._store.ids[row], (None, False))
         if path is None:
             return None

@@ -1,9 +1,8 @@
 """Pictures out of one video file, in one pass forward, no frame decoded twice.
 
-All packets are listed first, which decodes nothing: so the number of frames is known, and where decoding can
-begin. Then wanted frames are taken in order; packets from which no wanted picture depends are read and passed
-over. Where a file's time stamps do not tell the order of its pictures (H.264 in .avi), every frame from the
-beginning is decoded and counted instead.
+All packets are listed first: so the number of frames is known, and where decoding can begin. Then packets
+from which no wanted picture depends are read and passed over. Where a file's time stamps do not tell the order of
+its pictures (H.264 in .avi), every frame from the beginning is decoded and counted instead.
 """
 
 from __future__ import annotations
@@ -37,15 +36,7 @@ def _decode(context: Any, packet: Any) -> list[Any]:
 
 
 class VideoFile:
-    """One video, opened.
-
-    Args:
-        path: the file.
-
-    Attributes:
-        frames: how many frames it has.
-        decoded: how many the decoder has put out so far.
-    """
+    """One video, opened: it has so many ``frames``, of which the decoder has put out ``decoded`` so far."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -116,12 +107,9 @@ class VideoFile:
             self._container = None
 
     def pictures(self, wanted: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """The wanted frames with their pictures, each number once, in rising order.
+        """The wanted frames with their pictures, each number (from 0) once, in rising order.
 
         Frames after the last one called for earlier are decoded going on from there.
-
-        Args:
-            wanted: frame numbers from 0.
 
         Shape:
             - yields: number, (H, W, 3) uint8, upright as a player shows it

@@ -93,10 +93,7 @@ def landmark_matrix(layout: SkeletonLayout) -> np.ndarray:
 def y_points_down(store: SkeletonStore, matrix: np.ndarray, clips: int = 32) -> bool:
     """Which way y runs in a 2-D store: down, as in pictures, unless most bodies stood on their heads then.
 
-    Args:
-        store: the skeleton store.
-        matrix: of :func:`landmark_matrix`.
-        clips: how many clips are looked at, spread over the store.
+    So many clips are looked at, spread over the store.
     """
     feet = (matrix[INDEX["left_ankle"]] + matrix[INDEX["right_ankle"]]) / 2
     weights, votes = feet - matrix[INDEX["shoulder_center"]], 0
@@ -110,14 +107,9 @@ def y_points_down(store: SkeletonStore, matrix: np.ndarray, clips: int = 32) -> 
 def find_bodies(frames: np.ndarray, matrix: np.ndarray, y_down: bool = True) -> list[Body]:
     """The persons of a clip who are there in at least a tenth of its frames, the first two.
 
-    Args:
-        frames: coordinates of the clip.
-        matrix: of :func:`landmark_matrix`.
-        y_down: whether y runs down, as in pictures, where the clip is in 2-D.
-
     Shape:
-        - frames: (T, M, V, C), C of 2 or 3.
-        - matrix: (19, V)
+        - frames: (T, M, V, C), C of 2 or 3; in 2-D y runs down, as in pictures, or up.
+        - matrix: (19, V), of :func:`landmark_matrix`
     """
     x = np.asarray(frames, dtype=np.float64)
     flat = x.shape[3] == 2

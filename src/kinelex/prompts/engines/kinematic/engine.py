@@ -17,20 +17,14 @@ from kinelex.skeleton import SkeletonLayout
 def describe_clip(frames: np.ndarray, layout: SkeletonLayout, indices: np.ndarray) -> ClipTexts:
     """Sentences about a clip in the body's own frame: they do not depend on camera or labels.
 
-    Clips in 2-D are told as filmed: left and right of limbs are the person's, of movements the picture's, and
-    nothing is said of what only depth could tell.
-
     Each frame's text tells the posture and what moves at that moment; the clip's text tells which limbs
-    move, their strokes in order, repetition, loops, and what the whole body does.
-
-    Args:
-        frames: coordinates of the clip; joints at exactly 0 count as not tracked. In 2-D y runs down.
-        layout: layout of the coordinates.
-        indices: frames to describe.
+    move, their strokes in order, repetition, loops, and what the whole body does. Clips in 2-D are told as
+    filmed: left and right of limbs are the person's, of movements the picture's, and nothing is said of what
+    only depth could tell.
 
     Shape:
-        - frames: (T, M, V, C), C of 2 or 3
-        - indices: (P,)
+        - frames: (T, M, V, C), C of 2 (y runs down) or 3; joints at exactly 0 count as not tracked.
+        - indices: (P,), frames to describe
 
     Raises:
         InputError: the layout lacks joints that the words are about (head, arms, legs).

@@ -189,13 +189,7 @@ def hip_words(body: Body, frames: np.ndarray) -> list[str]:
 
 
 def frame_sentences(body: Body, indices: np.ndarray, second: bool = False) -> list[list[str]]:
-    """All sentences about one person, per frame.
-
-    Args:
-        body: the person.
-        indices: frames to describe.
-        second: speak of the other person.
-    """
+    """All sentences about one person, or told of a second one, per frame of ``indices``."""
     columns = [
         *arm_sentences(body, indices),
         hands_sentences(body, indices),

@@ -25,10 +25,7 @@ def _in_and_out(words: str, body: Body, side: str) -> str:
 
 
 def corners(path: np.ndarray, tolerance: float) -> list[int]:
-    """Frames of a polyline that stays within a tolerance of the path.
-
-    Shape:
-        - path: (T, d)
+    """Frames of a polyline that stays within a tolerance of the path (T, d).
 
     Source: the algorithm of Ramer (1972) and of Douglas and Peucker (1973).
 
@@ -109,13 +106,10 @@ def repeat_sentences(body: Body, side: str) -> list[str]:
 
 
 def roundest_loop(path: np.ndarray, gap: float = 0.35, floor: float = -0.55) -> tuple[float, float]:
-    """The loop in a planar path with the largest area times roundness, as (signed area, roundness).
+    """The loop in a planar path (T, 2) with the largest area times roundness, as (signed area, roundness).
 
-    A loop leaves a point above ``floor`` and comes back to within ``gap`` of it; roundness is 1 for a
-    circle, 0.6 for an even triangle.
-
-    Shape:
-        - path: (T, 2), counter-clockwise loops have positive area.
+    A loop leaves a point above ``floor`` and comes back to within ``gap`` of it; counter-clockwise ones have
+    positive area; roundness is 1 for a circle, 0.6 for an even triangle.
 
     >>> angle = np.linspace(0, 2 * np.pi, 50)
     >>> area, roundness = roundest_loop(np.stack([np.cos(angle), np.sin(angle) + 1], axis=1))

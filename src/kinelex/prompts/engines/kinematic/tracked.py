@@ -1,7 +1,7 @@
 """Which landmarks are there, and what is told without the rest.
 
-A landmark that is missing for a few frames keeps its place and its words. One that is missing for longer is
-neither told nor drawn; what heights and distances need of it is taken as of a body that stands at ease.
+One that is missing for a few frames keeps its place. One that is missing for longer is neither told nor
+drawn; what heights and distances need of it is taken as of a body that stands at ease.
 """
 
 from __future__ import annotations
@@ -50,11 +50,7 @@ def tracked_landmarks(seen: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def at_ease(points: np.ndarray, tracked: np.ndarray, index: dict[str, int]) -> np.ndarray:
-    """Landmarks of which a clip never shows anything, put where they are of a body that stands at ease.
-
-    Shape:
-        - points: (T, 19, 3); tracked: (T, 19) bool
-    """
+    """Landmarks (T, 19, 3) that a clip never shows, put where a body has them that stands at ease."""
     gone = {name for name, j in index.items() if not tracked[:, j].any()}
     if not gone:
         return points
@@ -75,11 +71,7 @@ _STAND = {"knee": 0.85, "ankle": 1.65, "foot": 1.75}  # and below the hip
 
 
 def may_tell(sentence: str, tracked: np.ndarray, index: dict[str, int]) -> bool:
-    """Whether all that a sentence is about is there.
-
-    Shape:
-        - tracked: (19,) bool
-    """
+    """Whether all that a sentence is about is among the landmarks (19,) that are there."""
     if tracked.all():
         return True
     needed = set(_TRUNK).union(*(names for words, names in _ABOUT if words.search(sentence)))
