@@ -75,11 +75,7 @@ class Method(nn.Module, ABC):
     def reads(cls, options: Mapping[str, Any]) -> tuple[str, ...] | None:
         """What it reads from the prompt store: modalities, and ``images`` for the tiled pictures.
 
-        Args:
-            options: all of the method's options.
-
-        Returns:
-            None where that is the user's choice (``training.modalities``).
+        None where that is the user's choice (``training.modalities``). The options are all of the method's.
         """
         return None if cls.needs_prompts else ()
 
@@ -120,9 +116,7 @@ class Method(nn.Module, ABC):
             generator: source of randomness (on the CPU); PyTorch's own by default.
 
         Shape:
-            - x: (views·N, C, T, V, M)
-            - labels: (N,) int64
-            - presence: (views·N, 1, T, V, M) bool
+            - x: (views·N, C, T, V, M); labels: (N,) int64; presence: (views·N, 1, T, V, M) bool
 
         Raises:
             InputError: something that the method needs is missing, or of another shape.
@@ -170,11 +164,7 @@ class Method(nn.Module, ABC):
 
 
 def encoders_by_stream(encoder: Encoders, streams: Iterable[str]) -> Iterator[tuple[str, Encoder]]:
-    """The encoder of each stream; of a single one every stream gets a copy.
-
-    Args:
-        encoder: what the method was given.
-        streams: the streams of a single encoder; where there is one for each, they bring their names.
+    """The encoder of each stream; of a single one every stream of ``streams`` gets a copy.
 
     Raises:
         InputError: no encoder, an unknown stream, or one twice.

@@ -13,13 +13,9 @@ from kinelex.skeleton import make_stream
 
 
 class Classifier(nn.Module):
-    """The encoder of one stream and the linear layer that turns its features into scores of the classes.
+    """The encoder of one stream, and the linear layer that turns its features into scores of the classes.
 
-    Args:
-        encoder: the encoder.
-        classes: number of classes.
-        dropout: dropout on the features.
-        std: standard deviation of the weights to begin with; 0 is CTR-GCN's, sqrt(2 / classes).
+    ``std`` is the standard deviation of the weights to begin with; 0 is CTR-GCN's, sqrt(2 / classes).
     """
 
     def __init__(self, encoder: Encoder, classes: int, dropout: float, std: float) -> None:
@@ -45,9 +41,6 @@ class Classifiers(nn.ModuleDict):
         streams: streams to derive from the joints.
         stream: what a single encoder without ``streams`` reads.
         classes, dropout, std: see :class:`Classifier`.
-
-    Raises:
-        InputError: fewer than two classes, or dropout or ``std`` out of range.
     """
 
     def __init__(
@@ -71,12 +64,9 @@ class Classifiers(nn.ModuleDict):
         super().__init__({name: Classifier(one, classes, dropout, std) for name, one in pairs})
 
     def inputs(self, x: Tensor, presence: Tensor | None = None) -> dict[str, Tensor]:
-        """What each stream's encoder reads.
+        """What each stream's encoder reads, (N, C, T, V, M), where streams are derived from joints ``x`` of that shape.
 
-        Shape:
-            - x: (N, C, T, V, M), joints where streams are derived from them
-            - presence: (N, 1, T, V, M) bool, which joints are there
-            - returns: by stream (N, C, T, V, M)
+        Which joints are there says ``presence``, (N, 1, T, V, M) bool.
         """
         if not self.derived:
             return dict.fromkeys(self, x)

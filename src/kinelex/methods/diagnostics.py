@@ -22,11 +22,9 @@ def c2vl_logs(
 ) -> dict[str, Tensor]:
     """What shows how C2VL's embeddings spread, and how sure targets and predictions are.
 
-    Args:
-        embeddings: by modality (N, D).
-        targets: by ordered pair of modalities (N, N).
-        masks: by modality, which clips have it, (N,) bool.
-        temperature: τ of the predictions.
+    Shape:
+        - embeddings: by modality (N, D); targets: by ordered pair of modalities (N, N)
+        - masks: by modality, which clips have it, (N,) bool
     """
     logs: dict[str, Tensor] = {}
     for (a, b), target in targets.items():

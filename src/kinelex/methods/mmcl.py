@@ -35,12 +35,8 @@ class Refinement(nn.Module):
     Two weights that sum to 1 come from the text; they mix the learnable vectors ``positive`` and ``negative``
     (P and Q, one entry per class, 1 at first), which multiply the scores.
 
-    Args:
-        width: width F of a text feature.
-        classes: number of classes.
-
     Shape:
-        - scores: (N, classes); text: (N, F)
+        - scores: (N, classes); text: (N, width)
         - returns: (N, classes)
 
     Source: the section on feature refinement.
@@ -139,8 +135,7 @@ class MMCL(Supervised):
 
     @classmethod
     def reads(cls, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """What it reads from the prompt store: ``language``, ``vision`` or ``images``, none of them if both
-        weights are 0."""
+        """``language``, ``vision`` or ``images``; none of them if both weights are 0."""
         pictures = "images" if options["rgb"] == "joint" else "vision"
         return ("language",) * bool(options["refinement"]) + (pictures,) * bool(options["alignment"])
 

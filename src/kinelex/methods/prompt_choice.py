@@ -65,17 +65,7 @@ class PromptChoice(nn.Module):
                 self.get_buffer(f"{m}_{name}").copy_(getattr(values, name))
 
     def scaled(self, modality: str, part: str, values: Tensor) -> Tensor:
-        """Prompts as the projector reads them: without the training part's mean, divided by its scale.
-
-        Args:
-            modality: ``language`` or ``vision``.
-            part: ``frame`` or ``clip``: whose mean and scale.
-            values: the prompts.
-
-        Shape:
-            - values: (..., width)
-            - returns: (..., width)
-        """
+        """Prompts (..., width) of a modality's ``frame`` or ``clip``, less the training part's mean, over its scale."""
         mean = self.get_buffer(f"{modality}_{part}_mean")
         return (values.float() - mean) / self.get_buffer(f"{modality}_{part}_scale")
 
@@ -83,7 +73,7 @@ class PromptChoice(nn.Module):
         """The vector of each clip: its frames' mean prompt, or the picked one, beside the clip's own.
 
         Shape:
-            - pick: (N,) int64, which frame's prompt; the mean of the frames by default.
+            - pick: (N,) int64, which frame's prompt
             - returns: (N, ``widths[modality]``)
         """
         frames, count, segments = prompts.frame, prompts.shape.count, self.segments[modality]
@@ -105,14 +95,7 @@ class PromptChoice(nn.Module):
     def forward(
         self, prompts: Mapping[str, Prompts], generator: torch.Generator | None = None
     ) -> dict[str, Tensor]:
-        """The vectors of a batch.
-
-        Args:
-            prompts: by modality.
-            generator: source of randomness (on the CPU).
-
-        Shape:
-            - returns: by modality (N, ``widths[modality]``)
+        """The vectors of a batch by modality, (N, ``widths[modality]``); the generator is the CPU's.
 
         Raises:
             InputError: prompts of other widths than those it was made for.
@@ -151,13 +134,9 @@ def _as_prompts(value: Any) -> Prompts:
 def check_prompts(
     method: str, prompts: Mapping[str, Any] | None, modalities: Iterable[str], clips: int
 ) -> dict[str, Prompts]:
-    """The prompts of a step. Missing ones without a mask are looked for on the CPU alone, where none waits.
+    """The prompts of a method's step, by modality :class:`Prompts` or arrays (N, P, D).
 
-    Args:
-        method: the method's name, for messages.
-        prompts: by modality, :class:`Prompts` or arrays (N, P, D).
-        modalities: those that the method reads.
-        clips: clips of the step.
+    Missing ones without a mask are looked for on the CPU alone, where none waits.
 
     Raises:
         InputError: a modality is missing, has prompts of other clips, or lacks a mask.

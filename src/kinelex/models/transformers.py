@@ -71,8 +71,8 @@ class Checkpoint:
     ) -> Any:
         """Its network by a class of transformers, on the device, ready for inference.
 
-        ``auto`` takes a GPU where there is one, and there the checkpoint's own numbers (:data:`DTYPES`), float32
-        on a CPU. ``may_lack`` are beginnings of names of weights that are not used.
+        ``auto`` takes a GPU where there is one, and there the checkpoint's own numbers (:data:`DTYPES`),
+        float32 on a CPU. ``may_lack`` are beginnings of names of weights that are not used.
 
         Raises:
             InputError: of another architecture, incomplete, damaged, or too large for the device.

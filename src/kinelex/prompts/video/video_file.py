@@ -1,8 +1,8 @@
 """Pictures out of one video file, in one pass forward, no frame decoded twice.
 
 All packets are listed first: so the number of frames is known, and where decoding can begin. Then packets
-from which no wanted picture depends are read and passed over. Where a file's time stamps do not tell the order of
-its pictures (H.264 in .avi), every frame from the beginning is decoded and counted instead.
+from which no wanted picture depends are read and passed over. Where a file's time stamps do not tell the
+order of its pictures (H.264 in .avi), every frame from the beginning is decoded and counted instead.
 """
 
 from __future__ import annotations
