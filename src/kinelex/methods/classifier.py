@@ -64,7 +64,7 @@ class Classifiers(nn.ModuleDict):
         super().__init__({name: Classifier(one, classes, dropout, std) for name, one in pairs})
 
     def inputs(self, x: Tensor, presence: Tensor | None = None) -> dict[str, Tensor]:
-        """What each stream's encoder reads, (N, C, T, V, M), where streams are derived from joints ``x`` of that shape.
+        """What each stream's encoder reads, (N, C, T, V, M) as the clips or joints ``x``.
 
         Which joints are there says ``presence``, (N, 1, T, V, M) bool.
         """

@@ -46,7 +46,7 @@ class EmbeddingSpace(nn.Module):
         return tuple(self.prompts.shapes)
 
     def embed(self, modality: str, vectors: Tensor) -> Tensor:
-        """Embeddings (N, D) of length 1, of features (``skeleton``) or of the vectors that ``prompts`` makes."""
+        """Embeddings (N, D) of length 1, of features (``skeleton``) or of vectors that ``prompts`` makes."""
         return F.normalize(self.projectors[modality](vectors.float()), dim=1)
 
     @torch.no_grad()
