@@ -65,7 +65,7 @@ class PromptChoice(nn.Module):
                 self.get_buffer(f"{m}_{name}").copy_(getattr(values, name))
 
     def scaled(self, modality: str, part: str, values: Tensor) -> Tensor:
-        """Prompts (..., width) of a modality's ``frame`` or ``clip`` without the mean, divided by the scale."""
+        """Prompts (..., width) of a modality's ``frame`` or ``clip``, less the mean and over the scale."""
         mean = self.get_buffer(f"{modality}_{part}_mean")
         return (values.float() - mean) / self.get_buffer(f"{modality}_{part}_scale")
 

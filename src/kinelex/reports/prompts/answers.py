@@ -46,9 +46,6 @@ def is_loop(text: str) -> bool:
 def answer_numbers(texts: Iterable[Sequence[str] | None]) -> dict[str, Any]:
     """Counts and shares over all answers; a clip without texts is left out.
 
-    Args:
-        texts: the answers of every clip.
-
     Returns:
         ``answers``; the shares ``empty`` (no letter or digit), ``repeated`` (an earlier answer of the same
         clip says the same), ``loops`` (see :func:`is_loop`) and ``long`` (more than :data:`LONG` words);
@@ -56,8 +53,8 @@ def answer_numbers(texts: Iterable[Sequence[str] | None]) -> dict[str, Any]:
         clip's answers that differ); ``words`` (median, 5 % and 95 % quantile, longest); ``lengths`` (answers
         by number of words); ``frequent`` (the most frequent answers and how often they occur).
 
-    >>> found = answer_numbers([["He sits.", "He sits."], ["He stands.", ""], None])
-    >>> found["answers"], found["empty"], found["repeated"], found["distinct_texts"]
+    >>> numbers = answer_numbers([["He sits.", "He sits."], ["He stands.", ""], None])
+    >>> numbers["answers"], numbers["empty"], numbers["repeated"], numbers["distinct_texts"]
     (4, 0.25, 0.25, 3)
     """
     clips = [clip for clip in texts if clip]

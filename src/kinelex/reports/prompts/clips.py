@@ -20,15 +20,8 @@ from kinelex.evaluation.baselines import clip_features
 class Clips:
     """The clips that are judged: those of the skeleton store, without one those of the prompt stores.
 
-    Args:
-        ids: clip ids.
-        labels: classes, -1 where unknown.
-        class_names: one name per class.
-        subjects: performers, -1 where unknown.
-        store: the skeleton store, if one was given.
-
     Shape:
-        - labels, subjects: (n,) int64
+        - labels, subjects: (n,) int64, -1 where unknown
     """
 
     ids: list[str]
@@ -55,10 +48,7 @@ def clips_of(prompts: Sequence[PromptStore], store: SkeletonStore | None = None)
     """The clips that some prompt stores have in common with a skeleton store, or with each other.
 
     Without a skeleton store the classes are read from the ids where these are keys of PKU-MMD, as in the
-    texts that C2VL's authors published; other ids say no class.
-
-    Raises:
-        InputError: prompts of another skeleton store, or prompt stores of different clips.
+    texts that C2VL's authors published. Prompts of another store or of different clips are refused.
     """
     if store is not None:
         for one in prompts:
@@ -102,13 +92,7 @@ def _read_ids(ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 def split_clips(clips: Clips, protocol: str | None, seed: int = 0) -> tuple[str, np.ndarray, np.ndarray]:
     """Name, training and test rows of the split on which probes are fitted; clips without label are in none.
 
-    Args:
-        clips: the clips.
-        protocol: a protocol of the store; None draws 80 % of every class to train.
-        seed: of that draw.
-
-    Raises:
-        InputError: a protocol without a store, or one that the store does not have.
+    By default 80 % of every class train, drawn by seed.
     """
     if protocol is None:
         name = f"random:0.8:{seed}"
@@ -122,11 +106,7 @@ def split_clips(clips: Clips, protocol: str | None, seed: int = 0) -> tuple[str,
 
 
 def features_of(prompts: PromptStore, clips: Clips) -> dict[str, np.ndarray]:
-    """Per modality one vector per clip, see :func:`kinelex.evaluation.baselines.clip_features`.
-
-    Shape:
-        - each: (n, F) float32, NaN where a clip lacks the modality
-    """
+    """Per modality one vector per clip, (n, F) float32, NaN where a clip lacks it."""
     rows = clips.rows_in(prompts)
     found = {}
     for modality in prompts.modalities:

@@ -21,13 +21,9 @@ _MOST_CELLS = 260  # on a page: with 12 kB each, below 4 MB
 
 @dataclass(frozen=True)
 class Cell:
-    """One moment of a clip: what was seen and what was said.
+    """One moment of a clip: an ``<img>`` or ``<svg>``, what is said about its frame or the one nearest to it.
 
-    Args:
-        picture: an ``<img>`` or ``<svg>`` element, or nothing.
-        frame: number of the frame that is shown.
-        text: what is said about it, or about the frame nearest to it.
-        flagged: no person was found in the picture.
+    It is ``flagged`` where no person was found in the picture.
     """
 
     picture: str = ""
@@ -38,14 +34,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Shown:
-    """A clip with its prompts of one store.
-
-    Args:
-        name: the store's name.
-        whole: text about the whole clip.
-        cells: its moments.
-        tile: an ``<img>`` of all its pictures in one.
-    """
+    """A clip with its prompts of one store: a text about it, its moments, an ``<img>`` of all pictures."""
 
     name: str
     whole: str = ""
@@ -54,22 +43,14 @@ class Shown:
 
 
 def choose_clips(clips: Clips, present: np.ndarray, stores: int, seed: int = 0) -> np.ndarray:
-    """One clip per class, drawn by seed from those with prompts; of some classes where there are many.
-
-    Shape:
-        - present: (n,) bool
-        - returns: rows, in the order of the classes
-    """
+    """One clip per class, drawn by seed from those with prompts; of some classes where there are many."""
     rng = np.random.default_rng(seed)
     room = max(_MOST_CELLS // (_CELLS * stores), 1)
     if not len(clips.classes):
         rows = np.flatnonzero(present)
         return np.sort(rng.choice(rows, min(len(rows), 12), replace=False))
-    chosen = []
-    for label in clips.classes:
-        rows = np.flatnonzero(present & (clips.labels == label))
-        if len(rows):
-            chosen.append(int(rng.choice(rows)))
+    by_class = [np.flatnonzero(present & (clips.labels == label)) for label in clips.classes]
+    chosen = [int(rng.choice(rows)) for rows in by_class if len(rows)]
     spread = np.unique(np.linspace(0, len(chosen) - 1, min(room, len(chosen))).round().astype(int))
     return np.array(chosen, np.int64)[spread]
 
@@ -78,8 +59,8 @@ def show(name: str, prompts: PromptStore, clips: Clips, row: int) -> Shown:
     """Pictures and texts of one clip: the pictures that the store keeps, else the skeleton in its frames."""
     if clips.ids[row] not in prompts.ids:
         return Shown(name)
-    there = prompts.clip(clips.ids[row])
-    language, vision = there.language, there.vision
+    clip = prompts.clip(clips.ids[row])
+    language, vision = clip.language, clip.vision
     whole = "" if language is None else " ".join(_texts_at(language, [WHOLE_CLIP]))
     place = prompts.ids.index(clips.ids[row])
     crops = prompts.crops(place) if "crops" in prompts.meta.kept else None
@@ -121,11 +102,8 @@ def _cells_of_crops(
 
 def _spread(items: list[int]) -> list[int]:
     """Up to four of them, evenly, the ends included."""
-    return (
-        [items[i] for i in np.unique(np.linspace(0, len(items) - 1, _CELLS).round().astype(int))]
-        if items
-        else []
-    )
+    places = np.unique(np.linspace(0, len(items) - 1, _CELLS).round().astype(int)) if items else []
+    return [items[i] for i in places]
 
 
 def _texts_at(language: ModalityPrompts, frames: Iterable[int]) -> list[str]:
@@ -149,11 +127,7 @@ def _opened(content: bytes) -> np.ndarray:
 
 
 def _image(picture: np.ndarray, height: int) -> str:
-    """A picture as an ``<img>`` element, not higher than ``height`` pixels.
-
-    Shape:
-        - picture: (H, W, 3) uint8
-    """
+    """A picture (H, W, 3) as an ``<img>`` element, not higher than ``height`` pixels."""
     from PIL import Image
 
     small = Image.fromarray(picture)
@@ -161,6 +135,5 @@ def _image(picture: np.ndarray, height: int) -> str:
     file = io.BytesIO()
     small.save(file, "JPEG", quality=_QUALITY)
     content = base64.b64encode(file.getvalue()).decode()
-    return (
-        f'<img src="data:image/jpeg;base64,{content}" width="{small.width}" height="{small.height}" alt="">'
-    )
+    size = f'width="{small.width}" height="{small.height}"'
+    return f'<img src="data:image/jpeg;base64,{content}" {size} alt="">'

@@ -16,12 +16,7 @@ _MOST_NAMES = 65  # classes up to which a heat map has names
 
 @as_inline_svg
 def length_histogram(lengths: Mapping[str, Sequence[int]], long: int) -> Figure:
-    """Answers by number of words, one outline per prompt store.
-
-    Args:
-        lengths: per name the number of answers of 0, 1, 2, ... words.
-        long: a line after this many words.
-    """
+    """Answers by number of words, from 0 on, an outline per prompt store, and a line after ``long`` words."""
     figure, (axes,) = panels(1, 1, 9.0, 2.6)
     last = max(_quantile(counts, 0.999) for counts in lengths.values())
     width = max(1, (last + 1) // 60)
@@ -44,11 +39,7 @@ def _quantile(counts: Sequence[int], share: float) -> int:
 
 @as_inline_svg
 def similarity_histograms(rows: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
-    """One panel per title, one outline per named group of similarities, each with an area of its own 100 %.
-
-    Args:
-        rows: per title and group the similarities.
-    """
+    """One panel per title, one outline per named group of similarities, each with an area of 100 %."""
     figure, axes = panels(len(rows), 2, 5.4, 2.7)
     for panel, (title, groups) in zip(axes, rows.items(), strict=True):
         values = np.concatenate(list(groups.values()))
@@ -81,11 +72,7 @@ def _legend(axes: Axes, count: int) -> None:
 
 @as_inline_svg
 def class_heat_map(similarity: np.ndarray, names: Sequence[str]) -> Figure:
-    """Mean similarity of clips of two classes: the stronger the colour, the more alike.
-
-    Shape:
-        - similarity: (classes, classes), NaN where there is none
-    """
+    """Mean similarity of clips of two classes: the stronger the colour, the more alike."""
     count = len(names)
     side = min(max(3.6, 0.26 * count), 11.0)
     figure, (axes,) = panels(1, 1, side + 1.6, side + 1.2)

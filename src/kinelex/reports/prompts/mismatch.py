@@ -17,10 +17,7 @@ MOST_CLIPS = 10_000  # that are compared: more are drawn from by seed
 class Mismatch:
     """A clip whose texts say another class than its pictures.
 
-    Args:
-        clip: its row.
-        says: class that most of the nearest clips have, by texts and by pictures.
-        share: their share among the neighbours, by texts and by pictures.
+    The class that most of the nearest clips have, and their share among them, by texts and by pictures.
     """
 
     clip: int
@@ -30,13 +27,7 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class Mismatches:
-    """What :func:`find_mismatches` found.
-
-    Args:
-        compared: how many clips have both modalities and were compared.
-        found: those that look mismatched, the surest first.
-        text_wrong, picture_wrong, both_wrong: how many of them, by the clip's own class.
-    """
+    """The clips that look mismatched, the surest first; how many by their own class."""
 
     compared: int
     found: list[Mismatch]
@@ -65,15 +56,10 @@ def find_mismatches(text: np.ndarray, picture: np.ndarray, labels: np.ndarray, s
 
     Of every clip the :data:`NEIGHBOURS` nearest others by cosine similarity are looked up twice: by text
     features and by picture features. It looks mismatched where half of the neighbours or more are of one
-    class by texts, half or more of another by pictures.
-
-    Args:
-        text, picture: features; a clip with NaN in one is left out.
-        labels: classes; a clip with -1 is left out.
-        seed: which clips are compared where there are more than :data:`MOST_CLIPS`.
+    class by texts, half or more of another by pictures. Of more than :data:`MOST_CLIPS` so many are drawn.
 
     Shape:
-        - text: (n, F); picture: (n, G); labels: (n,)
+        - text: (n, F); picture: (n, G), NaN where missing; labels: (n,), -1 where unknown
     """
     rows = np.flatnonzero((labels >= 0) & ~np.isnan(text[:, 0]) & ~np.isnan(picture[:, 0]))
     if len(rows) > MOST_CLIPS:
@@ -105,12 +91,7 @@ def find_mismatches(text: np.ndarray, picture: np.ndarray, labels: np.ndarray, s
 
 
 def _votes(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Most frequent class among the nearest other clips, and its share.
-
-    Shape:
-        - features: (n, F); labels: (n,)
-        - returns: (n,) and (n,)
-    """
+    """Most frequent class among the nearest other clips, and its share, each (n,)."""
     count = min(NEIGHBOURS, len(features) - 1)
     nearest = knn(features, labels, features, int(labels.max()) + 1, k=count + 1).indices  # (n, count + 1)
     itself = nearest == np.arange(len(nearest))[:, None]

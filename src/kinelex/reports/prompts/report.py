@@ -17,7 +17,7 @@ from kinelex.errors import InputError
 from kinelex.evaluation.baselines import chance
 from kinelex.files.atomic import check_target, spare_stores, write_numbers
 from kinelex.reports.prompts.clips import clips_of, split_clips
-from kinelex.reports.prompts.judge import judge
+from kinelex.reports.prompts.judge import PromptQuality
 from kinelex.reports.prompts.tables import WORDS
 from kinelex.reports.prompts.write import render_page
 
@@ -59,9 +59,10 @@ def prompts_report(
         _check(target)
     clips = clips_of(stores, None if data is None else open_store(data))
     split, train, test = split_clips(clips, protocol, seed)
-    judged = [
-        judge(name, store, clips, train, test, seed)
-        for name, store in zip(short_names([s.path for s in stores]), stores, strict=True)
+    names = short_names([s.path for s in stores])
+    qualities = [
+        PromptQuality(name, store, clips, train, test, seed)
+        for name, store in zip(names, stores, strict=True)
     ]
     result: dict[str, Any] = {
         "clips": len(clips),
@@ -70,9 +71,9 @@ def prompts_report(
         "train": len(train),
         "test": len(test),
         "baselines": _guesses(clips.labels[train], clips.labels[test], len(clips.classes)),
-        "stores": [one.to_json() for one in judged],
+        "stores": [one.to_json() for one in qualities],
     }
-    write_numbers(page, render_page(judged, result, test, seed))
+    write_numbers(page, render_page(qualities, result, seed))
     if json_path is not None:
         write_numbers(Path(json_path), json.dumps(result, indent=2, default=str) + "\n")
     return result
@@ -99,9 +100,9 @@ def _check(path: Path) -> None:
     """See before the work whether a file can be written after it."""
     check_target(path)
     spare_stores(path)
-    there = next(p for p in path.absolute().parents if p.exists())
-    if not there.is_dir():
-        raise InputError(f"{path} cannot be written: {there} is a file, expects a directory")
+    parent = next(p for p in path.absolute().parents if p.exists())
+    if not parent.is_dir():
+        raise InputError(f"{path} cannot be written: {parent} is a file, expects a directory")
 
 
 def print_summary(result: dict[str, Any]) -> None:

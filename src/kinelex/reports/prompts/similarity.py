@@ -17,10 +17,7 @@ _CHUNK = 1 << 23  # numbers held at once
 
 
 def centred(features: np.ndarray) -> np.ndarray:
-    """Rows without their mean, of length 1; a row that is the mean stays 0.
-
-    Shape:
-        - features: (n, F)
+    """Rows (n, F) without their mean, of length 1; a row that is the mean stays 0.
 
     >>> centred(np.array([[1.0, 5.0], [3.0, 5.0]])).tolist()
     [[-1.0, 0.0], [1.0, 0.0]]
@@ -57,13 +54,9 @@ def agreement(embeddings: np.ndarray) -> np.ndarray:
 
 
 def strangers(embeddings: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Cosine similarity of a prompt of one clip, drawn by seed, and one of the next clip in a drawn order.
+    """Cosine similarity (n,) of a prompt of one clip, drawn by seed, and one of the next in a drawn order.
 
-    What :func:`agreement` is to be compared with.
-
-    Shape:
-        - embeddings: (n, P, F)
-        - returns: (n,), none for a single clip
+    What :func:`agreement` is to be compared with; none for a single clip.
     """
     n, count, _ = embeddings.shape
     if n < 2 or count < 1:
@@ -96,12 +89,7 @@ def class_similarity(features: np.ndarray, labels: np.ndarray, num_classes: int)
 
 @dataclass(frozen=True)
 class PairSimilarity:
-    """Similarities of pairs of clips.
-
-    Args:
-        within, between: cosine similarity of pairs of one class, and of two classes.
-        clips: how many clips were paired, each with each.
-    """
+    """Cosine similarities of pairs of so many clips, each with each: of one class, and of two classes."""
 
     within: np.ndarray
     between: np.ndarray
@@ -120,11 +108,8 @@ class PairSimilarity:
 def pair_similarity(features: np.ndarray, labels: np.ndarray, seed: int = 0) -> PairSimilarity:
     """Cosine similarities of all pairs of clips, of :data:`MOST_CLIPS` drawn by seed where there are more.
 
-    Shape:
-        - features: (n, F); labels: (n,)
-
-    >>> found = pair_similarity(np.array([[2.0], [2.0], [-4.0]]), np.array([0, 0, 1]))
-    >>> found.within.tolist(), found.between.tolist(), found.separation
+    >>> alike = pair_similarity(np.array([[2.0], [2.0], [-4.0]]), np.array([0, 0, 1]))
+    >>> alike.within.tolist(), alike.between.tolist(), alike.separation
     ([1.0], [-1.0, -1.0], 1.0)
     """
     if len(features) > MOST_CLIPS:

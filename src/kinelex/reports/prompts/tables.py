@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kinelex.reports.prompts.answers import LONG
-from kinelex.reports.prompts.judge import Judged
+from kinelex.reports.prompts.judge import PromptQuality
 
 WORDS = {"language": "texts", "vision": "pictures", "both": "both"}
 _TEXT_ROWS = (
@@ -24,7 +24,7 @@ _TEXT_ROWS = (
 )
 
 
-def title_of(store: Judged, modality: str, stores: list[Judged]) -> str:
+def title_of(store: PromptQuality, modality: str, stores: list[PromptQuality]) -> str:
     return f"{store.name}: {WORDS[modality]}" if len(stores) > 1 else WORDS[modality]
 
 
@@ -58,22 +58,20 @@ def _named(part: Any) -> str:
     return f"{part.get('name', '?')} ({model})" if model else str(part.get("name", "?"))
 
 
-def probe_rows(stores: list[Judged]) -> list[dict[str, Any]]:
+def _makers(store: PromptQuality, modality: str) -> dict[str, str]:
+    if modality == "both":
+        return {"made_by": "", "encoder": ""}
+    about = store.engine(modality)
+    return {"made_by": _named(about.get("engine")), "encoder": _named(about.get("encoder"))}
+
+
+def probe_rows(stores: list[PromptQuality]) -> list[dict[str, Any]]:
+    """The probes of what every engine made."""
     rows = []
-    for store in stores:
-        for m, linear in store.linear.items():
-            engine = store.engine(m) if m != "both" else {}
-            rows.append(
-                {
-                    "store": store.name,
-                    "of": WORDS[m],
-                    "made_by": "" if m == "both" else _named(engine.get("engine")),
-                    "encoder": "" if m == "both" else _named(engine.get("encoder")),
-                    "linear": linear.top1,
-                    "neighbour": store.neighbour[m].top1,
-                    "note": linear.note,
-                }
-            )
+    for s in stores:
+        for m, row in s.linear.items():
+            rates = {"linear": row.top1, "neighbour": s.neighbour[m].top1, "note": row.note}
+            rows.append({"store": s.name, "of": WORDS[m], **_makers(s, m), **rates})
     return rows
 
 
@@ -85,24 +83,23 @@ _COSTS = {
 }
 
 
-def cost_columns(stores: Sequence[Judged]) -> dict[str, tuple[str, str]]:
+def cost_columns(stores: Sequence[PromptQuality]) -> dict[str, tuple[str, str]]:
     """Of what any engine recorded: how to write it, and the column's title."""
     found = {key for store in stores for m in store.features for key in store.cost(m)}
     return {key: column for key, column in _COSTS.items() if key in found}
 
 
-def cost_rows(stores: list[Judged]) -> list[dict[str, Any]]:
+def cost_rows(stores: list[PromptQuality]) -> list[dict[str, Any]]:
     """What every engine counted per clip, beside the probe of what it made."""
     rows = []
-    for store in stores:
-        for m in store.features:
-            rate = store.linear[m].top1 if m in store.linear else None
-            row = {"store": store.name, "of": WORDS[m], "made_by": _named(store.engine(m).get("engine"))}
-            rows.append({**row, "linear": rate, "cost": store.cost(m)})
+    for s in stores:
+        for m in s.features:
+            rate = s.linear[m].top1 if m in s.linear else None
+            rows.append({"store": s.name, "of": WORDS[m], **_makers(s, m), "linear": rate, "cost": s.cost(m)})
     return rows
 
 
-def verdict(stores: list[Judged], result: dict[str, Any]) -> list[str]:
+def verdict(stores: list[PromptQuality], result: dict[str, Any]) -> list[str]:
     """What a reader should take away: a sentence or a few per statement; of several stores, one text each."""
     texts = [_findings(store, result) for store in stores]
     if len(stores) == 1:
@@ -110,14 +107,10 @@ def verdict(stores: list[Judged], result: dict[str, Any]) -> list[str]:
     return [f"{s.name}: {' '.join(said)}" for s, said in zip(stores, texts, strict=True) if said]
 
 
-def _findings(store: Judged, result: dict[str, Any]) -> list[str]:
+def _findings(store: PromptQuality, result: dict[str, Any]) -> list[str]:
     sentences = []
-    rates = {m: row.top1 for m, row in store.linear.items() if m != "both"}
-    said = [
-        f"by its {WORDS[m]} in {percent(rate)} % of the cases"
-        for m, rate in rates.items()
-        if rate is not None
-    ]
+    rates = {m: row.top1 for m, row in store.linear.items() if m != "both" and row.top1 is not None}
+    said = [f"by its {WORDS[m]} in {percent(rate)} % of the cases" for m, rate in rates.items()]
     if said:
         sentences.append(
             f"A linear probe names the class of a test clip rightly {', '.join(said)}; "
@@ -136,48 +129,45 @@ def _findings(store: Judged, result: dict[str, Any]) -> list[str]:
     return sentences
 
 
-def flag_rows(stores: list[Judged]) -> list[dict[str, Any]]:
+def flag_rows(stores: list[PromptQuality]) -> list[dict[str, Any]]:
     """Share of flagged pictures, and the classes that have most of them."""
     rows = []
     for store in stores:
         if store.flagged is None:
             continue
-        there = ~np.isnan(store.flagged)
-        worst = []
-        for label in store.clips.classes:
-            mine = store.flagged[there & (store.clips.labels == label)]
-            if len(mine) and mine.mean() > 0:
-                worst.append((store.clips.class_names[label], float(mine.mean())))
-        share = float(store.flagged[there].mean()) if there.any() else None
+        known = ~np.isnan(store.flagged)
+        flagged, labels = store.flagged[known], store.clips.labels[known]
+        shares = {c: float(flagged[labels == c].mean()) for c in store.clips.classes if (labels == c).any()}
+        worst = sorted((row for row in shares.items() if row[1] > 0), key=lambda row: -row[1])[:6]
         rows.append(
             {
                 "store": store.name,
-                "share": share,
-                "clips": int(there.sum()),
-                "missing": int((~there).sum()),
-                "whole": int((store.flagged[there] == 1).sum()),
-                "worst": sorted(worst, key=lambda row: -row[1])[:6],
+                "share": float(flagged.mean()) if len(flagged) else None,
+                "clips": len(flagged),
+                "missing": int((~known).sum()),
+                "whole": int((flagged == 1).sum()),
+                "worst": [(store.clips.class_names[label], share) for label, share in worst],
             }
         )
     return rows
 
 
-def class_rows(stores: list[Judged], test: np.ndarray) -> dict[str, Any]:
+def class_rows(stores: list[PromptQuality]) -> dict[str, Any]:
     """Per class its clips, and per store and modality the linear probe's accuracy."""
     clips = stores[0].clips
     columns = [(s, m) for s in stores for m in s.linear if m != "both"]
     rows = []
     for label in clips.classes:
-        numbers = [(s.class_rates(m, int(label), test), _diagonal(s, m, int(label))) for s, m in columns]
+        numbers = [(s.class_rates(m, int(label)), _diagonal(s, m, int(label))) for s, m in columns]
         rows.append((clips.class_names[label], int((clips.labels == label).sum()), numbers))
     return {"columns": [title_of(s, m, stores) for s, m in columns], "rows": rows if columns else []}
 
 
-def _diagonal(store: Judged, modality: str, label: int) -> float | None:
+def _diagonal(store: PromptQuality, modality: str, label: int) -> float | None:
     value = float(store.classes[modality][label, label]) if modality in store.classes else np.nan
     return None if np.isnan(value) else value
 
 
-def text_rows(stores: Sequence[Judged]) -> list[tuple[str, list[str]]]:
+def text_rows(stores: Sequence[PromptQuality]) -> list[tuple[str, list[str]]]:
     """Per number of the texts its name and its value in every store."""
     return [(n, [_shown(s.answers or {}, k, kind) for s in stores]) for k, n, kind in _TEXT_ROWS]

@@ -18,7 +18,7 @@ from kinelex.reports.prompts.figures import (
     most_alike,
     similarity_histograms,
 )
-from kinelex.reports.prompts.judge import Judged
+from kinelex.reports.prompts.judge import PromptQuality
 from kinelex.reports.prompts.mismatch import NEIGHBOURS, SURE, Mismatch
 from kinelex.reports.prompts.tables import (
     WORDS,
@@ -38,14 +38,10 @@ _MOST_MISMATCHES, _OPEN = 6, 8
 _SMALL = 14  # classes up to which a heat map is legible on half of the page
 
 
-def render_page(stores: list[Judged], result: dict[str, Any], test: np.ndarray, seed: int) -> str:
+def render_page(stores: list[PromptQuality], result: dict[str, Any], seed: int) -> str:
     """The page: one HTML text without reference to anything outside.
 
-    Args:
-        stores: what was measured, of one prompt store or several.
-        result: the numbers for JSON.
-        test: test rows of the probes.
-        seed: of the clips that are shown.
+    Besides what was measured it shows the numbers for JSON, and clips that are drawn by seed.
     """
     clips = stores[0].clips
     texts = [s for s in stores if s.answers and s.answers["answers"]]
@@ -75,7 +71,7 @@ def render_page(stores: list[Judged], result: dict[str, Any], test: np.ndarray, 
         agreements=[(s.name, WORDS[m], s.to_json()["modalities"][m]) for s in stores for m in s.features],
         similarity=_similarity_figure(stores),
         maps=_maps(stores),
-        per_class=class_rows(stores, test),
+        per_class=class_rows(stores),
         mismatches=[_mismatches(s) for s in stores if s.mismatches is not None],
         neighbours=NEIGHBOURS,
         sure=SURE,
@@ -86,7 +82,7 @@ def render_page(stores: list[Judged], result: dict[str, Any], test: np.ndarray, 
     )
 
 
-def _agreement_figure(stores: list[Judged]) -> str | None:
+def _agreement_figure(stores: list[PromptQuality]) -> str | None:
     rows = {}
     for store in stores:
         for m, values in store.agreement.items():
@@ -97,24 +93,24 @@ def _agreement_figure(stores: list[Judged]) -> str | None:
     return similarity_histograms(rows) if rows else None
 
 
-def _similarity_figure(stores: list[Judged]) -> str | None:
-    rows = {
-        title_of(store, m, stores): {"of one class": pairs.within, "of different classes": pairs.between}
-        for store in stores
-        for m, pairs in store.pairs.items()
-        if len(pairs.within) and len(pairs.between)
-    }
+def _similarity_figure(stores: list[PromptQuality]) -> str | None:
+    rows = {}
+    for store in stores:
+        for m, pairs in store.pairs.items():
+            if len(pairs.within) and len(pairs.between):
+                groups = {"of one class": pairs.within, "of different classes": pairs.between}
+                rows[title_of(store, m, stores)] = groups
     return similarity_histograms(rows) if rows else None
 
 
-def _maps(stores: list[Judged]) -> list[dict[str, Any]]:
+def _maps(stores: list[PromptQuality]) -> list[dict[str, Any]]:
     maps = []
     for store in stores:
         for m, similarity in store.classes.items():
-            there = store.clips.classes
-            names = [store.clips.class_names[c] for c in there]
-            part = similarity[np.ix_(there, there)]
-            if len(there) > 1 and not np.isnan(part).all():
+            classes = store.clips.classes
+            names = [store.clips.class_names[c] for c in classes]
+            part = similarity[np.ix_(classes, classes)]
+            if len(classes) > 1 and not np.isnan(part).all():
                 maps.append(
                     {
                         "title": title_of(store, m, stores),
@@ -128,22 +124,20 @@ def _maps(stores: list[Judged]) -> list[dict[str, Any]]:
     return maps
 
 
-def _mismatches(store: Judged) -> dict[str, Any]:
-    found = store.mismatches
-    assert found is not None
+def _mismatches(store: PromptQuality) -> dict[str, Any]:
+    assert store.mismatches is not None
     clips, names = store.clips, store.clips.class_names
-    shown = []
-    for one in _spread_over_classes(found.found, clips.labels)[:_MOST_MISMATCHES]:
-        shown.append(
-            {
-                "id": clips.ids[one.clip],
-                "label": names[clips.labels[one.clip]],
-                "texts": (names[one.says[0]], round(100 * one.share[0])),
-                "pictures": (names[one.says[1]], round(100 * one.share[1])),
-                "prompts": [show(store.name, store.prompts, clips, one.clip)],
-            }
-        )
-    return {"store": store.name, "found": found, "shown": shown}
+    shown = [
+        {
+            "id": clips.ids[one.clip],
+            "label": names[clips.labels[one.clip]],
+            "texts": (names[one.says[0]], round(100 * one.share[0])),
+            "pictures": (names[one.says[1]], round(100 * one.share[1])),
+            "prompts": [show(store.name, store.prompts, clips, one.clip)],
+        }
+        for one in _spread_over_classes(store.mismatches.found, clips.labels)[:_MOST_MISMATCHES]
+    ]
+    return {"store": store.name, "found": store.mismatches, "shown": shown}
 
 
 def _spread_over_classes(found: list[Mismatch], labels: np.ndarray) -> list[Mismatch]:
@@ -156,11 +150,11 @@ def _spread_over_classes(found: list[Mismatch], labels: np.ndarray) -> list[Mism
     return [found[i] for i in np.argsort(turns, kind="stable")]
 
 
-def _examples(stores: list[Judged], seed: int) -> list[dict[str, Any]]:
+def _examples(stores: list[PromptQuality], seed: int) -> list[dict[str, Any]]:
     clips = stores[0].clips
-    there = [~np.isnan(f[:, 0]) for s in stores for f in s.features.values()]
-    everywhere = np.all(there, axis=0)
-    present = everywhere if everywhere.any() else np.any(there, axis=0)
+    known = [~np.isnan(f[:, 0]) for s in stores for f in s.features.values()]
+    everywhere = np.all(known, axis=0)
+    present = everywhere if everywhere.any() else np.any(known, axis=0)
     return [
         {
             "id": clips.ids[row],
