@@ -28,8 +28,7 @@ class AdaptiveGraphConv(nn.Module):
     tanh(a(v)·b(w) / size), a and b linear maps of a joint's features in all frames.
 
     Shape:
-        - adjacency: (K, V, V), where the graphs start
-        - x: (B, in_channels, T, V)
+        - adjacency: (K, V, V), where the graphs start; x: (B, in_channels, T, V)
         - returns: (B, out_channels, T, V)
 
     Source: arXiv 1912.06971, sections 3.2 and 3.3.

@@ -72,8 +72,7 @@ class Encoder(nn.Module):
         """Features of single persons before pooling; each encoder's own.
 
         Shape:
-            - x: (B, C, T, V), a view in memory order (B, V, C, T)
-            - returns: (B, F, T', V'), any T' and V'
+            - x: (B, C, T, V), a view in memory order (B, V, C, T); returns: (B, F, T', V'), any T' and V'
         """
         raise NotImplementedError(f"{type(self).__name__} has no forward_persons")
 

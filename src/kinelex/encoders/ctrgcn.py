@@ -29,8 +29,7 @@ class RefinedGraphConv(nn.Module):
     times a linear map of tanh(a(u) − b(v)), a and b small embeddings of the joints' means over frames.
 
     Shape:
-        - adjacency: (K, V, V), where the graphs start
-        - x: (B, in_channels, V, T)
+        - adjacency: (K, V, V), where the graphs start; x: (B, in_channels, V, T)
         - returns: (B, out_channels, V, T)
 
     Source: Sections 3.2 and 3.3.

@@ -38,8 +38,7 @@ class StagedNetwork(Encoder):
         least: width that the first stage must have.
 
     Shape:
-        - x: (N, C, T, V, M)
-        - returns: (N, 4·channels)
+        - x: (N, C, T, V, M); returns: (N, 4·channels)
 
     Raises:
         InputError: an option out of range, or more persons than ``person_norms`` where that is not 1.

@@ -24,8 +24,7 @@ class ForwardPairs(nn.Module):
     """Layers of two independent GRUs that both run forward in time; their outputs are concatenated.
 
     Shape:
-        - x: (T, N, width)
-        - returns: (N, 2·hidden), the outputs at the last frame.
+        - x: (T, N, width); returns: (N, 2·hidden), the outputs at the last frame.
     """
 
     def __init__(self, width: int, hidden: int, layers: int) -> None:
@@ -71,8 +70,7 @@ class RecurrentEncoder(Encoder):
             different model and cannot take the published weights.
 
     Shape:
-        - x: (N, C, T, V, M), M up to ``persons``
-        - returns: (N, 2·hidden)
+        - x: (N, C, T, V, M), M up to ``persons``; returns: (N, 2·hidden)
 
     Raises:
         InputError: an option out of range, or a clip with more than ``persons`` persons.

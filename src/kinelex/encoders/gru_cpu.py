@@ -28,8 +28,7 @@ class ForwardGRU(nn.GRU):
     On a CPU gradients cannot be differentiated once more: that raises a RuntimeError which says so.
 
     Shape:
-        - x: (T, N, width)
-        - returns: outputs (T, N, hidden) and the last state (1, N, hidden), as ``nn.GRU``
+        - x: (T, N, width); returns: outputs (T, N, hidden) and the last state (1, N, hidden), as ``nn.GRU``
     """
 
     def __init__(self, width: int, hidden: int) -> None:

@@ -99,8 +99,7 @@ class EdgeConv(nn.Module):
     """Compare each point with the ``neighbours`` nearest to it, itself among them, by their features.
 
     Shape:
-        - x: (B, groups, in_channels, P), P points, widths of one group
-        - returns: (B, groups·out_channels, P)
+        - x: (B, groups, in_channels, P), P points, widths of one group; returns: (B, groups·out_channels, P)
 
     Source: Wang et al., "Dynamic Graph CNN for Learning on Point Clouds", TOG 2019, as HD-GCN uses it.
     """
@@ -132,8 +131,7 @@ class HierarchyAttention(nn.Module):
     frames; an edge convolution compares the sets.
 
     Shape:
-        - members: (L, V), what each joint counts in the mean of each of L edge sets
-        - x: (B, L, C, V, T)
+        - members: (L, V), what each joint counts in the mean of each of L edge sets; x: (B, L, C, V, T)
         - returns: (B, C, V, T)
 
     Source: Section 3.4, A-HA with representative spatial average pooling and hierarchical edge convolution.
@@ -160,8 +158,7 @@ class HierarchyGraphConv(nn.Module):
 
     Shape:
         - adjacency: (L, 3, V, V), where the learnt graphs start
-        - members: (L, V), see :class:`HierarchyAttention`; None adds the sets up
-        - x: (B, in_channels, V, T)
+        - members: (L, V), see :class:`HierarchyAttention`; None adds the sets up; x: (B, in_channels, V, T)
         - returns: (B, out_channels, V, T), out_channels a multiple of 4
 
     Source: Sections 3.3 and 3.4.

@@ -70,8 +70,7 @@ class MultiScaleTime(nn.Module):
     with are one, and so are the batch norms they end with.
 
     Shape:
-        - x: (B, C, V, T)
-        - returns: (B, C, V, ⌈T / stride⌉)
+        - x: (B, C, V, T); returns: (B, C, V, ⌈T / stride⌉)
     """
 
     def __init__(self, channels: int, stride: int, kernel: int, dilations: tuple[int, ...]) -> None:

@@ -38,8 +38,7 @@ class MultiScaleGraphConv(nn.Module):
     """Gather each scale of a graph on its own, then mix the channels of all scales.
 
     Shape:
-        - x: (B, in_channels, T, V), V nodes of the graph
-        - returns: (B, out_channels, T, V)
+        - x: (B, in_channels, T, V), V nodes of the graph; returns: (B, out_channels, T, V)
 
     Source: section 3.2.
     """
@@ -65,8 +64,7 @@ class WindowConv(nn.Module):
         window, dilation, stride: frames per window (odd), from one of them to the next, and between windows.
 
     Shape:
-        - x: (B, in_channels, T, V)
-        - returns: (B, out_channels, ⌈T / stride⌉, V)
+        - x: (B, in_channels, T, V); returns: (B, out_channels, ⌈T / stride⌉, V)
 
     Source: section 3.3.
     """
@@ -92,8 +90,7 @@ class WindowConv(nn.Module):
         """The windows around every stride-th frame, with zeros beyond the ends of the clip.
 
         Shape:
-            - x: (B, C, T, V)
-            - returns: (B, C, ⌈T / stride⌉, window·V), frame by frame
+            - x: (B, C, T, V); returns: (B, C, ⌈T / stride⌉, window·V), frame by frame
         """
         reach = self.window // 2 * self.dilation
         padded = F.pad(x, (0, 0, reach, reach))
@@ -109,8 +106,7 @@ class MultiScaleTemporalConv(nn.Module):
     """Six narrow branches over time, side by side, and a residual path; all joints alike.
 
     Shape:
-        - x: (B, in_channels, T, V)
-        - returns: (B, out_channels, ⌈T / stride⌉, V)
+        - x: (B, in_channels, T, V); returns: (B, out_channels, ⌈T / stride⌉, V)
 
     Source: section 3.4.
     """
@@ -190,8 +186,7 @@ class MSG3D(Encoder):
             as a run's input has persons, else two.
 
     Shape:
-        - x: (N, C, T, V, M)
-        - returns: (N, 4·channels)
+        - x: (N, C, T, V, M); returns: (N, 4·channels)
 
     Raises:
         InputError: an option out of range, or more persons than ``person_norms`` where that is not 1.

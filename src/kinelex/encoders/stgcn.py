@@ -61,8 +61,7 @@ class STGCN(Encoder):
             nearly twice as fast. (ours)
 
     Shape:
-        - x: (N, C, T, V, M)
-        - returns: (N, out_features)
+        - x: (N, C, T, V, M); returns: (N, out_features)
     """
 
     name = "stgcn"

@@ -26,8 +26,7 @@ class GraphConv(nn.Module):
 
     Shape:
         - adjacency: (K, V, V), where the graphs start; entry [k, v, w] carries joint v to joint w
-        - x: (B, in_channels, T, V)
-        - returns: (B, out_channels, T, V)
+        - x: (B, in_channels, T, V); returns: (B, out_channels, T, V)
     """
 
     def __init__(self, adjacency: Tensor, in_channels: int, out_channels: int) -> None:

@@ -108,8 +108,7 @@ class JointTimeTransformer(Encoder):
             person: cheaper for long clips, dearer in parameters.
 
     Shape:
-        - x: (N, C, T, V, M)
-        - returns: (N, dim)
+        - x: (N, C, T, V, M); returns: (N, dim)
 
     Raises:
         InputError: an option out of range.

@@ -89,8 +89,7 @@ def classification_loss(
     is spread evenly over the classes.
 
     Shape:
-        - scores: (N, classes); labels: (N,); weights: (classes,); mask: (N,) bool
-        - returns: scalar
+        - scores: (N, classes); labels: (N,); weights: (classes,); mask: (N,) bool; returns: scalar
 
     >>> classification_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1])).item()
     0.6931471824645996

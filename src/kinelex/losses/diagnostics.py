@@ -52,8 +52,7 @@ def off_diagonal_histogram(a: Tensor, b: Tensor, bins: int, mask: Tensor | None 
     """Counts of the similarities a_i·b_j, i ≠ j, in equal bins over [-1, 1].
 
     Shape:
-        - a, b: (N, D), L2-normalised.
-        - returns: (bins,)
+        - a, b: (N, D), L2-normalised; returns: (bins,)
 
     >>> off_diagonal_histogram(torch.eye(3), torch.eye(3), 4).tolist()
     [0.0, 0.0, 6.0, 0.0]

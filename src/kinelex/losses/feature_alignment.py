@@ -20,8 +20,7 @@ def feature_alignment(
     negatives; if none is left the loss is 0.
 
     Shape:
-        - skeleton, rgb: (N, D); mask: (N,) bool
-        - returns: scalar
+        - skeleton, rgb: (N, D); mask: (N,) bool; returns: scalar
 
     Raises:
         InputError: shapes that do not belong together.

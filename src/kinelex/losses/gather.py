@@ -37,8 +37,7 @@ def gather(x: Tensor) -> Tensor:
     W processes and gradients averaged over them (DDP), the result is that of one process with all rows.
 
     Shape:
-        - x: (N, ...)
-        - returns: (W·N, ...)
+        - x: (N, ...); returns: (W·N, ...)
 
     >>> gather(torch.ones(2, 3)).shape  # one process
     torch.Size([2, 3])

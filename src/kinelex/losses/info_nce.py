@@ -21,8 +21,7 @@ def pair_logits(a: Tensor, b: Tensor, temperature: float, mask: Tensor | None = 
     """Similarities a_i·b_j / τ; columns of rows that lack the modality are -inf.
 
     Shape:
-        - a, b: (N, D), L2-normalised; mask: (N,) bool, True where both modalities are there.
-        - returns: (N, N)
+        - a, b: (N, D), L2-normalised; mask: (N,) bool, True where both modalities are there; returns: (N, N)
 
     >>> pair_logits(torch.eye(2), torch.eye(2), 0.5).tolist()
     [[2.0, 0.0], [0.0, 2.0]]
@@ -55,8 +54,7 @@ def soft_info_nce(
     Shape:
         - a, b: (N, D), anchors and candidates, L2-normalised.
         - target: (N, N), rows sum to 1 over the samples in the mask.
-        - mask: (N,) bool, samples that have both modalities.
-        - returns: scalar
+        - mask: (N,) bool, samples that have both modalities; returns: scalar
 
     Raises:
         InputError: shapes that do not belong together.

@@ -40,8 +40,7 @@ def queue_info_nce(positive: Tensor, negative: Tensor, temperature: float = 0.07
     """Mean over the clips of -log softmax of the positive among positive and negatives.
 
     Shape:
-        - positive: (S, N); negative: (S, N, K)
-        - returns: (S,)
+        - positive: (S, N); negative: (S, N, K); returns: (S,)
 
     Source: MoCo, equation 1; CMD, instance loss of each stream.
 
@@ -59,8 +58,7 @@ def contrastive_accuracy(positive: Tensor, negative: Tensor) -> Tensor:
     Embeddings that have all become the same count as wrong.
 
     Shape:
-        - positive: (S, N); negative: (S, N, K)
-        - returns: (S,)
+        - positive: (S, N); negative: (S, N, K); returns: (S,)
 
     >>> contrastive_accuracy(torch.tensor([[0.9, 0.1]]), torch.tensor([[[0.5], [0.5]]])).tolist()
     [0.5]

@@ -36,8 +36,7 @@ class Refinement(nn.Module):
     (P and Q, one entry per class, 1 at first), which multiply the scores.
 
     Shape:
-        - scores: (N, classes); text: (N, width)
-        - returns: (N, classes)
+        - scores: (N, classes); text: (N, width); returns: (N, classes)
 
     Source: the section on feature refinement.
     """

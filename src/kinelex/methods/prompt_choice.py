@@ -73,8 +73,7 @@ class PromptChoice(nn.Module):
         """The vector of each clip: its frames' mean prompt, or the picked one, beside the clip's own.
 
         Shape:
-            - pick: (N,) int64, which frame's prompt
-            - returns: (N, ``widths[modality]``)
+            - pick: (N,) int64, which frame's prompt; returns: (N, ``widths[modality]``)
         """
         frames, count, segments = prompts.frame, prompts.shape.count, self.segments[modality]
         if not count:

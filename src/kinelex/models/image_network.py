@@ -31,8 +31,7 @@ class ImageNetwork(nn.Module):
         size: pictures are resized to so many pixels per side; 0 is the size that the network was trained on.
 
     Shape:
-        - images: (N, H, W, 3) uint8
-        - returns: (N, ``num_features``)
+        - images: (N, H, W, 3) uint8; returns: (N, ``num_features``)
 
     Raises:
         InputError: no such network or weights, a package that is not installed, or no network for pictures.

@@ -35,8 +35,7 @@ def to_pixels(processor: Any, images: np.ndarray, device: torch.device, dtype: t
     """What an image processor of transformers makes of pictures of one size, on the device.
 
     Shape:
-        - images: (n, H, W, 3) uint8
-        - returns: (n, 3, H', W')
+        - images: (n, H, W, 3) uint8; returns: (n, 3, H', W')
     """
     raw = _resized(processor, images)
     if raw is None:

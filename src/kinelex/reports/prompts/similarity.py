@@ -34,8 +34,7 @@ def agreement(embeddings: np.ndarray) -> np.ndarray:
     """Mean cosine similarity of each clip's prompts with each other, the mean of all prompts taken off.
 
     Shape:
-        - embeddings: (n, P, F)
-        - returns: (n,); NaN for a single prompt
+        - embeddings: (n, P, F); returns: (n,); NaN for a single prompt
 
     >>> agreement(np.array([[[1.0, 0.0], [2.0, 0.0]], [[-1.0, 0.0], [-2.0, 0.0]]])).tolist()
     [1.0, 1.0]
@@ -71,8 +70,7 @@ def class_similarity(features: np.ndarray, labels: np.ndarray, num_classes: int)
     """Mean cosine similarity of two different clips, one of each of two classes; on the diagonal of one.
 
     Shape:
-        - features: (n, F); labels: (n,)
-        - returns: (classes, classes); NaN where there are no two such clips
+        - features: (n, F); labels: (n,); returns: (classes, classes); NaN where there are no two such clips
 
     >>> class_similarity(np.array([[2.0], [2.0], [-4.0]]), np.array([0, 0, 1]), 2).round(2).tolist()
     [[1.0, -1.0], [-1.0, nan]]

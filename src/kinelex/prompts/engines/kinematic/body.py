@@ -33,8 +33,7 @@ class Body:
         - turn: (T,), heading relative to the first frame, radians, positive to the person's left.
         - travel: (T, 3), path of the pelvis, summed up along the axes of each moment.
         - world: (T, 3), pelvis in the axes of the file.
-        - axes: (T, 3, 3), the unit vectors right, up, forward in the axes of the file.
-        - facing: (T,)
+        - axes: (T, 3, 3), the unit vectors right, up, forward in the axes of the file; facing: (T,)
         - tracked: (T, 19) bool, which landmarks are there.
     """
 

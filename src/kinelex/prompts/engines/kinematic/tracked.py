@@ -36,8 +36,7 @@ def tracked_landmarks(seen: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Which landmarks are there: all joints that they are made of are, or were a few frames ago or after.
 
     Shape:
-        - seen: (T, V) bool; matrix: (19, V)
-        - returns: (T, 19) bool
+        - seen: (T, V) bool; matrix: (19, V); returns: (T, 19) bool
 
     >>> seen = np.arange(20)[:, None] < 8  # gone from frame 8 on
     >>> int(tracked_landmarks(seen, np.ones((1, 1))).sum())
