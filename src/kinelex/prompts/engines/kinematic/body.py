@@ -218,15 +218,5 @@ def _body(points: np.ndarray, up: np.ndarray, flat: bool, tracked: np.ndarray) -
     travel = np.cumsum(np.einsum("tc,tac->ta", step, axes), axis=0) / size
     before = np.concatenate([right[:1], right[:-1]])
     turned = np.arctan2(np.cross(before, right) @ up, (before * right).sum(1))
-    return Body(
-        local=local,
-        height=height - _floor(feet)[:, None],
-        turn=np.cumsum(turned),
-        travel=travel,
-        world=at["pelvis"],
-        axes=axes,
-        size=size,
-        facing=facing,
-        flat=flat,
-        tracked=tracked,
-    )
+    above, turn = height - _floor(feet)[:, None], np.cumsum(turned)
+    return Body(local, above, turn, travel, at["pelvis"], axes, size, facing, flat, tracked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kinelex.prompts.engines.kinematic.body import FORWARD, RIGHT, Body
-from kinelex.prompts.engines.kinematic.posture import as_filmed, hand_height
+from kinelex.prompts.engines.kinematic.posture import PARTS, SIDES, as_filmed, hand_height
 from kinelex.prompts.engines.kinematic.strokes import (
     hand_path,
     loop_sentences,
@@ -21,16 +21,7 @@ from kinelex.prompts.engines.kinematic.whole_body import (
     walked,
 )
 
-_TO = (
-    "to the floor",
-    "to the knee",
-    "to the thigh",
-    "to the waist",
-    "to the chest",
-    "to the shoulder",
-    "to the head",
-    "above the head",
-)
+_TO = (*(f"to the {part}" for part in PARTS), "above the head")
 _STILL = 0.5  # torso lengths: a hand that moves less than that keeps still
 _FAST = 0.22  # torso lengths per frame, about 2.5 m/s at 30 frames a second
 _WAYS = ("to the right", "to the left", "up", "down", "forward", "back")
@@ -40,7 +31,7 @@ def clip_sentences(body: Body) -> list[str]:
     """All sentences about what one person does in the clip."""
     if len(body.turn) < 3:
         return ["The person holds still."]
-    active = [s for s in ("left", "right") if _reach(body, s) >= _STILL]
+    active = [s for s in SIDES if _reach(body, s) >= _STILL]
     busy = [s for s in active if not _swings_along(body, s)]
     out = _arms_together(body)
     out += [f"The {side} arm only swings along." for side in active if side not in busy]
@@ -72,7 +63,7 @@ def _arms_together(body: Body) -> list[str]:
         side, far = ("left", left) if left > right else ("right", right)
         how = " a little" if far < 1.0 else " a lot" if far > 2.0 else ""
         return [f"Only the {side} arm moves{how}."]
-    a, b = (np.gradient(hand_path(body, s), axis=0) for s in ("left", "right"))
+    a, b = (np.gradient(hand_path(body, s), axis=0) for s in SIDES)
     b = b * np.array([-1, 1, 1])  # mirrored, so that a clap counts as the same
     same = (a * b).sum() / max(float(np.sqrt((a**2).sum() * (b**2).sum())), 1e-9)
     if same > 0.5:
@@ -130,9 +121,6 @@ def _hands_meet(body: Body) -> list[str]:
 
 
 def _hands_at_head(body: Body) -> list[str]:
-    out = []
-    for side in ("left", "right"):
-        share = float((np.linalg.norm(body[f"{side}_hand"] - body["head"], axis=1) < 0.75).mean())
-        if share > 0.08:
-            out.append(f"The {side} hand is at the head {_how_long(share, 0.2, 0.5)}.")
-    return out
+    near = {s: np.linalg.norm(body[f"{s}_hand"] - body["head"], axis=1) < 0.75 for s in SIDES}
+    shares = {side: float(rows.mean()) for side, rows in near.items()}
+    return [f"The {s} hand is at the head {_how_long(x, 0.2, 0.5)}." for s, x in shares.items() if x > 0.08]

@@ -6,7 +6,7 @@ import numpy as np
 
 from kinelex.prompts.engines.kinematic.body import FORWARD, INDEX, RIGHT, UP, Body
 from kinelex.prompts.engines.kinematic.movement import clip_sentences
-from kinelex.prompts.engines.kinematic.posture import frame_sentences, other_person
+from kinelex.prompts.engines.kinematic.posture import SIDES, frame_sentences, other_person
 
 _DISTANCE = ("very close together", "within reach of each other", "a step apart", "far apart")
 _FACING = ("face each other", "look the same way", "stand with their backs to each other", "stand sideways")
@@ -33,10 +33,8 @@ def _relation(one: Body, two: Body) -> tuple[np.ndarray, np.ndarray]:
     first = (one.axes[:, FORWARD] * towards).sum(1)
     second = -(two.axes[:, FORWARD] * towards).sum(1)
     same = (one.axes[:, FORWARD] * two.axes[:, FORWARD]).sum(1)
-    facing = np.select(
-        [(first > 0.4) & (second > 0.4), same > 0.6, (first < -0.4) & (second < -0.4)], [0, 1, 2], 3
-    )
-    return distance / one.size, facing
+    rules = [(first > 0.4) & (second > 0.4), same > 0.6, (first < -0.4) & (second < -0.4)]
+    return distance / one.size, np.select(rules, [0, 1, 2], 3)
 
 
 def _touches(one: Body, two: Body) -> list[tuple[str, np.ndarray]]:
@@ -44,21 +42,17 @@ def _touches(one: Body, two: Body) -> list[tuple[str, np.ndarray]]:
     out = []
     for actor, other, who, whom in ((one, two, "first", "second"), (two, one, "second", "first")):
         seen = seen_by(actor, other)
-        hands = np.stack([actor[f"{s}_hand"] for s in ("left", "right")])
-        for part, words in (
-            ("head", "the head"),
-            ("shoulder_center", "the shoulder"),
-            ("pelvis", "the waist"),
-        ):
+        hands = np.stack([actor[f"{s}_hand"] for s in SIDES])
+        for part, word in (("head", "head"), ("shoulder_center", "shoulder"), ("pelvis", "waist")):
             near = np.linalg.norm(hands - seen[:, INDEX[part]], axis=2).min(axis=0) < 0.7
-            out.append((f"A hand of the {who} person is at {words} of the {whom} person.", near))
-        foot = np.stack([actor[f"{s}_foot"] for s in ("left", "right")])
+            out.append((f"A hand of the {who} person is at the {word} of the {whom} person.", near))
+        foot = np.stack([actor[f"{s}_foot"] for s in SIDES])
         knee = np.linalg.norm(foot - seen[:, INDEX["left_knee"]], axis=2).min(axis=0)
         lifted = np.abs(actor.level("left_ankle") - actor.level("right_ankle")) > 0.4
         out.append((f"A foot of the {who} person is kicked at the {whom} person.", lifted & (knee < 2.0)))
     seen = seen_by(one, two)
-    theirs = np.stack([seen[:, INDEX[f"{s}_hand"]] for s in ("left", "right")])
-    mine = np.stack([one[f"{s}_hand"] for s in ("left", "right")])
+    theirs = np.stack([seen[:, INDEX[f"{s}_hand"]] for s in SIDES])
+    mine = np.stack([one[f"{s}_hand"] for s in SIDES])
     gap = np.linalg.norm(mine[:, None] - theirs[None], axis=3).min(axis=(0, 1))
     out.append(("The hands of the two persons meet.", gap < 0.5))
     return out

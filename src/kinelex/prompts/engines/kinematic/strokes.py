@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from kinelex.prompts.engines.kinematic.body import FORWARD, RIGHT, UP, Body
@@ -56,7 +58,7 @@ def strokes(body: Body, side: str, most: int = 6) -> list[str]:
         if len(at) <= most + 1:
             break
     out = []
-    for a, b in zip(at[:-1], at[1:], strict=True):
+    for a, b in itertools.pairwise(at):
         way = path[b] - path[a]
         if np.linalg.norm(way) < 0.35:  # torso lengths
             continue
@@ -70,12 +72,10 @@ def strokes(body: Body, side: str, most: int = 6) -> list[str]:
 
 def stroke_sentences(body: Body, side: str) -> list[str]:
     """A hand's strokes two by two, so that each sentence tells an order."""
-    found = strokes(body, side)
-    if not found:
-        return []
-    if len(found) == 1:
-        return [f"The {side} hand {found[0]}."]
-    return [f"The {side} hand {one}, then {two}." for one, two in zip(found[:-1], found[1:], strict=True)]
+    ways = strokes(body, side)
+    if len(ways) == 1:
+        return [f"The {side} hand {ways[0]}."]
+    return [f"The {side} hand {one}, then {two}." for one, two in itertools.pairwise(ways)]
 
 
 def reversals(x: np.ndarray, least: float) -> int:

@@ -9,30 +9,12 @@ from kinelex.prompts.engines.kinematic.posture import leg_bend, trunk_lean
 from kinelex.prompts.engines.kinematic.strokes import reversals
 
 _LEGS = ("stands", "stands with bent knees", "crouches", "sits low")
-_HIPS = (
-    "The hips sink far down and the person sits down.",
-    "The hips sink down.",
-    "The hips end a little lower.",
-    "The hips end as high as they began.",
-    "The hips end a little higher.",
-    "The hips rise up.",
-    "The hips rise far up and the person stands up.",
-)
-_TRUNK = (
-    "The trunk stays upright.",
-    "The trunk leans slightly.",
-    "The trunk leans forward.",
-    "The trunk bows forward.",
-    "The trunk bends far down.",
-    "The trunk folds down to the ground.",
-)
-_WALKS = (
-    "The person stays on the spot.",
-    "The person shifts a little.",
-    "The person takes a step.",
-    "The person walks some steps.",
-    "The person walks a long way.",
-)
+_SINKS = ("sink far down and the person sits down", "sink down", "end a little lower")
+_RISES = ("end a little higher", "rise up", "rise far up and the person stands up")
+_HIPS = (*_SINKS, "end as high as they began", *_RISES)
+_BENDS = ("bows forward", "bends far down", "folds down to the ground")
+_TRUNK = ("stays upright", "leans slightly", "leans forward", *_BENDS)
+_WALKS = ("stays on the spot", "shifts a little", "takes a step", "walks some steps", "walks a long way")
 _WAYS = ("sideways to the right", "sideways to the left", "up", "down", "forward", "backward")
 _TURNS = ("The body turns a little", "The body turns", "The body turns right around")
 
@@ -51,7 +33,7 @@ def hip_sentences(body: Body) -> list[str]:
     """Whether the body sits down, stands up, or goes down and up again."""
     hips, head = body.level("pelvis"), body.level("head")
     start, stop = _ends(hips)
-    out = [_word(stop - start, [-0.5, -0.25, -0.12, 0.12, 0.25, 0.5], _HIPS)]
+    out = [f"The hips {_word(stop - start, [-0.5, -0.25, -0.12, 0.12, 0.25, 0.5], _HIPS)}."]
     dip = min(start, stop) - float(np.percentile(hips, 10))
     if dip > 0.15:
         how = _word(dip, [0.3, 0.5], ("dip a little", "dip", "dip deeply"))
@@ -66,12 +48,8 @@ def hip_sentences(body: Body) -> list[str]:
         out.append(f"The head ends {much}{'higher' if stop > start else 'lower'} than it began.")
     thirds = [int(np.bincount(part).argmax()) for part in np.array_split(leg_bend(body), 3)]
     one, two, three = (_LEGS[t] for t in thirds)
-    out.append(
-        f"The person {one} all the time."
-        if one == two == three
-        else f"The person first {one}, then {two}, at the end {three}."
-    )
-    return out
+    course = f"first {one}, then {two}, at the end {three}" if len(set(thirds)) > 1 else f"{one} all the time"
+    return [*out, f"The person {course}."]
 
 
 def bend_sentences(body: Body) -> list[str]:
@@ -80,28 +58,19 @@ def bend_sentences(body: Body) -> list[str]:
     ahead = np.abs(trunk[:, RIGHT]) if body.flat else trunk[:, FORWARD]  # as filmed, to either side
     bow = np.degrees(np.arctan2(ahead, trunk[:, UP]))
     deep = float(np.percentile(bow, 95))
-    out = [_word(deep, [10, 20, 32, 50, 70], _TRUNK)]
+    out = [f"The trunk {_word(deep, [10, 20, 32, 50, 70], _TRUNK)}."]
     if deep > 20:
         bent = bow > 0.6 * deep
-        when = _word(
-            float(np.flatnonzero(bent).mean()) / len(bow), [0.33, 0.66], ("early", "in the middle", "late")
-        )
-        out.append(f"The bow comes {when}.")
-        out.append(
-            f"The bow {_word(float(bent.mean()), [0.2, 0.5], ('is short', 'lasts a while', 'lasts long'))}."
-        )
+        place, share = float(np.flatnonzero(bent).mean()) / len(bow), float(bent.mean())
+        out.append(f"The bow comes {_word(place, [0.33, 0.66], ('early', 'in the middle', 'late'))}.")
+        out.append(f"The bow {_word(share, [0.2, 0.5], ('is short', 'lasts a while', 'lasts long'))}.")
         start, stop = (value < deep - 15 for value in _ends(bow))
         if start or stop:
             ways = {(True, True): "bends and straightens up again", (True, False): "ends bent forward"}
             out.append(f"The trunk {ways.get((start, stop), 'straightens up from a bow')}.")
         out += _hands_below(body, int(bow.argmax()))
-    lean = trunk_lean(body)
-    out += [
-        f"The upper body leans {w}."
-        for c, w in ((4, "back"), (5, "to the left"), (6, "to the right"))
-        if (lean == c).mean() > 0.15
-    ]
-    return out
+    lean, ways = trunk_lean(body), ("leans back", "leans to the left", "leans to the right")
+    return out + [f"The upper body {way}." for way in ways if (lean == way).mean() > 0.15]
 
 
 def _hands_below(body: Body, deepest: int) -> list[str]:
@@ -109,14 +78,10 @@ def _hands_below(body: Body, deepest: int) -> list[str]:
     moment = slice(max(0, deepest - 2), deepest + 3)
     left, right = (float(body.level(f"{s}_hand")[moment].mean()) for s in ("left", "right"))
     knee = float(body.level("left_knee")[moment].mean() + body.level("right_knee")[moment].mean()) / 2
-    who = (
-        "Both hands reach"
-        if abs(left - right) < 0.35
-        else f"Only the {'right' if left > right else 'left'} hand reaches"
-    )
-    where = _word(
-        min(left, right) / max(knee, 1e-6), [0.7, 1.25], ("to the ground", "to the knees", "to the thighs")
-    )
+    only = f"Only the {'right' if left > right else 'left'} hand reaches"
+    who = "Both hands reach" if abs(left - right) < 0.35 else only
+    low = min(left, right) / max(knee, 1e-6)
+    where = _word(low, [0.7, 1.25], ("to the ground", "to the knees", "to the thighs"))
     gap = float(np.linalg.norm(body["left_hand"] - body["right_hand"], axis=1)[moment].mean())
     spot = _word(gap, [0.6, 1.1], ("at the same spot", "side by side below", "far apart below"))
     return [f"{who} down {where}.", f"The hands are {spot}."]
@@ -154,7 +119,7 @@ def walk_sentences(body: Body) -> list[str]:
     """How far the body travels, which way, when, and how it turns."""
     step = _steps(body)
     path = float(step.sum())
-    out = [_word(path, [0.5, 1.2, 2.5, 4.5], _WALKS)]
+    out = [f"The person {_word(path, [0.5, 1.2, 2.5, 4.5], _WALKS)}."]
     way = body.travel[-1] - body.travel[0]
     if np.hypot(way[RIGHT], way[FORWARD]) > 0.8:
         axis = RIGHT if abs(way[RIGHT]) > abs(way[FORWARD]) else FORWARD
