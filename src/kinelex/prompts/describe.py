@@ -35,9 +35,8 @@ def _describe(store: PromptStore, modality: str) -> dict[str, Any]:
     present = store.present(modality)
     if not present.any():
         raise InputError(f"{store.path} has no {modality} prompts for any clip: make it again")
-    first = int(np.flatnonzero(present)[0])
-    prompts = getattr(store.clip(store.ids[first]), modality)
-    engines = store.meta.engines.get(modality, {})
+    rows = [getattr(store.clip(store.ids[r]), modality) for r in np.flatnonzero(present)]
+    prompts, engines = rows[0], store.meta.engines.get(modality, {})
     out: dict[str, Any] = {
         "present": int(present.sum()),
         "missing": int((~present).sum()),
@@ -47,7 +46,6 @@ def _describe(store: PromptStore, modality: str) -> dict[str, Any]:
         "engine": engines.get("engine"),
         "encoder": engines.get("encoder"),
     }
-    rows = [getattr(store.clip(store.ids[r]), modality) for r in np.flatnonzero(present)]
     if modality == "language":
         out["different_texts"] = len({text for row in rows for text in row.texts})
     else:

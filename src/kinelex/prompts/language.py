@@ -51,8 +51,7 @@ class Language:
         return Stage("sentences", len(self._units), _SENTENCES, ".npz", self._make_vectors)
 
     def _make_texts(self, starts: list[int], advance: Advance) -> None:
-        many = getattr(self.engine, "texts_of", None)
-        step = 1 if many is None else _AT_A_TIME
+        step = _AT_A_TIME if hasattr(self.engine, "texts_of") else 1
         for at in range(0, len(starts), step):
             self._make_some(starts[at : at + step], advance)
 
@@ -115,11 +114,11 @@ class Language:
     @cached_property
     def _units(self) -> list[str]:
         """What is embedded, each once; like lengths together, the same in every run."""
-        found: set[str] = set()
+        units = set[str]()
         for start in self.first.starts():
             clips = self.parts.read_json(self.first.file(start))
-            found.update(u for clip in clips if clip for text in clip for u in self._units_of(text))
-        return sorted(found, key=lambda u: (len(u), u))
+            units.update(u for clip in clips if clip for text in clip for u in self._units_of(text))
+        return sorted(units, key=lambda u: (len(u), u))
 
     def _units_of(self, text: str) -> list[str]:
         return [text] if self._whole else split_sentences(text) or [text]

@@ -12,7 +12,7 @@ from kinelex.errors import InputError, unknown_name
 from kinelex.prompts.base import EngineContext, FrameSource
 from kinelex.prompts.clips import Clips
 from kinelex.prompts.language import Language
-from kinelex.prompts.registry import LANGUAGE, PICTURES, SECTIONS, TEXT_ENCODER, VISION, create, factory_of
+from kinelex.prompts.registry import LANGUAGE, SECTIONS, TEXT_ENCODER, VISION, create, factory_of
 from kinelex.prompts.shards import NOTES, Parts, parts_folder
 from kinelex.prompts.stages import describe
 from kinelex.prompts.vision import Vision
@@ -29,21 +29,18 @@ class PromptOptions:
     Args:
         store: the skeleton store; None for a language engine that knows its clips itself (``texts``).
         out: the prompt store to make.
-        language: a language engine by name, or None.
-        vision: a vision engine by name, or None.
+        language, vision: engines by name, or None.
         source: folder or file of raw data, for engines that read it.
         pictures: where engines that look at recorded frames take them from: ``video``, ``depth``, ``render``;
             None takes what each prefers.
         frames: texts per clip, spread uniformly over it; one about the whole clip comes on top. None takes
             the engine's own number, or 16.
         vision_frames: pictures per clip; None takes the engine's own number.
-        text_encoder: a text encoder by name.
-        image_encoder: an image encoder by name.
+        text_encoder, image_encoder: encoders by name.
         pool: ``sentences`` embeds each different sentence once and a text as the mean of its sentences;
             ``text`` embeds each different text as a whole. None takes what suits the engine.
         keep: what to keep of the pictures themselves, as JPEG: ``crops``, ``tile`` (all pictures of a clip
-            in one).
-        tile_size: side of a tile in pixels.
+            in one, with sides of ``tile_size`` pixels).
         options: options of the engines and encoders by section, ``{"vision": {"image_size": 96}}``; sections
             are ``language``, ``vision``, ``pictures``, ``text_encoder`` and ``image_encoder``.
 
@@ -74,27 +71,24 @@ class PromptOptions:
         object.__setattr__(self, "keep", tuple(sorted(set(self.keep))))
         if self.language is None and self.vision is None:
             raise InputError("nothing to do: name a language engine, a vision engine or both")
-        frames = [1 if f is None else f for f in (self.frames, self.vision_frames)]
-        if min(frames) < 1:
+        if min(1 if f is None else f for f in (self.frames, self.vision_frames)) < 1:
             raise InputError(
                 f"expects at least 1 frame per clip, got frames {self.frames}, "
                 f"vision frames {self.vision_frames}"
             )
-        for name, engine, given in (
-            ("frames", "language", self.language is None and self.frames),
-            ("pool", "language", self.language is None and self.pool),
-            ("vision-frames", "vision", self.vision is None and self.vision_frames),
+        for name, engine in (("frames", "language"), ("pool", "language"), ("vision_frames", "vision")):
+            value = getattr(self, name)
+            if getattr(self, engine) is None and value:
+                option = name.replace("_", "-")
+                raise InputError(f"--{option} {value} is given, but no engine: name one with --{engine}")
+        for kind, given, known in (
+            ("pool", filter(None, [self.pool]), POOLS),
+            ("section of options", self.options, tuple(SECTIONS)),
+            ("thing to keep of the pictures", self.keep, (*KEEP, "none")),
         ):
-            if given:
-                raise InputError(f"--{name} {given} is given, but no engine: name one with --{engine}")
-        if self.pool is not None and self.pool not in POOLS:
-            raise unknown_name("pool", self.pool, POOLS)
-        for section in self.options:
-            if section not in SECTIONS:
-                raise unknown_name("section of options", section, SECTIONS)
-        for what in self.keep:
-            if what not in KEEP:
-                raise unknown_name("thing to keep of the pictures", what, (*KEEP, "none"))
+            for one in given:
+                if one not in known:
+                    raise unknown_name(kind, one, known)
         if self.keep and self.vision is None:
             raise InputError("there are no pictures to keep: name a vision engine with --vision")
         if self.tile_size < 32:
@@ -115,20 +109,12 @@ class PromptMakers:
         self._store = None if asked.store is None else open_store(asked.store)
         self._sources: dict[str, FrameSource] = {}
         self._journal = parts_folder(asked.out) / notes
-        engines: dict[str, dict[str, Any]] = {}
-        widths: dict[str, int] = {}
+        engines, widths = dict[str, dict[str, Any]](), dict[str, int]()
         self._check_pictures()
         self.vision = self.language = None
         if asked.vision is not None:  # before language, whose engine may look at its crops
             self.vision = self._engine("vision", asked.vision)
             self._images = self._create("image_encoder", asked.image_encoder)
-            frames = asked.vision_frames or self.vision.default_frames
-            engines["vision"] = self._about("vision", self.vision, self._images, frames)
-            widths["vision"] = self._images.width * self.vision.views
-            if asked.keep:
-                engines["vision"]["keep"] = list(asked.keep)
-            if "tile" in asked.keep:
-                engines["vision"]["tile_size"] = asked.tile_size
         if asked.language is not None:
             self.language = self._engine("language", asked.language)
             self._texts = self._create("text_encoder", asked.text_encoder)
@@ -136,15 +122,14 @@ class PromptMakers:
             engines["language"] = self._about("language", self.language, self._texts, frames)
             engines["language"]["pool"] = asked.pool or getattr(self.language, "pool", POOLS[0])
             widths["language"] = self._texts.width
+        if self.vision is not None:
+            frames = asked.vision_frames or self.vision.default_frames
+            engines["vision"] = self._about("vision", self.vision, self._images, frames)
+            engines["vision"] |= {"keep": list(asked.keep)} if asked.keep else {}
+            engines["vision"] |= {"tile_size": asked.tile_size} if "tile" in asked.keep else {}
+            widths["vision"] = self._images.width * self.vision.views
         self.clips = Clips.of_engine(self.language) if self._store is None else Clips.of_store(self._store)
-        order = [m for m in ("language", "vision") if m in engines]
-        self.meta = PromptMeta(
-            self.clips.dataset,
-            self.clips.fingerprint,
-            {m: engines[m] for m in order},
-            {m: widths[m] for m in order},
-            asked.keep,
-        )
+        self.meta = PromptMeta(self.clips.dataset, self.clips.fingerprint, engines, widths, asked.keep)
 
     def jobs(self, parts: Parts) -> list[Language | Vision]:
         """The work to be done, shard by shard."""
@@ -182,9 +167,7 @@ class PromptMakers:
         chosen = self.asked.pictures or preferred
         if chosen not in self._sources:
             context = EngineContext(self._store, self.asked.source)
-            self._sources[chosen] = create(
-                PICTURES, chosen, context, **self.asked.options.get("pictures", {})
-            )
+            self._sources[chosen] = self._create("pictures", chosen, context)
         return self._sources[chosen]
 
     def _check_pictures(self) -> None:
@@ -194,15 +177,10 @@ class PromptMakers:
         if not looks and (self.asked.pictures or self.asked.options.get("pictures")):
             asked = " and ".join(n for _, n in named if n)
             raise InputError(f"{asked} looks at no recorded frames: leave out the pictures")
-        for section, used in (
-            ("language", self.asked.language),
-            ("text_encoder", self.asked.language),
-            ("vision", self.asked.vision),
-            ("image_encoder", self.asked.vision),
-        ):
-            if used is None and self.asked.options.get(section):
-                role = "language" if SECTIONS[section] in (LANGUAGE, TEXT_ENCODER) else "vision"
-                raise InputError(f"options of {section} are given, but no engine: name one with --{role}")
+        for role, encoder in (("language", "text_encoder"), ("vision", "image_encoder")):
+            for section in (role, encoder):
+                if getattr(self.asked, role) is None and self.asked.options.get(section):
+                    raise InputError(f"options of {section} are given, but no engine: name one with --{role}")
 
 
 def last_jobs(asked: PromptOptions, parts: Parts) -> list[Language | Vision]:

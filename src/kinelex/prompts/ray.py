@@ -93,10 +93,8 @@ def work_on_cluster(asked: PromptOptions, address: str, workers: int | None, pro
         raise InputError("work on a Ray cluster needs Ray Data: pip install 'kinelex[ray]'")
     import ray
 
-    places = ("store", "out", "source")
-    whole = {n: getattr(asked, n).absolute() for n in places if getattr(asked, n) is not None}
-    asked = replace(asked, **whole)
-    out = asked.out
+    places = {name: getattr(asked, name) for name in ("store", "out", "source")}
+    asked = replace(asked, **{name: path.absolute() for name, path in places.items() if path is not None})
     with _cluster(address, workers) as (count, gpus):
         around = Surroundings(str(Path.cwd()), sys.path, ray.cloudpickle.dumps(user_parts()))
         arguments = (asked, around)
@@ -104,11 +102,11 @@ def work_on_cluster(asked: PromptOptions, address: str, workers: int | None, pro
             resumed = ray.get(ray.remote(num_gpus=gpus, max_retries=0)(begin).remote(*arguments))
         if resumed is None:
             return True
-        parts = Parts.begun(out)
+        parts = Parts.begun(asked.out)
         work = Work(parts, jobs_of(parts))
         _map(work.first, parts, (*arguments, False), count, gpus, progress)
         _map(work.last(), parts, (*arguments, True), count, gpus, progress)
-    work.merge(out)
+    work.merge(asked.out)
     return resumed
 
 
@@ -126,13 +124,9 @@ def _map(
     left = sum(stage.count([start]) for stage, start in missing)
     items = [{"what": stage.what, "start": start} for stage, start in missing]
     data = ray.data.from_items(items, override_num_blocks=len(items))
-    done = data.map_batches(
-        Worker,
-        fn_constructor_args=arguments,
-        batch_size=1,
-        compute=ray.data.ActorPoolStrategy(size=min(workers, len(items))),
-        num_gpus=gpus,
-    )
+    pool = ray.data.ActorPoolStrategy(size=min(workers, len(items)))
+    options = {"fn_constructor_args": arguments, "batch_size": 1, "compute": pool, "num_gpus": gpus}
+    done = data.map_batches(Worker, **options)
     with _own_errors(), counted(stages, total, total - left, progress) as advance:
         for row in done.iter_rows():
             advance(by_name[str(row["what"])].count([int(row["start"])]))
@@ -154,14 +148,8 @@ def _cluster(address: str, workers: int | None) -> Iterator[tuple[int, int]]:
             host, colon, port = address.rpartition(":")
             if colon and port.isdigit() and "/" not in host:  # Ray itself tries for minutes
                 socket.create_connection((host, int(port)), timeout=10).close()
-            ray.init(
-                address=address,
-                num_cpus=workers if local else None,
-                include_dashboard=False if local else None,
-                configure_logging=True,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-            )
+            mine_only = {"num_cpus": workers, "include_dashboard": False} if local else {}
+            ray.init(address, **mine_only, logging_level=logging.ERROR, log_to_driver=False)
     except Exception as error:
         raise InputError(
             f"there is no Ray cluster at {address} ({type(error).__name__}: {error}): start one with "
@@ -172,9 +160,9 @@ def _cluster(address: str, workers: int | None) -> Iterator[tuple[int, int]]:
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
-        found = ray.cluster_resources()
-        gpus = int(found.get("GPU", 0))
-        yield workers or gpus or max(1, int(found.get("CPU", 1))), 1 if gpus else 0
+        resources = ray.cluster_resources()
+        gpus = int(resources.get("GPU", 0))
+        yield workers or gpus or max(1, int(resources.get("CPU", 1))), 1 if gpus else 0
     finally:
         if mine:
             ray.shutdown()

@@ -38,9 +38,7 @@ class Parts:
         settings = identity(meta)
         if note.is_file():
             check_same(self._settings(), settings, f"{self.folder} was begun")
-        elif self.folder.exists() and any(
-            p.suffix != ".tmp" and not p.name.startswith(NOTES) for p in self.folder.iterdir()
-        ):
+        elif any(p.suffix != ".tmp" and not p.name.startswith(NOTES) for p in self.folder.glob("*")):
             raise InputError(f"{self.folder} is in the way: it was not begun by `kinelex prompts`; move it")
         self.folder.mkdir(parents=True, exist_ok=True)
         begun = {"meta": asdict(meta), "clips": asdict(clips)}
@@ -144,10 +142,10 @@ def _differences(old: Any, new: Any, key: str = "") -> list[str]:
 
 def is_complete(out: Path, meta: PromptMeta, clips: Clips) -> bool:
     """Whether the prompt store is there already; anything else in its place is not overwritten."""
-    there = meta_of(out)
-    if there is None:
+    written = meta_of(out)
+    if written is None:
         return False
-    check_same(identity(there), identity(meta), f"{out} was made")
+    check_same(identity(written), identity(meta), f"{out} was made")
     if parts_folder(out).exists():  # left over if the last run died while it cleaned up
         Parts(out, meta, clips).remove()
     return True

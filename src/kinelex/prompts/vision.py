@@ -46,15 +46,15 @@ class Vision:
         meter = Meter(self.engine)
         crops = [self.engine.crops(r, self.parts.clips.frames(r, self._frames)) for r in rows]
         cost = meter.read(len(crops))
-        found = [c for c in crops if c is not None]
+        present = [c for c in crops if c is not None]
         shard = {
             "present": np.array([c is not None for c in crops]),
-            "embeddings": self._embed([c.images for c in found]),
-            "boxes": np.array([c.boxes for c in found], np.float32).reshape(-1, self._frames, 4),
-            "flags": np.array([c.flags for c in found], bool).reshape(-1, self._frames),
+            "embeddings": self._embed([c.images for c in present]),
+            "boxes": np.array([c.boxes for c in present], np.float32).reshape(-1, self._frames, 4),
+            "flags": np.array([c.flags for c in present], bool).reshape(-1, self._frames),
         }
         for what in self.parts.meta.kept:
-            files = [self._files(what, c) for c in found]
+            files = [self._files(what, c) for c in present]
             sizes = np.array([[len(f) for f in clip] for clip in files], np.int64)
             content = b"".join(f for clip in files for f in clip)
             shard |= {f"{what}_sizes": sizes, what: np.frombuffer(content, np.uint8)}
@@ -73,9 +73,8 @@ class Vision:
 
     def _files(self, what: str, crops: Crops) -> list[bytes]:
         images = crops.images.reshape(-1, *crops.images.shape[2:])
-        if what == "tile":
-            return [write_jpeg(tile_pictures(images, self._tile))]
-        return [write_jpeg(image) for image in images]
+        pictures = [tile_pictures(images, self._tile)] if what == "tile" else images
+        return [write_jpeg(picture) for picture in pictures]
 
     def prompts(self) -> Iterator[ModalityPrompts | None]:
         """The prompts of all clips in row order, from the shards."""
@@ -87,14 +86,11 @@ class Vision:
                 if not present:
                     yield None
                     continue
-                yield ModalityPrompts(
-                    self.parts.clips.frames(row, self._frames),
-                    shard["embeddings"][at],
-                    boxes=shard["boxes"][at],
-                    flags=shard["flags"][at],
-                    crops=next(kept["crops"]) if "crops" in kept else None,
-                    tile=next(kept["tile"])[0] if "tile" in kept else None,
-                )
+                frames = self.parts.clips.frames(row, self._frames)
+                embeddings, boxes, flags = (shard[name][at] for name in ("embeddings", "boxes", "flags"))
+                crops = next(kept["crops"]) if "crops" in kept else None
+                tile = next(kept["tile"])[0] if "tile" in kept else None
+                yield ModalityPrompts(frames, embeddings, boxes=boxes, flags=flags, crops=crops, tile=tile)
                 at += 1
 
 

@@ -63,10 +63,10 @@ class Work:
             return
         count = self.parts.read_json(_SHARES) if self.parts.has(_SHARES) else 1
         shares = sorted({start // stage.size % count + 1 for stage, start in missing})
-        named = [stage.names(start) for stage, start in missing]
-        again = "--shard " + ", ".join(f"{s}/{count}" for s in shares)
-        again = "the command without --merge" if count == 1 else again
-        shown = ", ".join(named[:4]) + (f" and {len(named) - 4} more" if len(named) > 4 else "")
+        again = ", ".join(f"{s}/{count}" for s in shares)
+        again = "the command without --merge" if count == 1 else f"--shard {again}"
+        shown = ", ".join(stage.names(start) for stage, start in missing[:4])
+        shown += f" and {len(missing) - 4} more" if len(missing) > 4 else ""
         raise InputError(
             f"{self.parts.folder} is not complete, shards are missing: {shown}; run {again} again"
         )
@@ -75,12 +75,12 @@ class Work:
         """Put all shards together and delete them."""
         self.check_whole()
         with PromptStoreWriter(out, self.parts.meta) as writer:
-            made = zip(self.parts.clips.ids, *(job.prompts() for job in self.jobs), strict=True)
-            lacking = {job.modality for job in self.jobs}
-            for clip, *prompts in made:
-                mine = {job.modality: p for job, p in zip(self.jobs, prompts, strict=True)}
-                lacking -= {modality for modality, p in mine.items() if p is not None}
-                writer.add(ClipPrompts(clip, **mine))
+            modalities = [job.modality for job in self.jobs]
+            lacking = set(modalities)
+            for clip, *rows in zip(self.parts.clips.ids, *(job.prompts() for job in self.jobs), strict=True):
+                prompts = dict(zip(modalities, rows, strict=True))
+                lacking -= {modality for modality, row in prompts.items() if row is not None}
+                writer.add(ClipPrompts(clip, **prompts))
             for modality in lacking:
                 raise InputError(
                     f"no clip of {self.parts.clips.dataset} has {modality} prompts: is --source the right "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from kinelex.errors import InputError
@@ -66,12 +68,16 @@ def fitted(picture: np.ndarray, size: int) -> np.ndarray:
 def cut(frames: np.ndarray, boxes: list[np.ndarray | None], padding: float, size: int) -> Crops:
     """The pictures in boxes of the frames (P, H, W, 3), padded; without a box the whole frame, flagged."""
     height, width = frames.shape[1:3]
-    found = [None if box is None else padded(box, padding, height, width) for box in boxes]
-    places = np.stack([np.array([0, 0, width, height]) if box is None else box for box in found])
-    images = [
-        fitted(frame[y0:y1, x0:x1], size)
-        for frame, (x0, y0, x1, y1) in zip(frames, places.tolist(), strict=True)
-    ]
-    return Crops(
-        np.stack(images)[:, None], places.astype(np.float32), np.array([box is None for box in found])
-    )
+    inside = [None if box is None else padded(box, padding, height, width) for box in boxes]
+    return cut_out(frames, inside, lambda picture: fitted(picture, size))
+
+
+def cut_out(
+    frames: np.ndarray, boxes: list[np.ndarray | None], scaled: Callable[[np.ndarray], np.ndarray]
+) -> Crops:
+    """What lies in boxes (in whole pixels) of the frames, scaled; without a box the whole frame, flagged."""
+    whole = np.array([0, 0, frames.shape[2], frames.shape[1]])
+    places = np.stack([whole if box is None else box for box in boxes])
+    pairs = zip(frames, places.tolist(), strict=True)
+    images = np.stack([scaled(frame[y0:y1, x0:x1]) for frame, (x0, y0, x1, y1) in pairs])
+    return Crops(images[:, None], places.astype(np.float32), np.array([box is None for box in boxes]))

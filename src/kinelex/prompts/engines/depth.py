@@ -9,6 +9,7 @@ import numpy as np
 
 from kinelex.errors import InputError
 from kinelex.prompts.base import Crops, EngineContext
+from kinelex.prompts.engines.cut import cut_out
 
 
 class UtdDepth:
@@ -19,9 +20,7 @@ class UtdDepth:
             raise InputError("depth maps are read from files: name their folder with --source DIR")
         self.folder = Path(context.source) / "Depth"
         if not self.folder.is_dir():
-            raise InputError(
-                f"{context.source} has no folder Depth; expects the folder of UTD-MHAD that holds it"
-            )
+            raise InputError(f"{context.source} has no folder Depth; expects the folder of UTD-MHAD")
         if next(self.folder.glob("*_depth.mat"), None) is None:
             raise InputError(f"{self.folder} holds no *_depth.mat")
         self._store = context.clips("vision engine depth")
@@ -36,13 +35,12 @@ class UtdDepth:
         try:
             depth = loadmat(path, variable_names=["d_depth"])["d_depth"]
         except Exception as error:  # scipy raises a dozen kinds for a damaged file
-            raise InputError(
-                f"{path} is no depth map (expects a variable d_depth, height x width x frames)"
-            ) from error
+            form = "expects a variable d_depth, height x width x frames"
+            raise InputError(f"{path} is no depth map ({form})") from error
         if depth.ndim != 3 or depth.shape[2] <= indices.max():
+            length = self._store.lengths[row]
             raise InputError(
-                f"{path}: expects {self._store.lengths[row]} frames as the skeletons have, "
-                f"got shape {depth.shape}"
+                f"{path}: expects {length} frames as the skeletons have, got shape {depth.shape}"
             )
         return np.moveaxis(depth[:, :, indices], 2, 0)
 
@@ -113,13 +111,5 @@ class DepthVision:
         frames = self._source.frames(row, indices)
         if frames is None:
             return None
-        whole = np.array([0, 0, frames.shape[2], frames.shape[1]])
-        found = [foreground_box(f) for f in frames]
-        boxes = np.stack([whole if b is None else b for b in found])
-        images = [
-            depth_picture(f[y0:y1, x0:x1], self._size)
-            for f, (x0, y0, x1, y1) in zip(frames, boxes, strict=True)
-        ]
-        return Crops(
-            np.stack(images)[:, None], boxes.astype(np.float32), np.array([b is None for b in found])
-        )
+        bodies = [foreground_box(f) for f in frames]
+        return cut_out(frames, bodies, lambda depth: depth_picture(depth, self._size))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from kinelex.prompts.base import Crops, EngineContext
-from kinelex.prompts.engines.cut import check_cut, fitted
+from kinelex.prompts.engines.cut import check_cut, cut
 
 
 class FullVision:
@@ -35,6 +36,5 @@ class FullVision:
         frames = self._frames.frames(row, indices)
         if frames is None:
             return None
-        images = np.stack([fitted(frame, self._size) for frame in frames])[:, None]
-        box = np.array([0, 0, frames.shape[2], frames.shape[1]], np.float32)
-        return Crops(images, np.tile(box, (len(frames), 1)), np.zeros(len(frames), bool))
+        crops = cut(frames, [None] * len(frames), 0, self._size)
+        return replace(crops, flags=np.zeros(len(frames), bool))

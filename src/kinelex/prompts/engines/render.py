@@ -28,15 +28,10 @@ VIEWS = {
     "left": ((FORWARD, -1), (RIGHT, -1)),
     "filmed": ((RIGHT, 1), (FORWARD, 1)),  # bodies in 2-D, whose axes are the picture's
 }
-SIDES = tuple(view for view in VIEWS if view != "filmed")
 _BACKGROUND, _FLOOR = (236, 236, 232), (205, 200, 190)
 _TORSO, _HEAD = (90, 95, 105), (224, 178, 140)
-_COLOURS = {
-    "left_arm": (40, 90, 200),
-    "right_arm": (210, 50, 45),
-    "left_leg": (30, 150, 150),
-    "right_leg": (225, 135, 30),
-}
+_ARMS = {"left": (40, 90, 200), "right": (210, 50, 45)}
+_LEGS = {"left": (30, 150, 150), "right": (225, 135, 30)}
 _TALL, _WIDE = 5.2, 7.0  # side of the picture in torso lengths, for one person and for two
 _FINE = 2  # drawn at twice the size, then reduced: smooth edges
 
@@ -50,19 +45,11 @@ def _limbs() -> list[tuple[int, int, float, float, tuple[int, int, int]]]:
         (INDEX["shoulder_center"], INDEX["head"], 0.1, 0.1, _HEAD),
         (INDEX["head"], INDEX["head"], 0.25, 0.25, _HEAD),
     ]
+    arm = (("shoulder", "elbow", 0.12), ("elbow", "hand", 0.1), ("hand", "hand", 0.14))
+    leg = (("hip", "knee", 0.16), ("knee", "ankle", 0.13), ("ankle", "foot", 0.11))
     for side in ("left", "right"):
-        arm, leg = _COLOURS[f"{side}_arm"], _COLOURS[f"{side}_leg"]
-        chain: tuple[str, ...] = ("shoulder", "elbow", "hand")
-        out += [
-            (INDEX[f"{side}_{a}"], INDEX[f"{side}_{b}"], r, r, arm)
-            for a, b, r in zip(chain, chain[1:], (0.12, 0.1), strict=False)
-        ]
-        out.append((INDEX[f"{side}_hand"], INDEX[f"{side}_hand"], 0.14, 0.14, arm))
-        chain = ("hip", "knee", "ankle", "foot")
-        out += [
-            (INDEX[f"{side}_{a}"], INDEX[f"{side}_{b}"], r, r, leg)
-            for a, b, r in zip(chain, chain[1:], (0.16, 0.13, 0.11), strict=False)
-        ]
+        for chain, colour in ((arm, _ARMS[side]), (leg, _LEGS[side])):
+            out += [(INDEX[f"{side}_{a}"], INDEX[f"{side}_{b}"], r, r, colour) for a, b, r in chain]
     return out
 
 
@@ -117,12 +104,11 @@ def draw_frames(bodies: list[Body], indices: np.ndarray, views: tuple[str, ...],
     stacked = np.stack(points, axis=1)  # (T, persons, 19, 3)
     tracked = np.stack([body.tracked for body in bodies], axis=1)
     floor = -bodies[0].level("pelvis")
-    return np.stack(
-        [
-            np.stack([draw(stacked[t], float(floor[t]), view, size, tracked[t]) for view in views])
-            for t in indices.tolist()
-        ]
-    )
+    drawn = [
+        [draw(stacked[t], float(floor[t]), view, size, tracked[t]) for view in views]
+        for t in indices.tolist()
+    ]
+    return np.array(drawn)
 
 
 class RenderVision:
@@ -147,13 +133,11 @@ class RenderVision:
             if view not in VIEWS:
                 raise unknown_name("view", view, VIEWS)
             if (view == "filmed") != flat:
-                kind = (
-                    "2-D skeletons are seen as filmed alone"
-                    if flat
-                    else "filmed is the view of 2-D skeletons"
-                )
-                allowed = "filmed" if flat else ", ".join(SIDES)
-                raise InputError(f"vision.views={view}: {kind}, this store can have {allowed}")
+                why = "2-D skeletons are seen as filmed alone, this store can have filmed"
+                if not flat:
+                    sides = ", ".join(view for view in VIEWS if view != "filmed")
+                    why = f"filmed is the view of 2-D skeletons, this store can have {sides}"
+                raise InputError(f"vision.views={view}: {why}")
         if image_size < 32:
             raise InputError(f"expects pictures of at least 32 pixels, got image size {image_size}")
         self.settings: dict[str, Any] = {"views": list(views), "image_size": image_size}

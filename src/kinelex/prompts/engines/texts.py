@@ -36,20 +36,19 @@ def read_texts(path: Path) -> dict[str, list[str]]:
     texts: dict[str, list[str]] = {}
     for name, content in _files(path):
         try:
-            found = safe_json(content, surrogates=True)
+            clips = safe_json(content, surrogates=True)
         except ValueError as error:
             raise InputError(f"{name} is no JSON: {error}; {_FORM}") from error
-        if not isinstance(found, dict) or not found:
-            raise InputError(f"{name}: {_FORM}, got {str(found)[:60]!r}")
-        for clip, value in found.items():
+        if not isinstance(clips, dict) or not clips:
+            raise InputError(f"{name}: {_FORM}, got {str(clips)[:60]!r}")
+        for clip, value in clips.items():
             mine = [value] if isinstance(value, str) else value
             if not (isinstance(mine, list) and mine and all(isinstance(t, str) for t in mine)):
                 raise InputError(f"{name}: clip {clip}: {_FORM}, got {str(value)[:60]!r}")
-            if not all(text.strip() for text in mine):
-                raise InputError(
-                    f"{name}: clip {clip}: text {[bool(t.strip()) for t in mine].index(False) + 1} is empty, "
-                    "which says nothing about the clip: leave it out, or a clip without any text"
-                )
+            for k, text in enumerate(mine, 1):
+                if not text.strip():
+                    nothing = f"text {k} is empty, which says nothing about the clip: leave it out"
+                    raise InputError(f"{name}: clip {clip}: {nothing}")
             if texts.setdefault(clip, mine) != mine:
                 raise InputError(f"{name}: clip {clip} has other texts in another file of {path}")
     return texts
@@ -65,9 +64,8 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
         return
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [
-                n for n in sorted(archive.namelist()) if n.endswith(".json") and not n.startswith("__MACOSX")
-            ]
+            inside = [name for name in archive.namelist() if not name.startswith("__MACOSX")]
+            names = sorted(name for name in inside if name.endswith(".json"))
             if not names:
                 raise InputError(f"{path} holds no .json file: {_FORM}")
             left = MOST_TEXT
@@ -106,11 +104,8 @@ class TextsLanguage:
         self.ids = list(self._texts) if context.store is None else context.store.ids
         self.dataset = Path(path).stem
         if not any(clip in self._texts for clip in self.ids):
-            store = context.clips(self.name)
-            raise InputError(
-                f"{path} has no texts for any clip of {store.path}: its first id is "
-                f"{next(iter(self._texts))}, the store's is {self.ids[0]}"
-            )
+            ids = f"its first id is {next(iter(self._texts))}, the store's is {self.ids[0]}"
+            raise InputError(f"{path} has no texts for any clip of {context.clips(self.name).path}: {ids}")
 
     def texts(self, row: int, indices: np.ndarray) -> ClipTexts | None:
         """A clip's texts, spread over the frames; None where the file has none of it.

@@ -102,8 +102,8 @@ def _cells_of_crops(
 
 def _spread(items: list[int]) -> list[int]:
     """Up to four of them, evenly, the ends included."""
-    places = np.unique(np.linspace(0, len(items) - 1, _CELLS).round().astype(int)) if items else []
-    return [items[i] for i in places]
+    places = np.linspace(0, max(len(items) - 1, 0), _CELLS).round().astype(int)
+    return [items[i] for i in np.unique(places)] if items else []
 
 
 def _texts_at(language: ModalityPrompts, frames: Iterable[int]) -> list[str]:

@@ -69,8 +69,8 @@ def bend_sentences(body: Body) -> list[str]:
             ways = {(True, True): "bends and straightens up again", (True, False): "ends bent forward"}
             out.append(f"The trunk {ways.get((start, stop), 'straightens up from a bow')}.")
         out += _hands_below(body, int(bow.argmax()))
-    lean, ways = trunk_lean(body), ("leans back", "leans to the left", "leans to the right")
-    return out + [f"The upper body {way}." for way in ways if (lean == way).mean() > 0.15]
+    lean, leans = trunk_lean(body), ("leans back", "leans to the left", "leans to the right")
+    return out + [f"The upper body {way}." for way in leans if (lean == way).mean() > 0.15]
 
 
 def _hands_below(body: Body, deepest: int) -> list[str]:
