@@ -104,11 +104,8 @@ def draw_frames(bodies: list[Body], indices: np.ndarray, views: tuple[str, ...],
     stacked = np.stack(points, axis=1)  # (T, persons, 19, 3)
     tracked = np.stack([body.tracked for body in bodies], axis=1)
     floor = -bodies[0].level("pelvis")
-    drawn = [
-        [draw(stacked[t], float(floor[t]), view, size, tracked[t]) for view in views]
-        for t in indices.tolist()
-    ]
-    return np.array(drawn)
+    times = indices.tolist()
+    return np.array([[draw(stacked[t], floor[t], v, size, tracked[t]) for v in views] for t in times])
 
 
 class RenderVision:
