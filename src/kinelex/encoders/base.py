@@ -20,8 +20,7 @@ class Encoder(nn.Module):
     input, persons and pooling are done here.
 
     Args:
-        layout: the skeleton layout it reads.
-        in_channels: coordinates C per joint.
+        layout: the skeleton layout it reads, with ``in_channels`` coordinates C per joint.
         num_features: width F of a feature vector.
         places: how many persons it takes at most, each place with weights of its own; None: any number.
         norm: what the batch norm of the input is called among the parameters; None: there is none, nor
@@ -69,18 +68,13 @@ class Encoder(nn.Module):
         self.head: nn.Module = nn.Identity()
 
     def forward_persons(self, x: Tensor) -> Tensor:
-        """Features of single persons before pooling; each encoder's own.
-
-        Shape:
-            - x: (B, C, T, V), a view in memory order (B, V, C, T); returns: (B, F, T', V'), any T' and V'
-        """
+        """Features of single persons before pooling, (B, F, T', V'); ``x`` is (B, C, T, V), in memory (B, V, C, T)."""
         raise NotImplementedError(f"{type(self).__name__} has no forward_persons")
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Features before pooling over frames, joints and persons.
+        """Features before pooling over frames, joints and persons, of ``x`` (N, C, T, V, M).
 
         Shape:
-            - x: (N, C, T, V, M)
             - returns: (N, M, F, T', V'); M, T' and V' are 1 where the encoder itself has put them together.
         """
         self.check(x)
@@ -102,12 +96,7 @@ class Encoder(nn.Module):
         return self.head(self.forward_present(x, present | nobody))
 
     def forward_present(self, x: Tensor, present: Tensor) -> Tensor:
-        """Features of clips, computed and averaged for those persons alone who are present.
-
-        Shape:
-            - x: (N, C, T, V, M), zeros where nobody is; present: (N, M) bool, somebody in each clip
-            - returns: (N, F)
-        """
+        """Features (N, F), computed and averaged for those persons alone who are present, somebody in each clip."""
         x = self.with_places(x)
         present = F.pad(present, (0, x.shape[4] - present.shape[1]))
         features = self.forward_persons(self.normed_persons(x, present)).mean(dim=(2, 3))  # (persons, F)
@@ -151,7 +140,6 @@ class Encoder(nn.Module):
         """Single persons after the batch norm of the input, which has numbers for each place or for all.
 
         Shape:
-            - x: (N, C, T, V, M); present: (N, M) bool, None takes all
             - returns: (B, C, T, V), B = N·M or as many as are present, in memory order (B, V, C, T)
         """
         _, c, t, v, _ = x.shape

@@ -3,9 +3,8 @@
 Chen et al., "Channel-wise Topology Refinement Graph Convolution for Skeleton-Based Action Recognition",
 ICCV 2021, arXiv 2107.12213; the encoder of MMCL (arXiv 2407.15706). Given the published weights it computes
 the published values. Differs from the published code in that the three subsets of the graph are computed in
-one go, that the two embeddings a refinement compares are computed from the mean over frames instead of being
-averaged after (the same, they are linear), that frames come last inside, that width, depth and the
-convolutions over time are options, and that any layout and number of persons is taken.
+one go, from embeddings of the mean over frames instead of the mean of embeddings (the same, they are linear),
+that frames come last inside, and that any layout and number of persons is taken.
 """
 
 from __future__ import annotations

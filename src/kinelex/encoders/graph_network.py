@@ -24,7 +24,6 @@ class StagedNetwork(Encoder):
     Args:
         graph: builds a graph convolution from its widths before and after.
         time: builds a convolution over time from its width and stride.
-        in_channels: coordinates per joint; of 2-D poses PYSKL's third is the score.
         channels: width of the first stage.
         depth: blocks per stage.
         person_norms: 1: all persons share the batch norm of the input, so any number of persons is taken and
@@ -38,10 +37,7 @@ class StagedNetwork(Encoder):
         least: width that the first stage must have.
 
     Shape:
-        - x: (N, C, T, V, M); returns: (N, 4·channels)
-
-    Raises:
-        InputError: an option out of range, or more persons than ``person_norms`` where that is not 1.
+        - x: (N, C, T, V, M), of 2-D poses PYSKL's third coordinate is the score; returns: (N, 4·channels)
     """
 
     names: ClassVar[tuple[str, str, str]] = ("gcn", "gcn", "tcn")

@@ -3,9 +3,8 @@
 Mao et al., "CMD: Self-supervised 3D Action Representation Learning with Cross-Modal Mutual Distillation",
 ECCV 2022, arXiv 2208.12448. The published code feeds a bidirectional GRU one frame at a time and carries its
 state, so both "directions" run forward in time: each layer is two independent forward GRUs over the whole
-clip, their outputs side by side. That is what is built here; given the published weights it computes the
-published values. Differs from the published code in that no Python loop runs over frames, and that any
-layout and number of persons is taken.
+clip, their outputs side by side. That is what is built here, without a loop over frames; given the published
+weights it computes the published values. Any layout and number of persons is taken.
 """
 
 from __future__ import annotations
@@ -42,10 +41,9 @@ class ForwardPairs(nn.Module):
 
 
 class BothWays(nn.GRU):
-    """A true bidirectional GRU; same input and output shape as :class:`ForwardPairs`.
+    """A true bidirectional GRU; same input and output shape as :class:`ForwardPairs`. (ours)
 
-    The feature is what both directions hold of the whole clip: the last layer's forward state at the last
-    frame and its backward state at the first. (ours)
+    The last layer's forward state at the last frame and its backward state at the first.
     """
 
     def __init__(self, width: int, hidden: int, layers: int) -> None:
@@ -61,8 +59,6 @@ class RecurrentEncoder(Encoder):
     """Batch norm over the V·C·M numbers of a frame, then recurrent layers; the last frame's output.
 
     Args:
-        layout: the skeleton layout.
-        in_channels: coordinates per joint.
         persons: places for persons; clips with fewer are filled up with zeros. Their order counts.
         hidden: state size of one GRU; features are twice as wide.
         layers: recurrent layers.
@@ -71,9 +67,6 @@ class RecurrentEncoder(Encoder):
 
     Shape:
         - x: (N, C, T, V, M), M up to ``persons``; returns: (N, 2·hidden)
-
-    Raises:
-        InputError: an option out of range, or a clip with more than ``persons`` persons.
     """
 
     name = "gru"

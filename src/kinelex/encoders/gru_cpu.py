@@ -1,10 +1,9 @@
 """A forward GRU over whole clips, with its own backward pass for float32 on a CPU.
 
-``nn.GRU`` on a CPU adds to the gradient of the recurrent weights once per frame. Here a frame's backward step
-gives the gradients before the gates and that of the state only; the gradients of the weights and of the input
-are then one product each over all frames. Products of float32 go through oneDNN, which ``F.linear`` asks for
-lower precision only; on the AMD processor where it was measured it is twice as fast as MKL.
-Same equations and same precision as ``nn.GRU``; sums are taken in another order.
+``nn.GRU`` on a CPU adds to the gradient of the recurrent weights once per frame; here it is one product over
+all frames, as is that of the input. Products of float32 go through oneDNN, which ``F.linear`` asks for lower
+precision only (on an AMD processor twice as fast as MKL). Same equations and same precision as ``nn.GRU``;
+sums are taken in another order.
 """
 
 from __future__ import annotations
@@ -26,9 +25,6 @@ class ForwardGRU(nn.GRU):
 
     Other devices and dtypes, autocast, ``torch.compile``, export and tracing take the way of ``nn.GRU``.
     On a CPU gradients cannot be differentiated once more: that raises a RuntimeError which says so.
-
-    Shape:
-        - x: (T, N, width); returns: outputs (T, N, hidden) and the last state (1, N, hidden), as ``nn.GRU``
     """
 
     def __init__(self, width: int, hidden: int) -> None:

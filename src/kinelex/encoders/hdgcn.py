@@ -2,15 +2,11 @@
 
 Lee et al., "Hierarchically Decomposed Graph Convolutional Networks for Skeleton-Based Action Recognition",
 ICCV 2023, arXiv 2208.10741; with CTR-GCN the other half of MMCL's ensemble. Given the published weights it
-computes the published values. Differs from the published code in how, and in that any layout is taken:
-
-- The hierarchy is made for any layout: the tree of its bones is hung up at the joint ``center`` (the paper's
-  centre of mass; its ensemble uses chest, belly and hip) and a joint's depth is its set. Six edge sets at
-  most, so what lies deeper shares the last set; tips of hands lie beside thumbs. For NTU's 25 joints these
-  are the sets that the authors wrote down.
-- All edge sets, and in them all three directions, are computed in one go, without a Python loop.
-- The attention takes the maximum over frames before it reduces channels, as published. Block 1 has none: its
-  edge sets are added up.
+computes the published values, all edge sets and directions in one go. The hierarchy is made for any layout:
+the tree of its bones is hung up at the joint ``center`` (the paper's centre of mass; its ensemble uses chest,
+belly and hip) and a joint's depth is its set. Six edge sets at most, so what lies deeper shares the last set;
+tips of hands lie beside thumbs. For NTU's 25 joints these are the sets that the authors wrote down. As
+published the attention takes the maximum over frames first, and block 1 adds its edge sets up without one.
 """
 
 from __future__ import annotations
@@ -42,12 +38,8 @@ def hierarchy(layout: SkeletonLayout, center: str | None = None) -> tuple[tuple[
     """Joints by their distance in bones from the centre of the body; tips of hands beside thumbs.
 
     The joint ``center`` is by default the first of shoulder_center, neck, spine and pelvis that the layout
-    has, or else its root.
-
-    Raises:
-        InputError: a center that is no joint, or a layout of a single joint.
-
-    Source: Section 3.2, "rooted tree"; for ``ntu25`` and the paper's three centres the published sets.
+    has, or else its root. Source: Section 3.2, "rooted tree"; for ``ntu25`` and the paper's three centres the
+    published sets.
 
     >>> from kinelex.skeleton import get_layout
     >>> hierarchy(get_layout("ntu25"))[-2:]
@@ -73,12 +65,7 @@ def hierarchy_subsets(sets: tuple[tuple[int, ...], ...]) -> np.ndarray:
 
     Every joint of a set is connected with every joint of the next set, bone or not. As in
     :func:`~kinelex.skeleton.spatial_subsets` the entry [u, v] carries joint v to joint u, and columns are
-    divided by their sum.
-
-    Shape:
-        - returns: (H − 1, 3, V, V), float64.
-
-    Source: Section 3.2, "HD-Graph", fully connected edges.
+    divided by their sum: (H − 1, 3, V, V). Source: Section 3.2, "HD-Graph", fully connected edges.
 
     >>> hierarchy_subsets(((1,), (0, 2)))[0, 2]  # outward: the centre to both others
     array([[0. , 0.5, 0. ],
@@ -204,9 +191,6 @@ class HDGCN(GraphNetwork):
         person_norms: as there; None is published: each place has its own, in a run as many as its input has
             persons, else two.
         center: name of the joint in the centre of the hierarchy, see :func:`hierarchy`.
-
-    Raises:
-        InputError: an option out of range, or a center that is no joint.
     """
 
     name = "hdgcn"

@@ -1,16 +1,12 @@
 """MS-G3D: disentangled scales of a graph, and graph convolution over windows of space and time at once.
 
 Liu et al., "Disentangling and Unifying Graph Convolutions for Skeleton-Based Action Recognition", CVPR 2020,
-arXiv 2003.14111. Taken from the paper: k-adjacency, symmetrically normalised, with a learnt dense mask added
-to each scale; G3D windows over tiled graphs, collapsed to their middle frame; temporal convolutions of six
-branches; three blocks whose width doubles and whose frames halve. Where the paper leaves it open, widths
-inside a block are those of the published code: the first block widens in its graph convolutions, the later
-ones when windows are collapsed and in the strided temporal convolution.
-
-Given the published weights it computes the published values. Differs from the published code: any layout is
-taken; scales beyond the diameter of the graph, which would only repeat the joint itself, are left out;
-convolutions that a batch norm follows carry no bias; branches of a temporal convolution share one reduction
-and one batch norm, which computes the same.
+arXiv 2003.14111. Given the published weights it computes the published values. Differs from the published
+code: any layout is taken; scales beyond the diameter of the graph, which would only repeat the joint itself,
+are left out; convolutions that a batch norm follows carry no bias; branches of a temporal convolution share
+one reduction and one batch norm, which computes the same. Widths inside a block, which the paper leaves open,
+are the code's: the first block widens in its graph convolutions, the later ones when windows are collapsed
+and in the strided temporal convolution.
 """
 
 from __future__ import annotations
@@ -174,8 +170,6 @@ class MSG3D(Encoder):
     """Three blocks; width doubles and frames halve from block to block; the mean over all that is left.
 
     Args:
-        layout: the skeleton layout.
-        in_channels: coordinates per joint.
         channels: width of the first block, a multiple of 6.
         scales: scales of the skeleton's graph: the joint itself, and up to ``scales - 1`` bones away.
         windows: frames of each G3D window, odd; ``()`` leaves space-then-time alone.
@@ -187,9 +181,6 @@ class MSG3D(Encoder):
 
     Shape:
         - x: (N, C, T, V, M); returns: (N, 4·channels)
-
-    Raises:
-        InputError: an option out of range, or more persons than ``person_norms`` where that is not 1.
     """
 
     name = "msg3d"

@@ -12,10 +12,7 @@ from kinelex.skeleton import SkeletonLayout
 
 
 def hop_distances(linked: np.ndarray) -> np.ndarray:
-    """Edges on the shortest way from each node of a graph to each other; -1 where there is no way.
-
-    Shape:
-        - linked and returns: (V, V), linked symmetric and not 0 where two nodes are linked.
+    """Edges on the shortest way from each node of a graph (V, V) to each other; -1 where there is no way.
 
     >>> hop_distances(np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]])).tolist()
     [[0, 1, 2], [1, 0, 1], [2, 1, 0]]
@@ -33,11 +30,7 @@ def hop_distances(linked: np.ndarray) -> np.ndarray:
 def k_adjacency(linked: np.ndarray, scales: int) -> np.ndarray:
     """Scale k links each node to itself and to the nodes exactly k edges away, symmetrically normalised.
 
-    Shape:
-        - linked: (V, V)
-        - returns: (K, V, V), float64; K is ``scales``, or one more than the graph's diameter if that is less.
-
-    Source: section 3.2.
+    It is (K, V, V); K is ``scales``, or one more than the graph's diameter if that is less. Source: section 3.2.
 
     >>> k_adjacency(np.array([[0, 1], [1, 0]]), scales=8).tolist()
     [[[1.0, 0.0], [0.0, 1.0]], [[0.5, 0.5], [0.5, 0.5]]]
@@ -52,10 +45,7 @@ def k_adjacency(linked: np.ndarray, scales: int) -> np.ndarray:
 def window_graph(layout: SkeletonLayout, window: int) -> np.ndarray:
     """Graph over the joints of a few frames: a joint is linked to itself and its neighbours in all of them.
 
-    Shape:
-        - returns: (window·V, window·V), frame by frame.
-
-    Source: section 3.3.
+    It is (window·V, window·V), frame by frame. Source: section 3.3.
 
     >>> from kinelex.skeleton import get_layout
     >>> window_graph(get_layout("kinect20"), window=3).shape

@@ -49,8 +49,6 @@ class STGCN(Encoder):
     """Ten (by default) blocks in three stages; width doubles and frames halve from stage to stage.
 
     Args:
-        layout: the skeleton layout.
-        in_channels: coordinates per joint.
         channels: width of the first stage: 16 is the quarter width of the self-supervised works, 64 full.
         out_features: width of the last block and of the features; ``None`` is 16 × ``channels`` up to 256.
         depth: blocks per stage.

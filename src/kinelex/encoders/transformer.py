@@ -1,15 +1,11 @@
 """A transformer over joint-time tokens: a few frames of one joint are one token.
 
 Follows the encoder of MAMP (Mao et al., "Masked Motion Predictors are Strong 3D Action Representation
-Learners", ICCV 2023, arXiv 2308.07092): segments of 4 frames per joint embedded by one linear map, learnt
-joint positions, eight pre-norm blocks of width 256 with eight heads and attention between all tokens of a
-person, a last layer norm, the mean over tokens and persons.
-
-Differs (ours): time positions are sinusoids of the segment instead of a learnt table, so that any length is
-taken; a last segment that is not full repeats the last frame; a batch norm over the coordinates of each joint
-comes first, so that streams of any unit start alike, and joint positions start as large as the sinusoids;
-attention can be factorised into space, then time, within each block. The masking and the decoder of MAMP
-belong to its pre-training and are not here. Published weights are not read.
+Learners", ICCV 2023, arXiv 2308.07092), without the masking and the decoder of its pre-training. Differs
+(ours): time positions are sinusoids of the segment instead of a learnt table, so that any length is taken; a
+last segment that is not full repeats the last frame; a batch norm over the coordinates of each joint comes
+first, so that streams of any unit start alike, and joint positions start as large as the sinusoids; attention
+can be factorised into space, then time, within each block. Published weights are not read.
 """
 
 from __future__ import annotations
@@ -30,10 +26,7 @@ LONGEST_PERIOD = 10000.0  # of the sinusoids, in units of 2π segments (Vaswani 
 
 
 def time_positions(segments: int, dim: int, device: torch.device | None = None) -> Tensor:
-    """Sinusoids of the number of the segment: sines in the first half of the dimensions, cosines after.
-
-    Shape:
-        - returns: (segments, dim), float32.
+    """Sinusoids of the number of the segment, (segments, dim): sines in the first half, cosines after.
 
     Source: Vaswani et al., "Attention Is All You Need", 2017, section 3.5.
 
@@ -97,11 +90,8 @@ class JointTimeTransformer(Encoder):
     """Segments of single joints as tokens, pre-norm blocks, the mean over all tokens of all persons.
 
     Args:
-        layout: the skeleton layout.
-        in_channels: coordinates per joint.
         dim: width of a token and of the features, even.
-        depth: blocks.
-        heads: attention heads; they divide ``dim``.
+        depth, heads: blocks, and attention heads, which divide ``dim``.
         segment: frames of one token.
         dropout: dropout on attention weights, and on what attention and perceptrons add.
         factorised: attend within a segment, then along each joint, instead of between all tokens of a
@@ -109,9 +99,6 @@ class JointTimeTransformer(Encoder):
 
     Shape:
         - x: (N, C, T, V, M); returns: (N, dim)
-
-    Raises:
-        InputError: an option out of range.
     """
 
     name = "transformer"
