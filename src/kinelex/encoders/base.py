@@ -68,7 +68,7 @@ class Encoder(nn.Module):
         self.head: nn.Module = nn.Identity()
 
     def forward_persons(self, x: Tensor) -> Tensor:
-        """Features of single persons before pooling, (B, F, T', V'); ``x`` is (B, C, T, V), in memory (B, V, C, T)."""
+        """Features (B, F, T', V') of single persons (B, C, T, V), which lie in memory as (B, V, C, T)."""
         raise NotImplementedError(f"{type(self).__name__} has no forward_persons")
 
     def forward_features(self, x: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ class Encoder(nn.Module):
         return self.head(self.forward_present(x, present | nobody))
 
     def forward_present(self, x: Tensor, present: Tensor) -> Tensor:
-        """Features (N, F), computed and averaged for those persons alone who are present, somebody in each clip."""
+        """Features (N, F), computed and averaged for those persons alone who are present."""
         x = self.with_places(x)
         present = F.pad(present, (0, x.shape[4] - present.shape[1]))
         features = self.forward_persons(self.normed_persons(x, present)).mean(dim=(2, 3))  # (persons, F)

@@ -30,7 +30,7 @@ def hop_distances(linked: np.ndarray) -> np.ndarray:
 def k_adjacency(linked: np.ndarray, scales: int) -> np.ndarray:
     """Scale k links each node to itself and to the nodes exactly k edges away, symmetrically normalised.
 
-    It is (K, V, V); K is ``scales``, or one more than the graph's diameter if that is less. Source: section 3.2.
+    It is (K, V, V); K is ``scales``, or one more than the graph's diameter if that is less (section 3.2).
 
     >>> k_adjacency(np.array([[0, 1], [1, 0]]), scales=8).tolist()
     [[[1.0, 0.0], [0.0, 1.0]], [[0.5, 0.5], [0.5, 0.5]]]

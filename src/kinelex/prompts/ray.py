@@ -148,8 +148,8 @@ def _cluster(address: str, workers: int | None) -> Iterator[tuple[int, int]]:
             host, colon, port = address.rpartition(":")
             if colon and port.isdigit() and "/" not in host:  # Ray itself tries for minutes
                 socket.create_connection((host, int(port)), timeout=10).close()
-            mine_only = {"num_cpus": workers, "include_dashboard": False} if local else {}
-            ray.init(address, **mine_only, logging_level=logging.ERROR, log_to_driver=False)
+            own: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False} if local else {}
+            ray.init(address, **own, logging_level=logging.ERROR, log_to_driver=False)
     except Exception as error:
         raise InputError(
             f"there is no Ray cluster at {address} ({type(error).__name__}: {error}): start one with "
