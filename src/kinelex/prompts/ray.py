@@ -125,8 +125,7 @@ def _map(
     items = [{"what": stage.what, "start": start} for stage, start in missing]
     data = ray.data.from_items(items, override_num_blocks=len(items))
     pool = ray.data.ActorPoolStrategy(size=min(workers, len(items)))
-    options = {"fn_constructor_args": arguments, "batch_size": 1, "compute": pool, "num_gpus": gpus}
-    done = data.map_batches(Worker, **options)
+    done = data.map_batches(Worker, fn_constructor_args=arguments, batch_size=1, compute=pool, num_gpus=gpus)
     with _own_errors(), counted(stages, total, total - left, progress) as advance:
         for row in done.iter_rows():
             advance(by_name[str(row["what"])].count([int(row["start"])]))
