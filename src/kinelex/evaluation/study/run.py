@@ -25,7 +25,6 @@ from kinelex.files.lock import InUseError, sole_writer
 from kinelex.inference.cache import run_digest
 from kinelex.training.persons import for_persons_of
 from kinelex.training.recipe import Recipe
-from kinelex.training.train import has_prompts, rehearse, reopen, train_resolved
 
 
 def run_study(
@@ -88,6 +87,8 @@ def run_study(
         work.check(trial)
     new = next((trial for trial in trials if not (work.path(trial) / "config.yaml").is_file()), None)
     if new is not None:  # what would fail in every run alike is told before the first
+        from kinelex.training.train import rehearse  # here and below: it brings the trainer, slow to import
+
         rehearse(new.recipe, store, protocol, prompts=new.prompts)
     for text in left_out:
         console.print(f"left out: {text}", markup=False, soft_wrap=True)
@@ -145,6 +146,8 @@ class _Work:
         path = self.path(trial)
         if not (path / "config.yaml").is_file():
             return
+        from kinelex.training.train import has_prompts, reopen
+
         recipe, config = reopen(path, self.store, self.protocol)
         prompts = None if trial.prompts is None else str(trial.prompts.resolve())
         different = _differences(*(for_persons_of(self.store, r) for r in (trial.recipe, recipe)))
@@ -168,6 +171,8 @@ class _Work:
 
     def finish(self, trial: Trial) -> None:
         """Train what is not trained yet and judge it."""
+        from kinelex.training.train import reopen, train_resolved
+
         path = self.path(trial)
         begun = (path / "config.yaml").is_file()
         recipe = reopen(path, self.store, self.protocol)[0] if begun else trial.recipe
