@@ -1,13 +1,11 @@
 """No room on the disk: one message that names the file, status 2, nothing half left, and it goes on later."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import yaml
+from processes import run_python
 
 from kinelex.cli import main
 
@@ -41,13 +39,7 @@ def test_a_full_disk_is_one_message_and_the_run_goes_on_later(acted, quick, tmp_
         (room, verb): words for room in ROOM for verb, words in _verbs(acted, quick, tmp_path / room).items()
     }
     asked = json.dumps([(ROOM[room], words) for (room, _), words in verbs.items()])
-    ran = subprocess.run(
-        [sys.executable, "-c", SCRIPT, asked],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
+    ran = run_python(SCRIPT, asked)
     assert ran.returncode == 0, ran.stderr[-2000:]
     told = ran.stderr.split("begun\n")[1:]
     for (room, verb), text in zip(verbs, told, strict=True):

@@ -1,7 +1,6 @@
 """A whole training: the run directory, the encoder that comes out, resume after a kill, errors."""
 
 import io
-import os
 import shutil
 import signal
 import subprocess
@@ -11,6 +10,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from processes import run_python
 from rich.console import Console
 from safetensors.torch import load_file
 
@@ -122,9 +122,8 @@ def test_killed_and_resumed_equals_uninterrupted(finished, small, tmp_path, kill
         f"train('c2vl', {str(small[0])!r}, 'xsub', {str(out)!r}, {str(small[1])!r},"
         f" {[*SMALL, 'checkpoint_every=1']!r})\n"
     )
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=False)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()[-2000:]
+    ended = run_python(code)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr[-2000:]
     assert not (out / "encoder.safetensors").exists()
     with pytest.raises(InputError, match="--resume"):
         load_encoder(out)

@@ -2,14 +2,12 @@
 
 import io
 import math
-import os
 import shutil
 import signal
-import subprocess
-import sys
 
 import pytest
 import torch
+from processes import run_python
 from rich.console import Console
 from safetensors.torch import load_file
 
@@ -63,9 +61,8 @@ def test_killed_and_resumed_equals_uninterrupted(finished, small, tmp_path):
         f"train('cmd', {str(small[0])!r}, 'xsub', {str(out)!r},"
         f" overrides={[*SMALL, 'checkpoint_every=1']!r})\n"
     )
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=False)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()[-2000:]
+    ended = run_python(code)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr[-2000:]
     run = train("cmd", small[0], "xsub", out, resume=True)
     one, two = load_file(finished.path / "encoder.safetensors"), load_file(out / "encoder.safetensors")
     assert all(torch.equal(one[k], two[k]) for k in one)

@@ -1,15 +1,13 @@
 """MMCL through training: pictures looked at or cached, teachers switched off, resume, skeletons alone."""
 
 import io
-import os
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 import transformers
+from processes import run_python
 from rich.console import Console
 from safetensors.torch import load_file
 
@@ -147,9 +145,8 @@ def test_killed_and_resumed_equals_uninterrupted(acted60, tmp_path):
         f"train('mmcl', {str(acted60[0])!r}, 'xsub', {str(out)!r}, {str(acted60[1])!r},"
         f" overrides={[*changes, 'checkpoint_every=1']!r})\n"
     )
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=False)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()[-2000:]
+    ended = run_python(code)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr[-2000:]
     run = train("mmcl", acted60[0], "xsub", out, resume=True, console=Console(file=io.StringIO()))
     states = [torch.load(r.checkpoint, weights_only=True)["state_dict"] for r in (whole, run)]
     assert any(k.startswith("method.image_network") for k in states[0])
