@@ -5,7 +5,7 @@ What most programs need, and every subpackage; each is imported when it is first
 - :func:`open_store` and :func:`open_prompts` open what ``kinelex prepare`` and ``kinelex prompts`` made,
 - :func:`create_encoder` builds one of :func:`list_encoders`,
 - :func:`train` trains one of :func:`list_methods` by a recipe, :func:`evaluate` judges the run,
-- :func:`load_encoder` loads the trained encoder of a run directory.
+- :func:`load_encoder` loads the trained encoder of a run directory, :func:`load_model` what predicts by it.
 """
 
 import os
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kinelex.data import open_prompts, open_store
     from kinelex.encoders import create as create_encoder
     from kinelex.encoders import names as list_encoders
+    from kinelex.inference.load_model import load_model
     from kinelex.methods import list_methods
     from kinelex.reports import evaluate
     from kinelex.training.encoder_files import load_encoder
@@ -31,6 +32,7 @@ _FUNCTIONS = {
     "evaluate": "reports:evaluate",
     "list_encoders": "encoders:names",
     "list_methods": "methods:list_methods",
+    "load_model": "inference.load_model:load_model",
     "load_encoder": "training.encoder_files:load_encoder",
     "open_prompts": "data:open_prompts",
     "open_store": "data:open_store",
@@ -50,6 +52,7 @@ __all__ = [
     "list_encoders",
     "list_methods",
     "load_encoder",
+    "load_model",
     "losses",
     "methods",
     "models",

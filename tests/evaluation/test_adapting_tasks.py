@@ -12,11 +12,11 @@ import torch
 from rich.console import Console
 
 from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
+from kinelex.data.labelled_clips import subject_groups
 from kinelex.datasets import get_split
 from kinelex.datasets.sysu import CLASSES
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate
-from kinelex.evaluation.clips import subject_groups
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.protocols import adapted
 from kinelex.evaluation.protocols.finetune import Finetune, FinetuneOptions

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from kinelex.data import open_store
+from kinelex.data.labelled_clips import subject_groups
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
-from kinelex.evaluation.clips import subject_groups
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.protocols.semi import Semi, SemiOptions
 from kinelex.inference.linear_probe import linear_probe

@@ -22,6 +22,7 @@ from kinelex.cli.export_data import export_data
 from kinelex.cli.help_texts import help_text
 from kinelex.cli.info import info
 from kinelex.cli.parser import VerbParser, add_arguments, verb_name, verb_parser
+from kinelex.cli.predict import predict
 from kinelex.cli.prepare import parse_prepare, prepare
 from kinelex.cli.prompts import prompts
 from kinelex.cli.prompts_report import prompts_report
@@ -47,6 +48,7 @@ VERBS = (
     prompts_report,
     train,
     evaluate,
+    predict,
     compare,
     ensemble,
     adapt,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kinelex.data.batch import Batch
-from kinelex.data.dataset import ClipDataset
+from kinelex.data.dataset import ArrayClips, ClipDataset
 from kinelex.data.skeleton_store import SkeletonStore
 from kinelex.errors import InputError
 
@@ -44,7 +44,7 @@ class SkeletonLoader:
 
     def __init__(
         self,
-        clips: SkeletonStore | ClipDataset | np.ndarray,
+        clips: SkeletonStore | ArrayClips | ClipDataset | np.ndarray,
         indices: np.ndarray,
         batch_size: int,
         shuffle: bool = False,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from rich.console import Console
 
-from kinelex.data.skeleton_store import SkeletonStore
+
+class Crowd(Protocol):
+    """Clips of which it is known how many persons each has: a store, or clips in memory."""
+
+    persons: np.ndarray
 
 
-def person_places(asked: int | None, places: int | None, store: SkeletonStore) -> int:
+def person_places(asked: int | None, places: int | None, store: Crowd) -> int:
     """The person places of a run: what was asked for, else the most persons of any clip of a store.
 
     Args:
@@ -22,7 +28,7 @@ def person_places(asked: int | None, places: int | None, store: SkeletonStore) -
     return most if places is None else min(most, places)
 
 
-def say_crowded(console: Console, store: SkeletonStore, rows: np.ndarray, places: int | None) -> None:
+def say_crowded(console: Console, store: Crowd, rows: np.ndarray, places: int | None) -> None:
     """Say once how many clips have more persons than a run has places for.
 
     Shape:

@@ -1,7 +1,7 @@
 """Numbers of trained encoders: protocols, baselines, statistics, comparisons, studies."""
 
+from kinelex.data.labelled_clips import copies
 from kinelex.evaluation.baselines import Baseline, chance, prompt_probe, raw_knn
-from kinelex.evaluation.clips import copies
 from kinelex.evaluation.comparison.compare import compare
 from kinelex.evaluation.context import Context, Task, TaskResult
 from kinelex.evaluation.ensemble import ensemble

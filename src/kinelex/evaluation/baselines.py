@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from kinelex.data import PromptStore, SkeletonStore
+from kinelex.data.labelled_clips import LabelledClips, subject_groups
 from kinelex.errors import InputError
-from kinelex.evaluation.clips import LabelledClips, subject_groups
 from kinelex.evaluation.metrics import top_k
 from kinelex.evaluation.raw import raw_features
 from kinelex.inference.linear_probe import linear_probe, standardisation

@@ -21,8 +21,8 @@ from rich.console import Console
 
 from kinelex.data import PromptStore, SkeletonStore
 from kinelex.data.batch import Batch
+from kinelex.data.labelled_clips import copies, subject_groups
 from kinelex.errors import unknown_name
-from kinelex.evaluation.clips import copies, subject_groups
 from kinelex.evaluation.probe_data import Prediction, ProbeData
 from kinelex.evaluation.streams import fused, judged_numbers
 from kinelex.inference.cache import Cache, digest, encoder_digest

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 
 from kinelex.data import PromptStore, SkeletonStore, open_prompts, open_store
@@ -21,6 +20,7 @@ from kinelex.evaluation.context import Context
 from kinelex.evaluation.output import results_table, write_results
 from kinelex.evaluation.protocols.supervision import check_classes, check_unseen
 from kinelex.evaluation.task_runs import run_tasks, task_options
+from kinelex.inference.features import check_device
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
 from kinelex.training.run_directory import RunDirectory
 
@@ -202,15 +202,6 @@ def check_report_place(run: RunDirectory) -> None:
     """Refuse a run directory that nothing can be written to."""
     if not os.access(run.path, os.W_OK):
         raise InputError(f"{run.path} is not writable: copy the run to where its report can be written")
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that this machine does not have."""
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"device {device!r} cannot be used on this machine: {reason}") from error
 
 
 def _check_layout(layout: Any, store: SkeletonStore, run: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from kinelex.data import SkeletonStore
 from kinelex.data.batch import Batch
 from kinelex.data.loader import SkeletonLoader
+from kinelex.data.named_clips import NamedClips
 from kinelex.errors import InputError
 from kinelex.training.encoder_files import SkeletonEncoder
 from kinelex.transforms.rate import check_rates
@@ -17,7 +18,7 @@ from kinelex.transforms.rate import check_rates
 
 def extract_features(
     encoder: SkeletonEncoder,
-    store: SkeletonStore,
+    store: SkeletonStore | NamedClips,
     indices: np.ndarray,
     batch_size: int = 256,
     device: torch.device | str = "cpu",
@@ -26,7 +27,7 @@ def extract_features(
 
     Args:
         encoder: the encoder, as :func:`~kinelex.training.encoder_files.load_encoder` gives it.
-        store: the skeleton store.
+        store: the skeleton store, or clips in memory.
         indices: rows to embed.
         batch_size: clips at a time.
         device: where to compute.
@@ -43,7 +44,7 @@ def extract_features(
 
 def extract_all(
     encoders: Mapping[str, SkeletonEncoder],
-    store: SkeletonStore,
+    store: SkeletonStore | NamedClips,
     indices: np.ndarray,
     batch_size: int = 256,
     device: torch.device | str = "cpu",
@@ -91,7 +92,9 @@ def extract_all(
     return features
 
 
-def _check_finite(encoder: str, features: np.ndarray, store: SkeletonStore, indices: np.ndarray) -> None:
+def _check_finite(
+    encoder: str, features: np.ndarray, store: SkeletonStore | NamedClips, indices: np.ndarray
+) -> None:
     """Raise an InputError where features are no numbers: nothing can be judged by them."""
     wrong = ~np.isfinite(features).all(axis=1)
     if wrong.any():
@@ -100,3 +103,12 @@ def _check_finite(encoder: str, features: np.ndarray, store: SkeletonStore, indi
             f"the first is {store.ids[indices[wrong.argmax()]]}: its training diverged (see the loss in "
             "metrics.csv, try a lower optimizer.lr) or its weights are damaged"
         )
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that this machine does not have."""
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"device {device!r} cannot be used on this machine: {reason}") from error

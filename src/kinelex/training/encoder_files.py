@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from kinelex import encoders, plugins
 from kinelex.data import SkeletonStore
+from kinelex.data.named_clips import NamedClips
 from kinelex.data.persons import person_places
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError, one_line, unknown_name
@@ -66,7 +67,7 @@ class SkeletonEncoder(nn.Module):
         pipeline = InputPipeline(self.layout, self.pipeline.config, source)
         return SkeletonEncoder(self.encoder, pipeline, self.classifier, self.class_names)
 
-    def for_store(self, store: SkeletonStore) -> SkeletonEncoder:
+    def for_store(self, store: SkeletonStore | NamedClips) -> SkeletonEncoder:
         """The same encoder for the clips of a store: of its layout, with the run's number of persons.
 
         A run that was trained before runs had this number takes the most persons of any clip of the store.

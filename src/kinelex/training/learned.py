@@ -44,3 +44,18 @@ def learned_parts(config: Mapping[str, Any]) -> list[dict[str, str]]:
     if fingerprint and protocol:
         parts.insert(0, {"store_fingerprint": fingerprint, "protocol": protocol})
     return parts
+
+
+def learned_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``config.yaml`` that says which clips a run's classes are from.
+
+    It is the run's own, but for a run whose batch norm alone was estimated anew on other clips.
+
+    >>> base = {"method": {"name": "supervised"}, "protocol": "xsub"}
+    >>> learned_config({"protocol": "all", "adapted": {"mode": "batch_norm", "from": base}})["protocol"]
+    'xsub'
+    """
+    adapted = config.get("adapted") or {}
+    if adapted.get("mode") == "batch_norm":
+        return learned_config(adapted["from"])
+    return dict(config)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from kinelex.data.labelled_clips import subject_groups
 from kinelex.errors import InputError, unknown_name
-from kinelex.evaluation.clips import subject_groups
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.frozen import FrozenTask
 from kinelex.evaluation.probe_data import Prediction, ProbeData

@@ -1,4 +1,4 @@
-"""What tasks ask of clips beside their coordinates: groups of subjects, and copies in the other part."""
+"""What judging asks of clips beside their coordinates: groups of subjects, and copies in the other part."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from kinelex.data import SkeletonStore
+from kinelex.data.skeleton_store import SkeletonStore
 
 
 class LabelledClips(Protocol):

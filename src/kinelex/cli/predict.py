@@ -1,0 +1,134 @@
+"""The verb ``predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kinelex.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from kinelex.inference.model import Model
+    from kinelex.inference.predictions import Predictions
+
+MOST_ROWS = 40  # of the table in the terminal
+
+
+def predict(
+    run: Path,
+    inputs: list[Path],
+    *,
+    top: int = 3,
+    csv: Path | None = None,
+    examples: Path | None = None,
+    head: str = "knn",
+    classes: str | None = None,
+    layout: str | None = None,
+    fps: float | None = None,
+    axes: str | None = None,
+    units: str | None = None,
+    channels: str | None = None,
+    reader: str | None = None,
+    data: Path | None = None,
+    prompts: Path | None = None,
+    holdout: Path | None = None,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Say of which class clips are, how sure, and by whom, or that they are of none.
+
+    A run that learned from labels tells its classes; another one those of its training store, of
+    --examples, or the words of --classes.
+
+    Args:
+        run: the run directory.
+        inputs: clips of any format that prepare reads, folders of them, or skeleton stores.
+        top: how many classes are shown for each clip.
+        csv: also write a row for each clip, and for each person of several, to this file.
+        examples: a folder CLASS/clip.npy, or a store with labels: tell these classes.
+        head: how classes are told by examples: knn (the nearest), linear (a logistic regression).
+        classes: tell classes given as words, for example "waving, kicking"; for runs of C2VL with texts.
+        layout: the layout of raw clips: a built-in name or a YAML file; by default what the files tell.
+        fps: frames per second of raw clips whose files do not say it.
+        axes: order of the axes of arrays where it is another, for example CTVM.
+        units: unit of raw clips: centimetres, millimetres, inches and feet become metres.
+        channels: what the numbers of a joint are: xy, xyz, xyc, xyzc (c is a confidence).
+        reader: the data set of prepare whose raw files these are, for example utd_mhad.
+        data: the store that the run was trained on, where it is at another place now.
+        prompts: the prompts of the run, for --classes, where they are at another place now.
+        holdout: a run of the same recipe on a fold of the training part, for example xsub:fold1of5:
+            temperature and threshold are chosen on the clips that it did not learn.
+        device: where the encoders run: cpu, cuda.
+    """
+    from rich.console import Console
+
+    from kinelex.datasets.single import ReadOptions
+    from kinelex.files.atomic import check_target
+    from kinelex.inference.load_model import ModelOptions, load_model
+
+    if top < 1:
+        raise InputError(f"--top {top}: expects at least 1 class")
+    if csv is not None:
+        check_target(csv)
+    read = ReadOptions(layout, fps, axes, units, channels, reader)
+    options = ModelOptions(examples, head, classes, data, prompts, holdout, device, read)
+    notes = Console(stderr=True)
+    model = load_model(run, options, notes)
+    found = model.predict_files(inputs, read)
+    if csv is not None:
+        write_rows(csv, found.rows(top))
+    Console().print(predictions_table(model, found, top))
+    if len(found.rows(1)) > MOST_ROWS:
+        notes.print(f"{MOST_ROWS} rows are shown; --csv FILE and --json FILE take all", markup=False)
+    return {
+        "run": str(run),
+        "by": model.by,
+        "classes": list(model.classes),
+        "calibration": model.calibration.numbers(),
+        **({} if model.examples is None else {"examples": model.examples}),
+        "clips": [one.numbers(top) for one in found],
+    }
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Rows as a CSV file, whole or not at all."""
+    import csv
+    import io
+
+    from kinelex.files.atomic import write_numbers
+
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_numbers(path, text.getvalue())
+
+
+def predictions_table(model: Model, found: Predictions, top: int) -> Table:
+    """What the terminal shows."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(f"by {model.by}"), title_justify="left", caption_justify="left")
+    for name in ("clip", "person", "answer"):
+        table.add_column(name)
+    for place in range(1, min(top, len(model.classes)) + 1):
+        table.add_column(f"{place}.", overflow="fold")
+    for row in found.rows(top)[:MOST_ROWS]:
+        cells = [
+            f"{row[f'class_{place}']} {100 * float(row[f'probability_{place}']):.1f} %"
+            for place in range(1, min(top, len(model.classes)) + 1)
+        ]
+        table.add_row(*map(escape, (row["id"], row["person"], row["answer"], *cells)))
+    calibration, lines = model.calibration, []
+    if model.examples is not None and model.examples["leave_one_out"] is not None:
+        lines.append(f"the examples told by each other: {100 * model.examples['leave_one_out']:.1f} % right")
+    heat = f"temperature {calibration.temperature:.2f}"
+    lines.append(
+        f"{heat}, chosen on {calibration.source}"
+        if calibration.clips
+        else f"{heat}, from {calibration.source}"
+    )
+    table.caption = escape("\n".join(lines))
+    return table

@@ -1,0 +1,110 @@
+"""Classes given as words, by the space of skeletons and texts that a run learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from kinelex.data import open_prompts
+from kinelex.errors import InputError
+from kinelex.inference.calibration import Calibration
+from kinelex.inference.heads import TextHead
+from kinelex.inference.vectors import unit_rows
+from kinelex.prompts.class_texts import embed_classes, text_encoder
+from kinelex.training.embedding_space_files import load_embedding_space
+from kinelex.training.encoder_files import SkeletonEncoder
+from kinelex.training.run_directory import RunDirectory
+
+_SAME, _ALIKE = 0.999, 0.95  # cosines of the words' embeddings
+_TEMPERATURE = 0.07  # of cosines, as C2VL learns by default
+
+
+def text_head(
+    run: RunDirectory,
+    encoders: dict[str, SkeletonEncoder],
+    words: tuple[str, ...],
+    prompts: str | Path | None,
+    console: Console,
+) -> tuple[TextHead, Calibration]:
+    """Words as classes.
+
+    Args:
+        run: the run directory.
+        encoders: its encoders.
+        words: the classes, two or more.
+        prompts: the prompt store of the run, where it is at another place now.
+        console: where messages go.
+
+    Raises:
+        InputError: a run without a space of texts, its prompts are not there or do not say what embedded
+            them, fewer than two words, or words that are the same to the text encoder.
+    """
+    _check_words(words)
+    space = load_embedding_space(run.path)
+    if space is None or "language" not in space.modalities or len(encoders) > 1:
+        raise InputError(
+            f"{run.path} learned no space of texts, which classes given as words need: train c2vl with "
+            "language prompts, or show the classes by --examples FOLDER"
+        )
+    path = prompts or run.config.get("prompts")
+    if path is None or not Path(path).is_file():
+        raise InputError(
+            f"the prompts that {run.path} was trained with are not there ({path}), and they say by what "
+            "texts are embedded: pass --prompts PROMPTS"
+        )
+    meta = open_prompts(path).meta
+    by_sentence = meta.engines.get("language", {}).get("pool", "sentences") == "sentences"
+    vectors = embed_classes([[word] for word in words], text_encoder(meta), by_sentence)
+    _check_vectors(words, vectors)
+    texts = space.embed_texts(torch.from_numpy(np.ascontiguousarray(vectors, np.float32))).numpy()
+    _warn_alike(words, vectors, texts, console)
+    heat: Any = run.config["method"].get("temperature", _TEMPERATURE)
+    source = "the training (method.temperature): nothing labelled tells it for words"
+    return TextHead(words, space, texts), Calibration(float(heat), source=source, held_out=False)
+
+
+def _check_words(words: tuple[str, ...]) -> None:
+    if len(words) < 2 or not all(words):
+        raise InputError(
+            f"expects two classes or more as words, such as 'waving, kicking', got {', '.join(words)!r}"
+        )
+    twice = next((word for word in words if [w.lower() for w in words].count(word.lower()) > 1), None)
+    if twice is not None:
+        raise InputError(f"the class {twice!r} is given twice")
+    empty = next((word for word in words if not any(sign.isalpha() for sign in word)), None)
+    if empty is not None:
+        raise InputError(f"the class {empty!r} has no letter: expects words that say what is done")
+
+
+def _check_vectors(words: tuple[str, ...], vectors: np.ndarray) -> None:
+    """Refuse words of which the text encoder says nothing, or the same."""
+    silent = next(
+        (w for w, v in zip(words, vectors, strict=True) if not v.any() or not np.isfinite(v).all()), None
+    )
+    if silent is not None:
+        raise InputError(f"the class {silent!r} says nothing to the text encoder: expects other words")
+    alike = _pairs(vectors, _SAME)
+    if alike:
+        a, b = (words[i] for i in alike[0])
+        raise InputError(f"{a!r} and {b!r} are the same to the text encoder: expects words that differ")
+
+
+def _warn_alike(words: tuple[str, ...], vectors: np.ndarray, texts: np.ndarray, console: Console) -> None:
+    for what, rows in (("to the text encoder", vectors), ("in the space that the run learned", texts)):
+        for i, j in _pairs(rows, _ALIKE):
+            console.print(
+                f"{words[i]!r} and {words[j]!r} are nearly the same {what}: they will hardly be told apart",
+                markup=False,
+                soft_wrap=True,
+            )
+
+
+def _pairs(rows: np.ndarray, least: float) -> list[tuple[int, int]]:
+    """Pairs of rows whose cosine is at least so large."""
+    unit = unit_rows(rows)
+    close = np.triu(unit @ unit.T >= least, k=1)
+    return [(int(i), int(j)) for i, j in np.argwhere(close)]
