@@ -139,6 +139,15 @@ def _one_shot(numbers: Mapping[str, Any]) -> _Lines:
     )
 
 
+def _open_set(numbers: Mapping[str, Any]) -> _Lines:
+    draws = numbers["draws"]
+    found = [("AUROC", _spread(numbers["auroc"])), ("draws", str(len(draws)))]
+    found.append(("nearest neighbour's AUROC", _spread(numbers["auroc_neighbour"])))
+    if numbers["kept"] is not None:
+        found += [("known kept", _spread(numbers["kept"])), ("unknown refused", _spread(numbers["refused"]))]
+    yield f"{len(draws[0]['unknown'])} classes left out", found
+
+
 def _finetune(numbers: Mapping[str, Any]) -> _Lines:
     if "scratch" in numbers:
         found = numbers["scratch"]
@@ -161,6 +170,7 @@ _LINES: dict[str, Callable[[Mapping[str, Any]], _Lines]] = {
     "robustness": _robustness,
     "zero_shot": _zero_shot,
     "one_shot": _one_shot,
+    "open_set": _open_set,
     "finetune": _finetune,
     "transfer": _transfer,
 }

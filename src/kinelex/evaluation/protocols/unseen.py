@@ -30,14 +30,22 @@ def split_of(context: Context, given: Path | None, task: str) -> ClassSplit:
     """
     if given is not None:
         return class_split(str(given), context.class_names)
-    for protocol in (context.protocol, str(context.run.config.get("protocol"))):
-        match = _OF_PROTOCOL.fullmatch(protocol)
-        if match is not None:
-            return class_split(match["classes"], context.class_names)
+    own = own_split(context)
+    if own is not None:
+        return own
     raise InputError(
         f"{task} needs to know which classes are unseen: pass {task}.split=random:5:0, a split of the "
         "package or a YAML file; or evaluate on a protocol such as xsub:seen-random:5:0"
     )
+
+
+def own_split(context: Context) -> ClassSplit | None:
+    """The split of the protocol, else of the run's own; None where neither leaves classes out."""
+    for protocol in (context.protocol, str(context.run.config.get("protocol"))):
+        match = _OF_PROTOCOL.fullmatch(protocol)
+        if match is not None:
+            return class_split(match["classes"], context.class_names)
+    return None
 
 
 def check_novel(context: Context, split: ClassSplit) -> dict[str, Any]:
