@@ -19,11 +19,7 @@ from kinelex.datasets.arrays_reader import ArraysReader
 from kinelex.datasets.formats.arrays import check_axes, guess_channels, split_channels
 from kinelex.datasets.formats.clip import Clip
 from kinelex.datasets.formats.clip_files import ENDINGS, files_of, is_clip, read_clip
-from kinelex.datasets.formats.conventions import (
-    as_stored,
-    numbered_classes,
-    resolve_layout,
-)
+from kinelex.datasets.formats.conventions import as_stored, numbered_classes, resolve_layout
 from kinelex.datasets.formats.manifest import MANIFEST, Manifest, Row, folder_manifest, read_manifest
 from kinelex.datasets.formats.units import in_metres
 from kinelex.datasets.reader import Item, Skipped

@@ -31,14 +31,7 @@ from kinelex.datasets.making.workers import WorkerLost, make_parts, usable_cores
 from kinelex.datasets.policy import OPTIONS, notes_of
 from kinelex.datasets.progress import Update, progress_bar
 from kinelex.datasets.reader import Item, Reader, Skipped
-from kinelex.datasets.registry import (
-    READERS,
-    Option,
-    check_options,
-    find_items,
-    make_reader,
-    reader_options,
-)
+from kinelex.datasets.registry import READERS, Option, check_options, find_items, make_reader, reader_options
 from kinelex.datasets.skipped import SKIPPED_FILE, other_rows, write_skipped
 from kinelex.errors import InputError, unknown_name
 from kinelex.files.atomic import check_target

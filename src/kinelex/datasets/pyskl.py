@@ -20,13 +20,7 @@ from kinelex.data import Sequence, StoreMeta
 from kinelex.data.splits.files import lost_ids, match_ids
 from kinelex.datasets.arrays_reader import ArraysReader
 from kinelex.datasets.formats.arrays import split_channels
-from kinelex.datasets.formats.conventions import (
-    Note,
-    as_stored,
-    is_whole,
-    numbers_in_name,
-    split_tags,
-)
+from kinelex.datasets.formats.conventions import Note, as_stored, is_whole, numbers_in_name, split_tags
 from kinelex.datasets.reader import Item, Skipped
 from kinelex.errors import InputError, unknown_name
 from kinelex.files.pickled_arrays import shape_of, whole_array

@@ -140,12 +140,7 @@ def _class_parts(store: SkeletonStore, name: str) -> Parts:
     return train, test
 
 
-_GENERATED = {
-    "random": random_parts,
-    "loso": loso_parts,
-    "file": files.file_parts,
-    "classes": _class_parts,
-}
+_GENERATED = {"random": random_parts, "loso": loso_parts, "file": files.file_parts, "classes": _class_parts}
 
 
 def _of_seen_classes(store: SkeletonStore, base: Split, name: str, classes: str) -> np.ndarray:

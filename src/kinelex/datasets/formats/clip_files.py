@@ -156,10 +156,4 @@ def _read_npz(path: Path, layout: SkeletonLayout | None, channels: str | None, a
     return Clip(x, scores)
 
 
-_READERS = {
-    ".bvh": _read_bvh,
-    ".json": read_json_clip,
-    ".trc": read_trc,
-    ".c3d": read_c3d,
-    ".amc": read_amc,
-}
+_READERS = {".bvh": _read_bvh, ".json": read_json_clip, ".trc": read_trc, ".c3d": read_c3d, ".amc": read_amc}
