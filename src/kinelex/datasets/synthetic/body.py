@@ -58,9 +58,8 @@ class Body:
         0.4158
         """
         whole = factors.pop("all", 1.0)
-        return replace(
-            self, **{f.name: getattr(self, f.name) * whole * factors.get(f.name, 1.0) for f in fields(self)}
-        )
+        lengths = {f.name: getattr(self, f.name) * whole * factors.get(f.name, 1.0) for f in fields(self)}
+        return replace(self, **lengths)
 
 
 def pose_of(curves: dict[str, np.ndarray], frames: int, rest: dict[str, float]) -> np.ndarray:
@@ -155,9 +154,8 @@ def _place_trunk(x: np.ndarray, body: Body, p: dict[str, np.ndarray]) -> None:
     x[:, LAYOUT.index("shoulder_center")] = top
     # the head stays more upright than the chest
     neck = _rotate(_rotate(_rotate(up, 0, 0.65 * p["bend"] + 8), 2, -0.5 * p["lean"]), 1, p["twist"])
-    face = _rotate(
-        _rotate(np.array([0.0, 1.0, 0.12]), 0, p["nod"] + 0.45 * p["bend"]), 1, p["twist"] + p["look"]
-    )
+    ahead = _rotate(np.array([0.0, 1.0, 0.12]), 0, p["nod"] + 0.45 * p["bend"])
+    face = _rotate(ahead, 1, p["twist"] + p["look"])
     x[:, LAYOUT.index("neck")] = top + body.neck * neck
     x[:, LAYOUT.index("head")] = x[:, LAYOUT.index("neck")] + body.head * face / np.hypot(1, 0.12)
 
@@ -193,19 +191,12 @@ def _place_arm(x: np.ndarray, body: Body, p: dict[str, np.ndarray], side: str, s
 def _place_leg(x: np.ndarray, body: Body, p: dict[str, np.ndarray], side: str, sign: float) -> None:
     hip, spread, knee, toe = (p[f"{side}_{name}"] for name in _LEG)
     down = np.array([0.0, -1.0, 0.0])
-    leg = np.stack(
-        [
-            _rotate(down, 0, -hip),
-            _rotate(down, 0, knee - hip),
-            _rotate(np.array([0.25, -0.3, 0.92]), 0, -toe),
-        ],
-        axis=1,
-    )
+    foot = _rotate(np.array([0.25, -0.3, 0.92]), 0, -toe)
+    leg = np.stack([_rotate(down, 0, -hip), _rotate(down, 0, knee - hip), foot], axis=1)
     leg[:, :2] = _rotate(leg[:, :2], 2, spread[:, None])
     leg = leg * np.array([sign, 1.0, 1.0])
-    socket = _rotate(
-        _rotate(np.array([sign * body.hip, -0.03, 0.0]), 2, -0.3 * p["lean"]), 1, 0.25 * p["twist"]
-    )
+    socket = _rotate(np.array([sign * body.hip, -0.03, 0.0]), 2, -0.3 * p["lean"])
+    socket = _rotate(socket, 1, 0.25 * p["twist"])
     joint = socket * (body.hip / np.hypot(body.hip, 0.03))
     x[:, LAYOUT.index(f"{side}_hip")] = joint
     lengths = (body.thigh, body.shank, body.foot / np.linalg.norm([0.25, 0.3, 0.92]))

@@ -21,9 +21,8 @@ _TREMBLING = {
 }
 _LIMB = np.array([_TREMBLING.get(name.partition("_")[2], 1.0) for name in LAYOUT.joints])
 _TORSO = [LAYOUT.index(name) for name in ("pelvis", "shoulder_center")]
-_HIDEABLE = np.array(
-    [v for part in ("left_arm", "right_arm", "left_leg", "right_leg") for v in LAYOUT.parts[part]]
-)
+_LIMBS = ("left_arm", "right_arm", "left_leg", "right_leg")
+_HIDEABLE = np.array([v for part in _LIMBS for v in LAYOUT.parts[part]])
 
 
 def view(x: np.ndarray, camera: int, facing: float, rng: np.random.Generator) -> np.ndarray:
@@ -51,9 +50,8 @@ def view(x: np.ndarray, camera: int, facing: float, rng: np.random.Generator) ->
     turned_z = cos * x[..., 2] - sin * x[..., 0]
     right, up, depth = aside - turned_x, x[..., 1] - height, away - turned_z
     down = np.deg2rad(tilt + rng.normal(0, 1))
-    return np.stack(
-        [right, np.cos(down) * up + np.sin(down) * depth, np.cos(down) * depth - np.sin(down) * up], axis=-1
-    )
+    y, z = np.cos(down) * up + np.sin(down) * depth, np.cos(down) * depth - np.sin(down) * up
+    return np.stack([right, y, z], axis=-1)
 
 
 def hidden_joints(x: np.ndarray) -> np.ndarray:

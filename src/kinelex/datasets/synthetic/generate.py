@@ -18,6 +18,7 @@ from kinelex.datasets.synthetic.performers import NUM_PERFORMERS, Performer, mak
 from kinelex.errors import InputError, unknown_name
 
 Key = tuple[int, int, int, int]  # action, performer, camera, repetition, each from 1
+Update = Callable[[int, int], None]
 
 
 def actors_meta(clips: int = 960, seed: int = 0) -> StoreMeta:
@@ -133,19 +134,14 @@ def generate_actors(clips: int | Listing[Key] = 960, seed: int = 0) -> Iterator[
 
 
 def write_actors(
-    path: str | Path,
-    clips: int | Listing[Key] = 960,
-    seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    path: str | Path, clips: int | Listing[Key] = 960, seed: int = 0, progress: Update | None = None
 ) -> int:
     """Write a skeleton store of the built-in actors.
 
     Args:
         path: the store to make.
-        clips: how many clips, or which ones (:func:`protocol_keys`).
-        seed: draws the performers and their takes.
+        clips, seed: see :func:`generate_actors`.
         progress: called with the number of clips written and the number of all clips.
-
     Returns:
         Number of clips written.
 

@@ -11,28 +11,22 @@ TAU = 2 * np.pi
 
 def _kick(t: Take) -> Curves:
     c = t.cycle(0.04, 0.96)
-    keys = (0.0, 0.26, 0.4, 0.54, 0.64, 0.8, 1.0)
-
-    def course(name: str, *values: float | None) -> np.ndarray:
-        return t.path(name, *zip(keys, values, strict=True), u=c)
-
     high = (58 + 30 * t.manner) * min(t.amplitude, 1.2) + 5 * t.whims[0]
-    return {
-        "right_hip": course("right_hip", None, -22, 20, high, high, 25, None),
-        "right_knee": course("right_knee", None, 48, 72, 12, 10, 50, None),
-        "right_toe": course("right_toe", None, -30, 0, 35, 35, 10, None),
-        "right_spread": course("right_spread", None, 6, 4, 2, 2, 4, None),
-        "left_knee": course("left_knee", None, 12, 14, 10, 10, 12, None),
-        "left_hip": course("left_hip", None, 6, 4, -4, -4, 4, None),
-        "bend": course("bend", None, 8, 2, -10, -10, 0, None),
-        "lean": course("lean", None, 4, 6, 6, 6, 4, None),
-        "left_raise": t.rest.get("left_raise", 0) + 28 * t.amplitude * np.sin(np.pi * c) ** 2,
-        "right_raise": t.rest.get("right_raise", 0) + 14 * t.whims[1] * np.sin(np.pi * c) ** 2,
-    }
-
-
-def _kick_words(t: Take) -> str:
-    return f"kicks forward with the {{side}} leg {t.times}"
+    body = t.paths(
+        (0.0, 0.26, 0.4, 0.54, 0.64, 0.8, 1.0),
+        c,
+        right_hip=(None, -22, 20, high, high, 25, None),
+        right_knee=(None, 48, 72, 12, 10, 50, None),
+        right_toe=(None, -30, 0, 35, 35, 10, None),
+        right_spread=(None, 6, 4, 2, 2, 4, None),
+        left_knee=(None, 12, 14, 10, 10, 12, None),
+        left_hip=(None, 6, 4, -4, -4, 4, None),
+        bend=(None, 8, 2, -10, -10, 0, None),
+        lean=(None, 4, 6, 6, 6, 4, None),
+    )
+    swing = np.sin(np.pi * c) ** 2
+    left = t.rest.get("left_raise", 0) + 28 * t.amplitude * swing
+    return {**body, "left_raise": left, "right_raise": t.rest.get("right_raise", 0) + 14 * t.whims[1] * swing}
 
 
 def _squat(t: Take) -> Curves:
@@ -46,7 +40,7 @@ def _squat(t: Take) -> Curves:
 
 def _squat_words(t: Take) -> str:
     arms = " with the arms stretched forward" if t.whims[2] > -0.2 else ""
-    return f"squats down on both legs {t.times}{arms} and straightens up again"
+    return f"squats down on both legs {{times}}{arms} and straightens up again"
 
 
 def _jump(t: Take) -> Curves:
@@ -59,21 +53,13 @@ def _jump(t: Take) -> Curves:
     }
     swing = 60 + 90 * max(t.whims[0], -0.4)
     for side in ("left", "right"):
-        hip, knee, up, toe = (f"{side}_{n}" for n in ("hip", "knee", "raise", "toe"))
-        out[hip] = t.path(
-            hip, (0, None), (0.28, crouch), (0.4, 0), (0.62, 8), (0.74, crouch * 0.8), (1, None), u=c
-        )
-        out[knee] = t.path(
-            knee, (0, None), (0.28, crouch * 1.6), (0.4, 0), (0.62, 14), (0.74, crouch * 1.35), (1, None), u=c
-        )
-        out[up] = t.path(up, (0, None), (0.26, -25), (0.46, swing), (0.7, 30), (1, None), u=c)
-        out[f"{side}_plane"] = t.path(f"{side}_plane", (0, None), (0.2, 15), (0.7, 20), (1, None), u=c)
-        out[toe] = t.path(toe, (0, 0), (0.34, 0), (0.46, -50), (0.6, -35), (0.68, 0), (1, 0), u=c)
+        legs = {f"{side}_hip": (None, crouch, 0, 8, crouch * 0.8, None)}
+        legs[f"{side}_knee"] = (None, crouch * 1.6, 0, 14, crouch * 1.35, None)
+        out |= t.paths((0, 0.28, 0.4, 0.62, 0.74, 1), c, **legs)
+        out |= t.paths((0, 0.26, 0.46, 0.7, 1), c, **{f"{side}_raise": (None, -25, swing, 30, None)})
+        out |= t.paths((0, 0.2, 0.7, 1), c, **{f"{side}_plane": (None, 15, 20, None)})
+        out |= t.paths((0, 0.34, 0.46, 0.6, 0.68, 1), c, **{f"{side}_toe": (0, 0, -50, -35, 0, 0)})
     return out
-
-
-def _jump_words(t: Take) -> str:
-    return f"crouches and jumps up with both feet {t.times}"
 
 
 def _gait(t: Take, stride: float, lift: float, arms: float, elbow: float, bend: float) -> Curves:
@@ -124,18 +110,6 @@ def _march(t: Take) -> Curves:
     return out
 
 
-def _walk_words(t: Take) -> str:
-    return f"walks forward, swinging the arms, {t.repeats} steps"
-
-
-def _run_words(t: Take) -> str:
-    return f"runs forward with bent arms, {t.repeats} steps"
-
-
-def _march_words(t: Take) -> str:
-    return f"marches on the spot, lifting the knees in turn {t.repeats} times"
-
-
 def _turn(t: Take) -> Curves:
     steps = 4
     turned = t.path("yaw", (0, 0), (0.08, 0), (0.92, 180 + 12 * t.whims[1]), (1, 180 + 12 * t.whims[1]))
@@ -148,10 +122,6 @@ def _turn(t: Take) -> Curves:
         out[f"{side}_knee"] = t.reach(f"{side}_knee", 44, lift)
         out[f"{side}_spread"] = t.rest.get(f"{side}_spread", 0) + 6 * lift
     return out
-
-
-def _turn_words(t: Take) -> str:
-    return "turns around to the {other} with small steps and ends facing away"
 
 
 def _sit(t: Take) -> Curves:
@@ -170,9 +140,8 @@ def _sit(t: Take) -> Curves:
 
 
 def _sit_words(t: Take) -> str:
-    return "leans forward, bends both knees and sits down" + (
-        ", hands on the thighs" if t.whims[2] > 0 else ""
-    )
+    hands = ", hands on the thighs" if t.whims[2] > 0 else ""
+    return f"leans forward, bends both knees and sits down{hands}"
 
 
 def _stand_words(t: Take) -> str:
@@ -195,19 +164,15 @@ def _pick_up(t: Take) -> Curves:
     down = t.path("down", (0, 0), (0.42, 1), (0.56, 1), (1, 0))
     hold = t.path("hold", (0, 0), (0.56, 0), (0.95, 1), (1, 1))
     squat = t.manner  # from the knees, or from the back
-    out: Curves = {
-        "bend": t.reach("bend", 95 - 36 * squat, down),
-        "nod": t.reach("nod", 6, down),
-        "twist": t.reach("twist", 8 + 8 * t.whims[0], down),
+    elbow = (None, 8, 8, 74 + 10 * t.whims[1], 74)
+    return {
+        **t.toward(down, bend=95 - 36 * squat, nod=6, twist=8 + 8 * t.whims[0]),
+        **t.toward(np.maximum(down, hold), right_plane=8, right_twist=-8),
+        **t.paths((0, 0.42, 0.56, 0.95, 1), right_elbow=elbow),
         "right_raise": t.reach("right_raise", 84 - 22 * squat, down) + 14 * hold,
-        "right_plane": t.reach("right_plane", 8, np.maximum(down, hold)),
-        "right_elbow": t.path(
-            "right_elbow", (0, None), (0.42, 8), (0.56, 8), (0.95, 74 + 10 * t.whims[1]), (1, 74)
-        ),
-        "right_twist": t.reach("right_twist", -8, np.maximum(down, hold)),
         "left_raise": t.reach("left_raise", 40, down * (t.whims[2] > 0)),
+        **t.both(down, hip=92 * squat - 2, knee=126 * squat + 22),
     }
-    return out | t.both(down, hip=92 * squat - 2, knee=126 * squat + 22)
 
 
 def _pick_up_words(t: Take) -> str:
@@ -215,15 +180,18 @@ def _pick_up_words(t: Take) -> str:
     return f"{how} and picks something up from the floor with the {{side}} hand"
 
 
+_KICK = "kicks forward with the {side} leg {times}"
+_MARCH = "marches on the spot, lifting the knees in turn {repeats} times"
+_TURN = "turns around to the {other} with small steps and ends facing away"
 LEG_ACTIONS = (
-    Action("kick right leg", _kick, _kick_words, 1.3, 0.9, (1, 2), side="right"),
-    Action("kick left leg", _kick, _kick_words, 1.3, 0.9, (1, 2), side="left"),
+    Action("kick right leg", _kick, _KICK, 1.3, 0.9, (1, 2), side="right"),
+    Action("kick left leg", _kick, _KICK, 1.3, 0.9, (1, 2), side="left"),
     Action("squat", _squat, _squat_words, 1.7, 1.1, (1, 2)),
-    Action("jump", _jump, _jump_words, 1.4, 1.1, (1, 2)),
-    Action("walk", _walk, _walk_words, 0.9, 0.46, (4, 6)),
-    Action("run", _run, _run_words, 0.9, 0.28, (4, 6)),
-    Action("march on the spot", _march, _march_words, 0.5, 0.4, (3, 6)),
-    Action("turn around", _turn, _turn_words, 2.0, side="either"),
+    Action("jump", _jump, "crouches and jumps up with both feet {times}", 1.4, 1.1, (1, 2)),
+    Action("walk", _walk, "walks forward, swinging the arms, {repeats} steps", 0.9, 0.46, (4, 6)),
+    Action("run", _run, "runs forward with bent arms, {repeats} steps", 0.9, 0.28, (4, 6)),
+    Action("march on the spot", _march, _MARCH, 0.5, 0.4, (3, 6)),
+    Action("turn around", _turn, _TURN, 2.0, side="either"),
     Action("sit down", _sit, _sit_words, 1.6),
     Action("stand up", _sit, _stand_words, 1.6, reverse=True),
     Action("bow", _bow, _bow_words, 1.9),

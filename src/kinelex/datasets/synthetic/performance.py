@@ -56,14 +56,14 @@ def perform(
     take, speed = _draw_take(action, performer, rng)
     mirrored = _is_mirrored(action, performer, rng)
     first = _play(action.curves, take, performer, mirrored, rng)
-    words = action.words(take).format(
-        side="left" if mirrored else "right", other="right" if mirrored else "left"
-    )
+    words = action.words if isinstance(action.words, str) else action.words(take)
+    side, other = ("left", "right") if mirrored else ("right", "left")
+    words = words.format(side=side, other=other, times=take.times, repeats=take.repeats)
     persons = [first - _middle(first)]
     if action.partner is not None:
-        other = partner or performer
-        answer = replace(take, amplitude=other.amplitude, manner=other.manner)
-        second = _play(action.partner, answer, other, False, rng)
+        companion = partner or performer
+        answer = replace(take, amplitude=companion.amplitude, manner=companion.manner)
+        second = _play(action.partner, answer, companion, False, rng)
         persons = _face_to_face(first, second, action.contact)
     return Performance(np.stack(persons, axis=1), words + speed)
 
@@ -134,18 +134,8 @@ def _resting(performer: Performer, rng: np.random.Generator) -> Curves:
     return {name: np.asarray(value) for name, value in angles.items()}
 
 
-_SWAYING = {
-    "bend": 1.2,
-    "lean": 1.2,
-    "twist": 5.0,
-    "yaw": 6.0,
-    "look": 5.0,
-    "nod": 3.0,
-    "left_raise": 2.0,
-    "right_raise": 2.0,
-    "left_elbow": 3.0,
-    "right_elbow": 3.0,
-}
+_SWAYING = {"bend": 1.2, "lean": 1.2, "twist": 5.0, "yaw": 6.0, "look": 5.0, "nod": 3.0}
+_SWAYING |= {"left_raise": 2.0, "right_raise": 2.0, "left_elbow": 3.0, "right_elbow": 3.0}
 
 
 def _idle(frames: int, performer: Performer, rng: np.random.Generator) -> np.ndarray:

@@ -51,8 +51,18 @@ class Take:
 
     def both(self, weight: np.ndarray, **targets: float | np.ndarray) -> Curves:
         """:meth:`reach` for angles of the left and of the right limb, by their names without the side."""
-        names = [(f"{side}_{name}", target) for side in ("left", "right") for name, target in targets.items()]
-        return {name: self.reach(name, target, weight) for name, target in names}
+        angles = {f"{side}_{name}": target for side in ("left", "right") for name, target in targets.items()}
+        return self.toward(weight, **angles)
+
+    def toward(self, weight: np.ndarray, **targets: float | np.ndarray) -> Curves:
+        """:meth:`reach` for several angles."""
+        return {name: self.reach(name, target, weight) for name, target in targets.items()}
+
+    def paths(
+        self, times: tuple[float, ...], u: np.ndarray | None = None, **values: tuple[float | None, ...]
+    ) -> Curves:
+        """:meth:`path` for several angles that have their keys at the same times."""
+        return {name: self.path(name, *zip(times, v, strict=True), u=u) for name, v in values.items()}
 
     def inner(self, start: float, end: float) -> np.ndarray:
         """The course of what lies between two times, again from 0 to 1."""
@@ -85,7 +95,8 @@ class Action:
     Args:
         name: class name.
         curves: joint-angle curves of a take; one-sided actions are written for the right side.
-        words: caption of a take; ``{side}`` and ``{other}`` are filled in afterwards.
+        words: caption of a take, or what writes it; ``{side}``, ``{other}`` (side), ``{times}`` and
+            ``{repeats}`` are filled in afterwards.
         seconds: average time that it takes.
         more: additional seconds for each repetition after the first.
         repeats: least and most repetitions.
@@ -98,7 +109,7 @@ class Action:
 
     name: str
     curves: Callable[[Take], Curves]
-    words: Callable[[Take], str]
+    words: str | Callable[[Take], str]
     seconds: float
     more: float = 0.0
     repeats: tuple[int, int] = (1, 1)
