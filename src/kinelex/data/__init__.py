@@ -24,29 +24,10 @@ if TYPE_CHECKING:
     from kinelex.data.loader import SkeletonLoader
 
 _WITH_TORCH = {"Batch": "batch", "ClipDataset": "dataset", "SkeletonLoader": "loader"}  # found on first use
-__all__ = [
-    "WHOLE_CLIP",
-    "Batch",
-    "ClipDataset",
-    "ClipPrompts",
-    "ModalityPrompts",
-    "PromptBank",
-    "PromptMeta",
-    "PromptStore",
-    "PromptStoreWriter",
-    "Sequence",
-    "SkeletonLoader",
-    "SkeletonStore",
-    "SkeletonStoreWriter",
-    "StoreMeta",
-    "check_sequence",
-    "cost_file",
-    "open_prompts",
-    "open_store",
-    "read_jpeg",
-    "tile_pictures",
-    "write_jpeg",
-]
+__all__ = ["WHOLE_CLIP", "Batch", "ClipDataset", "ClipPrompts", "ModalityPrompts", "PromptBank", "PromptMeta"]
+__all__ += ["PromptStore", "PromptStoreWriter", "Sequence", "SkeletonLoader", "SkeletonStore"]
+__all__ += ["SkeletonStoreWriter", "StoreMeta", "check_sequence", "cost_file", "open_prompts", "open_store"]
+__all__ += ["read_jpeg", "tile_pictures", "write_jpeg"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,8 +1,7 @@
-"""Private machinery of the two stores: atomic Arrow IPC files with a JSON header and checksums.
+"""The two stores' files: Arrow IPC with a JSON header, whole or not at all.
 
-The columns of a store are of two kinds. The *index* is small and read when the store is opened; a digest of
-it, and of the header, stands with the last record batch: the store's fingerprint. The columns that hold much
-are covered by a checksum per row, a column of the index, and compared with it when a row is first read.
+The *index* is read when a store is opened; a digest of it and of the header stands with the last record
+batch: the fingerprint. Columns that hold much are compared with a checksum per row when first read.
 """
 
 from __future__ import annotations
@@ -107,7 +106,7 @@ def open_arrow(path: Path, kind: StoreKind, fields: Callable[[dict[str, Any]], l
         header = read_header(reader.schema)
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise InputError(
-            f"{path} is no {kind.name} (or is damaged); make one with `{kind.made_by}`"
+            f"{path} is no {kind.name} (or is damaged): make one with `{kind.made_by}`"
         ) from error
     if header.get("kind") != kind.name:
         found = header.get("kind", "file of another program")
@@ -151,11 +150,9 @@ def _batches(
 
 
 def _check_schema(schema: pa.Schema, fields: list[pa.Field], kind: StoreKind | None) -> None:
-    expected = list(fields)
-    if kind is not None:
-        sums = [name for name, columns in kind.checksums.items() if set(columns) & set(schema.names)]
-        expected += [pa.field(name, CHECKSUM) for name in sums]
-    for field in expected:
+    sums = {} if kind is None else kind.checksums
+    used = [name for name, columns in sums.items() if set(columns) & set(schema.names)]
+    for field in [*fields, *(pa.field(name, CHECKSUM) for name in used)]:
         if schema.names.count(field.name) != 1 or schema.field(field.name).type != field.type:
             raise ValueError(f"expects one column {field.name} of {field.type}")
 
@@ -181,8 +178,8 @@ class AtomicArrowWriter:
         self.path = file_place(Path(path))
         self._kind = kind
         names = {field.name for field in fields}
-        self._covered = {name: [c for c in columns if c in names] for name, columns in kind.checksums.items()}
-        self._covered = {name: columns for name, columns in self._covered.items() if columns}
+        covered = {name: [c for c in columns if c in names] for name, columns in kind.checksums.items()}
+        self._covered = {name: columns for name, columns in covered.items() if columns}
         self._plain = pa.schema(fields)
         self.schema = schema_with_header([*fields, *(pa.field(n, CHECKSUM) for n in self._covered)], header)
         self._digest, self._facts = ContentDigest(kind.index(self.schema)), kind.facts(header)

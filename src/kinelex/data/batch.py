@@ -42,11 +42,8 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch with all tensors on a device."""
-        tensors: dict[str, Any] = {
-            name: value for name, value in vars(self).items() if isinstance(value, Tensor)
-        }
-        return replace(
-            self,
-            **{name: value.to(device, non_blocking=True) for name, value in tensors.items()},
-            prompts={m: prompts.to(device) for m, prompts in self.prompts.items()},
-        )
+
+        def moved(values: dict[str, Any]) -> dict[str, Any]:
+            return {k: v.to(device, non_blocking=True) for k, v in values.items() if isinstance(v, Tensor)}
+
+        return replace(self, **moved(vars(self)), prompts={m: p.to(device) for m, p in self.prompts.items()})

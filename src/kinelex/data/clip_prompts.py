@@ -77,9 +77,8 @@ class Prompts:
         for name in ("clip", "present"):
             value, ndim = getattr(self, name), 2 if name == "clip" else 1
             if value is not None and (value.ndim != ndim or len(value) != len(self)):
-                raise InputError(
-                    f"expects {name} for the {len(self)} clips of frame, got shape {tuple(value.shape)}"
-                )
+                shape = tuple(value.shape)
+                raise InputError(f"expects {name} for the {len(self)} clips of frame, got shape {shape}")
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -161,9 +160,8 @@ class StorePrompts:
     @property
     def present(self) -> dict[str, Tensor]:
         """By modality (clips of the store,) bool, which clips have it; of the pictures as ``images``."""
-        return {m: p.mask for m, p in self.embedded.items()} | (
-            {} if self._tiled is None else {"images": self._tiled}
-        )
+        tiled = {} if self._tiled is None else {"images": self._tiled}
+        return {m: p.mask for m, p in self.embedded.items()} | tiled
 
     def batch(self, rows: np.ndarray) -> dict[str, Prompts]:
         """The prompts of clips by modality; pictures, black where missing, as ``images``.

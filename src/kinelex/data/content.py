@@ -16,15 +16,12 @@ CHECKSUM = pa.binary(16)
 class ContentDigest:
     """The SHA-256 of some columns, fed batch by batch: the same for the same rows, wherever batches end.
 
-    Args:
-        columns: names of the columns, in order.
-
-    >>> whole, pieces = ContentDigest(["id"]), ContentDigest(["id"])
     >>> ids = pa.record_batch([pa.array(["a", "bc", None])], ["id"])
-    >>> whole.update(ids)
+    >>> digests = ContentDigest(["id"]), ContentDigest(["id"])
+    >>> digests[0].update(ids)
     >>> for start in (0, 2):
-    ...     pieces.update(ids.slice(start, 2))
-    >>> whole.hexdigest(b"") == pieces.hexdigest(b"")
+    ...     digests[1].update(ids.slice(start, 2))
+    >>> digests[0].hexdigest(b"") == digests[1].hexdigest(b"")
     True
     """
 
@@ -49,9 +46,7 @@ class ContentDigest:
 def validity(column: pa.Array) -> np.ndarray:
     """Which rows have a value, (rows,) bool. By its buffer: `is_valid` imports all kernels, 0.2 s."""
     valid = column.buffers()[0]
-    if valid is None:
-        return np.ones(len(column), bool)
-    return _bits(valid, column)
+    return np.ones(len(column), bool) if valid is None else _bits(valid, column)
 
 
 def offsets(column: pa.Array) -> np.ndarray:
@@ -108,11 +103,7 @@ def _plain(column: pa.Array, valid: np.ndarray) -> Any:
 
 
 class RowChecksums:
-    """Checksums of the rows of a batch over some list or binary columns.
-
-    Args:
-        batch: the rows; their structure must have been validated.
-        columns: names of the columns, in order.
+    """Checksums of the rows of a batch over some list or binary columns, whose structure is valid.
 
     >>> batch = pa.record_batch([pa.array([[1.5], None, [1.5]], pa.list_(pa.float32()))], ["x"])
     >>> sums = RowChecksums(batch, ["x"])
@@ -172,9 +163,7 @@ class _Rows:
 class RowChecks:
     """Checks the rows of a store, each when it is first read.
 
-    Args:
-        batches: the record batches; their structure must have been validated.
-        check: makes of a batch what says whether a row of it is as it must be.
+    ``check`` makes of a batch what says whether a row of it is as it must be.
     """
 
     def __init__(

@@ -62,9 +62,7 @@ class ArrayClips:
         width = shapes[0][2] * self.channels
         self._table = np.concatenate([np.asarray(clip, np.float32).reshape(-1, width) for clip in clips])
         if not np.isfinite(self._table).all():
-            raise InputError(
-                "clips hold numbers that are none (NaN or infinite): an absent joint is all zeros"
-            )
+            raise InputError("clips hold numbers that are none (NaN, infinite): an absent joint is all zeros")
         self.labels = np.full(len(shapes), -1) if labels is None else np.array(labels, dtype=np.int64)
         if self.labels.shape != (len(shapes),):
             raise InputError(f"expects a label for each of {len(shapes)} clips, got {self.labels.shape}")
@@ -212,9 +210,8 @@ class ClipDataset(Dataset[Batch]):
         self.clips, self.prompts = clips, prompts
         self.rows = np.arange(len(clips)) if rows is None else np.asarray(rows, dtype=np.int64)
         self._frames = FrameTable(clips, self.rows, placement, device, places)
-        self._lengths, self._labels, self._fps = map(
-            torch.from_numpy, (clips.lengths, clips.labels, clips.fps)
-        )
+        columns = (clips.lengths, clips.labels, clips.fps)
+        self._lengths, self._labels, self._fps = map(torch.from_numpy, columns)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -230,11 +227,7 @@ class ClipDataset(Dataset[Batch]):
         return batch
 
     def batch(self, rows: np.ndarray) -> Batch:
-        """The batch of clips by their rows in the store.
-
-        Shape:
-            - rows: (N,)
-        """
+        """The batch of clips by their rows in the store, (N,)."""
         index = torch.from_numpy(np.asarray(rows, dtype=np.int64))
         batch = Batch(self._lengths[index], self._labels[index], index, self._frames.gather(rows))
         batch.fps = self._fps[index]

@@ -70,14 +70,12 @@ class PromptStore(Pictures, Facts):
 
     def facts(self) -> dict[str, Any]:
         """Path, data set, number of clips, and by modality the engine, the encoder and the width."""
-        made = {}
+        about = {}
         for modality, width in self.meta.widths.items():
-            parts = self.meta.engines.get(modality, {})
-            names = [
-                str(part["name"]) for part in parts.values() if isinstance(part, dict) and "name" in part
-            ]
-            made[modality] = ", ".join([*names, f"{width} numbers"])
-        return {"path": str(self.path), "dataset": self.meta.dataset, "clips": len(self), **made}
+            parts = [p for p in self.meta.engines.get(modality, {}).values() if isinstance(p, dict)]
+            names = [str(part["name"]) for part in parts if "name" in part]
+            about[modality] = ", ".join([*names, f"{width} numbers"])
+        return {"path": str(self.path), "dataset": self.meta.dataset, "clips": len(self), **about}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -211,11 +209,8 @@ class PromptStore(Pictures, Facts):
         frames = frames.reshape(count, -1)
         values = values.reshape(count, -1, width)
         whole = frames[0] == WHOLE_CLIP
-        if (
-            (frames[:, whole] != WHOLE_CLIP).any()
-            or (frames[:, ~whole] == WHOLE_CLIP).any()
-            or whole.sum() > 1
-        ):
+        at_two_places = (frames[:, whole] != WHOLE_CLIP).any() or (frames[:, ~whole] == WHOLE_CLIP).any()
+        if at_two_places or whole.sum() > 1:
             raise InputError(
                 f"{self.path}: expects at most one whole-clip prompt, at the same place in every clip"
             )

@@ -121,10 +121,8 @@ def prompt_fields(widths: Collection[str], kept: Iterable[str]) -> list[pa.Field
     """The columns of a store with prompts in some modalities, and with some of their pictures kept."""
     fields = [pa.field("id", pa.utf8())]
     for m in widths:
-        fields += [
-            pa.field(f"{m}_frames", pa.list_(pa.int32())),
-            pa.field(f"{m}_embeddings", pa.list_(pa.float16())),
-        ]
+        fields.append(pa.field(f"{m}_frames", pa.list_(pa.int32())))
+        fields.append(pa.field(f"{m}_embeddings", pa.list_(pa.float16())))
     if "language" in widths:
         fields.append(pa.field("texts", pa.list_(pa.utf8())))
     if "vision" in widths:
@@ -169,21 +167,21 @@ class PromptStoreWriter:
             return
         rows, self._pending = self._pending, []
         columns: dict[str, pa.Array] = {"id": pa.array([r.id for r in rows], pa.utf8())}
+
+        def column(m: str, what: str) -> list[Any]:
+            return [None if (prompts := getattr(row, m)) is None else getattr(prompts, what) for row in rows]
+
         for m in self.meta.widths:
-            mine: list[ModalityPrompts | None] = [getattr(r, m) for r in rows]
-            columns[f"{m}_frames"] = _lists([None if p is None else p.frames for p in mine], pa.int32())
-            halves = [None if p is None else p.embeddings.astype(np.float16) for p in mine]
+            columns[f"{m}_frames"] = _lists(column(m, "frames"), pa.int32())
+            halves = [None if x is None else x.astype(np.float16) for x in column(m, "embeddings")]
             columns[f"{m}_embeddings"] = _lists(halves, pa.float16())
             if m == "language":
-                columns["texts"] = pa.array(
-                    [None if p is None else p.texts for p in mine], pa.list_(pa.utf8())
-                )
-            else:
-                columns["boxes"] = _lists([None if p is None else p.boxes for p in mine], pa.float32())
-                columns["flags"] = _lists([None if p is None else p.flags for p in mine], pa.bool_())
-                for what in self.meta.kept:
-                    pictures = [None if p is None else getattr(p, what) for p in mine]
-                    columns[what] = pa.array(pictures, _KEPT_TYPES[what])
+                columns["texts"] = pa.array(column(m, "texts"), pa.list_(pa.utf8()))
+                continue
+            columns["boxes"] = _lists(column(m, "boxes"), pa.float32())
+            columns["flags"] = _lists(column(m, "flags"), pa.bool_())
+            for what in self.meta.kept:
+                columns[what] = pa.array(column(m, what), _KEPT_TYPES[what])
         self._file.write(columns)
 
     def __enter__(self) -> PromptStoreWriter:

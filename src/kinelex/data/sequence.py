@@ -119,9 +119,8 @@ def check_sequence(sequence: Sequence, meta: StoreMeta) -> None:
         raise InputError(f"{name}: no frame has a body (all coordinates are 0)")
     _check_beside(sequence)
     if sequence.label is not None and not 0 <= sequence.label < len(meta.class_names):
-        raise InputError(
-            f"{name}: class {sequence.label} is out of range, expects 0 to {len(meta.class_names) - 1}"
-        )
+        most = len(meta.class_names) - 1
+        raise InputError(f"{name}: class {sequence.label} is out of range, expects 0 to {most}")
 
 
 def _is_text(value: str) -> bool:
