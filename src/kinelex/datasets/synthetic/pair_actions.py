@@ -7,7 +7,7 @@ import numpy as np
 from kinelex.datasets.synthetic.take import Action, Curves, Take
 
 
-def _extend_right(t: Take, held: np.ndarray, raised: float, elbow: float | np.ndarray) -> Curves:
+def _extend_right(t: Take, held: np.ndarray, raised: float | np.ndarray, elbow: float | np.ndarray) -> Curves:
     """The right arm stretched forward towards the middle."""
     return t.toward(held, right_raise=raised, right_plane=-14, right_elbow=elbow, right_twist=-10)
 
