@@ -15,6 +15,7 @@ from kinelex import __version__, plugins
 from kinelex.cli.adapt import adapt
 from kinelex.cli.compare import compare
 from kinelex.cli.convert import convert
+from kinelex.cli.count import count
 from kinelex.cli.ensemble import ensemble
 from kinelex.cli.evaluate import evaluate
 from kinelex.cli.exit_status import run_verb
@@ -49,6 +50,7 @@ VERBS = (
     train,
     evaluate,
     predict,
+    count,
     compare,
     ensemble,
     adapt,

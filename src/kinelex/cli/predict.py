@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,15 +92,16 @@ def predict(
     }
 
 
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Rows as a CSV file, whole or not at all."""
+def write_rows(path: Path, rows: list[dict[str, Any]], columns: Sequence[str] = ()) -> None:
+    """Rows as a CSV file, whole or not at all; all columns that there are, if none are named."""
     import csv
     import io
 
     from kinelex.files.atomic import write_numbers
 
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)))
+    names = columns or list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.DictWriter(text, names, extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
     write_numbers(path, text.getvalue())
