@@ -32,6 +32,17 @@ OPTIONS = {
     "compare": ["runs", "--protocol", "--out", "--json"],
     "adapt": ["run", "--data", "--protocol", "--out", "--mode", "--labels", "--resume", "key=value"],
     "study": ["name", "--data", "--protocol", "--out", "--prompts", "--seeds", "--shard", "--json", "beta"],
+    "predict": [
+        "run",
+        "inputs",
+        "--top",
+        "--csv",
+        "--examples",
+        "--head",
+        "--classes",
+        "--layout",
+        "--holdout",
+    ],
     "ensemble": ["scores", "--data", "--weights", "--search", "--holdout", "--combine", "--out", "--json"],
 }
 

@@ -82,6 +82,18 @@ def test_calibration_is_kept_and_needs_no_store_the_next_time(acted, judged, mod
     assert alone.predict(open_store(acted.store).sequence(0)).known is None
 
 
+def test_a_run_that_learned_everything_is_calibrated_by_a_run_of_a_fold(acted, judged, quick, tmp_path):
+    changes = [change for change in quick if change[:3] not in ("dim", "hid")]
+    run = train("supervised", acted.store, "xsub", tmp_path / "whole", overrides=changes).path
+    alone = kinelex.load_model(run).calibration
+    assert (alone.held_out, alone.clips) == (False, 77)
+    assert alone.temperature >= 1
+    helped = kinelex.load_model(run, holdout=judged).calibration
+    assert (helped.held_out, helped.clips) == (True, 26)
+    with pytest.raises(InputError, match="left 0 clips"):
+        kinelex.load_model(run, holdout=run)
+
+
 def test_a_clip_of_no_class_is_called_so(acted, model):
     store = open_store(acted.store)
     found = model.predict(store)
@@ -218,7 +230,7 @@ class Drawn:
 
 @pytest.fixture
 def drawn(monkeypatch):
-    monkeypatch.setitem(registry._KNOWN[registry.TEXT_ENCODER], "drawn", Drawn)
+    monkeypatch.setitem(registry.PARTS[registry.TEXT_ENCODER], "drawn", Drawn)
 
 
 @pytest.mark.usefixtures("drawn")

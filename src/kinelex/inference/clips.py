@@ -17,7 +17,7 @@ from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout
 
 Clips = SkeletonStore | NamedClips
-VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".gif")
+VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".ts", ".mts")
 
 
 def clips_of_arrays(
