@@ -42,14 +42,13 @@ class ImageNetwork(nn.Module):
         kind, _, which = name.partition(":")
         if size < 0:
             raise InputError(f"expects image_size of at least 0, got {size}")
-        mean: Sequence[float]
-        std: Sequence[float]
+        scale: Scale
         if name == "efficientnet_lite0":
-            self.network, own_size, (mean, std) = _efficientnet(weights)
+            self.network, own_size, scale = _efficientnet(weights)
         elif kind == "transformers" and which:
-            self.network, own_size, (mean, std) = _transformers(which)
+            self.network, own_size, scale = _transformers(which)
         elif kind == "timm" and which:
-            self.network, own_size, (mean, std) = _timm(which, pretrained=weights is None)
+            self.network, own_size, scale = _timm(which, pretrained=weights is None)
         else:
             raise InputError(f"expects image_network to be {KINDS}, got {name!r}")
         if weights is not None:
@@ -57,8 +56,8 @@ class ImageNetwork(nn.Module):
         self.size = size or own_size
         self.mean: Tensor
         self.std: Tensor
-        self.register_buffer("mean", 255 * torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(std).view(3, 1, 1), persistent=False)
+        for part, values in zip(("mean", "std"), scale, strict=True):
+            self.register_buffer(part, 255 * torch.tensor(values).view(3, 1, 1), persistent=False)
         self.num_features = self._probe(name)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -89,9 +88,7 @@ class ImageNetwork(nn.Module):
         return features.shape[1]
 
 
-Made = tuple[
-    nn.Module, int, tuple[Sequence[float], Sequence[float]]
-]  # network, its size, mean and std of pixels
+Scale = tuple[Sequence[float], Sequence[float]]  # mean and standard deviation of pixels
 
 
 class _Pooled(nn.Module):
@@ -102,8 +99,8 @@ class _Pooled(nn.Module):
         self.network, self.places = network, places
 
     def forward(self, x: Tensor) -> Tensor:
-        found = self.places(self.network, x)
-        return found.mean(dim=(2, 3)) if found.ndim == 4 else found.mean(dim=1)
+        features = self.places(self.network, x)
+        return features.mean(dim=(2, 3)) if features.ndim == 4 else features.mean(dim=1)
 
 
 def _maps(network: Any, x: Tensor) -> Tensor:
@@ -145,20 +142,18 @@ def timm_network(name: str, whose: str, pretrained: bool = True, hint: str = "")
         raise InputError(f"{whose} cannot be made ({_first_line(error)}){hint}") from error
 
 
-def _efficientnet(weights: str | None) -> Made:
+def _efficientnet(weights: str | None) -> tuple[nn.Module, int, Scale]:
     network = efficientnet_lite0("image_network=efficientnet_lite0", pretrained=weights is None)
     return _Pooled(network, _maps), 224, ((127 / 255,) * 3, (128 / 255,) * 3)  # as it was trained
 
 
-def _transformers(which: str) -> Made:
+def _transformers(which: str) -> tuple[nn.Module, int, Scale]:
     from kinelex.models.transformers import find_checkpoint
 
     option = "image_network=transformers:"
     try:
         checkpoint = find_checkpoint(which, option)
-        network = checkpoint.network(
-            "AutoModel", "cpu", "float32", may_lack=("pooler", "vision_model.pooler")
-        )
+        network = checkpoint.network("AutoModel", "cpu", "float32", ("pooler", "vision_model.pooler"))
     except InputError as error:  # there options are written OPTION: and OPTION=FOLDER
         raise InputError(str(error).replace(f"{option}:", option).replace(f"{option}=", option)) from error
     network = getattr(network, "vision_model", network)  # CLIP and its like: the tower for pictures
@@ -171,7 +166,7 @@ def _transformers(which: str) -> Made:
     return _Pooled(network, _last_hidden), size if isinstance(size, int) else max(size), scale
 
 
-def _timm(which: str, pretrained: bool) -> Made:
+def _timm(which: str, pretrained: bool) -> tuple[nn.Module, int, Scale]:
     hint = "; weights that lie here are given with image_weights=FILE"
     network = timm_network(which, f"image_network=timm:{which}", pretrained, hint)
     config = network.pretrained_cfg
@@ -181,10 +176,10 @@ def _timm(which: str, pretrained: bool) -> Made:
 def _load(network: nn.Module, path: Path) -> None:
     """Put weights from a file in their places; what the file has beside them (a classifier) is left out."""
     if path.is_dir():
-        there = [path / name for name in _IN_FOLDER if (path / name).is_file()]
-        if not there:
+        files = [path / name for name in _IN_FOLDER if (path / name).is_file()]
+        if not files:
             raise InputError(f"image_weights: {path} holds neither {' nor '.join(_IN_FOLDER)}")
-        path = there[0]
+        path = files[0]
     if not path.is_file():
         raise InputError(f"image_weights: there is no file {path}")
     try:
@@ -197,9 +192,8 @@ def _load(network: nn.Module, path: Path) -> None:
         state = content.get("state_dict", content)
         state = {name.removeprefix("module."): value for name, value in state.items()}
     except Exception as error:  # a damaged file can raise anything; no code in it is run
-        raise InputError(
-            f"image_weights: {path} cannot be read ({_first_line(error)}): expects a state dict of tensors"
-        ) from error
+        reason = f"({_first_line(error)}): expects a state dict of tensors"
+        raise InputError(f"image_weights: {path} cannot be read {reason}") from error
     inner = network.network if isinstance(network, _Pooled) else network
     try:
         missing, _ = inner.load_state_dict(state, strict=False)
@@ -207,10 +201,8 @@ def _load(network: nn.Module, path: Path) -> None:
         raise InputError(f"image_weights: {path} is of another network: {_first_line(error)}") from error
     lacking = [name for name in missing if not name.startswith(("_fc.", "pooler.", "fc.", "head."))]
     if lacking:
-        raise InputError(
-            f"image_weights: {path} is of another network, it lacks {len(lacking)} of the weights, "
-            f"{lacking[0]} first"
-        )
+        weights = f"{len(lacking)} of the weights, {lacking[0]} first"
+        raise InputError(f"image_weights: {path} is of another network, it lacks {weights}")
 
 
 def _first_line(error: Exception) -> str:

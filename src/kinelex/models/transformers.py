@@ -47,17 +47,11 @@ class Checkpoint:
     @property
     def settings(self) -> dict[str, Any]:
         """What tells it from other checkpoints, without the place where it lies."""
-        return {
-            "model": Path(self.where).resolve().name if self.is_folder else self.where,
-            "revision": self.revision,
-        }
+        model = Path(self.where).resolve().name if self.is_folder else self.where
+        return {"model": model, "revision": self.revision}
 
     def processor(self, auto: str = "AutoProcessor") -> Any:
-        """Its processor, tokenizer or image processor by a class of transformers, without torchvision.
-
-        Raises:
-            InputError: it has none, or none that can be read.
-        """
+        """Its processor, tokenizer or image processor by a class of transformers, without torchvision."""
         import transformers
 
         with _quietly(), _without_videos():
@@ -144,13 +138,16 @@ def _on_hub(model: str, option: str) -> Checkpoint:
     )
 
     name, _, revision = model.partition("@")
+    folder = name.rpartition("/")[2]
+    download = f"download it where there is a connection (`hf download {name} --local-dir {folder}`), "
+    download += f"bring the folder here and name it with {option}={folder}"
     try:
-        found = HfApi().model_info(name, revision=revision or None, timeout=_PROBE_SECONDS)
-        return Checkpoint(name, str(found.sha), option)
+        model_info = HfApi().model_info(name, revision=revision or None, timeout=_PROBE_SECONDS)
+        return Checkpoint(name, str(model_info.sha), option)
     except GatedRepoError as error:
         raise InputError(
             f"{option}: {name} is shared on conditions: accept them at the hub and log in (`hf auth login`), "
-            f"or {_download(name, option)}"
+            f"or {download}"
         ) from error
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
         raise InputError(
@@ -162,25 +159,12 @@ def _on_hub(model: str, option: str) -> Checkpoint:
         if isinstance(cached, str):
             return Checkpoint(name, Path(cached).parent.name, option, offline=True)
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"{option}: {model} is no folder here, and the hub cannot be reached ({reason}): "
-            f"{_download(name, option)}"
-        ) from error
-
-
-def _download(name: str, option: str) -> str:
-    folder = name.rpartition("/")[2]
-    return (
-        f"download it where there is a connection (`hf download {name} --local-dir {folder}`), "
-        f"bring the folder here and name it with {option}={folder}"
-    )
+        unreachable = f"{option}: {model} is no folder here, and the hub cannot be reached ({reason})"
+        raise InputError(f"{unreachable}: {download}") from error
 
 
 def find_device(device: str) -> torch.device:
-    """The device to work on; ``auto`` takes a GPU where there is one.
-
-    Raises:
-        InputError: not a device that torch knows, or not there.
+    """The device to work on; ``auto`` takes a GPU where there is one. One that is not there is refused.
 
     >>> find_device("cpu")
     device(type='cpu')
@@ -190,14 +174,14 @@ def find_device(device: str) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
+        place = torch.device(device)
+        torch.empty(0, device=place)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(
             f"expects a device that torch has here (auto, cpu, cuda, cuda:1 …), got {device!r}: "
             f"{str(error).splitlines()[0]}"
         ) from error
-    return found
+    return place
 
 
 def _dtype(dtype: str, device: torch.device) -> Any:
@@ -210,18 +194,16 @@ def _dtype(dtype: str, device: torch.device) -> Any:
 
 def _digest(folder: Path) -> str:
     """Sixteen hex digits of a checkpoint's files; of weights their size and both ends count."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in sorted(p for p in folder.iterdir() if p.suffix in (*_NOTES, *_WEIGHTS) and p.is_file()):
         size = path.stat().st_size
-        found.update(f"{path.name}\0{size}\0".encode())
+        digest.update(f"{path.name}\0{size}\0".encode())
         with path.open("rb") as file:
-            if path.suffix not in _WEIGHTS or size <= 2 * _END:
-                found.update(file.read())
-            else:
-                found.update(file.read(_END))
+            if path.suffix in _WEIGHTS and size > 2 * _END:
+                digest.update(file.read(_END))
                 file.seek(-_END, 2)
-                found.update(file.read())
-    return found.hexdigest()[:16]
+            digest.update(file.read())
+    return digest.hexdigest()[:16]
 
 
 @contextmanager

@@ -123,9 +123,8 @@ def merge_prompts(out: str | Path) -> PromptSummary:
         InputError: nothing was begun, or shards are missing: the message names them.
     """
     started, out = time.perf_counter(), Path(out)
-    there = out.exists() and not parts_folder(out).exists()
     try:
-        if not there:
+        if not out.exists() or parts_folder(out).exists():
             parts = Parts.begun(out)
             with sole_writer(out):
                 if not is_complete(out, parts.meta, parts.clips):
@@ -141,10 +140,8 @@ def _check_share(share: tuple[int, int] | None, ray: str | None, workers: int | 
     if share is not None and ray is not None:
         raise InputError("a Ray cluster divides the work itself: leave out either the share or Ray")
     if workers is not None and (ray is None or workers < 1):
-        raise InputError(
-            f"expects workers of at least 1, together with a Ray cluster; got {workers}"
-            + ("" if ray else " without one")
-        )
+        got = workers if ray else f"{workers} without one"
+        raise InputError(f"expects workers of at least 1, together with a Ray cluster; got {got}")
 
 
 def _summary(out: Path, started: float, resumed: bool, notes: Sequence[str] = ()) -> PromptSummary:

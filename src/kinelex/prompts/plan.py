@@ -72,10 +72,8 @@ class PromptOptions:
         if self.language is None and self.vision is None:
             raise InputError("nothing to do: name a language engine, a vision engine or both")
         if min(1 if f is None else f for f in (self.frames, self.vision_frames)) < 1:
-            raise InputError(
-                f"expects at least 1 frame per clip, got frames {self.frames}, "
-                f"vision frames {self.vision_frames}"
-            )
+            got = f"frames {self.frames}, vision frames {self.vision_frames}"
+            raise InputError(f"expects at least 1 frame per clip, got {got}")
         for name, engine in (("frames", "language"), ("pool", "language"), ("vision_frames", "vision")):
             value = getattr(self, name)
             if getattr(self, engine) is None and value:

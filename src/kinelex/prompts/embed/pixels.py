@@ -1,8 +1,6 @@
-"""Pictures as a network wants them, the slow part done on its device.
+"""Pictures as a network wants them: scaled and normalised on its device, where that is quicker.
 
-An image processor of transformers resizes on the CPU, then scales and normalises there in floating point.
-The second half takes half of the time or more; it is left out of the processor and done for the whole batch
-on the device (see benchmarks/prompts.py).
+An image processor of transformers does so on the CPU, which takes half of its time or more.
 """
 
 from __future__ import annotations
@@ -40,26 +38,23 @@ def to_pixels(processor: Any, images: np.ndarray, device: torch.device, dtype: t
     raw = _resized(processor, images)
     if raw is None:
         return processor(images=list(images), return_tensors="pt")["pixel_values"].to(device, dtype)
-    mean, std = (
-        torch.tensor(values, device=device).view(-1, 1, 1)
-        for values in (processor.image_mean, processor.image_std)
-    )
+    scales = (processor.image_mean, processor.image_std)
+    mean, std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in scales)
     return raw.to(device).float().mul_(processor.rescale_factor / std).sub_(mean / std).to(dtype)
 
 
 def _resized(processor: Any, images: np.ndarray) -> torch.Tensor | None:
     """The pictures resized and cut, (n, 3, H', W') uint8; None if this processor cannot be taken apart."""
     known = all(getattr(processor, name, None) for name in ("do_rescale", "do_normalize", "rescale_factor"))
-    if not known or any(
-        len(getattr(processor, f"image_{name}", None) or ()) != 3 for name in ("mean", "std")
-    ):
+    scales = [getattr(processor, name, None) or () for name in ("image_mean", "image_std")]
+    if not known or any(len(scale) != 3 for scale in scales):
         return None
 
     def one(image: np.ndarray) -> Any:
         return processor(images=[image], return_tensors="pt", do_rescale=False, do_normalize=False)
 
     with ThreadPoolExecutor(max(1, min(len(images), torch.get_num_threads()))) as threads:
-        made = list(threads.map(one, images))
-    whole = all("pixel_mask" not in m or bool(m["pixel_mask"].all()) for m in made)
-    plain = all(m["pixel_values"].dtype == torch.uint8 for m in made)
-    return torch.cat([m["pixel_values"] for m in made]) if whole and plain else None
+        outputs = list(threads.map(one, images))
+    whole = all("pixel_mask" not in out or bool(out["pixel_mask"].all()) for out in outputs)
+    pixels = [out["pixel_values"] for out in outputs]
+    return torch.cat(pixels) if whole and all(p.dtype == torch.uint8 for p in pixels) else None

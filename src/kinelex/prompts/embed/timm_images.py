@@ -28,9 +28,7 @@ class TimmImages(ImageBatches):
     def __init__(self, *, model: str = "", batch_size: int = 32, device: str = "auto") -> None:
         super().__init__(batch_size)
         if not model:
-            raise InputError(
-                "image encoder timm expects the name of a model, for example timm:resnet50.a1_in1k"
-            )
+            raise InputError("image encoder timm expects the name of a model: timm:resnet50.a1_in1k")
         self._device = find_device(device)
         self._network = timm_network(model, f"image encoder timm:{model}").eval().to(self._device)
         import timm

@@ -42,10 +42,8 @@ class Answers:
                     key = (note.pop("clip"), note.pop("frame"))
                     self._add(*key, seconds=note.pop("seconds"), answer=Answer(**note))
                 except (ValueError, KeyError, TypeError) as error:
-                    raise InputError(
-                        f"{path} is damaged after byte {begin}: cut it off there, or move it away to ask "
-                        "again"
-                    ) from error
+                    mend = "cut it off there, or move it away to ask again"
+                    raise InputError(f"{path} is damaged after byte {begin}: {mend}") from error
         except OSError as error:
             raise InputError(f"{path} cannot be written, answers are noted there: {error}") from error
 

@@ -46,9 +46,8 @@ def read_question(question: str, question_file: Path | None) -> str:
         try:
             question = Path(question_file).expanduser().read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"language.question_file expects a text file in UTF-8, got {question_file}: {error}"
-            ) from error
+            form = "language.question_file expects a text file in UTF-8"
+            raise InputError(f"{form}, got {question_file}: {error}") from error
     if not question.strip():
         raise InputError(f"expects a question, got an empty one from {question_file or 'language.question'}")
     return question.strip()
@@ -84,10 +83,8 @@ class Looking:
         if look not in LOOKS:
             raise unknown_name("language.look", look, LOOKS)
         if look == "crop" and context.vision is None:
-            raise InputError(
-                "language.look=crop takes the boxes of the vision engine of the same run: name one, "
-                "for example --vision grounding_dino"
-            )
+            boxes = "the boxes of the vision engine of the same run: name one"
+            raise InputError(f"language.look=crop takes {boxes}, for example --vision grounding_dino")
         self._source = context.frames(f"language engine {engine}")
         self._vision = context.vision if look == "crop" else None
 

@@ -34,10 +34,10 @@ def read_descriptions(path: Path, class_names: tuple[str, ...]) -> dict[str, lis
     for name, value in content.items():
         if name not in class_names:
             raise unknown_name(f"class in {path}", str(name), class_names)
-        mine = [value] if isinstance(value, str) else value
-        if not (isinstance(mine, list) and mine and all(isinstance(t, str) for t in mine)):
+        texts = [value] if isinstance(value, str) else value
+        if not (isinstance(texts, list) and texts and all(isinstance(t, str) for t in texts)):
             raise InputError(f"{path}: class {name}: expects a text or a list of texts, got {value!r}")
-        out[str(name)] = mine
+        out[str(name)] = texts
     return out
 
 

@@ -94,9 +94,7 @@ class OpenAIServer:
         check_at_least(0.001, timeout=timeout)
         self._skip = check_refused(refused)
         if not model:
-            raise InputError(
-                "language engine openai: name the model that the server serves, language.model=NAME"
-            )
+            raise InputError("language engine openai: name the model that is served, language.model=NAME")
         if find_spec("openai") is None or find_spec("PIL") is None:
             raise InputError("language engine openai needs more packages: pip install 'kinelex[openai]'")
         self._store = context.clips("language engine openai")
@@ -107,13 +105,8 @@ class OpenAIServer:
         self._server = ServerOptions(model, base_url, max_new_tokens, timeout, retries, requests_per_minute)
         find_access(base_url)  # says now what is missing
         self._answers = Answers(None if context.journal is None else Path(context.journal) / "openai.jsonl")
-        self.settings: dict[str, Any] = {
-            "model": model,
-            "question": self._question,
-            "look": look,
-            "image_size": image_size,
-            "max_new_tokens": max_new_tokens,
-        }
+        self.settings: dict[str, Any] = {"model": model, "question": self._question, "look": look}
+        self.settings |= {"image_size": image_size, "max_new_tokens": max_new_tokens}
 
     @property
     def cost(self) -> dict[str, float]:
@@ -127,10 +120,8 @@ class OpenAIServer:
         cost = self.cost
         rate = cost["requests"] / cost["seconds"] if cost["seconds"] else 0.0
         price = f", price {cost['price']:.4g}" if any(self._prices) else ""
-        return (
-            f"{cost_in_words(self.settings['model'], cost)}; "
-            f"{cost['requests']:.0f} requests, {rate:.3g} a second{price}"
-        )
+        words = cost_in_words(self.settings["model"], cost)
+        return f"{words}; {cost['requests']:.0f} requests, {rate:.3g} a second{price}"
 
     def texts(self, row: int, indices: np.ndarray) -> ClipTexts | None:
         """An answer per frame; None where the clip has no pictures."""

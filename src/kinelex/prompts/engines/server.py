@@ -161,10 +161,8 @@ def find_access(base_url: str) -> tuple[str, str]:
     if not (key.isascii() and key.isprintable()):
         raise InputError("OPENAI_API_KEY holds signs that no key has: set it anew, without quotes or accents")
     if address and not re.fullmatch(r"https?://[^/\s]+.*", address):
-        raise InputError(
-            "language.base_url expects an address such as http://localhost:8000/v1, got "
-            f"{without_secrets(address)!r}"
-        )
+        form = "language.base_url expects an address such as http://localhost:8000/v1"
+        raise InputError(f"{form}, got {without_secrets(address)!r}")
     if not (key or address):
         raise InputError(
             "language engine openai expects the key in the environment variable OPENAI_API_KEY, or the "
@@ -191,7 +189,5 @@ def _read(completion: Any) -> Answer:
 def _short(error: Exception) -> str:
     text = one_line(error) or type(error).__name__
     cause = " ".join(str(error.__cause__ or "").split())  # of "Connection error." it alone says more
-    if cause and cause not in text:
-        text = f"{text.rstrip('.')}: {cause}"
-    text = without_secrets(text)
+    text = without_secrets(f"{text.rstrip('.')}: {cause}" if cause and cause not in text else text)
     return text if len(text) <= 160 else f"{text[:160]} …"

@@ -31,37 +31,32 @@ def find_videos(folder: Path, store: SkeletonStore) -> dict[str, tuple[Path, boo
     The folder is searched with all folders in it. ``<id>.avi`` (or .mp4, .mkv, .mov), ``<id>_rgb.avi`` (NTU
     RGB+D) and ``<id>_color.avi`` (UTD-MHAD) are a clip's own; ``0002-L.avi`` is a recording of PKU-MMD.
     """
-    there = _walk(folder)
-    found: dict[str, tuple[Path, bool]] = {}
+    videos = _walk(folder)
+    of_clips: dict[str, tuple[Path, bool]] = {}
     for clip in store.ids:
-        own = [path for ending in _BESIDE for path in there.get(f"{Path(clip).name}{ending}", [])]
-        recording = pku_video(clip)
-        whole = there.get(recording, []) if recording and not own else []
-        paths = own or whole
+        paths = [path for ending in _BESIDE for path in videos.get(f"{Path(clip).name}{ending}", [])]
+        recording = None if paths else pku_video(clip)
+        paths = videos.get(recording, []) if recording else paths
         if len(paths) > 1:
             raise InputError(f"two videos are named as the clip {clip}: {paths[0]} and {paths[1]}: keep one")
         if paths:
-            found[clip] = paths[0], bool(whole)
-    if not found:
+            of_clips[clip] = paths[0], recording is not None
+    if not of_clips:
         name = pku_video(store.ids[0]) or f"{store.ids[0]}_rgb"
-        example = next((path.name for paths in there.values() for path in paths), None)
+        example = next((path.name for paths in videos.values() for path in paths), None)
+        names = f"named as {example}" if example else f"none, no file ends in {', '.join(ENDINGS)}"
         raise InputError(
             f"{folder} has no video of any clip of {store.path}: expects names such as {name}.avi or "
-            f"{store.ids[0]}.mp4, also in folders in it; "
-            + (
-                f"the videos there are named as {example}"
-                if example
-                else f"no file ends in {', '.join(ENDINGS)}"
-            )
+            f"{store.ids[0]}.mp4, also in folders in it; the videos there are {names}"
         )
-    return found
+    return of_clips
 
 
 def _walk(folder: Path) -> dict[str, list[Path]]:
     """Video files by name without its ending; a folder that is linked twice is searched once."""
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: expects the one with the videos (--source DIR)")
-    found: dict[str, list[Path]] = {}
+    videos: dict[str, list[Path]] = {}
     seen = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
@@ -73,5 +68,5 @@ def _walk(folder: Path) -> dict[str, list[Path]]:
         for name in sorted(names):
             stem, ending = os.path.splitext(name)
             if ending.lower() in ENDINGS and not name.startswith("."):
-                found.setdefault(stem, []).append(Path(parent, name))
-    return found
+                videos.setdefault(stem, []).append(Path(parent, name))
+    return videos

@@ -129,8 +129,6 @@ class VideoPictures:
                 f"({ratios.min():.2f} to {ratios.max():.2f} times as many): frames are matched in proportion"
             )
         if self._lost:
-            path, reason = next(iter(self._lost.values()))
-            said.append(
-                f"{len(self._lost)} clips get no pictures from their videos; the first: {path} {reason}"
-            )
+            first = "{} {}".format(*next(iter(self._lost.values())))
+            said.append(f"{len(self._lost)} clips get no pictures from their videos; the first: {first}")
         return said

@@ -63,11 +63,8 @@ class VideoFile:
 
         stream = self._open()
         try:
-            packets = [
-                (p.pts, p.is_keyframe)
-                for p in self._container.demux(stream)
-                if p.size and not p.is_discard and not p.is_corrupt
-            ]
+            usable = (p for p in self._container.demux(stream) if not p.is_discard and not p.is_corrupt)
+            packets = [(p.pts, p.is_keyframe) for p in usable if p.size]
         except av.FFmpegError as error:
             raise BrokenVideo(f"cannot be read to its end ({_reason(error)})") from error
         promised = stream.frames or self._frames_by_duration(stream)
