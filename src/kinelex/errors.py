@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 _KEY_IN_ADDRESS = re.compile(r"(?i)([?&;](?:api[-_]?)?(?:key|token|secret|password|sig)=)[^&\s'\"]+")
 
@@ -50,3 +50,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return InputError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names) or 'none'}")
+
+
+def check_name(kind: str, name: str, known: Collection[str]) -> None:
+    """Raise the error of :func:`unknown_name` for a name that is not among the known ones."""
+    if name not in known:
+        raise unknown_name(kind, name, known)

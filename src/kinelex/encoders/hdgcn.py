@@ -24,7 +24,7 @@ from kinelex.encoders.graph_network import GraphNetwork
 from kinelex.encoders.layers import ConvNorm, init_by_outputs, residual
 from kinelex.encoders.registry import register
 from kinelex.encoders.scales import hop_distances, window_graph
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.skeleton import SkeletonLayout
 
 _CENTERS = ("shoulder_center", "neck", "spine", "pelvis")  # the chest, or what is nearest to it
@@ -47,8 +47,7 @@ def hierarchy(layout: SkeletonLayout, center: str | None = None) -> tuple[tuple[
     """
     if center is None:
         center = next((c for c in _CENTERS if c in layout.joints), layout.joints[layout.root])
-    if center not in layout.joints:
-        raise unknown_name(f"joint of the layout {layout.name} for hdgcn's center", center, layout.joints)
+    check_name(f"joint of the layout {layout.name} for hdgcn's center", center, layout.joints)
     if layout.num_joints < 2:
         raise InputError(f"hdgcn expects a layout of at least two joints, {layout.name} has one")
     linked = window_graph(layout, 1)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kinelex.encoders.base import Encoder
-from kinelex.errors import unknown_name
+from kinelex.errors import check_name
 from kinelex.registry import Registry
 from kinelex.skeleton import SkeletonLayout, get_layout
 
@@ -48,8 +48,7 @@ def create(name: str, layout: str | SkeletonLayout = "ntu25", **options: Any) ->
     build = builder(name)
     known = [p for p in inspect.signature(build).parameters if p != "layout"]
     for option in options:
-        if option not in known:
-            raise unknown_name(f"option of the encoder {name}", option, known)
+        check_name(f"option of the encoder {name}", option, known)
     if not isinstance(layout, SkeletonLayout):
         layout = get_layout(layout)
     return build(layout=layout, **options)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.losses.info_nce import masked_mean
 
 CLASS_WEIGHTS = ("none", "balanced")
@@ -29,8 +29,7 @@ def class_weights(counts: Sequence[int], kind: str = "balanced") -> Tensor:
     >>> class_weights([1, 3]).tolist()
     [2.0, 0.6666666865348816]
     """
-    if kind not in CLASS_WEIGHTS:
-        raise unknown_name("class_weights", kind, CLASS_WEIGHTS)
+    check_name("class_weights", kind, CLASS_WEIGHTS)
     clips = torch.tensor(counts, dtype=torch.float64)
     if not clips.sum() > 0:
         raise InputError("class weights need training clips with labels, got none")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 
 MINING = ("none", "top")
 COLDEST = 0.03  # below, exp(-2/τ) leaves the range of float32
@@ -50,8 +50,7 @@ def neighbour_targets(
     >>> taught.members.tolist()
     [[[1.0, 0.0, 1.0]]]
     """
-    if mining not in MINING:
-        raise unknown_name("mining", mining, MINING)
+    check_name("mining", mining, MINING)
     if not 1 <= positives <= top_k <= similarity.shape[2]:
         raise InputError(
             f"expects 1 ≤ positives ≤ top_k ≤ queue, got positives={positives}, top_k={top_k} and a queue "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 
 INTRA = ("anchor", "candidate", "none")
 
@@ -94,8 +94,7 @@ def soft_targets(
     >>> bool(torch.allclose(soft_targets(a, a, alpha=0.5).sum(dim=1), torch.ones(4)))
     True
     """
-    if intra not in INTRA:
-        raise unknown_name("intra", intra, INTRA)
+    check_name("intra", intra, INTRA)
     if not (0 <= alpha <= 1 and 0 <= beta <= 1):
         raise InputError(f"expects alpha and beta from 0 to 1, got {alpha} and {beta}")
     with torch.no_grad():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from kinelex.data.clip_prompts import Prompts
 from kinelex.encoders import Encoder
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.methods.embedding_space import EmbeddingSpace
 from kinelex.methods.prompt_choice import check_prompts
 from kinelex.skeleton import STREAMS
@@ -183,8 +183,7 @@ def encoders_by_stream(encoder: Encoders, streams: Iterable[str]) -> Iterator[tu
             raise InputError(
                 f"expects an encoder, or {{stream: encoder}}, got {getattr(one, '__name__', repr(one))}{hint}"
             )
-        if stream not in STREAMS:
-            raise unknown_name("stream", stream, STREAMS)
+        check_name("stream", stream, STREAMS)
         if stream in known:
             raise InputError(f"expects every stream once, got {stream} twice")
         known.add(stream)

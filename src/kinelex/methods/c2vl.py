@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinelex.encoders import Encoder
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.losses import INTRA, gather, pair_mask, progressive_alpha, soft_info_nce, soft_targets
 from kinelex.methods.base import Encoders, Method, StepInput, StepOutput, encoders_by_stream
 from kinelex.methods.diagnostics import Pair, c2vl_logs, c2vl_warnings
@@ -109,8 +109,7 @@ class C2VL(Method):
         super().__init__()
         if not prompts:
             raise InputError("c2vl needs prompts of at least one modality: pass --prompts PROMPTS")
-        if intra not in INTRA:
-            raise unknown_name("intra", intra, INTRA)
+        check_name("intra", intra, INTRA)
         if views not in (1, 2) or min(dim, hidden) < 1:
             raise InputError(f"c2vl expects views to be 1 or 2, sizes above 0, got {views}, {dim}, {hidden}")
         if not (0 <= alpha <= 1 and 0 <= beta <= 1) or min(temperature, teacher_temperature) <= 0:

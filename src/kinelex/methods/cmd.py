@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinelex.encoders import Encoder
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.losses import (
     MINING,
     check_room,
@@ -101,8 +101,7 @@ class CMD(Method):
         positives: int = 1,
     ) -> None:
         super().__init__()
-        if mining not in MINING:
-            raise unknown_name("mining", mining, MINING)
+        check_name("mining", mining, MINING)
         if min(dim, queue) < 1:
             raise InputError(f"cmd expects dim and queue of at least 1, got {dim} and {queue}")
         if distillation and not 1 <= positives <= top_k <= queue:

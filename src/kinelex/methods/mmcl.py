@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from kinelex.data.clip_prompts import Prompts
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.losses import classification_loss, feature_alignment, gather, mean_over_processes
 from kinelex.methods.base import Encoders, StepInput, StepOutput
 from kinelex.methods.projector import projector
@@ -101,8 +101,7 @@ class MMCL(Supervised):
         image_size: int = 0,
         standardise: bool = False,
     ) -> None:
-        if rgb not in RGB:
-            raise unknown_name("rgb", rgb, RGB)
+        check_name("rgb", rgb, RGB)
         if min(alignment, refinement) < 0 or temperature <= 0:
             raise InputError(
                 "expects alignment and refinement of at least 0 and a temperature above 0, "

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kinelex.data.clip_prompts import Prompts, PromptShape, PromptStatistics
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 
 CHOICES = ("random", "mean")
 
@@ -36,8 +36,7 @@ class PromptChoice(nn.Module):
         standardise: bool = True,
     ) -> None:
         super().__init__()
-        if choice not in CHOICES:
-            raise unknown_name("prompt", choice, CHOICES)
+        check_name("prompt", choice, CHOICES)
         if segments < 1 or (segments > 1 and choice != "mean"):
             raise InputError(
                 f"segments={segments} goes with prompt=mean and is at least 1, got prompt={choice}"

@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import torch
 
-from kinelex.errors import InputError, one_line, unknown_name
+from kinelex.errors import InputError, check_name, one_line
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 _PROBE_SECONDS = 10.0
@@ -185,8 +185,7 @@ def find_device(device: str) -> torch.device:
 
 
 def _dtype(dtype: str, device: torch.device) -> Any:
-    if dtype not in DTYPES:
-        raise unknown_name("dtype", dtype, DTYPES)
+    check_name("dtype", dtype, DTYPES)
     if dtype == "auto":
         return torch.float32 if device.type == "cpu" else "auto"
     return getattr(torch, dtype)

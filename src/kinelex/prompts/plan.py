@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kinelex.data import PromptMeta, open_store
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.prompts.base import EngineContext, FrameSource
 from kinelex.prompts.clips import Clips
 from kinelex.prompts.language import Language
@@ -85,8 +85,7 @@ class PromptOptions:
             ("thing to keep of the pictures", self.keep, (*KEEP, "none")),
         ):
             for one in given:
-                if one not in known:
-                    raise unknown_name(kind, one, known)
+                check_name(kind, one, known)
         if self.keep and self.vision is None:
             raise InputError("there are no pictures to keep: name a vision engine with --vision")
         if self.tile_size < 32:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from kinelex import options
-from kinelex.errors import unknown_name
+from kinelex.errors import check_name
 from kinelex.options import Option, option_texts
 from kinelex.registry import Registry
 
@@ -78,8 +78,7 @@ def register(kind: str, name: str, factory: Factory) -> None:
 
 def of_kind(kind: str) -> Registry:
     """The engines or encoders of a kind; an InputError for an unknown one."""
-    if kind not in PARTS:
-        raise unknown_name("kind of prompt part", kind, PARTS)
+    check_name("kind of prompt part", kind, PARTS)
     return PARTS[kind]
 
 

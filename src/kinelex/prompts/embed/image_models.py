@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.prompts.embed.image_batches import ImageBatches
 from kinelex.prompts.embed.pixels import fitting, to_pixels
 from kinelex.prompts.from_checkpoint import FromCheckpoint
@@ -90,8 +90,7 @@ class ImageModel(_TransformersImages):
     pooling: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.pooling not in POOLINGS:
-            raise unknown_name("pooling", self.pooling, POOLINGS)
+        check_name("pooling", self.pooling, POOLINGS)
         ImageBatches.__init__(self, self.batch_size)
         try:
             network = self.load("AutoModel", ("pooler",) if self.pooling in ("cls", "mean") else ())

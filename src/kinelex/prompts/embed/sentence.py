@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.prompts.embed.text_batches import TextBatches, TextCheckpoint, mean_of_tokens, token_limit
 
 POOLINGS = ("mean", "cls")
@@ -30,8 +30,7 @@ class SentenceEncoder(TextCheckpoint, TextBatches):
     max_tokens: int = 0
 
     def __post_init__(self) -> None:
-        if self.pooling not in POOLINGS:
-            raise unknown_name("text_encoder.pooling", self.pooling, POOLINGS)
+        check_name("text_encoder.pooling", self.pooling, POOLINGS)
         if self.max_tokens < 0:
             raise InputError(f"text_encoder.max_tokens expects 0 or more, got {self.max_tokens}")
         tokenizer = self.checkpoint.processor("AutoTokenizer")

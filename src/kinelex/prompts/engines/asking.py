@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.prompts.base import EngineContext
 
 # What C2VL's answers are about, in our own words: posture, held objects, intent.
@@ -80,8 +80,7 @@ class Looking:
     """
 
     def __init__(self, context: EngineContext, engine: str, look: str) -> None:
-        if look not in LOOKS:
-            raise unknown_name("language.look", look, LOOKS)
+        check_name("language.look", look, LOOKS)
         if look == "crop" and context.vision is None:
             boxes = "the boxes of the vision engine of the same run: name one"
             raise InputError(f"language.look=crop takes {boxes}, for example --vision grounding_dino")

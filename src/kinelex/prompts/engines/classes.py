@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.files.bounded import bounded_text, safe_yaml
 from kinelex.prompts.base import ClipTexts, EngineContext
 from kinelex.prompts.clips import sample_frames
@@ -32,8 +32,7 @@ def read_descriptions(path: Path, class_names: tuple[str, ...]) -> dict[str, lis
         raise InputError(f"{path}: {form}")
     out = {}
     for name, value in content.items():
-        if name not in class_names:
-            raise unknown_name(f"class in {path}", str(name), class_names)
+        check_name(f"class in {path}", str(name), class_names)
         texts = [value] if isinstance(value, str) else value
         if not (isinstance(texts, list) and texts and all(isinstance(t, str) for t in texts)):
             raise InputError(f"{path}: class {name}: expects a text or a list of texts, got {value!r}")

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.prompts.base import Crops, EngineContext
 from kinelex.prompts.embed.pixels import fitting, to_pixels
 from kinelex.prompts.engines.cut import around, check_cut, cut
@@ -53,8 +53,7 @@ class GroundingDinoVision(FromCheckpoint):
 
     def __post_init__(self) -> None:
         check_cut(self.image_size, self.padding)
-        if self.several not in SEVERAL:
-            raise unknown_name("several", self.several, SEVERAL)
+        check_name("several", self.several, SEVERAL)
         thresholds = {"threshold": self.threshold, "text_threshold": self.text_threshold}
         if not all(0 <= value <= 1 for value in thresholds.values()):
             raise InputError(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kinelex.data import SkeletonStore
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.prompts.base import Crops, EngineContext
 from kinelex.prompts.engines.cut import check_cut, cut
 
@@ -37,8 +37,7 @@ class JointsVision:
         self, context: EngineContext, *, several: str = "union", padding: float = 0.15, image_size: int = 336
     ) -> None:
         check_cut(image_size, padding)
-        if several not in SEVERAL:
-            raise unknown_name("several", several, SEVERAL)
+        check_name("several", several, SEVERAL)
         self.settings: dict[str, Any] = {"several": several, "padding": padding, "image_size": image_size}
         self._several, self._padding, self._size = several, padding, image_size
         self._store = context.clips("vision engine joints")

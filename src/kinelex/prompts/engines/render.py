@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.prompts.base import Crops, EngineContext
 from kinelex.prompts.engines.kinematic.body import (
     FORWARD,
@@ -127,8 +127,7 @@ class RenderVision:
         flat = self._store.channels == 2
         views = tuple(views) or (("filmed",) if flat else ("front", "side"))
         for view in views:
-            if view not in VIEWS:
-                raise unknown_name("view", view, VIEWS)
+            check_name("view", view, VIEWS)
             if (view == "filmed") != flat:
                 why = "2-D skeletons are seen as filmed alone, this store can have filmed"
                 if not flat:
