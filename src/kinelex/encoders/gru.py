@@ -83,9 +83,8 @@ class RecurrentEncoder(Encoder):
         bidirectional: bool = False,
     ) -> None:
         if min(persons, hidden, layers) < 1:
-            raise InputError(
-                f"gru expects persons, hidden and layers of at least 1, got {persons}, {hidden} and {layers}"
-            )
+            got = f"{persons}, {hidden} and {layers}"
+            raise InputError(f"gru expects persons, hidden and layers of at least 1, got {got}")
         super().__init__(layout, in_channels, 2 * hidden, places=persons)
         width = layout.num_joints * in_channels * persons
         self.recurrent = (BothWays if bidirectional else ForwardPairs)(width, hidden, layers)

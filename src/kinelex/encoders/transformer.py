@@ -120,9 +120,8 @@ class JointTimeTransformer(Encoder):
                 f"got {dim}, {depth}, {heads}, {segment} and {dropout}"
             )
         if dim % heads or dim % 2:
-            raise InputError(
-                f"transformer expects an even dim that heads divide, got dim {dim} and {heads} heads"
-            )
+            got = f"dim {dim} and {heads} heads"
+            raise InputError(f"transformer expects an even dim that heads divide, got {got}")
         super().__init__(layout, in_channels, dim)
         self.segment = segment
         self.embed = nn.Linear(segment * in_channels, dim)

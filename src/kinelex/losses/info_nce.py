@@ -66,10 +66,8 @@ def soft_info_nce(
     True
     """
     if a.shape != b.shape or a.ndim != 2 or (target is not None and target.shape != (len(a), len(a))):
-        got = None if target is None else tuple(target.shape)
-        raise InputError(
-            f"expects a, b (N, D) and target (N, N), got {tuple(a.shape)}, {tuple(b.shape)}, {got}"
-        )
+        got = [None if x is None else tuple(x.shape) for x in (a, b, target)]
+        raise InputError(f"expects a, b (N, D) and target (N, N), got {', '.join(map(str, got))}")
     log_p = pair_logits(a, b, temperature, mask).log_softmax(dim=1)
     if target is None:
         rows = -log_p.diagonal()

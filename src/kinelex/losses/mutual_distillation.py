@@ -52,10 +52,8 @@ def neighbour_targets(
     """
     check_name("mining", mining, MINING)
     if not 1 <= positives <= top_k <= similarity.shape[2]:
-        raise InputError(
-            f"expects 1 ≤ positives ≤ top_k ≤ queue, got positives={positives}, top_k={top_k} and a queue "
-            f"of {similarity.shape[2]}"
-        )
+        got = f"positives={positives}, top_k={top_k} and a queue of {similarity.shape[2]}"
+        raise InputError(f"expects 1 ≤ positives ≤ top_k ≤ queue, got {got}")
     nearest, slots = similarity.topk(top_k, dim=2, sorted=False)  # (S, N, top_k)
     if mining == "top":
         chosen = nearest.topk(positives, dim=2).indices
@@ -92,10 +90,8 @@ def mutual_distillation(similarity: Tensor, taught: Neighbourhood, temperature: 
     (True, [0.0, 0.0])
     """
     if similarity.shape != taught.target.shape or similarity.ndim != 3:
-        raise InputError(
-            "expects similarity and target of one shape (S, N, K), "
-            f"got {tuple(similarity.shape)} and {tuple(taught.target.shape)}"
-        )
+        got = f"{tuple(similarity.shape)} and {tuple(taught.target.shape)}"
+        raise InputError(f"expects similarity and target of one shape (S, N, K), got {got}")
     if temperature < COLDEST:
         raise InputError(f"expects a student temperature of at least {COLDEST}, got {temperature}")
     logits = similarity.transpose(0, 1) / temperature  # (N, W, K)

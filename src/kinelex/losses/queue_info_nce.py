@@ -29,10 +29,8 @@ def queue_similarities(query: Tensor, key: Tensor, queue: Tensor) -> tuple[Tenso
     (True, torch.Size([2, 4, 16]))
     """
     if query.shape != key.shape or query.ndim != 3 or queue.shape[:2] != (len(query), query.shape[2]):
-        raise InputError(
-            "expects query, key (S, N, D) and queue (S, D, K), "
-            f"got {tuple(query.shape)}, {tuple(key.shape)} and {tuple(queue.shape)}"
-        )
+        got = f"{tuple(query.shape)}, {tuple(key.shape)} and {tuple(queue.shape)}"
+        raise InputError(f"expects query, key (S, N, D) and queue (S, D, K), got {got}")
     return (query * key).sum(dim=2), query @ queue
 
 

@@ -143,15 +143,10 @@ class Method(nn.Module, ABC):
         """Raise an InputError where a step of so many clips, over all processes, cannot be."""
 
     def on_epoch_start(self, epoch: int, epochs: int) -> None:
-        """To call before the steps of an epoch (from 0), and again where a resumed training goes on in it.
-
-        Raises:
-            InputError: the epoch before was not ended.
-        """
+        """To call before the steps of an epoch (from 0), and again where a resumed training goes on in it."""
         if self.needs_epochs and self.epoch not in (None, epoch):
-            raise InputError(
-                f"{self.name}: epoch {self.epoch} was not ended, call on_epoch_end() after its steps"
-            )
+            after = "call on_epoch_end() after its steps"
+            raise InputError(f"{self.name}: epoch {self.epoch} was not ended, {after}")
         self.epoch = epoch
 
     def on_epoch_end(self) -> None:
@@ -180,9 +175,8 @@ def encoders_by_stream(encoder: Encoders, streams: Iterable[str]) -> Iterator[tu
     for stream, one in pairs:
         if not isinstance(one, nn.Module):
             hint = ": call it, and pass what it makes" if callable(one) else ""
-            raise InputError(
-                f"expects an encoder, or {{stream: encoder}}, got {getattr(one, '__name__', repr(one))}{hint}"
-            )
+            got = getattr(one, "__name__", repr(one))
+            raise InputError(f"expects an encoder, or {{stream: encoder}}, got {got}{hint}")
         check_name("stream", stream, STREAMS)
         if stream in known:
             raise InputError(f"expects every stream once, got {stream} twice")

@@ -55,10 +55,8 @@ class Classifiers(nn.ModuleDict):
         if classes is None or classes < 2:
             raise InputError(f"a classifier needs two classes or more, got num_classes={classes}")
         if not (0 <= dropout < 1 and std >= 0):
-            raise InputError(
-                "expects dropout of at least 0 and below 1 and classifier_std of at least 0, "
-                f"got {dropout} and {std}"
-            )
+            limits = "dropout of at least 0 and below 1 and classifier_std of at least 0"
+            raise InputError(f"expects {limits}, got {dropout} and {std}")
         self.derived = bool(streams) or not isinstance(encoder, nn.Module)
         pairs = encoders_by_stream(encoder, streams or (stream,))
         super().__init__({name: Classifier(one, classes, dropout, std) for name, one in pairs})

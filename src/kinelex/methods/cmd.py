@@ -110,15 +110,12 @@ class CMD(Method):
                 f"queue={queue}: set method.top_k, half of the queue in the paper"
             )
         if not (temperature > 0 and teacher_temperature > 0 and student_temperature >= COLDEST):
-            raise InputError(
-                f"cmd expects temperatures above 0 and student_temperature at least {COLDEST}, got "
-                f"{temperature}, {teacher_temperature} and {student_temperature}"
-            )
+            got = f"{temperature}, {teacher_temperature} and {student_temperature}"
+            limits = f"temperatures above 0 and student_temperature at least {COLDEST}"
+            raise InputError(f"cmd expects {limits}, got {got}")
         if not (0 <= momentum <= 1 and 0 <= distillation < math.inf):
-            raise InputError(
-                "cmd expects momentum from 0 to 1 and distillation at least 0, "
-                f"got {momentum} and {distillation}"
-            )
+            limits = "momentum from 0 to 1 and distillation at least 0"
+            raise InputError(f"cmd expects {limits}, got {momentum} and {distillation}")
         self.query = nn.ModuleDict({s: Branch(e, dim) for s, e in encoders_by_stream(encoder, streams)})
         self.streams = tuple(self.query)
         if not self.streams:

@@ -103,10 +103,8 @@ class MMCL(Supervised):
     ) -> None:
         check_name("rgb", rgb, RGB)
         if min(alignment, refinement) < 0 or temperature <= 0:
-            raise InputError(
-                "expects alignment and refinement of at least 0 and a temperature above 0, "
-                f"got {alignment}, {refinement} and {temperature}"
-            )
+            limits = "alignment and refinement of at least 0 and a temperature above 0"
+            raise InputError(f"expects {limits}, got {alignment}, {refinement} and {temperature}")
         super().__init__(
             encoder, num_classes, class_counts, stream, streams, label_smoothing, class_weights, 0.0, dropout
         )
@@ -182,9 +180,7 @@ class MMCL(Supervised):
         return features.new_zeros(len(pictures), features.shape[1]).index_copy(0, rows, features)
 
     def check_step(self, clips: int) -> None:
-        """Raise an InputError where there is nothing to tell a clip's picture from."""
+        """Refuse a step where there is nothing to tell a clip's picture from."""
         if self.alignment and clips < 2:
-            raise InputError(
-                "alignment tells a clip's picture from those of others: expects a batch_size of 2 or more, "
-                f"got {clips}"
-            )
+            why = "alignment tells a clip's picture from those of others"
+            raise InputError(f"{why}: expects a batch_size of 2 or more, got {clips}")

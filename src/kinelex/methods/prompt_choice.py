@@ -38,17 +38,15 @@ class PromptChoice(nn.Module):
         super().__init__()
         check_name("prompt", choice, CHOICES)
         if segments < 1 or (segments > 1 and choice != "mean"):
-            raise InputError(
-                f"segments={segments} goes with prompt=mean and is at least 1, got prompt={choice}"
-            )
+            rule = "goes with prompt=mean and is at least 1"
+            raise InputError(f"segments={segments} {rule}, got prompt={choice}")
         self.choice, self.standardise, self.shapes = choice, standardise, dict(shapes)
         self.segments = {m: max(1, min(segments, s.count)) for m, s in shapes.items()}
         self.widths = {m: self.segments[m] * s.width + s.clip_width for m, s in shapes.items()}
         for m, shape in shapes.items():
-            self.register_buffer(f"{m}_frame_mean", torch.zeros(shape.width))
-            self.register_buffer(f"{m}_frame_scale", torch.ones(()))
-            self.register_buffer(f"{m}_clip_mean", torch.zeros(shape.clip_width))
-            self.register_buffer(f"{m}_clip_scale", torch.ones(()))
+            for part, width in (("frame", shape.width), ("clip", shape.clip_width)):
+                self.register_buffer(f"{m}_{part}_mean", torch.zeros(width))
+                self.register_buffer(f"{m}_{part}_scale", torch.ones(()))
 
     @classmethod
     def of(cls, statistics: Mapping[str, PromptStatistics], *options: Any) -> PromptChoice:
@@ -119,10 +117,8 @@ def prompt_statistics(prompts: Mapping[str, Any] | None) -> dict[str, PromptStat
     >>> prompt_statistics({"language": torch.ones(6, 2, 4)})["language"].shape
     PromptShape(count=2, width=4, clip_width=0)
     """
-    return {
-        m: p if isinstance(p, PromptStatistics) else _as_prompts(p).statistics()
-        for m, p in (prompts or {}).items()
-    }
+    given = (prompts or {}).items()
+    return {m: p if isinstance(p, PromptStatistics) else _as_prompts(p).statistics() for m, p in given}
 
 
 def _as_prompts(value: Any) -> Prompts:

@@ -65,10 +65,8 @@ class Supervised(Method):
     ) -> None:
         super().__init__()
         if not (0 <= label_smoothing < 1 and 0 <= mixup < math.inf):
-            raise InputError(
-                "expects label_smoothing of at least 0 and below 1 and mixup of at least 0, "
-                f"got {label_smoothing} and {mixup}"
-            )
+            limits = "label_smoothing of at least 0 and below 1 and mixup of at least 0"
+            raise InputError(f"expects {limits}, got {label_smoothing} and {mixup}")
         if class_counts is None:
             if class_weights == "balanced":
                 raise InputError("class_weights=balanced needs class_counts, the clips of each class")

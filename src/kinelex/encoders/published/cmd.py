@@ -64,9 +64,8 @@ def published_to_encoder(state: dict[str, Tensor], origin: str = "the checkpoint
             wanted += [f"encoder.gru.{kind}_{g}h_l{layer}{way}" for kind in ("weight", "bias") for g in "ih"]
     missing = [name for name in wanted if name not in state]
     if missing:
-        raise InputError(
-            f"{origin} has no {missing[0]}: {_WHAT_TO_DO} (bidirectional GRU behind a batch norm)"
-        )
+        network = "bidirectional GRU behind a batch norm"
+        raise InputError(f"{origin} has no {missing[0]}: {_WHAT_TO_DO} ({network})")
     hidden = state["encoder.gru.weight_hh_l0"].shape[-1:].numel()
     width = state["input_norm.weight"].numel()
     for kind, columns in (("hh", hidden), ("ih", width)):
