@@ -7,8 +7,6 @@ weights it computes PYSKL's values; parameters have the names of its checkpoints
 depth are options and that any layout is taken.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch

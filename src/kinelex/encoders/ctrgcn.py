@@ -7,8 +7,6 @@ one go, from embeddings of the mean over frames instead of the mean of embedding
 that frames come last inside, and that any layout and number of persons is taken.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch

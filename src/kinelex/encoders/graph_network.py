@@ -1,7 +1,5 @@
 """Networks of blocks in three stages: PYSKL's, and those that were built on CTR-GCN."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import ClassVar

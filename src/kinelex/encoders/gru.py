@@ -7,8 +7,6 @@ clip, their outputs side by side. That is what is built here, without a loop ove
 weights it computes the published values. Any layout and number of persons is taken.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

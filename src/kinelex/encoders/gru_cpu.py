@@ -6,8 +6,6 @@ precision only (on an AMD processor twice as fast as MKL). Same equations and sa
 sums are taken in another order.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -9,8 +9,6 @@ tips of hands lie beside thumbs. For NTU's 25 joints these are the sets that the
 published the attention takes the maximum over frames first, and block 1 adds its edge sets up without one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """Layers that several encoders share; which names their parameters have is that of published checkpoints."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import torch

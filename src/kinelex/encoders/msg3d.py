@@ -9,8 +9,6 @@ are the code's: the first block widens in its graph convolutions, the later ones
 and in the strided temporal convolution.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

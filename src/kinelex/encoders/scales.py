@@ -4,8 +4,6 @@ Source: Liu et al., "Disentangling and Unifying Graph Convolutions for Skeleton-
 CVPR 2020, arXiv 2003.14111.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from kinelex.skeleton import SkeletonLayout

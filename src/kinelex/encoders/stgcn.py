@@ -7,8 +7,6 @@ from the published code in that width, output width and depth are options, and a
 persons is taken.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

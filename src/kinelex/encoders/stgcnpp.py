@@ -5,8 +5,6 @@ section 3. Given PYSKL's weights it computes PYSKL's values; parameters have the
 Differs in that width and depth are options and that any layout is taken.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch

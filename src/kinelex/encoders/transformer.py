@@ -8,8 +8,6 @@ first, so that streams of any unit start alike, and joint positions start as lar
 can be factorised into space, then time, within each block. Published weights are not read.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Cross-entropy with class weights, label smoothing and mixup."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

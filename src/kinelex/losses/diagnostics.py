@@ -1,7 +1,5 @@
 """Numbers that show what a contrastive training does: entropy, alignment, uniformity, similarities."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """MMCL's feature alignment: a clip's skeleton and its picture find each other among all of the batch."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F

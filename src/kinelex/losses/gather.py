@@ -1,7 +1,5 @@
 """Embeddings of all processes, with gradient."""
 
-from __future__ import annotations
-
 import torch
 import torch.distributed as dist
 from torch import Tensor

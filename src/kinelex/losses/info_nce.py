@@ -1,7 +1,5 @@
 """Cross-entropy between a target distribution and the softmax of similarities."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

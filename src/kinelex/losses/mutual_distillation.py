@@ -4,8 +4,6 @@ CMD (Mao et al., ECCV 2022, arXiv 2208.12448), section 3.3. All ordered pairs of
 once; nothing has the size of pairs × clips × neighbours. Letters: u teacher, w student, n clip, k slot.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

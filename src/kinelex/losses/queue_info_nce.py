@@ -4,8 +4,6 @@ He et al., "Momentum Contrast for Unsupervised Visual Representation Learning", 
 queues are one tensor (S, D, K): slot k holds the same clip in all of them.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F

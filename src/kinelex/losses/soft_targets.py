@@ -4,8 +4,6 @@ C2VL (Chen et al., arXiv 2405.20606). The printed equations are not public; each
 which our reading rests.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

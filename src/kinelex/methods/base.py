@@ -1,7 +1,5 @@
 """The contract of every method: what a training loop calls, and what comes out."""
 
-from __future__ import annotations
-
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping

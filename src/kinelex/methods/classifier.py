@@ -1,7 +1,5 @@
 """One classifier per stream, for the methods that read labels."""
 
-from __future__ import annotations
-
 from typing import cast
 
 from torch import Tensor, nn

@@ -7,8 +7,6 @@ from the published code in that keys of all processes enter the queue, that the 
 together, and that streams and encoder are options.
 """
 
-from __future__ import annotations
-
 import copy
 import itertools
 import math

@@ -1,7 +1,5 @@
 """What C2VL logs of a step, and what looks wrong in a training by the logged means of its epochs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 

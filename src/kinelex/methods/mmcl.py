@@ -7,8 +7,6 @@ prompt store, the image network's pooled features are aligned instead of its 100
 contrastive loss sees the clips of all processes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

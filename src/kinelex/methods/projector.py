@@ -1,7 +1,5 @@
 """The head that turns features into embeddings."""
 
-from __future__ import annotations
-
 from torch import nn
 
 

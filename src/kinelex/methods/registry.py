@@ -1,7 +1,5 @@
 """The methods by name."""
 
-from __future__ import annotations
-
 from kinelex.methods.base import Method
 from kinelex.registry import Registry
 

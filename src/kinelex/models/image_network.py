@@ -1,7 +1,5 @@
 """Pretrained image networks: one that is trained along with MMCL's encoder, and those of image encoders."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from collections.abc import Callable, Sequence

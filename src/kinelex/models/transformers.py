@@ -1,7 +1,5 @@
 """Checkpoints found, loaded and told apart."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager

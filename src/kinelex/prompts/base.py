@@ -4,8 +4,6 @@ Engines are made from an :class:`EngineContext` and their options, typed keyword
 then they work clip by clip, by row of the store.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable

@@ -1,7 +1,5 @@
 """Embeddings of texts that stand for classes, by the encoder that embedded a store's prompts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What a prompt store holds, in numbers: for ``kinelex info``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

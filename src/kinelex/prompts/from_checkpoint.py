@@ -1,7 +1,5 @@
 """What all engines and encoders have in common that compute with a checkpoint of ``transformers``."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version

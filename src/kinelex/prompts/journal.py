@@ -1,7 +1,5 @@
 """Files of JSON lines that are only ever added to, so that what was finished survives a kill."""
 
-from __future__ import annotations
-
 import json
 import os
 import time

@@ -1,7 +1,5 @@
 """Texts of all clips, and the embeddings of what is in them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Making a prompt store: texts and pictures of every clip, embedded, in shards that survive a kill."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What prompts are asked for, and the engines and encoders that make them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

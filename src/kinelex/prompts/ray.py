@@ -1,7 +1,5 @@
 """The shards over the workers of a Ray cluster."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

@@ -1,7 +1,5 @@
 """Engines and encoders by name, and their options: the keyword arguments of their constructors."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Pictures of all clips, embedded, and kept where that was asked for."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

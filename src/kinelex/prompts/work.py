@@ -1,7 +1,5 @@
 """Prompts shard by shard: doing the shards, and putting them together."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager

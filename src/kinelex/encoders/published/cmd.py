@@ -5,8 +5,6 @@ The published method holds ``encoder_q`` and ``encoder_k`` for the joints, the s
 bidirectional ``encoder.gru`` whose ``_reverse`` half also runs forward in time, and the head ``fc``.
 """
 
-from __future__ import annotations
-
 import re
 
 import torch

@@ -4,8 +4,6 @@ In a block ``l1`` to ``l10``, ``gcn1`` has a module for each of three subsets (`
 each branch over time; ours computes what they share in one go, so their parameters lie side by side.
 """
 
-from __future__ import annotations
-
 import re
 from functools import partial
 

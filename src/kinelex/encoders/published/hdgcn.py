@@ -5,8 +5,6 @@ direction k (``conv.s.3`` is its edge convolution), ``aha`` is the attention ove
 sets and directions in one go. ``conv_d`` is a second name of the last set's parameters.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from functools import partial

@@ -4,8 +4,6 @@ In each of three stages, ``sgcnS`` is space, then time (twice), ``gcn3dS.gcn3d``
 is the last convolution over time. The published bias before a batch norm goes into that norm's mean here.
 """
 
-from __future__ import annotations
-
 import re
 
 import torch

@@ -1,7 +1,5 @@
 """Parameters of published checkpoints, taken by their names and joined into ours."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Callable, Iterable

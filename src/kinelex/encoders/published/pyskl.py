@@ -1,7 +1,5 @@
 """PYSKL's checkpoints of ST-GCN++ and AAGCN, whose names ours keep but for a prefix."""
 
-from __future__ import annotations
-
 import re
 
 from torch import Tensor

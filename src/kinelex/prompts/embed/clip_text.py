@@ -1,7 +1,5 @@
 """Text encoder ``clip``: the text tower of any CLIP or SigLIP checkpoint of ``transformers``."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

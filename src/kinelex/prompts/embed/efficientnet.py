@@ -1,7 +1,5 @@
 """Image encoder ``efficientnet_lite0``: EfficientNet-lite0 for ImageNet, from packages on PyPI."""
 
-from __future__ import annotations
-
 from importlib import metadata
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What image encoders have in common: pictures in, batch by batch, embeddings out."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 import numpy as np

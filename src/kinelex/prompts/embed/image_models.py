@@ -1,7 +1,5 @@
 """Image encoders ``clip`` and ``image``: any vision model of transformers."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar

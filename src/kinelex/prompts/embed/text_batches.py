@@ -1,7 +1,5 @@
 """What text encoders have in common: texts of like length go through the network together."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """Image encoder ``timm:NAME``: a model of timm, where that is installed."""
 
-from __future__ import annotations
-
 from importlib import metadata
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Answers of a server, every one noted at once, so that none is paid twice."""
 
-from __future__ import annotations
-
 import threading
 import time
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """The question, what it looks at, the cost."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Language engine ``classes``: the names or descriptions of the classes, for guidance that uses labels."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

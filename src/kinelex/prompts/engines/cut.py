@@ -1,7 +1,5 @@
 """Boxes round persons, and pictures of one size cut out of frames."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Vision engine ``depth``: the foreground of UTD-MHAD depth maps, cropped."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Vision engine ``full``: whole frames."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Vision engine ``grounding_dino``: the person found by what it is called, and cropped."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import ClassVar
 

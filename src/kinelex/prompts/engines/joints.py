@@ -1,7 +1,5 @@
 """Vision engine ``joints``: the person cropped where the skeleton's joints lie in the picture."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

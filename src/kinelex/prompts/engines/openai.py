@@ -1,7 +1,5 @@
 """Language engine ``openai``: any OpenAI-compatible server (vLLM, TGI …) is asked about each frame."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """Vision engine ``render``: the skeleton drawn as a body, from chosen sides of it, or in 2-D as filmed."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

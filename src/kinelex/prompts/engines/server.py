@@ -1,7 +1,5 @@
 """One question to a server with OpenAI's interface, asked until it is answered."""
 
-from __future__ import annotations
-
 import os
 import re
 import threading

@@ -1,7 +1,5 @@
 """Language engine ``texts``: texts that somebody else's model wrote, from a file."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import zipfile

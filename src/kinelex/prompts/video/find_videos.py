@@ -1,7 +1,5 @@
 """Which video belongs to which clip, and which part of it."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

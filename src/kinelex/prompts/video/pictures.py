@@ -1,7 +1,5 @@
 """Pictures ``depth`` and ``render``: frames for engines that look at pictures where there is no video."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

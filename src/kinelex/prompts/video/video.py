@@ -1,7 +1,5 @@
 """Pictures ``video``: frames of the clips' videos, as they were recorded."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -5,8 +5,6 @@ from which no wanted picture depends are read and passed over. Where a file's ti
 order of its pictures (H.264 in .avi), every frame from the beginning is decoded and counted instead.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterator
 from importlib.util import find_spec

@@ -1,7 +1,5 @@
 """What the texts of a prompt store are like: empty, repeated, endless, long, and how many are different."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence

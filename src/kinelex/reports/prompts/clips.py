@@ -1,7 +1,5 @@
 """Which clips a prompt report is about, their classes, and how they are split for the probes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

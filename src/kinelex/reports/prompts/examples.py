@@ -1,7 +1,5 @@
 """Pictures and texts of clips side by side."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Histograms and heat maps that take the colours of the page, light or dark."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """All numbers of one prompt store."""
 
-from __future__ import annotations
-
 from functools import cached_property
 from typing import Any
 

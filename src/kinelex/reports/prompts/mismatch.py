@@ -1,7 +1,5 @@
 """Clips whose texts and pictures lie among clips of different classes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

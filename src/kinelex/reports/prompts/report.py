@@ -1,7 +1,5 @@
 """The whole of ``kinelex prompts-report``: measure prompt stores, write the page and the numbers."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ All prompts of an engine share much: what it always says, where an encoder puts 
 is taken off before two are compared: 0 is unrelated, 1 is the same, whatever the encoder.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

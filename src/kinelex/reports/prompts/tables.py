@@ -1,7 +1,5 @@
 """Tables and sentences of the page."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

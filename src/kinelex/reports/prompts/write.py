@@ -1,7 +1,5 @@
 """Render the page of a prompt report."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Any
 

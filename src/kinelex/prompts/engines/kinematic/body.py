@@ -1,7 +1,5 @@
 """A clip in the body's own frame, or in the picture's plane."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Language engine ``kinematic``: sentences about posture and movement, computed from the joints."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

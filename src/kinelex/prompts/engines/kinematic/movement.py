@@ -1,7 +1,5 @@
 """The words for the movement of a whole clip."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kinelex.prompts.engines.kinematic.body import FORWARD, RIGHT, Body

@@ -1,7 +1,5 @@
 """The words for two persons."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kinelex.prompts.engines.kinematic.body import FORWARD, INDEX, RIGHT, UP, Body

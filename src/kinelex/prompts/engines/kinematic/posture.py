@@ -1,7 +1,5 @@
 """The words for the posture in single frames, and for what moves at that moment."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

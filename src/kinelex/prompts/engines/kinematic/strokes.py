@@ -1,7 +1,5 @@
 """The path of a hand as strokes, repeats and loops."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

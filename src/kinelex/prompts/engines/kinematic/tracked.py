@@ -4,8 +4,6 @@ One that is missing for a few frames keeps its place. One that is missing for lo
 drawn; what heights and distances need of it is taken as of a body that stands at ease.
 """
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

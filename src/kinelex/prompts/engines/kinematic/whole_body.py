@@ -1,7 +1,5 @@
 """Sitting, bowing, stepping, walking, turning."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kinelex.prompts.engines.kinematic.body import FORWARD, RIGHT, UP, Body, gaussian
