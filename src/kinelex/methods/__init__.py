@@ -8,15 +8,5 @@ from kinelex.methods.mmcl import MMCL
 from kinelex.methods.registry import list_methods, method_class, register
 from kinelex.methods.supervised import Supervised
 
-__all__ = [
-    "C2VL",
-    "CMD",
-    "MMCL",
-    "Method",
-    "Prompts",
-    "StepOutput",
-    "Supervised",
-    "list_methods",
-    "method_class",
-    "register",
-]
+__all__ = ["C2VL", "CMD", "MMCL", "Method", "Prompts", "StepOutput", "Supervised"]
+__all__ += ["list_methods", "method_class", "register"]

@@ -16,23 +16,6 @@ from kinelex.prompts.make import PromptSummary, make_prompts, merge_prompts
 from kinelex.prompts.plan import PromptOptions
 from kinelex.prompts.registry import create, names, options_of, register
 
-__all__ = [
-    "ClipTexts",
-    "Crops",
-    "EngineContext",
-    "FrameSource",
-    "ImageEncoder",
-    "LanguageEngine",
-    "PromptOptions",
-    "PromptSummary",
-    "TextEncoder",
-    "VisionEngine",
-    "create",
-    "describe_clip",
-    "describe_prompts",
-    "make_prompts",
-    "merge_prompts",
-    "names",
-    "options_of",
-    "register",
-]
+__all__ = ["ClipTexts", "Crops", "EngineContext", "FrameSource", "ImageEncoder", "LanguageEngine"]
+__all__ += ["PromptOptions", "PromptSummary", "TextEncoder", "VisionEngine", "create", "describe_clip"]
+__all__ += ["describe_prompts", "make_prompts", "merge_prompts", "names", "options_of", "register"]
