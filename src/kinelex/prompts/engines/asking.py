@@ -1,6 +1,8 @@
 """The question, what it looks at, the cost."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -106,3 +108,34 @@ def _cut(frame: np.ndarray, box: np.ndarray) -> np.ndarray:
     x0, y0 = np.floor(box[:2]).astype(int).clip(0)
     x1, y1 = np.ceil(box[2:]).astype(int).clip(0, (width, height))
     return frame[y0:y1, x0:x1] if x1 > x0 and y1 > y0 else frame
+
+
+@dataclass(kw_only=True, eq=False)
+class Asking:
+    """What is asked about the pictures of a clip; the fields, those of subclasses too, are the user's options.
+
+    Args:
+        context: the store, the pictures of its clips and the folder for notes.
+        question: what is asked about each picture.
+        question_file: a text file with the question, in the place of ``question``.
+        look: full frames, or the crop of the run's vision engine.
+        max_new_tokens: where an answer is cut off, in tokens.
+        refused: what becomes of a clip with a picture about which the model says nothing: stop the run, or
+            skip the clip, which then has no texts.
+    """
+
+    name: ClassVar[str]
+    pictures = "video"
+    pool = "text"
+    context: EngineContext = field(kw_only=False)
+    question: str = QUESTION
+    question_file: Path | None = None
+    look: str = "full"
+    max_new_tokens: int = 96
+    refused: str = "stop"
+
+    def __post_init__(self) -> None:
+        check_at_least(1, max_new_tokens=self.max_new_tokens)
+        self._skip = check_refused(self.refused)
+        self.question = read_question(self.question, self.question_file)
+        self._look = Looking(self.context, self.name, self.look)

@@ -54,19 +54,15 @@ class GroundingDinoVision(FromCheckpoint):
         check_name("several", self.several, SEVERAL)
         thresholds = {"threshold": self.threshold, "text_threshold": self.text_threshold}
         if not all(0 <= value <= 1 for value in thresholds.values()):
-            raise InputError(
-                f"expects thresholds from 0 to 1, got {' and '.join(map(str, thresholds.values()))}"
-            )
+            raise InputError(f"expects thresholds from 0 to 1, got {thresholds}")
         if self.batch_size < 1 or not self.text.strip(" ."):
-            raise InputError(
-                f"expects a text and a batch size of at least 1, got {self.text!r} and {self.batch_size}"
-            )
+            got = f"{self.text!r} and {self.batch_size}"
+            raise InputError(f"expects a text and a batch size of at least 1, got {got}")
         self._frames = self.context.frames("vision engine grounding_dino")
         kind = self.checkpoint.processor("AutoConfig").model_type
         if kind not in _FAMILY:
-            raise InputError(
-                f"vision.model: {self.model} is of the kind {kind}, expects one of {', '.join(_FAMILY)}"
-            )
+            family = ", ".join(_FAMILY)
+            raise InputError(f"vision.model: {self.model} is of the kind {kind}, expects one of {family}")
         self._processor = self.checkpoint.processor("AutoImageProcessor")
         self._network = self.load("AutoModelForZeroShotObjectDetection")
         self.text = f"{self.text.strip(' .').lower()}."
@@ -113,11 +109,11 @@ class GroundingDinoVision(FromCheckpoint):
     def _over(self, scores: np.ndarray, places: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         score = scores.max(axis=1)
         word = scores[:, : len(self._words)][:, self._words].max(axis=1)
-        kept = np.flatnonzero((score > self.threshold) & (word > self.text_threshold))
-        kept = kept[np.argsort(-score[kept], kind="stable")]
-        low, high = places[kept, :2] - places[kept, 2:] / 2, places[kept, :2] + places[kept, 2:] / 2
+        best = np.flatnonzero((score > self.threshold) & (word > self.text_threshold))
+        best = best[np.argsort(-score[best], kind="stable")]
+        low, high = places[best, :2] - places[best, 2:] / 2, places[best, :2] + places[best, 2:] / 2
         scale = np.array([shape[1], shape[0]], np.float32)
-        return np.concatenate([low * scale, high * scale, score[kept, None]], axis=1)
+        return np.concatenate([low * scale, high * scale, score[best, None]], axis=1)
 
 
 def distinct(boxes: np.ndarray) -> np.ndarray:

@@ -2,58 +2,28 @@
 
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from kinelex.errors import InputError
-from kinelex.prompts.base import ClipTexts, EngineContext
+from kinelex.prompts.base import ClipTexts
 from kinelex.prompts.embed.pixels import fitting
-from kinelex.prompts.engines.asking import (
-    QUESTION,
-    Looking,
-    check_at_least,
-    check_refused,
-    cost_in_words,
-    new_cost,
-    read_question,
-)
+from kinelex.prompts.engines.asking import Asking, check_at_least, cost_in_words, new_cost
 from kinelex.prompts.from_checkpoint import FromCheckpoint
 
 
 @dataclass(kw_only=True, eq=False)
-class LocalModel(FromCheckpoint, ABC):
-    """A model that answers a question about each frame; the same pictures give the same answers.
+class LocalModel(FromCheckpoint, Asking, ABC):
+    """A model that answers a question about each frame; the same pictures give the same answers."""
 
-    Args:
-        context: the store and the pictures of its clips.
-        question: what is asked about each picture.
-        question_file: a text file with the question, in the place of ``question``.
-        look: full frames, or the crop of the run's vision engine.
-        max_new_tokens: where an answer is cut off, in tokens.
-        refused: what becomes of a clip with a picture about which the model says nothing: stop the run, or
-            skip the clip, which then has no texts.
-    """
-
-    name: ClassVar[str]
     kind: ClassVar[str]  # the model's class in transformers
     section: ClassVar[str] = "language"
-    pictures = "video"
-    pool = "text"
-    context: EngineContext = field(kw_only=False)
-    question: str = QUESTION
-    question_file: Path | None = None
-    look: str = "full"
-    max_new_tokens: int = 96
-    refused: str = "stop"
 
     def __post_init__(self) -> None:
-        check_at_least(1, batch_size=self.batch_size, max_new_tokens=self.max_new_tokens)
-        self._skip = check_refused(self.refused)
-        self.question = read_question(self.question, self.question_file)
-        self._look = Looking(self.context, self.name, self.look)
+        check_at_least(1, batch_size=self.batch_size)
+        super().__post_init__()
         self.processor = self.checkpoint.processor()
         self.network = self.load(self.kind)
         own = {"look": self.look, "max_new_tokens": self.max_new_tokens}

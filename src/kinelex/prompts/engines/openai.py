@@ -12,16 +12,9 @@ from typing import Any
 import numpy as np
 
 from kinelex.errors import InputError
-from kinelex.prompts.base import ClipTexts, EngineContext
+from kinelex.prompts.base import ClipTexts
 from kinelex.prompts.engines.answers import Answers
-from kinelex.prompts.engines.asking import (
-    QUESTION,
-    Looking,
-    check_at_least,
-    check_refused,
-    cost_in_words,
-    read_question,
-)
+from kinelex.prompts.engines.asking import check_at_least, cost_in_words
 from kinelex.prompts.engines.server import Server, ServerOptions, Stopped, find_access
 
 _JPEG_QUALITY = 90
@@ -37,87 +30,57 @@ class _Clip:
     left: int
 
 
-class OpenAIServer:
+@dataclass(kw_only=True, eq=False)
+class OpenAIServer(ServerOptions):
     """A server with the interface of OpenAI (vLLM, TGI, OpenAI …) answers a question about each frame.
 
     Many requests run at a time; failed ones are repeated. Each answer is noted at once, so that a killed run
-    asks only for the rest. The key is read from OPENAI_API_KEY and kept nowhere.
+    asks only for the rest. The key is read from OPENAI_API_KEY and kept nowhere. A picture is refused where
+    the server says so, or answers three times without a text.
 
     Args:
-        context: the store, the pictures of its clips and the folder for notes.
-        model: the name the server knows the model by.
-        base_url: address of the server, http://localhost:8000/v1; empty takes OPENAI_BASE_URL, or OpenAI.
-        question: what is asked about each picture.
-        question_file: a text file with the question, in the place of ``question``.
-        look: full frames, or the crop of the run's vision engine.
         image_size: longer side that pictures are reduced to, in pixels.
-        max_new_tokens: where an answer is cut off, in tokens.
-        refused: what becomes of a clip with a picture that the server refuses, or answers three times
-            without a text: stop the run, or skip the clip, which then has no texts.
         concurrency: requests at a time.
-        requests_per_minute: the most the server is asked; 0 for no limit.
-        retries: how often a failed request is repeated, with growing pauses or those the server asks for.
-        timeout: seconds that a request may take.
         price_in: price of a million tokens read, to show the cost.
         price_out: price of a million tokens written.
     """
 
     name = "openai"
     version = "1"
-    pictures = "video"
-    pool = "text"
+    image_size: int = 768
+    concurrency: int = 16
+    price_in: float = 0.0
+    price_out: float = 0.0
 
-    def __init__(
-        self,
-        context: EngineContext,
-        *,
-        model: str = "",
-        base_url: str = "",
-        question: str = QUESTION,
-        question_file: Path | None = None,
-        look: str = "full",
-        image_size: int = 768,
-        max_new_tokens: int = 96,
-        refused: str = "stop",
-        concurrency: int = 16,
-        requests_per_minute: float = 0.0,
-        retries: int = 8,
-        timeout: float = 60.0,
-        price_in: float = 0.0,
-        price_out: float = 0.0,
-    ) -> None:
-        check_at_least(1, image_size=image_size, max_new_tokens=max_new_tokens, concurrency=concurrency)
-        check_at_least(0, requests_per_minute=requests_per_minute, retries=retries)
-        check_at_least(0, price_in=price_in, price_out=price_out)
-        check_at_least(0.001, timeout=timeout)
-        self._skip = check_refused(refused)
-        if not model:
+    def __post_init__(self) -> None:
+        check_at_least(1, image_size=self.image_size, concurrency=self.concurrency)
+        check_at_least(0, requests_per_minute=self.requests_per_minute, retries=self.retries)
+        check_at_least(0, price_in=self.price_in, price_out=self.price_out)
+        check_at_least(0.001, timeout=self.timeout)
+        if not self.model:
             raise InputError("language engine openai: name the model that is served, language.model=NAME")
         if find_spec("openai") is None or find_spec("PIL") is None:
             raise InputError("language engine openai needs more packages: pip install 'kinelex[openai]'")
-        self._store = context.clips("language engine openai")
-        self._question = read_question(question, question_file)
-        self._look = Looking(context, self.name, look)
-        self._image_size, self._concurrency = image_size, concurrency
-        self._prices = price_in, price_out
-        self._server = ServerOptions(model, base_url, max_new_tokens, timeout, retries, requests_per_minute)
-        find_access(base_url)  # says now what is missing
-        self._answers = Answers(None if context.journal is None else Path(context.journal) / "openai.jsonl")
-        self.settings: dict[str, Any] = {"model": model, "question": self._question, "look": look}
-        self.settings |= {"image_size": image_size, "max_new_tokens": max_new_tokens}
+        self._store = self.context.clips("language engine openai")
+        super().__post_init__()
+        find_access(self.base_url)  # says now what is missing
+        journal = self.context.journal
+        self._answers = Answers(None if journal is None else Path(journal) / "openai.jsonl")
+        self.settings: dict[str, Any] = {"model": self.model, "question": self.question, "look": self.look}
+        self.settings |= {"image_size": self.image_size, "max_new_tokens": self.max_new_tokens}
 
     @property
     def cost(self) -> dict[str, float]:
         """Seconds by the clock, tokens, requests, clips and price, those of earlier runs included."""
         cost = self._answers.cost()
-        price = cost["prompt_tokens"] * self._prices[0] + cost["tokens"] * self._prices[1]
+        price = cost["prompt_tokens"] * self.price_in + cost["tokens"] * self.price_out
         return {**cost, "price": price / 1e6}
 
     def summary(self) -> str:
         """The cost in a line."""
         cost = self.cost
         rate = cost["requests"] / cost["seconds"] if cost["seconds"] else 0.0
-        price = f", price {cost['price']:.4g}" if any(self._prices) else ""
+        price = f", price {cost['price']:.4g}" if self.price_in or self.price_out else ""
         words = cost_in_words(self.settings["model"], cost)
         return f"{words}; {cost['requests']:.0f} requests, {rate:.3g} a second{price}"
 
@@ -129,7 +92,7 @@ class OpenAIServer:
         self, rows: Iterable[int], indices: Iterable[np.ndarray]
     ) -> Iterator[tuple[int, ClipTexts | None]]:
         """Answers about many clips, in the order in which they are done; equal frames are asked once."""
-        server, threads = Server(self._server, len(self._answers)), ThreadPoolExecutor(self._concurrency)
+        server, threads = Server(self, len(self._answers)), ThreadPoolExecutor(self.concurrency)
         under_way: dict[Future[None], _Clip] = {}
         self._answers.start()
         try:
@@ -144,7 +107,7 @@ class OpenAIServer:
                 clip.left = len(missing)
                 for frame, picture in zip(missing, pictures, strict=True):
                     under_way[threads.submit(self._ask, server, clip, frame, picture)] = clip
-                while len(under_way) > 2 * self._concurrency:  # pictures wait in memory
+                while len(under_way) > 2 * self.concurrency:  # pictures wait in memory
                     yield from self._done(under_way)
             while under_way:
                 yield from self._done(under_way)
@@ -156,7 +119,7 @@ class OpenAIServer:
 
     def _ask(self, server: Server, clip: _Clip, frame: int, picture: str) -> None:
         try:
-            answer = server.ask(self._question, picture)
+            answer = server.ask(self.question, picture)
             if answer.text is None and not self._skip:
                 raise InputError(
                     f"the server refuses, or answers without a text, frame {frame} of {clip.id}: "
@@ -187,7 +150,7 @@ class OpenAIServer:
 
     def _pictures(self, row: int, frames: np.ndarray) -> list[str] | None:
         images = self._look(row, frames)
-        return None if images is None else [data_url(image, self._image_size) for image in images]
+        return None if images is None else [data_url(image, self.image_size) for image in images]
 
 
 def data_url(image: np.ndarray, longest: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from kinelex.errors import InputError, one_line, without_secrets
 from kinelex.prompts.engines.answers import Answer
+from kinelex.prompts.engines.asking import Asking
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 8.0  # seconds until what is no answer is asked for again, doubled each time
 EMPTY = 3  # answers without text until a picture counts as refused
@@ -24,16 +25,23 @@ _HINTS = {
 _PAID_UP = "insufficient_quota"
 
 
-@dataclass(frozen=True)
-class ServerOptions:
-    """Where a server is and how it is asked; see the options of the engine ``openai``."""
+@dataclass(kw_only=True, eq=False)
+class ServerOptions(Asking):
+    """Where a server is and how it is asked.
 
-    model: str
-    base_url: str
-    max_new_tokens: int
-    timeout: float
-    retries: int
-    requests_per_minute: float
+    Args:
+        model: the name the server knows the model by.
+        base_url: address of the server, http://localhost:8000/v1; empty takes OPENAI_BASE_URL, or OpenAI.
+        requests_per_minute: the most the server is asked; 0 for no limit.
+        retries: how often a failed request is repeated, with growing pauses or those the server asks for.
+        timeout: seconds that a request may take.
+    """
+
+    model: str = ""
+    base_url: str = ""
+    requests_per_minute: float = 0.0
+    retries: int = 8
+    timeout: float = 60.0
 
 
 class Stopped(BaseException):

@@ -65,6 +65,7 @@ def answer_numbers(texts: Iterable[Sequence[str] | None]) -> dict[str, Any]:
     for text, count in counts.items():
         lengths[length[text]] += count
     by_answer = np.repeat(np.arange(len(lengths)), lengths)
+    median, low, high = np.quantile(by_answer, [0.5, 0.05, 0.95]).tolist()
     repeated = sum(len(full) - len(set(full)) for clip in clips if (full := [t for t in clip if length[t]]))
     return {
         "answers": total,
@@ -76,12 +77,7 @@ def answer_numbers(texts: Iterable[Sequence[str] | None]) -> dict[str, Any]:
         "distinct_sentences": len({s for text in counts for s in split_sentences(text)}),
         "distinct_words": len({word for text in counts for word in words_of(text)}),
         "distinct_per_clip": float(np.mean([len(set(clip)) / len(clip) for clip in clips])),
-        "words": {
-            "median": float(np.median(by_answer)),
-            "q05": float(np.quantile(by_answer, 0.05)),
-            "q95": float(np.quantile(by_answer, 0.95)),
-            "longest": len(lengths) - 1,
-        },
+        "words": {"median": median, "q05": low, "q95": high, "longest": len(lengths) - 1},
         "lengths": lengths.tolist(),
         "frequent": counts.most_common(5),
     }

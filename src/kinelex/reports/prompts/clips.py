@@ -51,16 +51,13 @@ def clips_of(prompts: Sequence[PromptStore], store: SkeletonStore | None = None)
     if store is not None:
         for one in prompts:
             if not one.belongs_to(store):
-                lacking = sorted(set(store.ids) - set(one.ids))
+                other = f"for another store (data set {one.meta.dataset}) than {store.path}"
+                why = f"{other}: pass the one that it was made for"
                 if one.meta.store_fingerprint is None:
-                    raise InputError(
-                        f"{one.path} was made without a store, {len(lacking)} clips of {store.path} are "
-                        f"lacking, the first is {lacking[0]}: make it with `kinelex prompts {store.path} ...`"
-                    )
-                raise InputError(
-                    f"{one.path} was made for another store (data set {one.meta.dataset}) than {store.path}: "
-                    "pass the one that it was made for"
-                )
+                    lacking = sorted(set(store.ids) - set(one.ids))
+                    count = f"{len(lacking)} clips of {store.path} are lacking, the first is {lacking[0]}"
+                    why = f"without a store, {count}: make it with `kinelex prompts {store.path} ...`"
+                raise InputError(f"{one.path} was made {why}")
         return Clips(store.ids, store.labels, store.class_names, store.subjects, store)
     first = prompts[0]
     for other in prompts[1:]:
@@ -106,9 +103,7 @@ def split_clips(clips: Clips, protocol: str | None, seed: int = 0) -> tuple[str,
 def features_of(prompts: PromptStore, clips: Clips) -> dict[str, np.ndarray]:
     """Per modality one vector per clip, (n, F) float32, NaN where a clip lacks it."""
     rows = clips.rows_in(prompts)
-    found = {}
-    for modality in prompts.modalities:
-        features = clip_features(prompts, modality)[rows]  # row -1 is replaced below
-        features[rows < 0] = np.nan
-        found[modality] = features
-    return found
+    features = {m: clip_features(prompts, m)[rows] for m in prompts.modalities}
+    for vectors in features.values():
+        vectors[rows < 0] = np.nan  # they were row -1
+    return features

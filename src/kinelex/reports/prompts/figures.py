@@ -76,9 +76,8 @@ def class_heat_map(similarity: np.ndarray, names: Sequence[str]) -> Figure:
     figure, (axes,) = panels(1, 1, side + 1.6, side + 1.2)
     low, high = np.nanmin(similarity), np.nanmax(similarity)
     strength = np.nan_to_num((similarity - low) / max(high - low, 1e-6))
-    rgba = np.concatenate(
-        [np.broadcast_to(to_rgb("#3b82cf"), (count, count, 3)), strength[..., None]], axis=2
-    )
+    colour = np.broadcast_to(to_rgb("#3b82cf"), (count, count, 3))
+    rgba = np.concatenate([colour, strength[..., None]], axis=2)
     axes.imshow(rgba, interpolation="none")
     axes.grid(visible=False)
     axes.spines[:].set_visible(True)
@@ -103,7 +102,5 @@ def most_alike(
     values = similarity[first, second]
     order = [i for i in np.argsort(-values, kind="stable") if not np.isnan(values[i])][:most]
     within = np.diag(similarity)
-    return [
-        (names[a], names[b], float(values[i]), float(np.fmin(within[a], within[b])))
-        for i, a, b in zip(order, first[order].tolist(), second[order].tolist(), strict=True)
-    ]
+    pairs = [(first[i], second[i], float(values[i])) for i in order]
+    return [(names[a], names[b], alike, float(np.fmin(within[a], within[b]))) for a, b, alike in pairs]

@@ -127,12 +127,9 @@ class PromptQuality:
         if modality not in self.pairs:
             return None
         pairs = self.pairs[modality]
-        return {
-            "within": _mean(pairs.within),
-            "between": _mean(pairs.between),
-            "separation": None if np.isnan(pairs.separation) else pairs.separation,
-            "clips": pairs.clips,
-        }
+        separation = None if np.isnan(pairs.separation) else pairs.separation
+        means = {"within": _mean(pairs.within), "between": _mean(pairs.between)}
+        return {**means, "separation": separation, "clips": pairs.clips}
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -79,13 +79,8 @@ def find_mismatches(text: np.ndarray, picture: np.ndarray, labels: np.ndarray, s
     ]
     truth = labels[rows][order]
     text_wrong, picture_wrong = by_text[order] != truth, by_picture[order] != truth
-    return Mismatches(
-        len(rows),
-        found,
-        int((text_wrong & ~picture_wrong).sum()),
-        int((~text_wrong & picture_wrong).sum()),
-        int((text_wrong & picture_wrong).sum()),
-    )
+    wrong = (text_wrong & ~picture_wrong, ~text_wrong & picture_wrong, text_wrong & picture_wrong)
+    return Mismatches(len(rows), found, *(int(rows.sum()) for rows in wrong))
 
 
 def _votes(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

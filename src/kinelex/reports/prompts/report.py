@@ -34,11 +34,9 @@ def prompts_report(
     keys of PKU-MMD; where no class is known, what needs one is left out.
 
     Args:
-        prompts: prompt stores of the same clips.
-        data: the skeleton store that they were made for.
+        prompts, data: prompt stores of the same clips, and the skeleton store that they were made for.
         protocol: the split for the probes; by default 80 % of every class train, drawn by ``seed``.
-        out: the HTML file; by default beside the first prompt store, with its name and ``.html``.
-        json_path: also write the numbers to this file.
+        out, json_path: the HTML file (by default beside the first prompt store), and one for the numbers.
         seed: of the random split, and of what is drawn where there is too much to show.
 
     Returns:
@@ -58,10 +56,8 @@ def prompts_report(
     clips = clips_of(stores, None if data is None else open_store(data))
     split, train, test = split_clips(clips, protocol, seed)
     names = short_names([s.path for s in stores])
-    qualities = [
-        PromptQuality(name, store, clips, train, test, seed)
-        for name, store in zip(names, stores, strict=True)
-    ]
+    pairs = zip(names, stores, strict=True)
+    qualities = [PromptQuality(name, store, clips, train, test, seed) for name, store in pairs]
     result: dict[str, Any] = {
         "clips": len(clips),
         "classes": len(clips.classes),

@@ -48,8 +48,8 @@ class Body:
 
     def may_tell(self, sentence: str, frame: int | None = None) -> bool:
         """Whether a sentence is about landmarks that are there: in a frame, or in half of the clip."""
-        there = self.tracked.mean(axis=0) >= 0.5 if frame is None else self.tracked[frame]
-        return may_tell(sentence, there, INDEX)
+        known = self.tracked.mean(axis=0) >= 0.5 if frame is None else self.tracked[frame]
+        return may_tell(sentence, known, INDEX)
 
     def __getitem__(self, landmark: str) -> np.ndarray:
         return self.local[:, INDEX[landmark]]
@@ -119,12 +119,10 @@ def find_bodies(frames: np.ndarray, matrix: np.ndarray, y_down: bool = True) -> 
     if not persons:
         persons = [int(share.argmax())]
     tracked = [tracked_landmarks(seen[:, m], matrix) for m in persons]
-    points = [
-        at_ease(_smooth(matrix @ _fill(x[:, m], seen[:, m])), there, INDEX)
-        for m, there in zip(persons, tracked, strict=True)
-    ]
+    placed = [_smooth(matrix @ _fill(x[:, m], seen[:, m])) for m in persons]
+    points = [at_ease(p, known, INDEX) for p, known in zip(placed, tracked, strict=True)]
     up = np.array([0.0, 1.0, 0.0]) if flat else _up_axis(points[0])
-    return [_body(p, up, flat, there) for p, there in zip(points, tracked, strict=True)]
+    return [_body(p, up, flat, known) for p, known in zip(points, tracked, strict=True)]
 
 
 def _fill(x: np.ndarray, seen: np.ndarray) -> np.ndarray:
