@@ -112,7 +112,7 @@ def _cut(frame: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 @dataclass(kw_only=True, eq=False)
 class Asking:
-    """What is asked about the pictures of a clip; the fields, those of subclasses too, are the user's options.
+    """What is asked about the pictures of a clip; the fields, also of subclasses, are the user's options.
 
     Args:
         context: the store, the pictures of its clips and the folder for notes.

@@ -53,8 +53,9 @@ class GroundingDinoVision(FromCheckpoint):
         check_cut(self.image_size, self.padding)
         check_name("several", self.several, SEVERAL)
         thresholds = {"threshold": self.threshold, "text_threshold": self.text_threshold}
-        if not all(0 <= value <= 1 for value in thresholds.values()):
-            raise InputError(f"expects thresholds from 0 to 1, got {thresholds}")
+        both = self.threshold, self.text_threshold
+        if not all(0 <= value <= 1 for value in both):
+            raise InputError(f"expects thresholds from 0 to 1, got {' and '.join(map(str, both))}")
         if self.batch_size < 1 or not self.text.strip(" ."):
             got = f"{self.text!r} and {self.batch_size}"
             raise InputError(f"expects a text and a batch size of at least 1, got {got}")
