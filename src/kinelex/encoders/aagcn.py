@@ -97,10 +97,6 @@ class AAGCN(StagedNetwork):
         person_norms: int | None = None,
     ) -> None:
         adjacency = torch.from_numpy(spatial_subsets(layout)).float()
-
-        def time(width: int, stride: int) -> nn.Module:
-            return TimeConv(width, width, stride)
-
-        norms = PERSONS if person_norms is None else person_norms
         graph = partial(AdaptiveGraphConv, adjacency)
-        super().__init__(layout, graph, time, in_channels, channels, depth, norms)
+        sizes = in_channels, channels, depth, PERSONS if person_norms is None else person_norms
+        super().__init__(layout, graph, lambda width, stride: TimeConv(width, width, stride), *sizes)

@@ -5,6 +5,7 @@ section 3. Given PYSKL's weights it computes PYSKL's values; parameters have the
 Differs in that width and depth are options and that any layout is taken.
 """
 
+from collections import OrderedDict
 from functools import partial
 
 import torch
@@ -40,17 +41,6 @@ class GraphConv(nn.Module):
         return (self.bn(y) + self.down(x)).relu()
 
 
-class DilatedConv(nn.Module):
-    """Three frames, some frames apart."""
-
-    def __init__(self, channels: int, stride: int, dilation: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, (3, 1), (stride, 1), (dilation, 0), (dilation, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)
-
-
 class BranchedTime(nn.Module):
     """Six branches over time, then one 1×1 convolution: (B, C, T, V) to (B, C, ⌈T / stride⌉, V)."""
 
@@ -65,7 +55,8 @@ class BranchedTime(nn.Module):
         self.branches = nn.ModuleList()
         for i, dilation in enumerate(DILATIONS):
             out = width if i else first
-            self.branches.append(nn.Sequential(*begin(out), DilatedConv(out, stride, dilation)))
+            conv = nn.Conv2d(out, out, (3, 1), (stride, 1), (dilation, 0), (dilation, 1))
+            self.branches.append(nn.Sequential(*begin(out), nn.Sequential(OrderedDict(conv=conv))))
         pool = nn.MaxPool2d((3, 1), (stride, 1), (1, 0))
         self.branches.append(nn.Sequential(*begin(width), pool))
         self.branches.append(nn.Conv2d(channels, width, 1, (stride, 1)))

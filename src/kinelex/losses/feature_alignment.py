@@ -14,8 +14,7 @@ def feature_alignment(
     """Symmetric contrastive loss of two modalities, with the similarities within a modality as negatives too.
 
     Each of the 2N embeddings, normalised here, looks for its partner of the other modality among all others
-    of both modalities, itself left out. Clips outside the mask take no part, neither as anchors nor as
-    negatives; if none is left the loss is 0.
+    of both modalities. Clips outside the mask take no part; if none is left the loss is 0.
 
     Shape:
         - skeleton, rgb: (N, D); mask: (N,) bool; returns: scalar

@@ -29,10 +29,10 @@ def is_alone() -> bool:
 
 
 def gather(x: Tensor) -> Tensor:
-    """Rows of all processes, with gradient; ``x`` itself when there is one process.
+    """Rows of all processes, as many in each, with gradient; ``x`` itself when there is one process.
 
-    Every process must hold the same number of rows. With the loss computed on the gathered rows in each of
-    W processes and gradients averaged over them (DDP), the result is that of one process with all rows.
+    With the loss computed on the gathered rows in each of W processes and gradients averaged over them (DDP),
+    the result is that of one process with all rows.
 
     Shape:
         - x: (N, ...); returns: (W·N, ...)

@@ -50,9 +50,8 @@ def soft_info_nce(
     mask take no part; if none is left the loss is 0.
 
     Shape:
-        - a, b: (N, D), anchors and candidates, L2-normalised.
-        - target: (N, N), rows sum to 1 over the samples in the mask.
-        - mask: (N,) bool, samples that have both modalities; returns: scalar
+        - a, b: (N, D), anchors and candidates, L2-normalised; mask: (N,) bool, samples that have both.
+        - target: (N, N), rows sum to 1 over the samples in the mask; returns: scalar
 
     Raises:
         InputError: shapes that do not belong together.

@@ -1,7 +1,7 @@
 """Soft contrastive targets from a teacher: self-similarity, cycle consistency and their slow arrival.
 
-C2VL (Chen et al., arXiv 2405.20606). The printed equations are not public; each function names the work on
-which our reading rests.
+C2VL (Chen et al., arXiv 2405.20606), whose equations are not public; each function names the work on which
+our reading rests.
 """
 
 import torch
@@ -23,9 +23,7 @@ def self_similarity(m: Tensor, temperature: float = 0.07, mask: Tensor | None = 
     """self_ij = softmax_j(m_i·m_j / τ_s): which samples look alike within one modality.
 
     Shape:
-        - m: (N, D), the teacher's embeddings, L2-normalised.
-        - mask: (N,) bool, samples that have the modality; rows and columns of others are 0.
-        - returns: (N, N), rows sum to 1.
+        - m: (N, D), L2-normalised; mask: (N,) bool, who has it; returns: (N, N), rows sum to 1, others are 0.
 
     Source: intra-modal self-similarity guidance; our reading after SoftCLIP (Gao et al., AAAI 2024).
 
@@ -41,8 +39,7 @@ def cycle_consistency(a: Tensor, b: Tensor, temperature: float = 0.07, mask: Ten
     A negative j that shows the same action as i gets mass; a j whose own pair is badly matched gets little.
 
     Shape:
-        - a, b: (N, D), the teacher's anchors and candidates, L2-normalised; mask as above.
-        - returns: (N, N), rows sum to 1.
+        - a, b: (N, D), L2-normalised; mask: (N,) bool, who has both; returns: (N, N), rows sum to 1.
 
     Source: inter-modal cross-consistency; our reading after the cycle-consistent prediction of Morgado
     et al., "Robust audio-visual instance discrimination", CVPR 2021.

@@ -111,7 +111,7 @@ class Method(nn.Module, ABC):
             prompts: by modality :class:`Prompts` or arrays, for a method that reads prompts.
             labels: the classes, for a method that reads labels.
             presence: which joints are there; by default what is 0 is missing.
-            generator: source of randomness (on the CPU); PyTorch's own by default.
+            generator: source of randomness (on the CPU).
 
         Shape:
             - x: (views·N, C, T, V, M); labels: (N,) int64; presence: (views·N, 1, T, V, M) bool
@@ -157,11 +157,7 @@ class Method(nn.Module, ABC):
 
 
 def encoders_by_stream(encoder: Encoders, streams: Iterable[str]) -> Iterator[tuple[str, Encoder]]:
-    """The encoder of each stream; of a single one every stream of ``streams`` gets a copy.
-
-    Raises:
-        InputError: no encoder, an unknown stream, or one twice.
-    """
+    """The encoder of each stream; of a single one every stream gets a copy. Others are refused."""
     pairs: Iterable[tuple[Any, Any]]
     if isinstance(encoder, nn.Module):
         pairs = ((stream, copy.deepcopy(encoder) if k else encoder) for k, stream in enumerate(streams))

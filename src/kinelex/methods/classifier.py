@@ -33,12 +33,8 @@ class Classifier(nn.Module):
 class Classifiers(nn.ModuleDict):
     """A classifier per stream, all of the same joints.
 
-    Args:
-        encoder: one encoder, for the input as it is or with a copy for each of ``streams``; or one for each
-            stream by name.
-        streams: streams to derive from the joints.
-        stream: what a single encoder without ``streams`` reads.
-        classes, dropout, std: see :class:`Classifier`.
+    A single encoder is for the input as it is, which is ``stream``, or with a copy for each of ``streams``,
+    which are derived from the joints; or there is one for each stream by name.
     """
 
     def __init__(

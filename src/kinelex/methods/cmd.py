@@ -2,9 +2,8 @@
 
 Mao et al., "CMD: Self-supervised 3D Action Representation Learning with Cross-Modal Mutual Distillation",
 ECCV 2022, arXiv 2208.12448. Each stream is a MoCo branch: a query encoder, a key encoder that follows it
-slowly, a queue of earlier keys. Given the published weights, a step computes the published values. Differs
-from the published code in that keys of all processes enter the queue, that the streams' losses are computed
-together, and that streams and encoder are options.
+slowly, a queue of earlier keys. Given the published weights, a step computes the published values. Keys of
+all processes enter the queue, and streams and encoder are options.
 """
 
 import copy

@@ -31,10 +31,7 @@ class Refinement(nn.Module):
     """FRM: the text weighs how far each class's score is to be trusted.
 
     Two weights that sum to 1 come from the text; they mix the learnable vectors ``positive`` and ``negative``
-    (P and Q, one entry per class, 1 at first), which multiply the scores.
-
-    Shape:
-        - scores: (N, classes); text: (N, width); returns: (N, classes)
+    (P and Q, one entry per class, 1 at first), which multiply the scores (N, classes) of texts (N, width).
 
     Source: the section on feature refinement.
     """

@@ -91,11 +91,7 @@ class PromptChoice(nn.Module):
     def forward(
         self, prompts: Mapping[str, Prompts], generator: torch.Generator | None = None
     ) -> dict[str, Tensor]:
-        """The vectors of a batch by modality, (N, ``widths[modality]``); the generator is the CPU's.
-
-        Raises:
-            InputError: prompts of other widths than those it was made for.
-        """
+        """The vectors of a batch by modality, (N, ``widths[modality]``); the generator is the CPU's."""
         chosen = {}
         for m, shape in self.shapes.items():
             given = prompts[m].shape
@@ -131,9 +127,6 @@ def check_prompts(
     """The prompts of a method's step, by modality :class:`Prompts` or arrays (N, P, D).
 
     Missing ones without a mask are looked for on the CPU alone, where none waits.
-
-    Raises:
-        InputError: a modality is missing, has prompts of other clips, or lacks a mask.
     """
     checked = {}
     for m in modalities:

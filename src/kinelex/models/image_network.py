@@ -26,13 +26,10 @@ class ImageNetwork(nn.Module):
             the last layer's places are averaged; or ``timm:NAME``, a model of timm.
         weights: a file of weights under the network's own names, or a folder with one, to start from instead
             of the weights that come with the network.
-        size: pictures are resized to so many pixels per side; 0 is the size that the network was trained on.
+        size: pixels per side that pictures are resized to; 0 is the size that the network was trained on.
 
     Shape:
         - images: (N, H, W, 3) uint8; returns: (N, ``num_features``)
-
-    Raises:
-        InputError: no such network or weights, a package that is not installed, or no network for pictures.
     """
 
     def __init__(self, name: str = "efficientnet_lite0", weights: str | None = None, size: int = 0) -> None:

@@ -12,13 +12,9 @@ from kinelex.errors import InputError
 def describe_prompts(path: str | Path) -> dict[str, Any]:
     """Counts, engines and missing clips of a prompt store.
 
-    Returns:
-        ``dataset``, ``clips``, ``store_fingerprint`` and per modality in ``modalities``: ``present``,
-        ``missing``, ``frames`` (prompts per clip), ``whole_clip``, ``width``, ``engine``, ``encoder``; for
-        language also the number of ``different_texts``, for vision the share ``flagged``.
-
-    Raises:
-        InputError: no file, no prompt store, or damaged.
+    ``dataset``, ``clips``, ``store_fingerprint`` and per modality in ``modalities``: ``present``,
+    ``missing``, ``frames`` (prompts per clip), ``whole_clip``, ``width``, ``engine``, ``encoder``; for
+    language also the number of ``different_texts``, for vision the share ``flagged``.
     """
     store = open_prompts(path)
     return {

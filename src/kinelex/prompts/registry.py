@@ -83,9 +83,6 @@ def of_kind(kind: str) -> Registry:
 def names(kind: str) -> tuple[str, ...]:
     """Names known for a kind.
 
-    Raises:
-        InputError: an unknown kind.
-
     >>> "render" in names("vision engine")
     True
     """
@@ -106,15 +103,9 @@ def factory_of(kind: str, name: str) -> Factory:
 
 
 def create(kind: str, name: str, *args: Any, **options: Any) -> Any:
-    """Make an engine or encoder by name.
+    """Make an engine (with its :class:`EngineContext`) or encoder by name.
 
-    Args:
-        kind, name: see :func:`register`.
-        args: for engines the :class:`EngineContext`.
-        options: values, or their text as on the command line.
-
-    Raises:
-        InputError: an unknown kind, name or option; or what the engine itself objects to.
+    Its options are values, or their text as on the command line; unknown ones are refused.
     """
     factory = factory_of(kind, name)
     if name not in of_kind(kind):
@@ -124,9 +115,6 @@ def create(kind: str, name: str, *args: Any, **options: Any) -> Any:
 
 def options_of(kind: str, name: str) -> dict[str, Option]:
     """The options of an engine or encoder: type, default and description of each.
-
-    Raises:
-        InputError: an unknown kind or name.
 
     >>> options_of("vision engine", "render")["image_size"]
     ('int', 160, 'side of the square pictures in pixels.')

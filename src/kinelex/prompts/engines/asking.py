@@ -115,7 +115,6 @@ class Asking:
     """What is asked about the pictures of a clip; the fields, also of subclasses, are the user's options.
 
     Args:
-        context: the store, the pictures of its clips and the folder for notes.
         question: what is asked about each picture.
         question_file: a text file with the question, in the place of ``question``.
         look: full frames, or the crop of the run's vision engine.

@@ -42,7 +42,6 @@ class ClassesLanguage:
     """The name or description of each clip's class. Uses labels: not for self-supervised training.
 
     Args:
-        context: the store, whose labels are read.
         descriptions: a YAML file of class names and descriptions, one text or a list of them; other classes
             go by their name.
         template: what is written, around {text}, the description or name, and {name}.

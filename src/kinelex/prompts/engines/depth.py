@@ -88,7 +88,6 @@ class DepthVision:
     """The foreground of UTD-MHAD's depth maps, cropped.
 
     Args:
-        context: the store, and the folder that holds ``Depth``.
         image_size: side of the square pictures in pixels.
     """
 

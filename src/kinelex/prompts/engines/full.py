@@ -13,7 +13,6 @@ class FullVision:
     """Whole frames as pictures, for comparison with crops. None is flagged: nobody was looked for.
 
     Args:
-        context: the store and the recorded frames.
         image_size: side of the square pictures in pixels; the frame keeps its shape in them.
     """
 

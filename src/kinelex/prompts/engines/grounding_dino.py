@@ -21,7 +21,6 @@ class GroundingDinoVision(FromCheckpoint):
     """Crops of what a Grounding DINO finds; a frame in which it finds nobody is taken whole and flagged.
 
     Args:
-        context: the recorded frames; the store tells how many persons a clip has.
         model: folder or hub id of a Grounding DINO (or MM Grounding DINO) checkpoint.
         text: what to look for, in small letters with a full stop at the end.
         threshold: least score of a box, from 0 to 1.

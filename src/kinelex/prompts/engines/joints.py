@@ -18,7 +18,6 @@ class JointsVision:
     Pixels are scaled where a video has another size than the pictures that they refer to.
 
     Args:
-        context: the store, with image coordinates or two-dimensional skeletons, and the recorded frames.
         several: with several persons, ``union`` crops the box round all, ``best`` the first person's.
         padding: margin round the joints, a share of the box's longer side; hands, hair and what is held lie
             outside the joints.

@@ -100,12 +100,13 @@ class OpenAIServer(ServerOptions):
                 frames = [int(i) for i in wanted]
                 clip = _Clip(row, self._store.ids[row], frames, 0)
                 missing = sorted(set(frames) - self._answers.of(clip.id).keys())
-                pictures = self._pictures(row, np.array(missing)) if missing else []
-                if not pictures:
-                    yield row, None if pictures is None else self._texts(clip)
+                images = self._look(row, np.array(missing)) if missing else []
+                if not images:
+                    yield row, None if images is None else self._texts(clip)
                     continue
                 clip.left = len(missing)
-                for frame, picture in zip(missing, pictures, strict=True):
+                for frame, image in zip(missing, images, strict=True):
+                    picture = data_url(image, self.image_size)
                     under_way[threads.submit(self._ask, server, clip, frame, picture)] = clip
                 while len(under_way) > 2 * self.concurrency:  # pictures wait in memory
                     yield from self._done(under_way)
@@ -147,10 +148,6 @@ class OpenAIServer(ServerOptions):
         answers = self._answers.of(clip.id)
         texts = [text for frame in clip.frames if (text := answers[frame]) is not None]
         return ClipTexts(texts) if len(texts) == len(clip.frames) else None
-
-    def _pictures(self, row: int, frames: np.ndarray) -> list[str] | None:
-        images = self._look(row, frames)
-        return None if images is None else [data_url(image, self.image_size) for image in images]
 
 
 def data_url(image: np.ndarray, longest: int) -> str:

@@ -110,7 +110,6 @@ class RenderVision:
     """The skeleton drawn as a body, in the body's own frame, from chosen sides; in 2-D as it was filmed.
 
     Args:
-        context: the store.
         views: sides to draw from: front, back, left, side; by default front and side, of a store in 2-D the
             one view that it has, filmed.
         image_size: side of the square pictures in pixels.

@@ -81,7 +81,6 @@ class TextsLanguage:
     """Texts from a JSON file (clip id to list of texts) or a zip of such files; needs no skeleton store.
 
     Args:
-        context: the file as ``source``; with a store the texts of its clips are taken.
         file: the file, where the source is another folder.
 
     Source: the form of the texts that the authors of C2VL (arXiv 2405.20606) released.

@@ -11,11 +11,7 @@ from kinelex.prompts.engines.render import RenderVision
 
 
 class DepthPictures:
-    """Frame source: UTD-MHAD's depth maps as grey pictures, near bright, background black.
-
-    Args:
-        context: the store, and the folder that holds ``Depth``.
-    """
+    """Frame source: UTD-MHAD's depth maps as grey pictures, near bright, background black."""
 
     name = "depth"
     version = "1"
@@ -37,7 +33,6 @@ class RenderPictures:
     """Frame source: the skeleton drawn as a body, as vision engine ``render`` draws it.
 
     Args:
-        context: the store.
         view: side to draw from: front, back, left, side.
         image_size: side of the square pictures in pixels.
     """

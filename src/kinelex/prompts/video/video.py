@@ -32,9 +32,6 @@ class VideoPictures:
 
     A clip's frames are decoded in one pass; clips that lie one after the other in a recording are decoded
     going on from where the last one ended.
-
-    Args:
-        context: the store, and the folder with the videos.
     """
 
     name = "video"

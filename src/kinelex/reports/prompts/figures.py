@@ -16,7 +16,7 @@ _MOST_NAMES = 65  # classes up to which a heat map has names
 def length_histogram(lengths: Mapping[str, Sequence[int]], long: int) -> Figure:
     """Answers by number of words, from 0 on, an outline per prompt store, and a line after ``long`` words."""
     figure, (axes,) = panels(1, 1, 9.0, 2.6)
-    last = max(_quantile(counts, 0.999) for counts in lengths.values())
+    last = max(int(np.searchsorted(np.cumsum(n), 0.999 * np.sum(n))) for n in lengths.values())
     width = max(1, (last + 1) // 60)
     edges = np.arange(0, last + 2 * width, width)
     for colour, (name, counts) in zip(SERIES, lengths.items(), strict=False):
@@ -29,10 +29,6 @@ def length_histogram(lengths: Mapping[str, Sequence[int]], long: int) -> Figure:
     axes.set_ylabel("% of the answers")
     _legend(axes, len(lengths))
     return figure
-
-
-def _quantile(counts: Sequence[int], share: float) -> int:
-    return int(np.searchsorted(np.cumsum(counts), share * np.sum(counts)))
 
 
 @as_inline_svg

@@ -66,8 +66,15 @@ class PromptQuality:
             self.agreement[m] = np.full(len(rows), np.nan)
             self.agreement[m][present] = agreement(embeddings)
             self.strangers[m] = strangers(embeddings, seed)
-        self.flagged = _flagged(prompts, rows) if "vision" in features else None
-        self.answers = _answers(prompts, rows) if "language" in features else None
+        self.flagged: np.ndarray | None = None
+        self.answers: dict[str, Any] | None = None
+        if "vision" in features:
+            flags = prompts.flags()
+            shares = [np.mean(flags[r]) if r >= 0 and flags[r] else np.nan for r in rows]
+            self.flagged = np.array(shares)
+        if "language" in features:
+            texts = prompts.texts()
+            self.answers = answer_numbers([texts[r] for r in rows if r >= 0])
         both = {"language", "vision"} <= features.keys() and bool(self.pairs)
         self.mismatches = (
             find_mismatches(features["language"], features["vision"], labels, seed) if both else None
@@ -168,13 +175,3 @@ def neighbour_probes(
     if len(features) > 1 and why:
         rows["both"] = Baseline(None, note=why)
     return rows
-
-
-def _answers(prompts: PromptStore, rows: np.ndarray) -> dict[str, Any]:
-    texts = prompts.texts()
-    return answer_numbers([texts[r] for r in rows if r >= 0])
-
-
-def _flagged(prompts: PromptStore, rows: np.ndarray) -> np.ndarray:
-    flags = prompts.flags()
-    return np.array([np.mean(flags[r]) if r >= 0 and flags[r] else np.nan for r in rows])

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -58,25 +57,21 @@ def prompts_report(
     names = short_names([s.path for s in stores])
     pairs = zip(names, stores, strict=True)
     qualities = [PromptQuality(name, store, clips, train, test, seed) for name, store in pairs]
+    probed = len(train) > 0 and len(test) > 0
+    guesses = chance(clips.labels[train], clips.labels[test], len(clips.classes)) if probed else {}
     result: dict[str, Any] = {
         "clips": len(clips),
         "classes": len(clips.classes),
-        "protocol": split if len(train) and len(test) else None,
+        "protocol": split if probed else None,
         "train": len(train),
         "test": len(test),
-        "baselines": _guesses(clips.labels[train], clips.labels[test], len(clips.classes)),
+        "baselines": {name: row.top1 for name, row in guesses.items()},
         "stores": [one.to_json() for one in qualities],
     }
     write_numbers(page, render_page(qualities, result, seed))
     if json_path is not None:
         write_numbers(Path(json_path), json.dumps(result, indent=2, default=str) + "\n")
     return result
-
-
-def _guesses(train_labels: np.ndarray, test_labels: np.ndarray, classes: int) -> dict[str, float | None]:
-    if not len(train_labels) or not len(test_labels):
-        return {}
-    return {name: row.top1 for name, row in chance(train_labels, test_labels, classes).items()}
 
 
 def short_names(paths: list[Path]) -> list[str]:

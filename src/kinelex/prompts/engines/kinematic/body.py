@@ -18,12 +18,7 @@ RIGHT, UP, FORWARD = 0, 1, 2  # the body's axes, in the order of the last dimens
 class Body:
     """One person of a clip in the body's own frame; lengths in torso lengths (pelvis to shoulders).
 
-    Of a body in 2-D the axes are the picture's: right and up as filmed, and nothing lies forward.
-
-    Args:
-        facing: which way the person's right side lies along the first axis: 1; of a body in 2-D -1 where it
-            faces the camera, 0 where it is seen from the side.
-        flat: whether it is in 2-D.
+    Of a body in 2-D (``flat``) the axes are the picture's: right and up as filmed, and nothing lies forward.
 
     Shape:
         - local: (T, 19, 3), right / up / forward of the pelvis.
@@ -31,7 +26,9 @@ class Body:
         - turn: (T,), heading relative to the first frame, radians, positive to the person's left.
         - travel: (T, 3), path of the pelvis, summed up along the axes of each moment.
         - world: (T, 3), pelvis in the axes of the file.
-        - axes: (T, 3, 3), the unit vectors right, up, forward in the axes of the file; facing: (T,)
+        - axes: (T, 3, 3), the unit vectors right, up, forward in the axes of the file.
+        - facing: (T,), which way the person's right side lies along the first axis: 1; of a body in 2-D -1
+          where it faces the camera, 0 where it is seen from the side.
         - tracked: (T, 19) bool, which landmarks are there.
     """
 

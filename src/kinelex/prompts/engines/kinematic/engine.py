@@ -53,11 +53,7 @@ def _describe(frames: np.ndarray, matrix: np.ndarray, indices: np.ndarray, y_dow
 
 
 class KinematicLanguage:
-    """Sentences about posture and movement, computed from the joints.
-
-    Args:
-        context: the store whose clips it describes.
-    """
+    """Sentences about posture and movement, computed from the joints."""
 
     name = "kinematic"
     version = "2"
