@@ -51,8 +51,8 @@ def clips_of(prompts: Sequence[PromptStore], store: SkeletonStore | None = None)
     if store is not None:
         for one in prompts:
             if not one.belongs_to(store):
-                other = f"for another store (data set {one.meta.dataset}) than {store.path}"
-                why = f"{other}: pass the one that it was made for"
+                stranger = f"for another store (data set {one.meta.dataset}) than {store.path}"
+                why = f"{stranger}: pass the one that it was made for"
                 if one.meta.store_fingerprint is None:
                     lacking = sorted(set(store.ids) - set(one.ids))
                     count = f"{len(lacking)} clips of {store.path} are lacking, the first is {lacking[0]}"
