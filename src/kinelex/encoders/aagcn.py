@@ -3,8 +3,7 @@
 Shi et al., "Two-Stream Adaptive Graph Convolutional Networks for Skeleton-Based Action Recognition",
 CVPR 2019, arXiv 1805.07694, and "Skeleton-Based Action Recognition with Multi-Stream Adaptive Graph
 Convolutional Networks", TIP 2020, arXiv 1912.06971, as PYSKL trains it (arXiv 2205.09443). Given PYSKL's
-weights it computes PYSKL's values; parameters have the names of its checkpoints. Differs in that width and
-depth are options and that any layout is taken.
+weights it computes PYSKL's values, in the names of its checkpoints, for any layout.
 """
 
 from functools import partial
@@ -79,11 +78,9 @@ class AdaptiveGraphConv(nn.Module):
 
 @register
 class AAGCN(StagedNetwork):
-    """Ten (by default) blocks in three stages; see :class:`StagedNetwork` for shapes.
+    """Ten (by default) blocks in three stages, as :class:`StagedNetwork`.
 
-    Args:
-        person_norms: None is published: each place has its own batch norm of the input, in a run as many as
-            its input has persons, else two.
+    ``person_norms`` of None is published: each place has its own, in a run as many as its input, else two.
     """
 
     name = "aagcn"

@@ -182,12 +182,9 @@ class HierarchyGraphConv(nn.Module):
 
 @register
 class HDGCN(GraphNetwork):
-    """Ten (by default) blocks in three stages; see :class:`GraphNetwork` for options and shapes.
+    """Ten (by default) blocks in three stages, as :class:`GraphNetwork`, around the joint ``center``.
 
-    Args:
-        person_norms: as there; None is published: each place has its own, in a run as many as its input has
-            persons, else two.
-        center: name of the joint in the centre of the hierarchy, see :func:`hierarchy`.
+    ``person_norms`` of None is published: each place has its own, in a run as many as its input, else two.
     """
 
     name = "hdgcn"

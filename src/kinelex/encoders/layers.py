@@ -65,10 +65,7 @@ class MultiScaleTime(nn.Module):
     """Convolutions over time in parallel branches: one per dilation, one max-pool, one 1×1.
 
     Each branch has its share of the channels. The 1×1 convolutions that all branches but the last begin
-    with are one, and so are the batch norms they end with.
-
-    Shape:
-        - x: (B, C, V, T); returns: (B, C, V, ⌈T / stride⌉)
+    with are one, and so are the batch norms they end with: (B, C, V, T) to (B, C, V, ⌈T / stride⌉).
     """
 
     def __init__(self, channels: int, stride: int, kernel: int, dilations: tuple[int, ...]) -> None:

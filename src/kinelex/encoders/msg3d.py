@@ -29,10 +29,7 @@ MASK_INIT = 1e-6  # learnt masks start next to 0, so that training starts from t
 
 
 class MultiScaleGraphConv(nn.Module):
-    """Gather each scale of a graph on its own, then mix the channels of all scales.
-
-    Shape:
-        - x: (B, in_channels, T, V), V nodes of the graph; returns: (B, out_channels, T, V)
+    """Gather each scale of a graph of V nodes, then mix the channels of all: (B, C, T, V) to (B, C', T, V).
 
     Source: section 3.2.
     """
@@ -97,10 +94,7 @@ class WindowConv(nn.Module):
 
 
 class MultiScaleTemporalConv(nn.Module):
-    """Six narrow branches over time, side by side, and a residual path; all joints alike.
-
-    Shape:
-        - x: (B, in_channels, T, V); returns: (B, out_channels, ⌈T / stride⌉, V)
+    """Six narrow branches over time and a residual path; all joints alike: (B, C, T, V) to (B, C', T', V).
 
     Source: section 3.4.
     """

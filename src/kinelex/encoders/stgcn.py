@@ -2,9 +2,8 @@
 
 Yan et al., "Spatial Temporal Graph Convolutional Networks for Skeleton-Based Action Recognition", AAAI 2018,
 in the form that SkeletonCLR and AimCLR pre-train (ten blocks, learnable edge importance, quarter width) and
-that C2VL uses (arXiv 2405.20606). Given the published weights it computes the published values; differs
-from the published code in that width, output width and depth are options, and any layout and number of
-persons is taken.
+that C2VL uses (arXiv 2405.20606). Given the published weights it computes the published values; any layout
+and number of persons is taken.
 """
 
 import torch

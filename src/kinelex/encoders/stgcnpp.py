@@ -1,8 +1,7 @@
 """ST-GCN++: ST-GCN with learnt graphs and convolutions over time in six branches.
 
 Duan et al., "PYSKL: Towards Good Practices for Skeleton Action Recognition", ACM MM 2022, arXiv 2205.09443,
-section 3. Given PYSKL's weights it computes PYSKL's values; parameters have the names of its checkpoints.
-Differs in that width and depth are options and that any layout is taken.
+section 3. Given PYSKL's weights it computes PYSKL's values, in the names of its checkpoints, for any layout.
 """
 
 from collections import OrderedDict
@@ -71,12 +70,7 @@ class BranchedTime(nn.Module):
 
 @register
 class STGCNPP(StagedNetwork):
-    """Ten (by default) blocks in three stages; see :class:`StagedNetwork` for shapes.
-
-    Args:
-        dropout: dropout after the convolutions over time.
-        person_norms: 1, published: all persons share the batch norm of the input.
-    """
+    """Ten (by default) blocks in three stages, as :class:`StagedNetwork`; ``dropout`` comes after time."""
 
     name = "stgcnpp"
 

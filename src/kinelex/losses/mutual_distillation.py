@@ -1,7 +1,7 @@
 """Cross-modal mutual distillation: each stream's neighbourhood in its queue teaches the other streams.
 
-CMD (Mao et al., ECCV 2022, arXiv 2208.12448), section 3.3. All ordered pairs of S streams are computed at
-once; nothing has the size of pairs × clips × neighbours. Letters: u teacher, w student, n clip, k slot.
+CMD (Mao et al., ECCV 2022, arXiv 2208.12448), section 3.3, all ordered pairs of S streams at once. Letters:
+u teacher, w student, n clip, k slot.
 """
 
 from typing import NamedTuple

@@ -1,9 +1,8 @@
 """C2VL: vision and language teach a skeleton encoder, without labels.
 
 Chen et al., arXiv 2405.20606, IEEE TMM. No public code exists; where an equation is not public, our reading
-is an option of :class:`C2VL` and says on what it rests (``kinelex.losses.soft_targets``). Differs from the
-paper in the teachers that need no download: sentences from the joints (MiniLM), drawings or depth images
-(EfficientNet) instead of LLaVA and CLIP.
+is an option of :class:`C2VL` and says on what it rests (``kinelex.losses.soft_targets``). Ours are teachers
+that need no download: sentences from the joints (MiniLM), drawings or depth images (EfficientNet).
 """
 
 from __future__ import annotations

@@ -64,9 +64,6 @@ class EmbeddingSpace(nn.Module):
         Shape:
             - vectors: (n, width)
             - returns: (n, D), rows of length 1
-
-        Raises:
-            InputError: embeddings of another width than the prompts.
         """
         shape, prompts = self.prompts.shapes["language"], self.prompts
         width = shape.clip_width or shape.width

@@ -23,9 +23,6 @@ class PromptChoice(nn.Module):
         segments: with ``mean``, average so many consecutive parts of the clip apart and concatenate them,
             which keeps their order in time; a modality with fewer prompts has as many parts as prompts.
         standardise: subtract the training part's mean and divide by its scale (:meth:`fit`).
-
-    Raises:
-        InputError: an unknown choice, or segments that do not go with it.
     """
 
     def __init__(

@@ -65,9 +65,6 @@ class Checkpoint:
 
         ``auto`` takes a GPU where there is one, and there the checkpoint's own numbers (:data:`DTYPES`),
         float32 on a CPU. ``may_lack`` are beginnings of names of weights that are not used.
-
-        Raises:
-            InputError: of another architecture, incomplete, damaged, or too large for the device.
         """
         import transformers
 
@@ -105,12 +102,7 @@ class Checkpoint:
 
 
 def find_checkpoint(model: str, option: str) -> Checkpoint:
-    """Find a checkpoint that an option names: a folder, ``owner/name`` or ``owner/name@revision`` of the hub.
-
-    Raises:
-        InputError: no such folder or model, or the hub cannot be reached and the model is not in its cache;
-            transformers is not installed.
-    """
+    """The checkpoint that an option names: a folder, ``owner/name`` or ``owner/name@revision`` of the hub."""
     if find_spec("transformers") is None or find_spec("PIL") is None:
         raise InputError(f"{option}: needs transformers and Pillow: pip install 'kinelex[models]'")
     folder = Path(model).expanduser()

@@ -93,10 +93,8 @@ class PromptOptions:
 class PromptMakers:
     """The engines and encoders that were asked for, ready to work.
 
-    Args:
-        asked: what was asked for.
-        notes: folder beside the shards in which engines note what must survive a kill; processes that work
-            at the same time have one each.
+    ``notes`` is the folder beside the shards in which engines note what must survive a kill; processes that
+    work at the same time have one each.
     """
 
     def __init__(self, asked: PromptOptions, notes: str = NOTES) -> None:

@@ -23,11 +23,9 @@ from kinelex.prompts.work import Work, counted
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a worker must know of the process that sent it.
+    """What a worker must know of the process that sent it: where relative paths begin and modules are found.
 
-    Args:
-        folder, paths: where relative paths begin, and where modules are found.
-        parts: engines and encoders that the user registered, pickled: their modules are in ``paths``.
+    ``parts`` are engines and encoders that the user registered, pickled; their modules are in ``paths``.
     """
 
     folder: str

@@ -15,13 +15,9 @@ Advance = Callable[[int], None]  # how many more are done
 
 @dataclass(frozen=True)
 class Stage:
-    """Shards of one kind.
+    """Shards of one kind: ``total`` texts, pictures or sentences (``what``), ``size`` of them in a shard.
 
-    Args:
-        what: what is made: texts, pictures or sentences.
-        total, size: how many of them there are, and how many in a shard.
-        suffix: of a shard's file.
-        make: makes the shards that begin at the given numbers, and tells how many more are done.
+    ``make`` makes the shards that begin at the given numbers, and tells how many more are done.
     """
 
     what: str

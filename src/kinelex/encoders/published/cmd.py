@@ -49,11 +49,7 @@ def method_name(name: str) -> str | None:
 
 
 def published_to_encoder(state: dict[str, Tensor], origin: str = "the checkpoint") -> dict[str, Tensor]:
-    """The state of a bare published encoder (``encoder.gru...``, ``input_norm...``) under our names.
-
-    Raises:
-        InputError: a parameter is missing, or the shapes do not belong together.
-    """
+    """The state of a bare published encoder (``encoder.gru...``, ``input_norm...``) under our names."""
     state = _plain(state)
     layers = {int(match.group(2)) for name in state if (match := _GRU.match(name))}
     wanted = [f"input_norm.{name}" for name in _NORM]
@@ -79,11 +75,7 @@ def published_to_encoder(state: dict[str, Tensor], origin: str = "the checkpoint
 def published_to_encoders(
     state: dict[str, Tensor], origin: str = "the checkpoint"
 ) -> dict[str, dict[str, Tensor]]:
-    """The query encoders of a published checkpoint, by stream, as :class:`RecurrentEncoder` loads them.
-
-    Raises:
-        InputError: the checkpoint is something else.
-    """
+    """The query encoders of a published checkpoint, by stream, as :class:`RecurrentEncoder` loads them."""
     state = _plain(state)
     encoders = {}
     for stream, suffix in SUFFIXES.items():
@@ -98,11 +90,7 @@ def published_to_encoders(
 
 
 def encoder_options(state: dict[str, Tensor], joints: int, in_channels: int = 3) -> dict[str, int]:
-    """The options of ``encoders.create("gru", ...)`` that a state of :func:`published_to_encoders` asks for.
-
-    Raises:
-        InputError: the input's width is no multiple of V·C.
-    """
+    """The options of the encoder ``gru`` that a state of :func:`published_to_encoders` asks for."""
     width, per_person = len(state["input_norm.weight"]), joints * in_channels
     if width % per_person:
         raise InputError(
@@ -115,11 +103,7 @@ def encoder_options(state: dict[str, Tensor], joints: int, in_channels: int = 3)
 
 
 def published_to_method(state: dict[str, Tensor], origin: str = "the checkpoint") -> dict[str, Tensor]:
-    """The state of the whole published method as :class:`~kinelex.methods.cmd.CMD` loads it.
-
-    Raises:
-        InputError: the checkpoint is something else, lacks a part, or its pointers differ.
-    """
+    """The state of the whole published method as :class:`~kinelex.methods.cmd.CMD` loads it."""
     state = _plain(state)
     published_to_encoders(state, origin)  # says what is missing
     queues = [f"queue{suffix}" for suffix in SUFFIXES.values()]

@@ -119,11 +119,8 @@ def graph_network(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The state of a :class:`~kinelex.encoders.graph_network.GraphNetwork`, and the classifier.
 
-    Args:
-        network: whose checkpoint it should be.
-        graph: the parts of one graph convolution, from the checkpoint and the prefix of its names.
-        pattern: of names that must all be taken; what belongs to nothing else is left out.
-        state, origin: the checkpoint, and what to call it in messages.
+    ``graph`` gives the parts of one graph convolution, by the prefix of its names; all names of ``pattern``
+    must be taken, what belongs to nothing else is left out.
     """
     published = Published(state, origin, network)
     ours = named({"data_bn.": published.norm(["data_bn"])})
@@ -153,9 +150,6 @@ def sizes(state: dict[str, Tensor], joints: int, origin: str = "the checkpoint")
     """The options that a state of a :class:`~kinelex.encoders.graph_network.GraphNetwork` asks for.
 
     Dilations leave no trace in the parameters; they are the published 1, 2, ... for as many branches.
-
-    Raises:
-        InputError: another number of joints, or widths that are not theirs.
     """
     check_joints(state["blocks.0.graph.topology"].shape[-1], joints, origin)
     dilated = sum(n.startswith("blocks.0.time.dilated.") and n.endswith("weight") for n in state)

@@ -20,11 +20,9 @@ def check_cut(image_size: int, padding: float) -> None:
 
 
 def padded(box: np.ndarray, padding: float, height: int, width: int) -> np.ndarray | None:
-    """A box with a margin, within the frame and in whole pixels; None if nothing of it is in the frame.
+    """A box (4,), ends exclusive, with a margin of a share of its longer side, in the frame's whole pixels.
 
-    Args:
-        box: (4,), x0, y0, x1, y1 in pixels, the ends exclusive.
-        padding: the margin, a share of the box's longer side.
+    None if nothing of it is in the frame.
 
     >>> padded(np.array([10, 10, 30, 60]), 0.1, 100, 32).tolist()
     [5, 5, 32, 65]

@@ -44,10 +44,7 @@ class UtdDepth:
 
 
 def foreground_box(depth: np.ndarray, padding: float = 0.08) -> np.ndarray | None:
-    """Box round the foreground (not 0), padded by a share of its longer side and clipped; None if empty.
-
-    Shape:
-        - depth: (H, W); returns: (4,) x0, y0, x1, y1, the ends exclusive
+    """Box round the foreground (not 0) of a map (H, W), padded by a share of its longer side; None if empty.
 
     >>> depth = np.zeros((20, 30)); depth[5:10, 8:18] = 900
     >>> foreground_box(depth, padding=0.1).tolist()

@@ -24,11 +24,8 @@ from kinelex.reports.prompts.similarity import (
 class PromptQuality:
     """What is measured of one prompt store; per modality where it is a dictionary.
 
-    Args:
-        name: how the page calls it.
-        prompts, clips: the prompt store, and the clips from :func:`clips_of`.
-        train, test: rows for the probes, with labels; may be empty.
-        seed: of what is drawn where there are too many clips.
+    The probes are fitted and judged on the rows ``train`` and ``test``, which may be empty; clips are drawn
+    by seed where there are too many.
 
     Attributes:
         features: one vector per clip, NaN where the modality is missing.

@@ -29,10 +29,7 @@ def mean_prompt(embeddings: np.ndarray) -> np.ndarray:
 
 
 def agreement(embeddings: np.ndarray) -> np.ndarray:
-    """Mean cosine similarity of each clip's prompts with each other, the mean of all prompts taken off.
-
-    Shape:
-        - embeddings: (n, P, F); returns: (n,); NaN for a single prompt
+    """Mean cosine similarity of each clip's prompts (n, P, F) with each other, the mean of all taken off.
 
     >>> agreement(np.array([[[1.0, 0.0], [2.0, 0.0]], [[-1.0, 0.0], [-2.0, 0.0]]])).tolist()
     [1.0, 1.0]
@@ -67,8 +64,7 @@ def strangers(embeddings: np.ndarray, seed: int = 0) -> np.ndarray:
 def class_similarity(features: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Mean cosine similarity of two different clips, one of each of two classes; on the diagonal of one.
 
-    Shape:
-        - features: (n, F); labels: (n,); returns: (classes, classes); NaN where there are no two such clips
+    It is (classes, classes), NaN where there are no two such clips, for features (n, F) and labels (n,).
 
     >>> class_similarity(np.array([[2.0], [2.0], [-4.0]]), np.array([0, 0, 1]), 2).round(2).tolist()
     [[1.0, -1.0], [-1.0, nan]]

@@ -31,10 +31,7 @@ LITTLE = "Little of the person is seen."
 
 
 def tracked_landmarks(seen: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Which landmarks are there: all joints that they are made of are, or were a few frames ago or after.
-
-    Shape:
-        - seen: (T, V) bool; matrix: (19, V); returns: (T, 19) bool
+    """Which landmarks (T, 19) are there: all joints (T, V) of theirs are, or were a few frames ago or after.
 
     >>> seen = np.arange(20)[:, None] < 8  # gone from frame 8 on
     >>> int(tracked_landmarks(seen, np.ones((1, 1))).sum())
