@@ -62,8 +62,7 @@ class EmbeddingSpace(nn.Module):
                 training prompts.
 
         Shape:
-            - vectors: (n, width)
-            - returns: (n, D), rows of length 1
+            - vectors: (n, width); returns: (n, D), rows of length 1
         """
         shape, prompts = self.prompts.shapes["language"], self.prompts
         width = shape.clip_width or shape.width
@@ -111,8 +110,7 @@ def standardised(vectors: np.ndarray) -> np.ndarray:
     """Vectors without their mean, divided by one scale for all dimensions, as training does with prompts.
 
     Shape:
-        - vectors: (n, width)
-        - returns: (n, width) float32
+        - vectors: (n, width); returns: (n, width) float32
 
     >>> standardised(np.array([[0.0, 1.0], [2.0, 1.0]])).tolist()
     [[-1.0, 0.0], [1.0, 0.0]]
