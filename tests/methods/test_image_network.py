@@ -29,7 +29,7 @@ def trains(network: ImageNetwork) -> None:
 
 
 def test_efficientnet_has_the_features_of_the_prompts_and_trains():
-    from kinelex.prompts.embed.efficientnet import EfficientNetLite0
+    from kinelex.prompts.embed.image_networks import EfficientNetLite0
 
     network = ImageNetwork(size=0)
     assert (network.size, network.num_features) == (224, 1280)

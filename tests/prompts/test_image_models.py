@@ -139,7 +139,7 @@ def test_timm_models_are_made_as_its_documentation_says(monkeypatch: pytest.Monk
     stand_in = types.SimpleNamespace(create_model=create_model, data=data)
     monkeypatch.setitem(sys.modules, "timm", stand_in)
     monkeypatch.setattr("kinelex.models.image_network.find_spec", lambda name: object())
-    monkeypatch.setattr("kinelex.prompts.embed.timm_images.metadata.version", lambda name: "1.0")
+    monkeypatch.setattr("kinelex.prompts.embed.image_networks.metadata.version", lambda name: "1.0")
     encoder = create(IMAGE_ENCODER, "timm:tiny", batch_size=2, device="cpu")
     np.testing.assert_allclose(encoder.encode(IMAGES), IMAGES.mean(axis=(1, 2)) / 255, atol=1e-5)
     assert (encoder.width, encoder.settings) == (3, {"model": "tiny"})

@@ -46,14 +46,14 @@ _BUILT_IN = {
     },
     TEXT_ENCODER: {
         "minilm": "kinelex.prompts.embed.minilm:MiniLM",
-        "clip": "kinelex.prompts.embed.clip_text:ClipText",
-        "sentence": "kinelex.prompts.embed.sentence:SentenceEncoder",
+        "clip": "kinelex.prompts.embed.text_models:ClipText",
+        "sentence": "kinelex.prompts.embed.text_models:SentenceEncoder",
     },
     IMAGE_ENCODER: {
-        "efficientnet_lite0": "kinelex.prompts.embed.efficientnet:EfficientNetLite0",
+        "efficientnet_lite0": "kinelex.prompts.embed.image_networks:EfficientNetLite0",
         "clip": "kinelex.prompts.embed.image_models:ClipImages",
         "image": "kinelex.prompts.embed.image_models:ImageModel",
-        "timm:NAME": "kinelex.prompts.embed.timm_images:TimmImages",
+        "timm:NAME": "kinelex.prompts.embed.image_networks:TimmImages",
     },
 }
 PARTS = {kind: Registry(kind, parts) for kind, parts in _BUILT_IN.items()}

@@ -1,1 +1,1 @@
-"""Encoders of texts and pictures: one file each."""
+"""Encoders of texts and pictures."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kinelex.errors import InputError, check_name
-from kinelex.prompts.embed.image_batches import ImageBatches
+from kinelex.prompts.embed.image_networks import ImageBatches
 from kinelex.prompts.embed.pixels import fitting, to_pixels
 from kinelex.prompts.from_checkpoint import FromCheckpoint
 
