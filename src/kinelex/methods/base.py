@@ -56,8 +56,7 @@ class Method(nn.Module, ABC):
         needs_labels: whether it reads labels; clips without one are then left out of training.
         needs_epochs: whether it must be told where an epoch starts and ends.
         derives_streams: whether it always derives its streams from the joints.
-        views: augmentations of a clip per step.
-        modalities: prompt modalities it reads, none where it needs no prompts.
+        views, modalities: augmentations of a clip per step, and prompt modalities that it reads.
     """
 
     name: ClassVar[str]

@@ -51,10 +51,8 @@ class C2VL(Method):
         prompts: by modality (``language``, ``vision``) the training part's prompts: arrays, ``Prompts``, or
             their ``PromptStatistics``; widths, mean and scale are taken from them.
         stream: the stream that the encoder reads, as ``x`` is.
-        dim: embedding size D.
-        hidden: width of the projectors' hidden layer.
-        temperature: τ of the predictions.
-        teacher_temperature: τ_s of the soft targets.
+        dim, hidden: embedding size D, and width of the projectors' hidden layer.
+        temperature, teacher_temperature: τ of the predictions, and τ_s of the soft targets.
         alpha: α_T, the teacher's share of the target in the last epoch; 0 is plain InfoNCE.
         beta: β, the hard share inside the intra-modal term.
         intra: whose self-similarity guides: ``anchor``, ``candidate`` or ``none``.
@@ -64,9 +62,8 @@ class C2VL(Method):
         segments: with ``mean``, keep the means of so many consecutive parts of the clip apart. (ours)
         language_vision: also align language with vision, in both directions.
         prompt_dropout: dropout on the prompt embeddings.
-        standardise: subtract the training part's mean from the prompts and divide by their scale. Sentences
-            of one kind have nearly the same embedding; without this their common part drowns what tells
-            them apart. (ours)
+        standardise: subtract the training part's mean from the prompts and divide by their scale: without
+            this the common part of sentences of one kind drowns what tells them apart. (ours)
         projector_norm: batch norm in the projectors. (ours)
         views: augmentations of a clip per step. With 2 both learn from the prompts and also from each
             other, as in SLIP (Mu et al., ECCV 2022). (ours)

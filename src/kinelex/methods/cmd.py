@@ -65,8 +65,7 @@ class CMD(Method):
             same clip from earlier epochs, as negatives.)
         momentum: share of itself that a key encoder keeps in a step.
         temperature: τ of the instance loss.
-        teacher_temperature: τ of the targets.
-        student_temperature: τ of the predictions, at least 0.03.
+        teacher_temperature, student_temperature: τ of the targets, and of the predictions, at least 0.03.
         top_k: neighbours in the queue that the distillation looks at.
         distillation: weight of the distillation; 0 trains the streams apart, as plain MoCo branches, and
             costs nothing.

@@ -1,8 +1,7 @@
 """Supervised: an encoder per stream and a linear classifier, learned from labels.
 
 The strong baseline that every other method is compared with. With ST-GCN, CTR-GCN or HD-GCN as encoder and
-their recipes it is those publications' training. Several streams learn in one pass over the data; nothing
-but the clips and their augmentation is shared between them.
+their recipes it is those publications' training. Streams share nothing but the clips and their augmentation.
 """
 
 from __future__ import annotations
@@ -39,8 +38,7 @@ class Supervised(Method):
         mixup: clips are mixed in pairs, with shares from Beta(mixup, mixup); 0 does not mix.
         dropout: dropout on the features.
         frozen: learn the classifiers alone; the encoders stay as they are, batch norm included.
-        classifier_std: standard deviation of the classifiers' weights to begin with; 0 takes CTR-GCN's,
-            sqrt(2 / classes).
+        classifier_std: of the classifiers' weights to begin with; 0 takes CTR-GCN's, sqrt(2 / classes).
 
     Raises:
         InputError: no number of classes, an unknown stream or kind of weights, or an option out of range.
