@@ -115,9 +115,7 @@ class VideoFile:
             if frame is None:
                 raise BrokenVideo(f"is damaged: frame {number} of {self.frames} does not come")
             size = size or {"width": frame.width, "height": frame.height}
-            picture = frame.to_ndarray(format="rgb24", **size)
-            turns = round(frame.rotation / 90) % 4 if frame.rotation else 0
-            yield number, np.rot90(picture, turns) if turns else picture
+            yield number, _upright(frame.to_ndarray(format="rgb24", **size), frame.rotation)
 
     def _timed_frame(self, number: int) -> Any:
         """The frame of a number by its time stamp, past the end the last one; None if it does not come."""
@@ -175,6 +173,10 @@ class VideoFile:
                 raise BrokenVideo(f"is damaged at packet {self._at} ({_reason(error)})") from error
             self.decoded += len(frames)
             self._ready.extend(frames)
+
+
+def _upright(picture: np.ndarray, degrees: int) -> np.ndarray:
+    return np.rot90(picture, round(degrees / 90) % 4) if degrees else picture
 
 
 def _reason(error: BaseException) -> str:
