@@ -30,8 +30,8 @@ def feature_alignment(
     """
     n = len(skeleton)
     if skeleton.shape != rgb.shape or skeleton.ndim != 2 or (mask is not None and mask.shape != (n,)):
-        got = [None if x is None else tuple(x.shape) for x in (skeleton, rgb, mask)]
-        raise InputError(f"expects skeleton, rgb (N, D) and mask (N,), got {', '.join(map(str, got))}")
+        a, b, c = (None if x is None else tuple(x.shape) for x in (skeleton, rgb, mask))
+        raise InputError(f"expects skeleton and rgb (N, D) and mask (N,), got {a}, {b} and {c}")
     both = F.normalize(torch.cat([skeleton, rgb]), dim=1)  # (2N, D)
     itself = torch.eye(2 * n, dtype=torch.bool, device=both.device)
     partner = torch.arange(2 * n, device=both.device).roll(n)
