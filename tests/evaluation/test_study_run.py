@@ -19,8 +19,8 @@ def study(acted, quick, out, *, said=None, **options):
     changes = ["beta=0.5,1.0", *quick, *options.pop("changes", ())]
     options = {"seeds": [0], "tasks": ["knn"]} | options
     console = Console(file=said if said is not None else io.StringIO(), width=200)
-    place = (acted.store, "xsub", out, [acted.prompts])
-    return run_study("beta", *place, changes, console=console, **options)
+    options |= {"prompts": [acted.prompts], "changes": changes}
+    return run_study("beta", acted.store, "xsub", out, console=console, **options)
 
 
 @pytest.fixture(scope="module")
@@ -118,9 +118,8 @@ def test_other_settings_are_refused_and_more_values_are_not(acted, quick, judge,
     other = tmp_path / "other.arrow"
     shutil.copy(acted.prompts, other)
     with pytest.raises(InputError, match="prompts"):
-        run_study(
-            "beta", acted.store, "xsub", tmp_path, [other], ["beta=0.5", *quick], seeds=[0], tasks=["knn"]
-        )
+        changed = {"prompts": [other], "changes": ["beta=0.5", *quick]}
+        run_study("beta", acted.store, "xsub", tmp_path, **changed, seeds=[0], tasks=["knn"])
     said = io.StringIO()
     more = study(acted, quick, tmp_path, said=said, changes=["beta=0.5,0.75"])
     assert set(more["table"]) == {"beta 0.5", "beta 0.75"}
@@ -144,8 +143,8 @@ def test_numbers_that_follow_from_the_store_are_no_other_settings(acted, judge, 
     small = ["epochs=1", "frames=16", "batch_size=24", "dim=8", "method.hidden=16", "accelerator=cpu"]
     for again in range(2):
         said = io.StringIO()
-        place = (str(file), acted.store, "xsub", tmp_path / "out", [acted.prompts], small)
-        run_study(*place, console=Console(file=said, width=200))
+        changed = {"prompts": [acted.prompts], "changes": small}
+        run_study(str(file), acted.store, "xsub", tmp_path / "out", Console(file=said, width=200), **changed)
         assert said.getvalue().count("finished before") == 2 * again
     configs = [RunDirectory(path).config for path in sorted((tmp_path / "out" / "runs").glob("[a-z]*"))]
     assert [config["input"]["persons"] for config in configs] == [2, 1]
@@ -168,15 +167,15 @@ def test_tasks_that_cannot_be_done_are_refused_before_the_first_training(acted, 
 
 def test_prompts_of_another_store_are_refused_before_the_first_training(acted, quick, tmp_path):
     write_actors(tmp_path / "other.arrow", clips=24)
-    place = (tmp_path / "other.arrow", "xsub", tmp_path / "out", [acted.prompts])
+    changed = {"prompts": [acted.prompts], "changes": quick}
     with pytest.raises(InputError, match="was made for another store"):
-        run_study("beta", *place, quick, seeds=[0], tasks=["knn"])
+        run_study("beta", tmp_path / "other.arrow", "xsub", tmp_path / "out", **changed, tasks=["knn"])
     assert not (tmp_path / "out").exists()
 
 
 def test_missing_prompts_are_told_before_the_first_training(acted, quick, tmp_path):
     with pytest.raises(InputError, match="pass --prompts PROMPTS"):
-        run_study("beta", acted.store, "xsub", tmp_path / "out", [], quick, seeds=[0], tasks=["knn"])
+        run_study("beta", acted.store, "xsub", tmp_path / "out", changes=quick, seeds=[0], tasks=["knn"])
     assert not list((tmp_path / "out").rglob("config.yaml"))
 
 

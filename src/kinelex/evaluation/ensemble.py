@@ -10,6 +10,7 @@ Source: MMCL (Liu et al., ACM MM 2024), section 4; CTR-GCN (Chen et al., ICCV 20
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from kinelex.data import SkeletonStore, open_store
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.metrics import classification_metrics, top_k
-from kinelex.evaluation.output import percent
-from kinelex.evaluation.score_sets import files_of, held_files, held_out, in_order, read_scores
+from kinelex.evaluation.rows import percent
+from kinelex.evaluation.score_sets import files_of, held_out, in_order, read_scores
 from kinelex.evaluation.scores import ScoreFile
 from kinelex.evaluation.weights import OBJECTIVES, search_weights
 
@@ -44,27 +45,11 @@ def combined(scores: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarr
     return np.sum([w / total * s for s, w in zip(scores, weights, strict=True) if w], axis=0)
 
 
-def ensemble(
-    scores: Sequence[str | Path],
-    data: str | Path,
-    protocol: str,
-    weights: Sequence[float] | None = None,
-    search: str | None = None,
-    holdout: Sequence[str | Path] = (),
-    combine: str = "softmax",
-    objective: str = "log_likelihood",
-    task: str = "classify",
-    order: str | Path | None = None,
-    out: str | Path | None = None,
-    console: Console | None = None,
-) -> dict[str, Any]:
-    """Put the scores of several classifiers together and judge them on a protocol's test part.
+@dataclass(frozen=True)
+class EnsembleOptions:
+    """How scores are put together.
 
     Args:
-        scores: score files, pickles of CTR-GCN's or MMCL's code, or run directories, which stand for their
-            score files of that protocol and task.
-        data: the skeleton store.
-        protocol: the split.
         weights: one per score file; equal ones by default.
         search: ``holdout`` searches the weights on the clips of ``holdout``.
         holdout: scores of the same models, in the same order, of clips of the protocol's training part that
@@ -74,8 +59,56 @@ def ensemble(
         task: which scores run directories stand for.
         order: names of the test clips in the order that pickles count them, where their names are numbers and
             the order is not known: a text file, JSON, or CTR-GCN's ``val_label.pkl``.
+
+    Raises:
+        InputError: options that do not fit together, or values that there are not.
+    """
+
+    weights: Sequence[float] | None = None
+    search: str | None = None
+    holdout: Sequence[str | Path] = ()
+    combine: str = "softmax"
+    objective: str = "log_likelihood"
+    task: str = "classify"
+    order: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.combine not in COMBINATIONS:
+            raise unknown_name("way to combine", self.combine, COMBINATIONS)
+        if self.objective not in OBJECTIVES:
+            raise unknown_name("objective", self.objective, OBJECTIVES)
+        if self.search not in (None, "holdout"):
+            raise InputError(
+                f"expects --search holdout, got {self.search!r}: weights are searched on clips held out of "
+                "training, never on the test part"
+            )
+        if self.search is not None and self.weights is not None:
+            raise InputError("expects --weights or --search, not both")
+        if (self.search is None) != (not self.holdout):
+            raise InputError(
+                "--search holdout and --holdout SCORES... belong together: scores of the same models on "
+                "clips of the training part that they did not learn, for example of xview:fold1of5"
+            )
+
+
+def ensemble(
+    scores: Sequence[str | Path],
+    data: str | Path,
+    protocol: str,
+    out: str | Path | None = None,
+    console: Console | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Put the scores of several classifiers together and judge them on a protocol's test part.
+
+    Args:
+        scores: score files, pickles of CTR-GCN's or MMCL's code, or run directories, which stand for their
+            score files of that protocol and task.
+        data: the skeleton store.
+        protocol: the split.
         out: write the ensemble's scores to this file too.
         console: where the table goes; the terminal by default.
+        **options: of :class:`EnsembleOptions`.
 
     Returns:
         ``files`` (each one's ``name``, ``weight``, ``top1``, ``top5``), ``equal`` and ``ensemble`` (the rates
@@ -86,81 +119,48 @@ def ensemble(
         InputError: files that cannot be read or are not of these clips and classes, weights that do not fit,
             or a search on clips of the test part, or on clips that a model learned.
     """
-    _check_options(weights, search, holdout, combine, objective)
+    asked = EnsembleOptions(**options)
     if out is not None and Path(out).suffix != ".npz":
         raise InputError(f"expects the name of a score file to end in .npz, got --out {out}")
     store = open_store(data)
     split = get_split(store, protocol)
     test = split.test[store.labels[split.test] >= 0]
-    paths = [path for given in scores for path in files_of(Path(given), protocol, task)]
-    said = None if order is None else Path(order)
-    files = [read_scores(path, store, split.test, protocol, said) for path in paths]
-    tables = [_scores(f, combine) for f in in_order(files, paths, store, test, protocol)]
-    found: dict[str, Any] = {"how": "equal weights"}
-    chosen = np.ones(len(files))
-    if weights is not None:
-        chosen, found = _given(weights, len(files)), {"how": "given weights"}
-    if search is not None:
-        held = [path for given in holdout for path in held_files(Path(given), task)]
+    paths = [path for given in scores for path in files_of(Path(given), asked.task, protocol)]
+    order = None if asked.order is None else Path(asked.order)
+    files = [read_scores(path, store, split.test, protocol, order) for path in paths]
+    tables = [_scores(f, asked.combine) for f in in_order(files, paths, store, test, protocol)]
+    chosen, how = np.ones(len(files)), dict[str, Any](how="equal weights")
+    if asked.weights is not None:
+        chosen, how = _given(asked.weights, len(files)), {"how": "given weights"}
+    if asked.search is not None:
+        held = [path for given in asked.holdout for path in files_of(Path(given), asked.task)]
         clips = held_out(held, files, paths, store, split.train, split.test, protocol)
-        truth = clips[0].labels
-        chosen = search_weights([_scores(f, combine) for f in clips], truth, objective, combine)
-        found = _searched(clips, chosen, objective, combine)
+        chosen, how = _searched(clips, asked)
     chosen = chosen / chosen.sum()
     truth = store.labels[test]
     both, equal = combined(tables, list(chosen)), combined(tables, [1.0] * len(tables))
+    rows = zip(files, paths, chosen, tables, strict=True)
     result = {
         "files": [
-            {
-                "name": f.name,
-                "path": str(p),
-                "task": f.task,
-                "stream": f.stream,
-                "weight": float(w),
-                **_rates(t, truth),
-            }
-            for f, p, w, t in zip(files, paths, chosen, tables, strict=True)
+            {"name": f.name, "path": str(p), "task": f.task, "stream": f.stream, "weight": float(w)}
+            | _rates(t, truth)
+            for f, p, w, t in rows
         ],
         "equal": _rates(equal, truth),
         "ensemble": classification_metrics(both, truth, store.class_names),
-        **found,
-        "combine": combine,
+        **how,
+        "combine": asked.combine,
         "dataset": store.meta.dataset,
         "protocol": split.name,
         "counts": {"files": len(files), "test": len(test), "classes": len(store.class_names)},
     }
-    if out is not None:
-        _together(files, both, store, test, split.name, combine).save(Path(out))
     console = console or Console()
+    if out is not None:
+        _together(files, both, store, test, split.name, asked.combine).save(Path(out))
     console.print(_table(result))
     if out is not None:
         console.print(f"scores in {out}", markup=False, soft_wrap=True)
     return result
-
-
-def _check_options(
-    weights: Sequence[float] | None,
-    search: str | None,
-    holdout: Sequence[str | Path],
-    combine: str,
-    objective: str,
-) -> None:
-    if combine not in COMBINATIONS:
-        raise unknown_name("way to combine", combine, COMBINATIONS)
-    if objective not in OBJECTIVES:
-        raise unknown_name("objective", objective, OBJECTIVES)
-    if search is not None and search != "holdout":
-        raise InputError(
-            f"expects --search holdout, got {search!r}: weights are searched on clips held out of training, "
-            "never on the test part"
-        )
-    if search is not None and weights is not None:
-        raise InputError("expects --weights or --search, not both")
-    if (search is None) != (not holdout):
-        raise InputError(
-            "--search holdout and --holdout SCORES... belong together: scores of the same models on clips of "
-            "the training part that they did not learn, for example of xview:fold1of5"
-        )
 
 
 def _given(weights: Sequence[float], files: int) -> np.ndarray:
@@ -180,19 +180,19 @@ def _scores(file: ScoreFile, combine: str) -> np.ndarray:
     return file.probabilities() if combine == "softmax" else file.logits.astype(np.float64)
 
 
-def _searched(clips: list[ScoreFile], weights: np.ndarray, objective: str, combine: str) -> dict[str, Any]:
-    tables, truth = [_scores(f, combine) for f in clips], clips[0].labels
-    not_known = [f.name for f in clips if f.learned is None]
-    return {
-        "how": f"searched by {objective.replace('_', ' ')} on {len(truth)} clips held out of training",
-        "holdout": {
-            "clips": len(truth),
-            "objective": objective,
-            "top1_equal": top_k(combined(tables, [1.0] * len(tables)), truth, 1),
-            "top1": top_k(combined(tables, list(weights)), truth, 1),
-            "not_known_whether_learned": not_known,
-        },
+def _searched(clips: list[ScoreFile], asked: EnsembleOptions) -> tuple[np.ndarray, dict[str, Any]]:
+    """The weights, and how they were found."""
+    tables, truth = [_scores(f, asked.combine) for f in clips], clips[0].labels
+    weights = search_weights(tables, truth, asked.objective, asked.combine)
+    how = f"searched by {asked.objective.replace('_', ' ')} on {len(truth)} clips held out of training"
+    holdout = {
+        "clips": len(truth),
+        "objective": asked.objective,
+        "top1_equal": top_k(combined(tables, [1.0] * len(tables)), truth, 1),
+        "top1": top_k(combined(tables, list(weights)), truth, 1),
+        "not_known_whether_learned": [f.name for f in clips if f.learned is None],
     }
+    return weights, {"how": how, "holdout": holdout}
 
 
 def _together(
@@ -206,14 +206,13 @@ def _together(
     """The ensemble as a score file."""
     tasks = {f.task for f in files}
     task = tasks.pop() if len(tasks) == 1 else ""
-    votes = task == "knn"
-    if combine == "softmax" and not votes:
+    if combine == "softmax" and task != "knn":
         with np.errstate(divide="ignore"):
             scores = np.log(scores)
     known = [f.learned for f in files]
     learned = None if None in known else tuple(sorted({part for parts in known for part in parts or ()}))
     name = f"ensemble of {len(files)}"
-    return ScoreFile.of(store, protocol, rows, scores, task, run=name, learned=learned)
+    return ScoreFile.of(store, protocol, rows, scores, task=task, run=name, learned=learned)
 
 
 def _rates(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
-from kinelex.data import PromptStore, SkeletonStore, open_prompts, open_store
+from kinelex.data import PromptStore, open_prompts, open_store
 from kinelex.data.persons import say_crowded
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
@@ -21,7 +20,7 @@ from kinelex.evaluation.output import results_table, write_results
 from kinelex.evaluation.protocols.supervision import check_classes, check_unseen
 from kinelex.evaluation.task_runs import run_tasks, task_options
 from kinelex.inference.features import check_device
-from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
+from kinelex.training.encoder_files import load_encoders
 from kinelex.training.run_directory import RunDirectory
 
 
@@ -83,8 +82,7 @@ def evaluate(
             labels, else ``knn`` and ``linear``.
         prompts: the prompt store; the run's own by default, when ``data`` is the run's too.
         baselines: also judge what the run is measured against.
-        **settings: of :func:`open_evaluation`: ``options``, ``fresh``, ``batch_size``, ``device``, ``seed``
-            and ``console``.
+        **settings: of :func:`open_evaluation`.
 
     Returns:
         Per task its numbers: ``rule``, ``title``, and where it classifies ``top1`` with its bootstrap
@@ -116,24 +114,16 @@ def open_evaluation(
     protocol: str | None = None,
     tasks: Sequence[str] | None = None,
     prompts: str | Path | None = None,
-    *,
     options: Mapping[str, Mapping[str, Any]] | None = None,
-    fresh: bool = False,
-    batch_size: int = 256,
-    device: str = "cpu",
-    seed: int = 0,
-    console: Console | None = None,
+    **settings: Any,
 ) -> Evaluation:
     """A run and everything that it is judged on and by, checked before anything is computed.
 
     Args:
         run, data, protocol, tasks, prompts: see :func:`evaluate`.
         options: options of the tasks by name, values or their text: ``{"knn": {"k": 5}}``.
-        fresh: compute everything anew.
-        batch_size: clips per forward pass.
-        device: where the encoder and the tasks run.
-        seed: of the untrained encoder, of bootstrap intervals and of tasks that draw at random.
-        console: where tables go; the terminal by default.
+        **settings: ``device``, ``seed``, ``batch_size``, ``console`` and ``fresh`` of
+            :class:`~kinelex.evaluation.context.Context`.
 
     Raises:
         InputError: no such task or option, a run of another layout or other classes than the store, test
@@ -146,81 +136,60 @@ def open_evaluation(
     directory = RunDirectory(run)
     store = open_store(_given(data, directory, "data", "--data STORE"))
     name = str(_given(protocol, directory, "protocol", "--protocol P"))
-    bank = _prompts(prompts, directory, own_data=data is None or _same(data, directory.config.get("data")))
+    bank = _prompts(prompts, directory, data)
     if bank is not None and not bank.belongs_to(store):
         raise InputError(
             f"{bank.path} was made for another store ({bank.meta.dataset}) than {store.path}: make prompts "
             f"for this one with `kinelex prompts {store.path} --out PROMPTS ...`"
         )
-    check_device(device)
+    check_device(settings.get("device", "cpu"))
     check_report_place(directory)
     trained = load_encoders(directory.path)
-    _check_layout(next(iter(trained.values())).source, store, directory.path)
+    layout = next(iter(trained.values())).source
+    if layout.joints != store.layout.joints:
+        raise InputError(
+            f"{directory.path} expects {layout.num_joints} joints ({layout.name}), {store.path} has "
+            f"{store.layout.num_joints} ({store.layout.name}): evaluate it on a store of its own layout, or "
+            "adapt it (`kinelex adapt`)"
+        )
     split = get_split(store, name)
-    chosen = chosen or task_options(_own_tasks(trained), options or {})
+    if not chosen:
+        has_classifier = all(encoder.classifier is not None for encoder in trained.values())
+        chosen = task_options(("classify",) if has_classifier else ("knn", "linear"), options or {})
     if "classify" in chosen:
         check_classes(trained, store, directory.path)
-    train, test, unlabelled = labelled(store, split.train, split.test)
+    train, test = (rows[store.labels[rows] >= 0] for rows in (split.train, split.test))
+    for part, rows in (("training", train), ("test", test)):
+        if len(rows) == 0:
+            raise InputError(f"{store.path}: no clip of the {part} part has a label, nothing to evaluate")
     check_unseen(directory, store, test)
-    console = console or Console()
     trained = {stream: encoder.for_store(store) for stream, encoder in trained.items()}
+    context = Context(directory, trained, store, split.name, train, test, bank, **settings)
     persons = next(iter(trained.values())).pipeline.config.persons
-    say_crowded(console, store, np.concatenate([train, test]), persons)
-    context = Context(
-        directory, trained, store, split.name, train, test, bank, device, seed, batch_size, console, fresh
-    )
+    say_crowded(context.console, store, np.concatenate([train, test]), persons)
+    unlabelled = len(split.train) + len(split.test) - len(train) - len(test)
     return Evaluation(context, chosen, unlabelled)
-
-
-def _own_tasks(trained: dict[str, SkeletonEncoder]) -> tuple[str, ...]:
-    """What suits the run when nothing is asked for."""
-    has_classifier = all(encoder.classifier is not None for encoder in trained.values())
-    return ("classify",) if has_classifier else ("knn", "linear")
 
 
 def _given(value: Any, run: RunDirectory, key: str, option: str) -> Any:
     """The caller's value, or the one the run was trained with."""
-    found = value if value is not None else run.config.get(key)
-    if found is None:
+    value = run.config.get(key) if value is None else value
+    if value is None:
         raise InputError(f"{run.path} does not say which {key} it was trained on: pass {option}")
-    return found
+    return value
 
 
-def _same(first: str | Path, second: str | Path | None) -> bool:
-    return second is not None and Path(first).resolve() == Path(second).resolve()
-
-
-def _prompts(path: str | Path | None, run: RunDirectory, own_data: bool) -> PromptStore | None:
-    """The prompts asked for, or the run's own where they still exist and fit the data."""
+def _prompts(path: str | Path | None, run: RunDirectory, data: str | Path | None) -> PromptStore | None:
+    """The prompts asked for, or the run's where they still exist and the data is the run's too."""
     if path is not None:
         return open_prompts(path)
-    own = run.config.get("prompts")
-    return open_prompts(own) if own is not None and own_data and Path(own).is_file() else None
+    prompts, trained_on = run.config.get("prompts"), run.config.get("data")
+    if data is not None and (trained_on is None or Path(data).resolve() != Path(trained_on).resolve()):
+        return None
+    return open_prompts(prompts) if prompts is not None and Path(prompts).is_file() else None
 
 
 def check_report_place(run: RunDirectory) -> None:
     """Refuse a run directory that nothing can be written to."""
     if not os.access(run.path, os.W_OK):
         raise InputError(f"{run.path} is not writable: copy the run to where its report can be written")
-
-
-def _check_layout(layout: Any, store: SkeletonStore, run: Path) -> None:
-    if layout.joints != store.layout.joints:
-        raise InputError(
-            f"{run} expects {layout.num_joints} joints ({layout.name}), {store.path} has "
-            f"{store.layout.num_joints} ({store.layout.name}): evaluate it on a store of its own layout, or "
-            "adapt it (`kinelex adapt`)"
-        )
-
-
-def labelled(store: SkeletonStore, train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """The rows that have a label, and how many were left out.
-
-    Raises:
-        InputError: a part without a labelled clip.
-    """
-    parts = [rows[store.labels[rows] >= 0] for rows in (train, test)]
-    for name, rows in zip(("training", "test"), parts, strict=True):
-        if len(rows) == 0:
-            raise InputError(f"{store.path}: no clip of the {name} part has a label, nothing to evaluate")
-    return parts[0], parts[1], len(train) + len(test) - len(parts[0]) - len(parts[1])

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from kinelex.evaluation.rows import result_rows, task_titles
+from kinelex.evaluation.rows import interval_text, percent, result_rows, task_titles
 from kinelex.evaluation.task_lines import task_lines
 from kinelex.files.atomic import write_numbers
 
@@ -53,8 +53,8 @@ def results_table(result: dict[str, Any]) -> RenderableType:
     for row in rows:
         style = "bold" if row.ours else None
         values = [row.top5] + ([row.without_copies] if counts["copies"] else [])
-        interval = "" if row.interval is None else "–".join(map(percent, row.interval))
-        table.add_row(escape(row.name), percent(row.top1), interval, *map(percent, values), style=style)
+        rates = (percent(row.top1), interval_text(row.interval), *map(percent, values))
+        table.add_row(escape(row.name), *rates, style=style)
         if row.note and row.top1 is None:
             said.append(f"{row.name}: {row.note}")
     parts: list[RenderableType] = [table] if rows else [Text(title)]
@@ -87,12 +87,3 @@ def further_numbers(result: Mapping[str, Any], width: int = _WIDTH) -> list[str]
             head = " " * len(head)
         last = task
     return lines
-
-
-def percent(rate: float | None) -> str:
-    """A rate as it stands in a table.
-
-    >>> percent(0.4567), percent(None)
-    ('45.7', '–')
-    """
-    return "–" if rate is None else f"{100 * rate:.1f}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,29 @@ _BASELINES = {
     "majority": "most frequent training class",
     "chance": "chance",
 }
+
+
+def percent(rate: float | None) -> str:
+    """A rate as it stands in a table.
+
+    >>> percent(0.4567), percent(None)
+    ('45.7', '–')
+    """
+    return "–" if rate is None else f"{100 * rate:.1f}"
+
+
+def spread(mean: float, sd: float | None) -> str:
+    """Mean and standard deviation, in per cent.
+
+    >>> spread(0.5, None), spread(0.55, 0.0707)
+    ('50.0', '55.0 ± 7.1')
+    """
+    return percent(mean) + ("" if sd is None else f" ± {percent(sd)}")
+
+
+def interval_text(ends: Sequence[float] | None) -> str:
+    """The ends of a 95 % interval, in per cent; empty without one."""
+    return "" if ends is None else "–".join(map(percent, ends))
 
 
 @dataclass(frozen=True)

@@ -15,19 +15,14 @@ from kinelex.evaluation.scores import ScoreFile, load_scores, scores_of_run
 from kinelex.training.run_directory import RunDirectory
 
 
-def files_of(path: Path, protocol: str, task: str) -> list[Path]:
-    """A score file itself; a run directory stands for its score files of a protocol and task."""
-    return scores_of_run(path, protocol, task) if path.is_dir() else [path]
-
-
-def held_files(path: Path, task: str) -> list[Path]:
-    """A run directory stands for the scores of the test part of its own protocol."""
+def files_of(path: Path, task: str, protocol: str | None = None) -> list[Path]:
+    """A score file itself; a run stands for its scores of a task on a protocol, by default its own."""
     if not path.is_dir():
         return [path]
-    own = RunDirectory(path).config.get("protocol")
-    if own is None:
+    protocol = protocol or RunDirectory(path).config["protocol"]
+    if protocol is None:
         raise InputError(f"{path} does not say which protocol it was trained on: pass its score files")
-    return scores_of_run(path, str(own), task)
+    return scores_of_run(path, protocol, task)
 
 
 def read_scores(
@@ -90,9 +85,8 @@ def held_out(
             f"expects as many holdout files as score files, of the same models in the same order, got "
             f"{len(paths)} for {len(files)}"
         )
-    nothing = np.zeros(
-        0, dtype=np.int64
-    )  # so that none is matched by its order: names such as test_0 would count the test part
+    # So that none is matched by its order: names such as test_0 would count the test part.
+    nothing = np.zeros(0, dtype=np.int64)
     held = [read_scores(path, store, nothing, protocol) for path in paths]
     row_of = {clip: row for row, clip in enumerate(store.ids)}
     known = [row_of[clip] for clip in held[0].ids if clip in row_of]

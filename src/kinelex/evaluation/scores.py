@@ -18,7 +18,7 @@ import numpy as np
 from kinelex.data import SkeletonStore
 from kinelex.data.splits.files import as_file_name
 from kinelex.errors import InputError
-from kinelex.evaluation.probe_data import Prediction
+from kinelex.evaluation.context import Context
 from kinelex.files.atomic import check_target, spare_stores, write_whole
 from kinelex.files.bounded import safe_json
 from kinelex.files.npy import read_npz
@@ -86,35 +86,16 @@ class ScoreFile:
 
     @classmethod
     def of(
-        cls,
-        store: SkeletonStore,
-        protocol: str,
-        rows: np.ndarray,
-        scores: np.ndarray,
-        task: str,
-        stream: str = "",
-        **about: Any,
+        cls, store: SkeletonStore, protocol: str, rows: np.ndarray, scores: np.ndarray, **about: Any
     ) -> ScoreFile:
-        """Scores of a store's clips.
+        """Scores of a store's clips; ``about`` are ``task``, ``stream``, ``run`` and ``learned``.
 
         Shape:
             - rows: (n,); scores: (n, classes)
-
-        Raises:
-            InputError: as the class.
         """
-        return cls(
-            tuple(store.ids[row] for row in rows),
-            store.labels[rows],
-            scores,
-            store.class_names,
-            store.meta.dataset,
-            protocol,
-            store.fingerprint,
-            task,
-            stream,
-            **about,
-        )
+        about |= {"dataset": store.meta.dataset, "protocol": protocol, "store_fingerprint": store.fingerprint}
+        ids = tuple(store.ids[row] for row in rows)
+        return cls(ids, store.labels[rows], scores, store.class_names, **about)
 
     @property
     def name(self) -> str:
@@ -208,26 +189,21 @@ def scores_of_run(run: Path, protocol: str, task: str) -> list[Path]:
     return paths
 
 
-def write_scores(
-    run: RunDirectory,
-    store: SkeletonStore,
-    protocol: str,
-    rows: np.ndarray,
-    task: str,
-    whole: Prediction,
-    alone: Mapping[str, Prediction],
-) -> Path:
-    """Keep the scores of a task: of each stream, and with several of all together."""
-    found = dict(alone)
-    if len(alone) > 1:
-        found[""] = whole
+def write_scores(context: Context, task: str, scores: Mapping[str, np.ndarray]) -> Path:
+    """Keep a task's scores of the test clips, by stream; with several streams ``""`` is all of them together.
+
+    Returns:
+        The folder with the files.
+    """
+    run, protocol, store = context.run, context.protocol, context.store
     learned = tuple((part["store_fingerprint"], part["protocol"]) for part in learned_parts(run.config))
-    for stream, prediction in found.items():
-        scores = prediction.scores
+    about = {"task": task, "run": run.path.resolve().name, "learned": learned}
+    if len(scores) == 1:
+        scores = {"+".join(context.encoders): scores[""]}
+    for stream, values in scores.items():
         if not stream and task != "knn":  # all streams' mean is of softmax scores
             with np.errstate(divide="ignore"):
-                scores = np.log(scores)
-        path = score_path(run.path, protocol, task, stream if len(alone) > 1 else "")
-        name = run.path.resolve().name
-        ScoreFile.of(store, protocol, rows, scores, task, stream, run=name, learned=learned).save(path)
+                values = np.log(values)
+        path = score_path(run.path, protocol, task, stream if len(scores) > 1 else "")
+        ScoreFile.of(store, protocol, context.test, values, stream=stream, **about).save(path)
     return path.parent

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kinelex.evaluation.rows import interval_text, percent, spread
+
 _TOP = ("top1", "top5", "mean_class")  # of tasks that the main table has
 _FROZEN = ("classify", "knn", "linear", "linear_sgd")
 _BY = {"classify": "the run's classifier", "knn": "nearest neighbours", "linear": "linear probe"}
@@ -54,9 +56,8 @@ def _others(numbers: Mapping[str, Any]) -> _Lines:
 
 def _retrieval(numbers: Mapping[str, Any]) -> _Lines:
     def rates(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-        interval = _interval(found.get("ci95"))
         names = [name for name in found if name == "mAP" or name.startswith("R@")]
-        return [(name, _percent(found[name]) + (interval if name == "mAP" else "")) for name in names]
+        return [(name, percent(found[name]) + _interval(found) * (name == "mAP")) for name in names]
 
     streams = numbers.get("streams", {})
     yield "all streams" if streams else "skeleton → skeleton", rates(numbers)
@@ -74,12 +75,8 @@ def _retrieval(numbers: Mapping[str, Any]) -> _Lines:
 
 def _calibration(numbers: Mapping[str, Any]) -> _Lines:
     def of(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-        return [
-            ("ECE", _percent(found["ece"])),
-            ("MCE", _percent(found["mce"])),
-            ("NLL", f"{found['nll']:.3f}"),
-            ("Brier", f"{found['brier']:.3f}"),
-        ]
+        rates = [(name.upper(), percent(found[name])) for name in ("ece", "mce")]
+        return [*rates, ("NLL", f"{found['nll']:.3f}"), ("Brier", f"{found['brier']:.3f}")]
 
     streams = numbers.get("streams", {})
     yield "all streams" if streams else _BY.get(numbers["by"], numbers["by"]), of(numbers)
@@ -91,7 +88,9 @@ def _semi(numbers: Mapping[str, Any]) -> _Lines:
     for start, place in (("", numbers), (", random weights", numbers.get("scratch", {}))):
         for kind, found in place.items():
             if isinstance(found, Mapping) and all("mean" in of for of in found.values()):
-                rates = [(share.replace("%", " %"), _spread(of)) for share, of in found.items()]
+                rates = [
+                    (share.replace("%", " %"), spread(of["mean"], of["sd"])) for share, of in found.items()
+                ]
                 yield kind + start, rates
                 if not start:
                     drawn = [(share.replace("%", " %"), _range(of["labels"])) for share, of in found.items()]
@@ -100,43 +99,29 @@ def _semi(numbers: Mapping[str, Any]) -> _Lines:
 
 def _robustness(numbers: Mapping[str, Any]) -> _Lines:
     kept = numbers.get("kept")
-    clean = numbers["clean"]
-    yield (
-        "unchanged",
-        [("top-1", _percent(clean["top1"]) + _interval(clean.get("ci95")))]
-        + ([] if kept is None else [("kept when changed", _percent(kept))]),
-    )
+    yield "unchanged", [_top1(numbers["clean"])] + [("kept when changed", percent(kept))] * (kept is not None)
     for kind, found in numbers.get("changes", {}).items():
-        yield kind, [(value.replace("_", " "), _percent(of["top1"])) for value, of in found.items()]
+        yield kind, [(value.replace("_", " "), percent(of["top1"])) for value, of in found.items()]
 
 
 def _zero_shot(numbers: Mapping[str, Any]) -> _Lines:
     def generalised(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         names = ("seen", "unseen", "harmonic_mean")
-        return [(name.replace("_", " "), _percent(found["generalised"][name])) for name in names]
+        return [(name.replace("_", " "), percent(found["generalised"][name])) for name in names]
 
-    def among(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-        return [("top-1", _percent(found["top1"]) + _interval(found.get("ci95")))]
-
-    count = len(numbers["unseen"])
-    yield f"{count} unseen classes", [*among(numbers), ("chance", _percent(numbers["chance"]))]
+    chance = ("chance", percent(numbers["chance"]))
+    yield f"{len(numbers['unseen'])} unseen classes", [_top1(numbers), chance]
     yield "generalised", generalised(numbers)
     if "text_space" in numbers:
-        yield "clips' own texts", among(numbers["text_space"])
+        yield "clips' own texts", [_top1(numbers["text_space"])]
         yield "the same, generalised", generalised(numbers["text_space"])
 
 
 def _one_shot(numbers: Mapping[str, Any]) -> _Lines:
-    draws = numbers["draws"]
-    yield (
-        f"{round(1 / numbers['chance'])} novel classes",
-        [
-            ("top-1", _spread(draws)),
-            ("draws", str(draws["n"])),
-            ("raw coordinates", _percent(numbers["raw"]["top1"])),
-            ("chance", _percent(numbers["chance"])),
-        ],
-    )
+    draws, raw, chance = numbers["draws"], numbers["raw"]["top1"], numbers["chance"]
+    rates = [("top-1", spread(draws["mean"], draws["sd"])), ("draws", str(draws["n"]))]
+    rates += [("raw coordinates", percent(raw)), ("chance", percent(chance))]
+    yield f"{round(1 / chance)} novel classes", rates
 
 
 def _open_set(numbers: Mapping[str, Any]) -> _Lines:
@@ -150,17 +135,16 @@ def _open_set(numbers: Mapping[str, Any]) -> _Lines:
 
 def _finetune(numbers: Mapping[str, Any]) -> _Lines:
     if "scratch" in numbers:
-        found = numbers["scratch"]
-        yield "from random weights", [("top-1", _percent(found["top1"]) + _interval(found.get("ci95")))]
+        yield "from random weights", [_top1(numbers["scratch"])]
 
 
 def _transfer(numbers: Mapping[str, Any]) -> _Lines:
     for way, found in numbers["by"].items():
-        rates = [("top-1", _percent(found["top1"]) + _interval(found.get("ci95")))]
+        rates = [_top1(found)]
         if "scratch" in found:
-            rates.append(("random weights", _percent(found["scratch"]["top1"])))
+            rates.append(("random weights", percent(found["scratch"]["top1"])))
         yield way, rates
-    yield "on the other set", [(name, _percent(numbers[name])) for name in ("chance", "majority")]
+    yield "on the other set", [(name, percent(numbers[name])) for name in ("chance", "majority")]
 
 
 _LINES: dict[str, Callable[[Mapping[str, Any]], _Lines]] = {
@@ -176,21 +160,17 @@ _LINES: dict[str, Callable[[Mapping[str, Any]], _Lines]] = {
 }
 
 
-def _percent(rate: float | None) -> str:
-    return "–" if rate is None else f"{100 * rate:.1f}"
+def _top1(found: Mapping[str, Any]) -> tuple[str, str]:
+    """Top-1 with its 95 % interval, no-break.
 
-
-def _interval(ends: Any) -> str:
-    """A 95 % interval, no-break.
-
-    >>> _interval([0.5, 0.625])
-    ' [50.0–62.5]'
+    >>> _top1({"top1": 0.55, "ci95": [0.5, 0.625]})
+    ('top-1', '55.0 [50.0–62.5]')
     """
-    return "" if ends is None else f" [{'–'.join(map(_percent, ends))}]"
+    return "top-1", percent(found["top1"]) + _interval(found)
 
 
-def _spread(found: Mapping[str, Any]) -> str:
-    return _percent(found["mean"]) + ("" if found.get("sd") is None else f" ± {_percent(found['sd'])}")
+def _interval(found: Mapping[str, Any]) -> str:
+    return f" [{interval_text(found['ci95'])}]" if "ci95" in found else ""
 
 
 def _range(counts: Sequence[int]) -> str:

@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from kinelex.errors import InputError
-from kinelex.evaluation.context import Context, Task, TaskResult
-from kinelex.evaluation.probe_data import Prediction
+from kinelex.evaluation.context import Context, Task
 from kinelex.evaluation.protocols.registry import check_tasks, find_task
 from kinelex.evaluation.scores import write_scores
 from kinelex.inference.cache import digest, run_digest
 from kinelex.options import read_options
-
-_CURVES = "curves"  # key of a task's numbers
 
 
 def task_options(names: Iterable[str], given: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -56,48 +53,34 @@ def run_tasks(context: Context, chosen: Mapping[str, Any]) -> dict[str, dict[str
         The numbers by task, with ``title`` and, where there are any, ``curves``.
     """
     tasks = {name: find_task(name) for name in chosen}
-    known = {name: _known(context, task, chosen[name]) for name, task in tasks.items()}
+    keys = {name: _key(context, task, chosen[name]) for name, task in tasks.items()}
+    cached = {name: context.cache.read_json(name, keys[name]) for name in tasks}
     for name, task in tasks.items():
-        if known[name] is None and hasattr(task, "check"):
+        if cached[name] is None and hasattr(task, "check"):
             task.check(context, chosen[name])
     numbers, folder = {}, None
     for name, task in tasks.items():
-        result = known[name]
-        if result is None:
-            result = _made(context, task, chosen[name])
-        else:
+        if cached[name] is not None:
             context.console.print(f"{name}: cached", markup=False)
-        numbers[name] = {"title": task.title, **result.numbers}
-        if result.curves:
-            numbers[name][_CURVES] = result.curves
-        if result.scores:
-            folder = _write_scores(context, name, result)
+        content, scores = cached[name] or _computed(context, task, chosen[name], keys[name])
+        numbers[name] = {"title": task.title, **content["numbers"]}
+        if content["curves"]:
+            numbers[name]["curves"] = content["curves"]
+        if scores:
+            by_stream = {key.removeprefix("scores-"): values for key, values in scores.items()}
+            folder = write_scores(context, name, by_stream)
     if folder is not None:
         context.console.print(f"scores in {folder}", markup=False, soft_wrap=True)
     return numbers
 
 
-def _known(context: Context, task: Task, options: Any) -> TaskResult | None:
-    """What the task found for the same run, clips, options and code before."""
-    found = context.cache.read_json(task.name, _key(context, task, options))
-    if found is None:
-        return None
-    content, scores = found
-    return TaskResult(content["numbers"], _by_stream(scores), content["curves"])
-
-
-def _made(context: Context, task: Task, options: Any) -> TaskResult:
-    """What the task finds, kept for the next time."""
+def _computed(context: Context, task: Task, options: Any, key: str) -> tuple[Any, dict[str, Any]]:
+    """What the task finds, as the cache will give it the next time."""
     result = task.run(context, options)
     content = {"numbers": result.numbers, "curves": result.curves}
     scores = {f"scores-{stream}": values for stream, values in result.scores.items()}
-    context.cache.write_json(task.name, _key(context, task, options), content, scores)
-    content = json.loads(json.dumps(content))  # the same as a later call reads
-    return TaskResult(content["numbers"], result.scores, content["curves"])
-
-
-def _by_stream(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    return {name.removeprefix("scores-"): values for name, values in arrays.items()}
+    context.cache.write_json(task.name, key, content, scores)
+    return json.loads(json.dumps(content)), scores
 
 
 def _key(context: Context, task: Task, options: Any) -> str:
@@ -114,10 +97,3 @@ def _key(context: Context, task: Task, options: Any) -> str:
         context.clips_digest,
         (task.name, given, context.seed, None if prompts is None else context.file_digest(prompts.path)),
     )
-
-
-def _write_scores(context: Context, name: str, result: TaskResult) -> Any:
-    whole = Prediction(result.scores[""])
-    alone = {stream: Prediction(scores) for stream, scores in result.scores.items() if stream}
-    alone = alone or {"+".join(context.encoders): whole}
-    return write_scores(context.run, context.store, context.protocol, context.test, name, whole, alone)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,23 +91,14 @@ def compare(
     return compare_numbers(runs, protocol, console, write)
 
 
-def run_study(
-    name: str,
-    data: str | Path,
-    protocol: str,
-    out: str | Path,
-    prompts: Sequence[str | Path] = (),
-    changes: Iterable[str] = (),
-    **settings: Any,
-) -> dict[str, Any]:
+def run_study(name: str, data: str | Path, protocol: str, out: str | Path, **settings: Any) -> dict[str, Any]:
     """Run a study as :func:`kinelex.evaluation.study.run_study` does, with all its pages.
 
     Args:
-        name, data, protocol, out, prompts, changes: see :func:`kinelex.evaluation.study.run_study`.
+        name, data, protocol, out: see :func:`kinelex.evaluation.study.run_study`.
         **settings: its other arguments.
 
     Returns:
         Its numbers; when all runs are finished ``comparison`` is the page's path.
     """
-    pages: dict[str, Any] = {"judge": evaluate, "write": write_comparison}
-    return run_numbers(name, data, protocol, out, prompts, changes, **pages, **settings)
+    return run_numbers(name, data, protocol, out, judge=evaluate, write=write_comparison, **settings)

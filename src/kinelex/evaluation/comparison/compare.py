@@ -18,9 +18,9 @@ from rich.table import Table
 from kinelex.errors import InputError
 from kinelex.evaluation.comparison.model import Comparison, Group, Number
 from kinelex.evaluation.comparison.numbers import compare_groups
-from kinelex.evaluation.comparison.tables import difference, probability, spread
-from kinelex.evaluation.output import percent
+from kinelex.evaluation.comparison.tables import difference, probability
 from kinelex.evaluation.protocols.registry import TASKS
+from kinelex.evaluation.rows import percent, spread
 from kinelex.evaluation.scores import ScoreFile, load_scores, score_path
 from kinelex.evaluation.statistics import bootstrap_interval, holm, mcnemar, mean_sd
 from kinelex.evaluation.streams import hits_of
@@ -208,7 +208,7 @@ def _means_table(comparison: Comparison) -> Table:
                 "" if place else escape(column.name),
                 escape(group.name),
                 str(len(number.values)),
-                spread(number),
+                spread(number.mean, number.sd),
                 difference(number),
                 end_section=place == len(known) - 1,
             )

@@ -11,6 +11,7 @@ from pathlib import Path
 from kinelex.errors import InputError
 from kinelex.evaluation.comparison.model import TOP1, Column, Comparison, Number
 from kinelex.evaluation.published import Published
+from kinelex.evaluation.rows import interval_text, spread
 from kinelex.files.atomic import check_place, write_whole
 
 _SIDE_BY_SIDE = 9  # columns, from which on a table of many numbers is turned
@@ -53,18 +54,7 @@ class Entry:
         number = column.numbers[place]
         if number is None:
             return cls("–")
-        interval = "" if number.interval is None else "–".join(f"{100 * end:.1f}" for end in number.interval)
-        return cls(spread(number), interval, place in column.best())
-
-
-def spread(number: Number) -> str:
-    """Mean and standard deviation over the seeds, in per cent.
-
-    >>> spread(Number((0.5,))), spread(Number((0.5, 0.6)))
-    ('50.0', '55.0 ± 7.1')
-    """
-    sd = number.sd
-    return f"{100 * number.mean:.1f}" + ("" if sd is None else f" ± {100 * sd:.1f}")
+        return cls(spread(number.mean, number.sd), interval_text(number.interval), place in column.best())
 
 
 def difference(number: Number | None) -> str:

@@ -21,9 +21,10 @@ from kinelex.errors import InputError
 from kinelex.evaluation.class_map import read_class_map
 from kinelex.evaluation.evaluate import check_report_place
 from kinelex.evaluation.metrics import confusion_matrix, top_k
-from kinelex.evaluation.output import percent, write_json_file
+from kinelex.evaluation.output import write_json_file
 from kinelex.evaluation.protocols.adapted import class_scores
 from kinelex.evaluation.protocols.supervision import check_unseen, retargeted
+from kinelex.evaluation.rows import percent
 from kinelex.inference.features import check_device
 from kinelex.inference.fusion import fuse
 from kinelex.training.encoder_files import load_encoders

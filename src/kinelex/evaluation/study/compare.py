@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from kinelex.data import SkeletonStore
 from kinelex.evaluation.comparison import Comparison, Group, compare_groups
 from kinelex.evaluation.study.definition import Study
 from kinelex.evaluation.study.trials import Trial
@@ -15,7 +14,6 @@ from kinelex.training.run_directory import RunDirectory
 
 def compare_trials(
     study: Study,
-    store: SkeletonStore,
     protocol: str,
     folder: Path,
     trials: Sequence[Trial],
@@ -26,22 +24,12 @@ def compare_trials(
 
     The reference is the variant that is the recipe itself, else the first one.
 
-    Args:
-        study: the study.
-        store, protocol: what the runs were trained and judged on.
-        folder: the study's folder.
-        trials: all of its trainings.
-        left_out: what was not trained and why.
-        write: writes the page of a comparison into a folder.
-
     Returns:
         ``table``: means and standard deviations by variant and number; ``comparison``: the page, if written.
     """
     variants = list(dict.fromkeys(trial.variant for trial in trials))
-    groups = []
-    for variant in variants:
-        runs = [RunDirectory(folder / "runs" / trial.name) for trial in trials if trial.variant == variant]
-        groups.append(Group(variant, tuple(runs)))
+    runs = [(trial.variant, RunDirectory(folder / "runs" / trial.name)) for trial in trials]
+    groups = [Group(variant, tuple(run for of, run in runs if of == variant)) for variant in variants]
     own = next((trial.variant for trial in trials if trial.is_recipe), variants[0])
     comparison = compare_groups(groups, protocol, variants.index(own))
     seeds = ", ".join(map(str, study.seeds))

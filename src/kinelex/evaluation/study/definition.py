@@ -104,16 +104,8 @@ def _study(name: str, content: Any) -> Study:
                 raise unknown_name(f"axis in skip of the study {name}", key, grid)
             if value not in grid[key]:
                 raise unknown_name(f"value of {key} in skip of the study {name}", value, grid[key])
-    return Study(
-        name,
-        str(content.get("title", name)),
-        str(content.get("question", "")),
-        content["recipe"],
-        grid,
-        left_out,
-        tuple(seeds),
-        tuple(tasks),
-    )
+    title, question = str(content.get("title", name)), str(content.get("question", ""))
+    return Study(name, title, question, content["recipe"], grid, left_out, tuple(seeds), tuple(tasks))
 
 
 def axis(study: str, key: str, values: Any) -> Axis:

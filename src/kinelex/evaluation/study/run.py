@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,20 +27,35 @@ from kinelex.training.persons import for_persons_of
 from kinelex.training.recipe import Recipe
 
 
+@dataclass(frozen=True)
+class StudyOptions:
+    """What of a study is trained and judged.
+
+    Args:
+        prompts: the prompt store; several are an axis of the grid.
+        changes: ``key=value`` for all recipes; a key that is an axis gives it other values.
+        seeds, tasks: instead of the study's.
+        share: do share i of n only (an array job); the last one to finish compares.
+        device: where the runs are judged.
+    """
+
+    prompts: Sequence[str | Path] = ()
+    changes: Sequence[str] = ()
+    seeds: Sequence[int] | None = None
+    tasks: Sequence[str] | None = None
+    share: tuple[int, int] | None = None
+    device: str = "cpu"
+
+
 def run_study(
     name: str,
     data: str | Path,
     protocol: str,
     out: str | Path,
-    prompts: Sequence[str | Path] = (),
-    changes: Iterable[str] = (),
-    seeds: Sequence[int] | None = None,
-    tasks: Sequence[str] | None = None,
-    share: tuple[int, int] | None = None,
-    device: str = "cpu",
     console: Console | None = None,
     judge: Callable[..., Any] = evaluate,
     write: Callable[..., Path] | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
     """Train and judge every recipe of a study and compare them.
 
@@ -53,14 +68,10 @@ def run_study(
         data: the skeleton store.
         protocol: the split.
         out: the folder of the study.
-        prompts: the prompt store; several are an axis of the grid.
-        changes: ``key=value`` for all recipes; a key that is an axis gives it other values.
-        seeds, tasks: instead of the study's.
-        share: do share i of n only (an array job); the last one to finish compares.
-        device: where the runs are judged.
         console: where to print.
         judge: judges a run, as :func:`kinelex.evaluation.evaluate` does.
         write: writes the page of the comparison; none by default (:func:`kinelex.reports.run_study` has one).
+        **options: of :class:`StudyOptions`.
 
     Returns:
         ``study``, ``runs`` (how many), ``finished``, ``failed`` (message by run), ``left_out`` and, when all
@@ -70,19 +81,28 @@ def run_study(
         InputError: no such study, something that does not fit together, a run in ``out`` that was made with
             other settings, or a run that failed (after all others were done).
     """
-    console = console or Console()
-    study = find_study(name)
-    study = replace(study, seeds=tuple(seeds or study.seeds), tasks=tuple(tasks or study.tasks))
+    asked, console, study = StudyOptions(**options), console or Console(), find_study(name)
+    study = replace(study, seeds=tuple(asked.seeds or study.seeds), tasks=tuple(asked.tasks or study.tasks))
     task_options(study.tasks, {})  # before the first training: no such task, or one twice
     if "transfer" in study.tasks:
         raise InputError("transfer needs options, which a study does not give: leave it out of the tasks")
-    check_device(device)
+    check_device(asked.device)
     store = open_store(data)
-    rows = get_split(store, protocol).train
-    for path in prompts:
-        _check_prompts(Path(path), store)
-    trials, left_out = trials_of(study, store.meta.dataset, [Path(p) for p in prompts], changes, store, rows)
-    work = _Work(study, store, protocol, _folder(out), device, console, judge)
+    rows, prompts = get_split(store, protocol).train, [Path(path) for path in asked.prompts]
+    for path in prompts:  # at once, not run by run
+        if not (opened := open_prompts(path)).belongs_to(store):
+            raise InputError(
+                f"{path} was made for another store ({opened.meta.dataset}) than {store.path}: make prompts "
+                f"for this one with `kinelex prompts {store.path} --out PROMPTS ...`"
+            )
+    trials, left_out = trials_of(study, store.meta.dataset, prompts, asked.changes, store, rows)
+    folder = Path(out)
+    check_place(folder, f"the folder {folder} cannot be made")
+    try:
+        (folder / "runs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"the folder {folder} cannot be made: {error.strerror}") from error
+    work = _Work(study, store, protocol, folder, asked.device, console, judge)
     for trial in trials:
         work.check(trial)
     new = next((trial for trial in trials if not (work.path(trial) / "config.yaml").is_file()), None)
@@ -92,38 +112,29 @@ def run_study(
         rehearse(new.recipe, store, protocol, prompts=new.prompts)
     for text in left_out:
         console.print(f"left out: {text}", markup=False, soft_wrap=True)
-    mine = trials if share is None else trials[share[0] - 1 :: share[1]]
+    mine = trials if asked.share is None else trials[asked.share[0] - 1 :: asked.share[1]]
     console.print(f"study {study.name}: {len(trials)} runs, {len(mine)} of them here", markup=False)
     failed = _do(work, mine)
-    finished = [trial for trial in trials if work.is_finished(trial)]
-    result: dict[str, Any] = {
-        "study": study.name,
-        "runs": len(trials),
-        "finished": len(finished),
-        "failed": failed,
-        "left_out": left_out,
-    }
     if failed:
         lines = "; ".join(f"{run}: {message}" for run, message in failed.items())
         raise InputError(f"{len(failed)} of {len(mine)} runs failed, the others are done: {lines}")
-    if len(finished) == len(trials):
-        result |= compare_trials(study, store, protocol, work.folder, trials, left_out, write)
+    finished = sum(work.is_finished(trial) for trial in trials)
+    result = {"study": study.name, "runs": len(trials), "finished": finished, "failed": failed}
+    result["left_out"] = left_out
+    if finished == len(trials):
+        result |= compare_trials(study, protocol, folder, trials, left_out, write)
         if write is not None:
             console.print(f"comparison in {result['comparison']}", markup=False, soft_wrap=True)
     else:
         console.print(
-            f"{len(finished)} of {len(trials)} runs are finished; the comparison is written when all are "
+            f"{finished} of {len(trials)} runs are finished; the comparison is written when all are "
             "(by the last share, or without --shard)"
         )
     return result
 
 
 # Keys that may leave open what a run makes of them: its config says what it became, on its machine or store.
-_BECOMES = (
-    ("training", "precision", "auto"),
-    ("input", "persons", None),
-    ("encoder", "person_norms", None),
-)
+_BECOMES = (("training", "precision", "auto"), ("input", "persons", None), ("encoder", "person_norms", None))
 
 
 @dataclass(frozen=True)
@@ -177,16 +188,8 @@ class _Work:
         begun = (path / "config.yaml").is_file()
         recipe = reopen(path, self.store, self.protocol)[0] if begun else trial.recipe
         train_resolved(recipe, self.store, self.protocol, path, trial.prompts, begun, self.console)
-        self.judge(
-            path,
-            self.store.path,
-            self.protocol,
-            self.study.tasks,
-            trial.prompts,
-            device=self.device,
-            seed=trial.seed,
-            console=self.console,
-        )
+        settings = {"device": self.device, "seed": trial.seed, "console": self.console}
+        self.judge(path, self.store.path, self.protocol, self.study.tasks, trial.prompts, **settings)
         mark = {"run": run_digest(path), "tasks": list(self.study.tasks)}
         write_whole(self._mark(trial), json.dumps(mark))
 
@@ -203,8 +206,10 @@ def _do(work: _Work, trials: Sequence[Trial]) -> dict[str, str]:
             work.console.print(f"{head}: finished before", markup=False, soft_wrap=True)
             continue
         work.console.print(head, markup=False, soft_wrap=True)
-        with _locked(work.path(trial)) as free:
-            if not free:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(sole_writer(work.path(trial)))
+            except InUseError:
                 work.console.print("  another process works on it", markup=False)
                 continue
             if work.is_finished(trial):  # by that process, meanwhile
@@ -217,49 +222,16 @@ def _do(work: _Work, trials: Sequence[Trial]) -> dict[str, str]:
     return failed
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Whether no other process works on a run, which is held for as long as the block runs."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(sole_writer(path))
-            free = True
-        except InUseError:
-            free = False
-        yield free
-
-
-def _check_prompts(path: Path, store: SkeletonStore) -> None:
-    """Refuse prompts of another store at once, not run by run."""
-    prompts = open_prompts(path)
-    if not prompts.belongs_to(store):
-        raise InputError(
-            f"{path} was made for another store ({prompts.meta.dataset}) than {store.path}: make prompts for "
-            f"this one with `kinelex prompts {store.path} --out PROMPTS ...`"
-        )
-
-
-def _folder(out: str | Path) -> Path:
-    folder = Path(out)
-    check_place(folder, f"the folder {folder} cannot be made")
-    try:
-        (folder / "runs").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"the folder {folder} cannot be made: {error.strerror}") from error
-    return folder
-
-
-def _differences(wanted: Recipe, there: Recipe) -> list[str]:
+def _differences(wanted: Recipe, trained: Recipe) -> list[str]:
     """The keys of a recipe in which a run differs from what is wanted."""
-    first, second = wanted.to_dict(), there.to_dict()
+    first, second = wanted.to_dict(), trained.to_dict()
     for section, key, left_open in _BECOMES:
         if first[section].get(key, ...) == left_open:
             first[section][key] = second[section][key]
-    found = []
-    for section, keys in first.items():
-        if isinstance(keys, dict):
-            for key in keys.keys() | second[section].keys():
-                a, b = keys.get(key), second[section].get(key)
-                if a != b:
-                    found.append(f"{section}.{key} ({b} there, {a} asked for)")
-    return sorted(found)
+    values = [
+        (f"{section}.{key}", keys.get(key), second[section].get(key))
+        for section, keys in first.items()
+        if isinstance(keys, dict)
+        for key in keys.keys() | second[section].keys()
+    ]
+    return sorted(f"{key} ({b} there, {a} asked for)" for key, a, b in values if a != b)

@@ -10,7 +10,7 @@ from kinelex import __version__
 from kinelex.errors import InputError
 from kinelex.evaluation.comparison import tables
 from kinelex.evaluation.comparison.model import Column, Comparison
-from kinelex.evaluation.rows import baseline_names
+from kinelex.evaluation.rows import baseline_names, spread
 from kinelex.files.atomic import write_whole
 from kinelex.reports.comparison import figures
 from kinelex.reports.comparison.settings import differing_settings
@@ -143,7 +143,7 @@ def _sentence(comparison: Comparison, column: Column) -> str:
     if level:
         others = " and ".join(comparison.groups[i].name for i in level)
         return f"{column.name}: {name} and {others} are level, {100 * number.mean:.1f} %."
-    text = f"{column.name}: {name} is best, {tables.spread(number)} %"
+    text = f"{column.name}: {name} is best, {spread(number.mean, number.sd)} %"
     if best == comparison.reference or number.difference is None:
         return f"{text}." if best != comparison.reference else f"{text}; it is the reference."
     gain = f"{text}, {100 * abs(number.difference):.1f} points before {tables.reference_name(comparison)}"

@@ -12,7 +12,7 @@ from kinelex import __version__
 from kinelex.errors import InputError
 from kinelex.evaluation.published import published_numbers
 from kinelex.evaluation.raw import raw_features
-from kinelex.evaluation.rows import classifying_tasks, result_rows, task_titles
+from kinelex.evaluation.rows import classifying_tasks, percent, result_rows, task_titles
 from kinelex.files.atomic import write_whole
 from kinelex.files.npy import read_npz
 from kinelex.inference.cache import digest
@@ -66,7 +66,7 @@ def write_report(
     histograms, missing = _histograms(run, metrics, against)
     gallery = Gallery(inputs.store, inputs.train, inputs.test, inputs.neighbours, inputs.prompts)
     filters = {
-        "percent": lambda rate: "–" if rate is None else f"{100 * rate:.1f}",
+        "percent": percent,
         "capfirst": lambda text: text[:1].upper() + text[1:],
     }
     page = template("kinelex.reports.run", filters=filters).render(
