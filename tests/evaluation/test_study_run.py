@@ -117,8 +117,8 @@ def test_other_settings_are_refused_and_more_values_are_not(acted, quick, judge,
         study(acted, quick, tmp_path, changes=["input.persons=1"])
     other = tmp_path / "other.arrow"
     shutil.copy(acted.prompts, other)
+    changed = {"prompts": [other], "changes": ["beta=0.5", *quick]}
     with pytest.raises(InputError, match="prompts"):
-        changed = {"prompts": [other], "changes": ["beta=0.5", *quick]}
         run_study("beta", acted.store, "xsub", tmp_path, **changed, seeds=[0], tasks=["knn"])
     said = io.StringIO()
     more = study(acted, quick, tmp_path, said=said, changes=["beta=0.5,0.75"])

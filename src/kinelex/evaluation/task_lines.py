@@ -88,13 +88,10 @@ def _semi(numbers: Mapping[str, Any]) -> _Lines:
     for start, place in (("", numbers), (", random weights", numbers.get("scratch", {}))):
         for kind, found in place.items():
             if isinstance(found, Mapping) and all("mean" in of for of in found.values()):
-                rates = [
-                    (share.replace("%", " %"), spread(of["mean"], of["sd"])) for share, of in found.items()
-                ]
-                yield kind + start, rates
+                shares = {share.replace("%", " %"): of for share, of in found.items()}
+                yield kind + start, [(share, spread(of["mean"], of["sd"])) for share, of in shares.items()]
                 if not start:
-                    drawn = [(share.replace("%", " %"), _range(of["labels"])) for share, of in found.items()]
-                    yield f"labels, {kind}", drawn
+                    yield f"labels, {kind}", [(share, _range(of["labels"])) for share, of in shares.items()]
 
 
 def _robustness(numbers: Mapping[str, Any]) -> _Lines:
