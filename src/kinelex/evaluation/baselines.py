@@ -117,12 +117,9 @@ def prompt_features(prompts: PromptStore, store: SkeletonStore, modality: str) -
             f"make prompts for this one with `kinelex prompts {store.path}`"
         )
     features = clip_features(prompts, modality)
-    row = {clip: r for r, clip in enumerate(prompts.ids)}
-    result = np.full((len(store), features.shape[1]), np.nan, np.float32)
-    for index, clip in enumerate(store.ids):
-        if clip in row:
-            result[index] = features[row[clip]]
-    return result
+    row_of = {clip: row for row, clip in enumerate(prompts.ids)}
+    nothing = np.full((1, features.shape[1]), np.nan, np.float32)
+    return np.concatenate([features, nothing])[[row_of.get(clip, -1) for clip in store.ids]]
 
 
 def prompt_probe(

@@ -1,7 +1,8 @@
 """What sensors do to clips: noise, missing joints, hidden parts, lost frames, other frame rates and views.
 
 Each function changes a batch of clips as loaded (:attr:`~kinelex.data.batch.Batch.frames`), whatever the data
-set's unit, layout and number of persons. Absent joints and persons (all zeros) stay absent.
+set's unit, layout and number of persons. Absent joints and persons (all zeros) stay absent. What is drawn at
+random comes from a generator on the CPU.
 """
 
 from __future__ import annotations
@@ -20,11 +21,8 @@ from kinelex.skeleton import joint_presence
 def joint_noise(batch: Batch, share: float, generator: torch.Generator) -> Batch:
     """Add Gaussian noise to every coordinate, independent in each frame.
 
-    Args:
-        batch: clips as loaded.
-        share: standard deviation as a share of the clip's body size, the root mean square distance of the
-            joints from their centre.
-        generator: source of randomness (on the CPU).
+    ``share`` is the standard deviation as a share of the clip's body size, the root mean square distance of
+    the joints from their centre.
     """
     x, clip = _frames(batch)
     present = joint_presence(x)  # (sum of T, 1, V, M)
@@ -42,11 +40,7 @@ def joint_noise(batch: Batch, share: float, generator: torch.Generator) -> Batch
 def missing_joints(batch: Batch, share: float, root: int, generator: torch.Generator) -> Batch:
     """Lose some joints of each clip in all frames: they lie on the root, as zeros do in centred clips.
 
-    Args:
-        batch: clips as loaded.
-        share: share of the joints that is lost, one at least; the root never is.
-        root: index of the root joint.
-        generator: source of randomness (on the CPU).
+    ``share`` of the joints is lost, one at least; the joint ``root`` never is.
     """
     x, clip = _frames(batch)
     n, joints = len(batch), x.shape[2]
@@ -58,13 +52,7 @@ def missing_joints(batch: Batch, share: float, root: int, generator: torch.Gener
 
 
 def hidden_joints(batch: Batch, joints: Sequence[int], root: int) -> Batch:
-    """Hide the same joints of all clips in all frames: they lie on the root, which stays itself.
-
-    Args:
-        batch: clips as loaded.
-        joints: their indices.
-        root: index of the root joint.
-    """
+    """Hide the same joints of all clips in all frames: they lie on the joint ``root``, which stays itself."""
     x, _ = _frames(batch)
     hidden = torch.zeros(x.shape[2], dtype=torch.bool, device=x.device)
     hidden[list(joints)] = True
@@ -73,13 +61,7 @@ def hidden_joints(batch: Batch, joints: Sequence[int], root: int) -> Batch:
 
 
 def dropped_frames(batch: Batch, share: float, generator: torch.Generator) -> Batch:
-    """Lose a share of each clip's frames at random; one at least is left, and the order stays.
-
-    Args:
-        batch: clips as loaded.
-        share: share of the frames that is lost, below 1.
-        generator: source of randomness (on the CPU).
-    """
+    """Lose a share of each clip's frames at random; one at least is left, and the order stays."""
     lengths = batch.lengths.cpu()
     clip = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
     keys = torch.rand(len(clip), generator=generator, dtype=torch.float64)
@@ -91,12 +73,7 @@ def dropped_frames(batch: Batch, share: float, generator: torch.Generator) -> Ba
 
 
 def slower_rate(batch: Batch, factor: int) -> Batch:
-    """Keep every so many-th frame, from the first on.
-
-    Args:
-        batch: clips as loaded.
-        factor: 2 halves the frame rate.
-    """
+    """Keep every ``factor``-th frame, from the first on: 2 halves the frame rate."""
     lengths = batch.lengths.cpu()
     clip = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
     kept = _keep(batch, (torch.arange(len(clip)) - _starts(lengths)[clip]) % factor == 0)
@@ -106,12 +83,8 @@ def slower_rate(batch: Batch, factor: int) -> Batch:
 def turned(batch: Batch, degrees: float, generator: torch.Generator) -> Batch:
     """Turn each clip about the y axis through the mean place of its joints, to the left or to the right.
 
-    Clips in 2-D turn in the picture's plane, as by a camera that is held askew.
-
-    Args:
-        batch: clips as loaded; y is the vertical of Kinect's and MediaPipe's coordinates.
-        degrees: the angle.
-        generator: draws the side (on the CPU).
+    The y axis is the vertical of Kinect's and MediaPipe's coordinates. Clips in 2-D turn in the picture's
+    plane, as by a camera that is held askew.
     """
     x, clip = _frames(batch)
     present = joint_presence(x)

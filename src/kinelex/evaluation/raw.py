@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from kinelex.data import SkeletonStore
@@ -31,13 +33,10 @@ def raw_features(
         - returns: (n, C * frames * V * persons) float32, in the store's units; as many persons as the clip
               of the store with the most has
     """
-    config = InputConfig(
-        frames=frames,
-        test_crop=1.0,
-        centre="mean" if aligned else "first",
-        align="torso" if aligned else "none",
+    body: dict[str, Any] = (
+        {"centre": "mean", "align": "torso"} if aligned else {"centre": "first", "align": "none"}
     )
-    pipeline = InputPipeline(store.layout, config)
+    pipeline = InputPipeline(store.layout, InputConfig(frames=frames, test_crop=1.0, **body))
     persons = int(store.persons.max(initial=1))
     shape = (len(indices), store.channels * frames * store.layout.num_joints * persons)
     features = np.empty(shape, np.float32)

@@ -142,22 +142,18 @@ def _common_protocol(runs: Sequence[RunDirectory]) -> str:
 
 
 def _group_numbers(comparison: Comparison, place: int) -> dict[str, Any]:
-    group = comparison.groups[place]
-    numbers = {}
+    group, numbers = comparison.groups[place], {}
     for column in comparison.columns:
-        number = column.numbers[place]
-        if number is not None:
-            numbers[column.name] = {**mean_sd(number.values), "values": list(number.values), **_more(number)}
+        n = column.numbers[place]
+        if n is not None:
+            numbers[column.name] = {
+                **mean_sd(n.values),
+                "values": list(n.values),
+                "ci95": n.interval and list(n.interval),
+                "difference": n.difference,
+                "difference_ci95": n.difference_interval and list(n.difference_interval),
+            }
     return {"name": group.name, "runs": [str(run.path) for run in group.runs], "numbers": numbers}
-
-
-def _more(number: Number) -> dict[str, Any]:
-    interval, difference = number.interval, number.difference_interval
-    return {
-        "ci95": None if interval is None else list(interval),
-        "difference": number.difference,
-        "difference_ci95": None if difference is None else list(difference),
-    }
 
 
 def _pairs(runs: Sequence[RunDirectory], protocol: str) -> dict[str, list[dict[str, Any]]]:
@@ -204,14 +200,9 @@ def _means_table(comparison: Comparison) -> Table:
     for column in comparison.columns:
         known = [(g, n) for g, n in zip(comparison.groups, column.numbers, strict=True) if n is not None]
         for place, (group, number) in enumerate(known):
-            table.add_row(
-                "" if place else escape(column.name),
-                escape(group.name),
-                str(len(number.values)),
-                spread(number.mean, number.sd),
-                difference(number),
-                end_section=place == len(known) - 1,
-            )
+            name = "" if place else escape(column.name)
+            rates = (str(len(number.values)), spread(number.mean, number.sd), difference(number))
+            table.add_row(name, escape(group.name), *rates, end_section=place == len(known) - 1)
     return table
 
 

@@ -76,8 +76,12 @@ def compare_groups(
     names: tuple[str, ...] = ()
     for task in (task for task in TASKS if any(task in result for result in every)):
         hits = [_hits(group, of, protocol, task) for group, of in zip(groups, results, strict=True)]
-        _check_clips(task, hits)
-        names = next((h.classes for h in hits if h is not None), names)
+        known = [h for h in hits if h is not None]
+        if any((h.ids, h.classes) != (known[0].ids, known[0].classes) for h in known):
+            raise InputError(
+                f"the runs' scores of {task} are of different clips: evaluate all on the same data"
+            )
+        names = known[0].classes if known else names
         columns += _columns(task, results, hits, reference)
     baselines: dict[str, Any] = next((r["baselines"]["baselines"] for r in every if "baselines" in r), {})
     return Comparison(
@@ -136,12 +140,6 @@ def seed_of(run: RunDirectory, otherwise: int = 0) -> int:
     return int(run.config.get("training", {}).get("seed", otherwise))
 
 
-def _check_clips(task: str, hits: Sequence[_Hits | None]) -> None:
-    known = [h for h in hits if h is not None]
-    if any(h.ids != known[0].ids or h.classes != known[0].classes for h in known):
-        raise InputError(f"the runs' scores of {task} are of different clips: evaluate all on the same data")
-
-
 def _columns(
     task: str,
     results: Sequence[Sequence[Mapping[str, Any]]],
@@ -158,7 +156,8 @@ def _columns(
         if not any(values):
             continue
         clips = [h if h is not None and _same(of, h) else None for of, h in zip(values, hits, strict=True)]
-        numbers = [_number(of, h) for of, h in zip(values, clips, strict=True)]
+        intervals = [None if h is None else bootstrap_interval(h.mean) for h in clips]
+        numbers = [Number(tuple(v), i) if v else None for v, i in zip(values, intervals, strict=True)]
         known = numbers[reference], clips[reference]
         numbers = [
             n if place == reference else _against(n, h, *known)
@@ -199,12 +198,6 @@ def _same(values: Sequence[float], hits: _Hits) -> bool:
     """Whether a number is the share of clips that were right, over all clips that have scores."""
     rates = [h.mean() for h in hits.by_seed.values()]
     return len(rates) == len(values) and np.allclose(values, rates, atol=1e-6)
-
-
-def _number(values: Sequence[float], hits: _Hits | None) -> Number | None:
-    if not values:
-        return None
-    return Number(tuple(values), None if hits is None else bootstrap_interval(hits.mean))
 
 
 def _against(

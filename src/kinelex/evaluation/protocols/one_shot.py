@@ -48,16 +48,11 @@ class OneShot:
 
     def check(self, context: Context, options: OneShotOptions) -> None:
         """Refuse classes that the run cannot be judged on."""
-        split = split_of(context, options.split, self.name)
-        check_novel(context, split)
-        _exemplars(context, split, _novel_rows(context, split), draws=1)
+        _asked(context, options, draws=1)
 
     def run(self, context: Context, options: OneShotOptions) -> TaskResult:
         """Judge the run."""
-        split = split_of(context, options.split, self.name)
-        novel = check_novel(context, split)
-        rows = _novel_rows(context, split)
-        draws = _exemplars(context, split, rows, options.draws)
+        split, novel, rows, draws = _asked(context, options, options.draws)
         truth = np.searchsorted(split.unseen, context.store.labels[rows])
         ours = joined([context.features(stream, rows) for stream in context.encoders])
         hits = _hits(ours, truth, draws)
@@ -65,7 +60,9 @@ class OneShot:
         raw = _hits(raw_features(context.store, rows, aligned=torso), truth, draws)
         by_draw = _mean(hits, 1)
         numbers: dict[str, Any] = {
-            "rule": _rule(len(split.unseen)),
+            "rule": f"Nothing is trained: each test clip of {len(split.unseen)} novel classes gets the class "
+            "of the nearest exemplar, one clip of each class, by the cosine of features; top-1 over all "
+            "clips but the exemplars, mean over the draws of exemplars.",
             "top1": float(by_draw.mean()),
             "ci95": list(bootstrap_interval(_mean(hits, 0), context.seed)),
             "draws": mean_sd(by_draw.tolist()),
@@ -82,23 +79,18 @@ class OneShot:
         return TaskResult(numbers)
 
 
-def _novel_rows(context: Context, split: ClassSplit) -> np.ndarray:
-    return context.test[np.isin(context.truth, split.unseen)]
-
-
-def _rule(count: int) -> str:
-    return (
-        f"Nothing is trained: each test clip of {count} novel classes gets the class of the nearest "
-        "exemplar, one clip of each class, by the cosine of features; top-1 over all clips but the "
-        "exemplars, mean over the draws of exemplars."
-    )
+def _asked(
+    context: Context, options: OneShotOptions, draws: int
+) -> tuple[ClassSplit, dict[str, Any], np.ndarray, list[np.ndarray]]:
+    """The classes, how many of their clips were trained on, their test clips, the exemplars by draw."""
+    split = split_of(context, options.split, OneShot.name)
+    novel = check_novel(context, split)
+    rows = context.test[np.isin(context.truth, split.unseen)]
+    return split, novel, rows, _exemplars(context, split, rows, draws)
 
 
 def _exemplars(context: Context, split: ClassSplit, rows: np.ndarray, draws: int) -> list[np.ndarray]:
-    """For each draw the place in ``rows`` of one clip of each novel class.
-
-    Drawn by the clips' ids and the seed alone.
-    """
+    """For each draw, by clips' ids and the seed alone, the place in ``rows`` of a clip of each class."""
     labels = context.store.labels[rows]
     missing = [c for c in split.unseen if c not in labels]
     if missing:

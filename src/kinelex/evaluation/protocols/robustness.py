@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -133,31 +134,25 @@ def changes(options: RobustnessOptions, layout: SkeletonLayout) -> Iterator[tupl
             continue
         for value in getattr(options, field.name):
             if field.name != "parts" or set(layout.parts[value]) - {layout.root}:
-                yield field.name, value, _Changed(field.name, value, layout)
+                yield field.name, value, partial(_changed, field.name, value, layout)
 
 
-@dataclass(frozen=True)
-class _Changed:
+def _changed(
+    kind: str, value: Any, layout: SkeletonLayout, batch: Batch, generator: torch.Generator
+) -> Batch:
     """One kind of change at one strength."""
-
-    kind: str
-    value: Any
-    layout: SkeletonLayout
-
-    def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
-        root, value = self.layout.root, self.value
-        match self.kind:
-            case "noise":
-                return degrade.joint_noise(batch, value, generator)
-            case "joints":
-                return degrade.missing_joints(batch, value, root, generator)
-            case "parts":
-                return degrade.hidden_joints(batch, self.layout.parts[value], root)
-            case "frames":
-                return degrade.dropped_frames(batch, value, generator)
-            case "rate":
-                return degrade.slower_rate(batch, value)
-        return degrade.turned(batch, value, generator)
+    match kind:
+        case "noise":
+            return degrade.joint_noise(batch, value, generator)
+        case "joints":
+            return degrade.missing_joints(batch, value, layout.root, generator)
+        case "parts":
+            return degrade.hidden_joints(batch, layout.parts[value], layout.root)
+        case "frames":
+            return degrade.dropped_frames(batch, value, generator)
+        case "rate":
+            return degrade.slower_rate(batch, value)
+    return degrade.turned(batch, value, generator)
 
 
 def _key(value: Any) -> str:
