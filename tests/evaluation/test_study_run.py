@@ -144,7 +144,9 @@ def test_numbers_that_follow_from_the_store_are_no_other_settings(acted, judge, 
     for again in range(2):
         said = io.StringIO()
         changed = {"prompts": [acted.prompts], "changes": small}
-        run_study(str(file), acted.store, "xsub", tmp_path / "out", Console(file=said, width=200), **changed)
+        run_study(
+            str(file), acted.store, "xsub", tmp_path / "out", console=Console(file=said, width=200), **changed
+        )
         assert said.getvalue().count("finished before") == 2 * again
     configs = [RunDirectory(path).config for path in sorted((tmp_path / "out" / "runs").glob("[a-z]*"))]
     assert [config["input"]["persons"] for config in configs] == [2, 1]
