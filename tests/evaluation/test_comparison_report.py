@@ -15,8 +15,7 @@ from kinelex.evaluation.comparison.tables import Entry, latex, markdown
 from kinelex.evaluation.scores import ScoreFile, score_path
 from kinelex.evaluation.statistics import mcnemar
 from kinelex.reports.comparison import write_comparison
-from kinelex.reports.comparison.settings import differing_settings
-from kinelex.reports.comparison.write import _verdict
+from kinelex.reports.comparison.write import _verdict, differing_settings
 from kinelex.reports.run.task_sections import Block, task_sections
 from kinelex.training.run_directory import RunDirectory
 

@@ -46,11 +46,9 @@ def describe(
         if verify:
             open_prompts(path).verify()
         description = describe_prompts(path)
-        modalities = description["modalities"]
         overview = {k: v for k, v in description.items() if k != "modalities"}
-        tables = [_table(f"prompt store {path.name}", overview)]
-        tables += [_table(modality, numbers) for modality, numbers in modalities.items()]
-        return description, Group(*tables)
+        rows = {f"prompt store {path.name}": overview, **description["modalities"]}
+        return description, Group(*(_table(title, of) for title, of in rows.items()))
     from kinelex.data import open_store
     from kinelex.datasets import describe_store, render_store
 
@@ -58,17 +56,16 @@ def describe(
     if verify:
         store.verify()
     description = describe_store(store)
+    shown = render_store(description)
     if html is None:
-        return description, render_store(description)
+        return description, shown
     from kinelex.reports.card import scan_store, warnings_of, write_card
 
     checks = scan_store(store)
     warnings = warnings_of(store, checks)
     description["warnings"] = [warning.to_json() for warning in warnings]
     card = write_card(store, html, description, checks, warnings)
-    return description, Group(
-        render_store(description), _warnings(description["warnings"]), f"card in {card}"
-    )
+    return description, Group(shown, _warnings(description["warnings"]), f"card in {card}")
 
 
 def describe_layout(name: str) -> tuple[dict[str, Any], RenderableType]:
@@ -106,9 +103,8 @@ def _warnings(warnings: list[dict[str, Any]]) -> Table:
     table.add_column("clips", justify="right")
     table.add_column("for example", overflow="fold")
     for warning in warnings:
-        table.add_row(
-            warning["kind"].replace("_", " "), str(warning["count"]), "\n".join(warning["items"][:2])
-        )
+        kind, items = warning["kind"].replace("_", " "), "\n".join(warning["items"][:2])
+        table.add_row(kind, str(warning["count"]), items)
     if not warnings:
         table.add_row("none", "0", "")
     return table
@@ -141,10 +137,9 @@ def _describe_run(path: Path) -> tuple[dict[str, Any], RenderableType]:
         description["converted"] = config["converted"]
     if "adapted" in config:
         description["adapted"] = {key: config["adapted"][key] for key in ("mode", "run")}
-    last = description["last_epoch"]
     tables = [_table(f"run {path.name}", {k: v for k, v in description.items() if k != "last_epoch"})]
-    if last:
-        tables.append(_table("last epoch", {k: f"{v:.4g}" for k, v in last.items()}))
+    if metrics:
+        tables.append(_table("last epoch", {k: f"{v:.4g}" for k, v in metrics[-1].items()}))
     return description, Group(*tables)
 
 

@@ -46,19 +46,9 @@ def ensemble(
     """
     from kinelex.evaluation import ensemble as put_together
 
-    return put_together(
-        scores,
-        data,
-        protocol,
-        weights=None if weights is None else _numbers(weights),
-        search=search,
-        holdout=holdout or (),
-        combine=combine,
-        objective=objective,
-        task=task,
-        order=order,
-        out=out,
-    )
+    options: dict[str, Any] = {"weights": None if weights is None else _numbers(weights), "search": search}
+    options |= {"holdout": holdout or (), "combine": combine, "objective": objective}
+    return put_together(scores, data, protocol, out, **options, task=task, order=order)
 
 
 def _numbers(text: str) -> list[float]:

@@ -59,42 +59,30 @@ def evaluate(
     if (on is None) != (class_map is None):
         raise InputError("--on STORE and --class-map MAP belong together: see `kinelex evaluate --help`")
     if on is not None and class_map is not None:
-        others: dict[str, object] = {
-            "--data": data,
-            "--tasks": tasks,
-            "--prompts": prompts,
-            "--against": against,
+        others = {
+            "data": data,
+            "tasks": tasks,
+            "prompts": prompts,
+            "against": against,
+            "fresh": fresh or None,
         }
-        others |= {
-            "--fresh": fresh or None,
-            "--no-baselines": no_baselines or None,
-            "--no-report": no_report or None,
-            "--map": None if map == "tsne" else map,
-            "TASK.KEY=VALUE": options or None,
-        }
-        for option, value in others.items():
-            if value is not None:
-                raise InputError(f"--on judges the run's classifier on another store: leave out {option}")
+        others |= {"no-baselines": no_baselines or None, "no-report": no_report or None}
+        others["map"] = None if map == "tsne" else map
+        wrong = [f"--{option}" for option, value in others.items() if value is not None]
+        wrong += ["TASK.KEY=VALUE"] if options else []
+        if wrong:
+            raise InputError(f"--on judges the run's classifier on another store: leave out {wrong[0]}")
         return evaluate_on(run, on, class_map, protocol, device=device)
-    settings = dict[str, Any](
-        run=run,
-        data=data,
-        protocol=protocol,
-        tasks=None if tasks is None else listed(tasks),
-        options=split_options(options, TASKS, "knn.k=5", "evaluate"),
-        fresh=fresh,
-        prompts=prompts,
-        device=device,
-        seed=seed,
-        baselines=not no_baselines,
-    )
+    names = None if tasks is None else listed(tasks)
+    settings: dict[str, Any] = {"baselines": not no_baselines, "fresh": fresh, "device": device, "seed": seed}
+    settings["options"] = split_options(options, TASKS, "knn.k=5", "evaluate")
     if no_report:
         if against is not None or map != "tsne":
             raise InputError("--against and --map are for the report: leave them out, or --no-report")
-        return numbers_alone(**settings)
+        return numbers_alone(run, data, protocol, names, prompts, **settings)
     from kinelex.reports import evaluate as with_report
 
-    return with_report(**settings, against=against, map_by=map)
+    return with_report(run, data, protocol, names, prompts, **settings, against=against, map_by=map)
 
 
 def tasks_help() -> str:

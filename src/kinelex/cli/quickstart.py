@@ -105,9 +105,7 @@ def results_table(soft: dict[str, Any], hard: dict[str, Any]) -> Table:
         ("probe on the vision prompts", None, base.get("prompt_probe_vision")),
         ("chance", base["chance"], base["chance"]),
     ]
-    title = (
-        f"{counts['classes']} actions, {counts['train']} clips to train, {counts['test']} to test, top-1 in %"
-    )
+    title = "{classes} actions, {train} clips to train, {test} to test, top-1 in %".format(**counts)
     table = Table("", "nearest neighbour", "linear probe", title=title, title_justify="left")
     for name, *values in rows:
         table.add_row(name, *("" if v is None else f"{100 * v:.1f}" for v in values))

@@ -44,18 +44,10 @@ def study(
     """
     from kinelex.reports import run_study
 
-    return run_study(
-        name,
-        data,
-        protocol,
-        out,
-        prompts=prompts or (),
-        changes=changes,
-        seeds=None if seeds is None else _read_seeds(seeds),
-        tasks=None if tasks is None else listed(tasks),
-        share=None if shard is None else read_share(shard),
-        device=device,
-    )
+    asked: dict[str, Any] = {"seeds": None if seeds is None else _read_seeds(seeds), "device": device}
+    asked |= {"tasks": None if tasks is None else listed(tasks)}
+    asked |= {"share": None if shard is None else read_share(shard), "prompts": prompts or ()}
+    return run_study(name, data, protocol, out, changes=changes, **asked)
 
 
 def _read_seeds(text: str) -> list[int]:

@@ -25,8 +25,8 @@ from kinelex.skeleton import SkeletonLayout
 from kinelex.training.config import TrainingConfig
 from kinelex.training.encoder_files import SkeletonEncoder
 from kinelex.training.module import MethodModule
-from kinelex.training.persons import with_person_norms, with_places
 from kinelex.training.recipe import Recipe
+from kinelex.training.store_defaults import with_person_norms, with_places
 from kinelex.training.sync_batch_norm import synchronise_batch_norms
 from kinelex.transforms import InputPipeline
 from kinelex.transforms.rate import check_rates
@@ -166,19 +166,10 @@ def build_module(
         raise InputError(
             f"expects a batch size that {training.devices} devices can share, got {training.batch_size}"
         )
-    loader = SkeletonLoader(
-        store,
-        rows,
-        training.batch_size // training.devices,
-        shuffle=True,
-        seed=training.seed,
-        placement=training.placement,
-        device="cuda" if training.placement == "device" and torch.cuda.is_available() else "cpu",
-        prompts=store_prompts,
-        repeat=training.repeat,
-        world_size=training.devices,
-        places=recipe.input.persons,
-    )
+    settings = {name: getattr(training, name) for name in ("seed", "placement", "repeat")}
+    settings["device"] = "cuda" if training.placement == "device" and torch.cuda.is_available() else "cpu"
+    settings |= {"prompts": store_prompts, "world_size": training.devices, "places": recipe.input.persons}
+    loader = SkeletonLoader(store, rows, training.batch_size // training.devices, shuffle=True, **settings)
     check_rates(store.fps[rows], recipe.input.fps)
     method.check_step(loader.batch_size * training.devices)
     module = MethodModule(method, InputPipeline(layout, recipe.input, store.layout), loader, recipe)

@@ -37,10 +37,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class EpochCheckpoint(Checkpoint):
     """Keeps ``checkpoints/last.ckpt`` up to date: after every epoch, and every so many steps.
 
-    A training that diverged is stopped there: its last good checkpoint stays.
-
-    A subclass of Lightning's ``Checkpoint`` is called after the module's own hooks, so the teacher that the
-    method makes at the end of an epoch is in the checkpoint.
+    A training that diverged is stopped there: its last good checkpoint stays. Lightning calls it after the
+    module's own hooks, so what a method makes at the end of an epoch is in the checkpoint.
     """
 
     def __init__(self, run: RunDirectory, every: int = 0) -> None:
@@ -120,9 +118,8 @@ class EpochRecorder(L.Callback):
         writer.writerows(self.rows)
         write_whole(self.run.path / "metrics.csv", text.getvalue())
         if self.histograms:
-            arrays = {
-                k.replace("histogram/", "off_diagonal/"): np.stack(v) for k, v in self.histograms.items()
-            }
+            named = {k.replace("histogram/", "off_diagonal/"): v for k, v in self.histograms.items()}
+            arrays = {name: np.stack(counts) for name, counts in named.items()}
             bins = len(next(iter(arrays.values()))[0])
             with whole_file(self.run.path / "diagnostics.npz") as file:
                 np.savez(file, bins=np.linspace(-1, 1, bins + 1), **arrays)  # type: ignore[arg-type]
@@ -146,11 +143,8 @@ class EpochProgress(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._progress.update(
-            self._task,
-            completed=trainer.global_step,
-            description=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
-        )
+        epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self._progress.update(self._task, completed=trainer.global_step, description=epoch)
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, MethodModule)

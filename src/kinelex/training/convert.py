@@ -111,10 +111,7 @@ def convert(
         more = {} if center is None else {"center": center}
         ours = _classifier(source, state, layout, path, classes, stream or "joint", more)
     first = next(iter(ours.encoders))
-    changes = {
-        "persons": ours.encoders[first].places or 1,
-        **ours.changes,
-    }  # published: weights for each place
+    changes = {"persons": ours.encoders[first].places or 1, **ours.changes}  # weights for each place
     prepared = replace(resolve(*find_recipe(ours.recipe)).input, **changes)
     if len(ours.encoders) == 1:
         prepared = replace(prepared, stream=first)
@@ -126,9 +123,8 @@ def convert(
         "encoder": ours.options,
         "input": plain(asdict(prepared)),
     }
-    pipeline = InputPipeline(layout, prepared)
-    weights = (ours.encoders, ours.options, pipeline, ours.classifiers, ours.class_names)
-    return save_run(out, config, *weights)
+    weights = (ours.encoders, ours.options, InputPipeline(layout, prepared))
+    return save_run(out, config, *weights, ours.classifiers, ours.class_names)
 
 
 def _load_safely(path: Path) -> dict[str, Any]:
@@ -172,10 +168,8 @@ def _cmd(state: dict[str, Tensor], layout: SkeletonLayout, path: Path) -> Checkp
     options = next(iter(sizes.values()))
     if any(other != options for other in sizes.values()):
         raise InputError(f"{path}: the streams' encoders differ in size, expects three of one size: {sizes}")
-    networks = {
-        stream: _encoder(encoders.create("gru", layout=layout, **options), weights, path, stream)
-        for stream, weights in states.items()
-    }
+    made = {stream: encoders.create("gru", layout=layout, **options) for stream in states}
+    networks = {s: _encoder(made[s], weights, path, s) for s, weights in states.items()}
     return Checkpoint(networks, {"name": "gru", **options, "bidirectional": False}, "cmd/ntu60")
 
 

@@ -40,7 +40,7 @@ def load_embedding_space(run: Path) -> EmbeddingSpace | None:
         raise
     except (
         OSError,
-        KeyError,
+        LookupError,
         TypeError,
         ValueError,
         ArithmeticError,

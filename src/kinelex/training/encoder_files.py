@@ -83,8 +83,9 @@ class SkeletonEncoder(nn.Module):
             )
         encoder = self.reading(store.layout)
         persons = person_places(encoder.pipeline.config.persons, self.encoder.places, store)
-        config = replace(encoder.pipeline.config, persons=persons)
-        encoder.pipeline = InputPipeline(self.layout, config, store.layout)
+        encoder.pipeline = InputPipeline(
+            self.layout, replace(encoder.pipeline.config, persons=persons), store.layout
+        )
         return encoder
 
     @property
@@ -115,7 +116,7 @@ def save_encoders(
     The names of an encoder's weights are its own; with several streams they start with the stream's name, as
     those of classifiers always do.
     """
-    first = next(iter(trained.values()))
+    first, builder = next(iter(trained.values())), encoders.builder(config["name"])
     description = {
         "format_version": 1,
         "encoder": {**config, "in_channels": first.in_channels},
@@ -125,9 +126,7 @@ def save_encoders(
         "streams": list(trained),
         "num_features": first.num_features,
         "class_names": list(class_names),
-        "plugins": plugins.used_by(
-            encoders.builder(config["name"]), *map(type, transforms_of(pipeline.config))
-        ),
+        "plugins": plugins.used_by(builder, *map(type, transforms_of(pipeline.config))),
     }
     if classifiers:
         write_whole(run / "classifier.safetensors", _packed(nn.ModuleDict(classifiers)))
@@ -252,12 +251,8 @@ def _built(path: Path, description: dict[str, Any], untrained_seed: int | None) 
         (nn.ModuleDict(networks) if len(networks) > 1 else networks[streams[0]]).load_state_dict(state)
     names = tuple(description.get("class_names", ()))
     linears = _classifiers(path, names) if names and untrained_seed is None else {}
-    return {
-        stream: SkeletonEncoder(
-            encoder, InputPipeline(layout, replace(config, stream=stream), source), linears.get(stream), names
-        ).eval()
-        for stream, encoder in networks.items()
-    }
+    pipelines = {s: InputPipeline(layout, replace(config, stream=s), source) for s in networks}
+    return {s: SkeletonEncoder(e, pipelines[s], linears.get(s), names).eval() for s, e in networks.items()}
 
 
 def complete_options(encoder: Mapping[str, Any]) -> dict[str, Any]:

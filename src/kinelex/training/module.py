@@ -55,11 +55,7 @@ class MethodModule(L.LightningModule):
     """
 
     def __init__(
-        self,
-        method: Method,
-        pipeline: InputPipeline,
-        loader: SkeletonLoader,
-        recipe: Recipe,
+        self, method: Method, pipeline: InputPipeline, loader: SkeletonLoader, recipe: Recipe
     ) -> None:
         super().__init__()
         self.method, self.pipeline, self.loader, self.recipe = method, pipeline, loader, recipe
@@ -75,13 +71,9 @@ class MethodModule(L.LightningModule):
         if config.name == "adamw":
             optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
         else:
-            optimizer = torch.optim.SGD(
-                parameters,
-                config.lr,
-                config.momentum,
-                weight_decay=config.weight_decay,
-                nesterov=config.nesterov and config.momentum > 0,
-            )
+            pace: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
+            pace |= {"momentum": config.momentum, "nesterov": config.nesterov and config.momentum > 0}
+            optimizer = torch.optim.SGD(parameters, **pace)
         steps = len(self.loader)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_factor(step, config, steps, training.epochs)
@@ -109,10 +101,8 @@ class MethodModule(L.LightningModule):
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         with torch.autocast(self.device.type, enabled=False):  # coordinates keep their precision
-            views = [
-                self.pipeline.prepare(batch, self.pipeline.sample(batch, generator))
-                for _ in range(self.method.views)
-            ]
+            draws = (self.pipeline.sample(batch, generator) for _ in range(self.method.views))
+            views = [self.pipeline.prepare(batch, draw) for draw in draws]
         x, presence = views[0] if len(views) == 1 else map(torch.cat, zip(*views, strict=True))
         loss, logs = self.method(x, batch.prompts, batch.labels, presence, generator)
         for name, value in {"loss": loss.detach(), **logs}.items():

@@ -178,14 +178,8 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
             raise InputError(f"recipe {name}: {key} expects a value, got none")
         if not _finite(parsed[section][option]):
             raise InputError(f"recipe {name}: {key} expects finite numbers, got {parsed[section][option]}")
-    return Recipe(
-        name,
-        parsed["method"],
-        parsed["encoder"],
-        InputConfig(**parsed["input"]),
-        OptimizerConfig(**parsed["optimizer"]),
-        TrainingConfig(**parsed["training"]),
-    )
+    configs = InputConfig(**parsed["input"]), OptimizerConfig(**parsed["optimizer"])
+    return Recipe(name, parsed["method"], parsed["encoder"], *configs, TrainingConfig(**parsed["training"]))
 
 
 def is_key(name: str) -> bool:
@@ -232,11 +226,8 @@ def _parser(method: str, encoder: str) -> ArgumentParser:
     skip: set[str | int] = {"layout", "in_channels"}
     add = parser.add_class_arguments if isinstance(build, type) else parser.add_function_arguments
     add(build, "encoder", skip=skip)
-    for section, config in (
-        ("input", InputConfig),
-        ("optimizer", OptimizerConfig),
-        ("training", TrainingConfig),
-    ):
+    configs = {"input": InputConfig, "optimizer": OptimizerConfig, "training": TrainingConfig}
+    for section, config in configs.items():
         parser.add_class_arguments(config, section)
     return parser
 

@@ -1,4 +1,4 @@
-"""What a recipe that comes with the package says, made to suit the store it is trained on.
+"""What a recipe says, made to suit the store it is trained on.
 
 The package's recipes are written for skeletons in 3-D that have a torso. Their settings are defaults: where
 a store is in 2-D, or its layout has no torso (a hand, arms alone), those of ``input`` that cannot hold give
@@ -15,7 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from kinelex import encoders
 from kinelex.data import SkeletonStore
+from kinelex.data.persons import person_places
+from kinelex.encoders import Encoder
 from kinelex.skeleton import has_landmarks, landmark_weights
 from kinelex.training.recipe import Recipe, is_recipe_file, resolve
 from kinelex.transforms import InputConfig
@@ -124,3 +127,27 @@ def said(recipe: Recipe, store: SkeletonStore) -> str:
 
 def _text(value: Any) -> str:
     return f"[{','.join(f'{v:g}' for v in value)}]" if isinstance(value, tuple) else str(value)
+
+
+def with_person_norms(recipe: Recipe, store: SkeletonStore) -> Recipe:
+    """The recipe with a number for ``encoder.person_norms``; None is as published: one for each place."""
+    if recipe.encoder.get("person_norms", 1) is not None:
+        return recipe
+    most = recipe.input.persons or int(store.persons.max(initial=1))
+    return replace(recipe, encoder={**recipe.encoder, "person_norms": most})
+
+
+def with_places(recipe: Recipe, encoder: Encoder, store: SkeletonStore) -> Recipe:
+    """The recipe with a number for ``input.persons``, see :func:`~kinelex.data.persons.person_places`."""
+    persons = person_places(recipe.input.persons, encoder.places, store)
+    return replace(recipe, input=replace(recipe.input, persons=persons))
+
+
+def for_persons_of(store: SkeletonStore, recipe: Recipe) -> Recipe:
+    """The recipe as the ``config.yaml`` of a run has it: with what follows from a store's persons."""
+    recipe = with_person_norms(recipe, store)
+    if recipe.input.persons is not None:
+        return recipe
+    options = dict(recipe.encoder)
+    encoder = encoders.create(options.pop("name"), store.layout, in_channels=store.channels, **options)
+    return with_places(recipe, encoder, store)

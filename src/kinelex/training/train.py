@@ -130,9 +130,8 @@ def train_resolved(
         if resolved.training.epochs:
             _fit(module, resolved, run, resume, console)
         if is_first_process():
-            names = store.class_names if method.classifiers else ()
-            linears = method.classifiers
-            save_encoders(run.path, method.encoders, resolved.encoder, module.pipeline, linears, names)
+            last = method.classifiers, store.class_names if method.classifiers else ()
+            save_encoders(run.path, method.encoders, resolved.encoder, module.pipeline, *last)
             if method.embedding_space is not None:
                 save_embedding_space(run.path, method.embedding_space)
     return run
@@ -247,6 +246,8 @@ def _fit(module: MethodModule, recipe: Recipe, run: RunDirectory, resume: bool, 
     checkpoint = run.checkpoint if resume and run.checkpoint.is_file() else None
     if checkpoint is not None:
         _check_checkpoint(checkpoint, module)
+    last = EpochCheckpoint(run, training.checkpoint_every)
+    callbacks: list[L.Callback] = [EpochRecorder(run, console), EpochProgress(console), last]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         trainer = L.Trainer(
@@ -258,11 +259,7 @@ def _fit(module: MethodModule, recipe: Recipe, run: RunDirectory, resume: bool, 
             gradient_clip_val=recipe.optimizer.clip or None,
             logger=TensorBoardLogger(run.path, name="tensorboard", version=""),
             plugins=[AtomicCheckpointIO()],
-            callbacks=[
-                EpochRecorder(run, console),
-                EpochProgress(console),
-                EpochCheckpoint(run, training.checkpoint_every),
-            ],
+            callbacks=callbacks,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,

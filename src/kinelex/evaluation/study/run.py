@@ -23,8 +23,8 @@ from kinelex.files.atomic import check_place, write_whole
 from kinelex.files.bounded import safe_json
 from kinelex.files.lock import InUseError, sole_writer
 from kinelex.inference.cache import run_digest
-from kinelex.training.persons import for_persons_of
 from kinelex.training.recipe import Recipe
+from kinelex.training.store_defaults import for_persons_of
 
 
 @dataclass(frozen=True)

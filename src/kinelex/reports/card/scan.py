@@ -184,13 +184,10 @@ def _jumps(chunk: _Chunk, after: np.ndarray, steps: np.ndarray, limit: float) ->
 
 
 def _digests(chunk: _Chunk) -> list[bytes]:
-    ends = np.cumsum(chunk.lengths * chunk.persons)
-    found = []
-    for first, last, persons in zip(ends - chunk.lengths * chunk.persons, ends, chunk.persons, strict=True):
-        x = np.ascontiguousarray(chunk.x[first:last])
-        found.append(
-            hashlib.blake2b(x.view(np.uint8).data, digest_size=16, salt=bytes([persons % 256])).digest()
-        )
+    sizes, found = chunk.lengths * chunk.persons, []
+    for x, persons in zip(np.split(chunk.x, np.cumsum(sizes)[:-1]), chunk.persons, strict=True):
+        content, salt = np.ascontiguousarray(x).view(np.uint8).data, bytes([persons % 256])
+        found.append(hashlib.blake2b(content, digest_size=16, salt=salt).digest())
     return found
 
 

@@ -82,11 +82,8 @@ def copies_across(copies: np.ndarray, train: np.ndarray, test: np.ndarray) -> in
 def _copies(store: SkeletonStore, found: Findings) -> Warn:
     rows = np.flatnonzero(found.copies >= 0)
     groups = _groups(found)
-    across = {}
-    for name, (train, test) in protocol_parts(store).items():
-        number = copies_across(found.copies, train, test)
-        if number:
-            across[name] = number
+    parts = protocol_parts(store).items()
+    across = {name: n for name, (train, test) in parts if (n := copies_across(found.copies, train, test))}
     text = f"are the same as another clip to the last bit ({_numbered(len(groups), 'group')})."
     if across:
         worst = max(across, key=lambda name: across[name])

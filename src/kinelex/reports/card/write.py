@@ -35,17 +35,16 @@ def write_card(
     check_target(path)
     spare_stores(path)
     copies = next((w.protocols for w in warnings if w.kind == "copies"), {})
-    page = template(
-        "kinelex.reports.card",
-        filters={"grouped": lambda number: grouped(number).replace(" ", "\u00a0")},
-    ).render(
+    protocols = {n: {**sizes, "copies": copies.get(n, 0)} for n, sizes in description["protocols"].items()}
+    filters = {"grouped": lambda number: grouped(number).replace(" ", "\u00a0")}
+    page = template("kinelex.reports.card", filters=filters).render(
         title=description["dataset"],
         file=store.path.name,
         version=__version__,
         facts=_facts(description),
         warnings=[_warning(w) for w in warnings],
         sampled=found.scale.clips,
-        protocols=_protocols(description["protocols"], copies),
+        protocols=protocol_rows(protocols),
         classes=_bars(description["classes"]),
         columns=_columns(description),
         lengths=_lengths(store.lengths),
@@ -82,11 +81,6 @@ def _warning(warning: Warn) -> dict[str, Any]:
     }
 
 
-def _protocols(protocols: dict[str, dict[str, int]], copies: dict[str, int]) -> list[dict[str, str]]:
-    with_copies = {name: {**sizes, "copies": copies.get(name, 0)} for name, sizes in protocols.items()}
-    return protocol_rows(with_copies)
-
-
 def _bars(counts: dict[str, int]) -> list[dict[str, Any]]:
     largest = max(counts.values(), default=0) or 1
     shown = dict(list(counts.items())[:_MOST_BARS])
@@ -117,14 +111,13 @@ def _lengths(lengths: np.ndarray) -> dict[str, Any]:
     bars = []
     for i, count in enumerate(counts):
         first, end = int(edges[i]), int(edges[i + 1]) - 1
-        span = (
-            f"{first} or more" if cut and i == len(counts) - 1 else f"{first}" + f" to {end}" * (end > first)
-        )
+        span = f"{first}" + f" to {end}" * (end > first)
+        if cut and i == len(counts) - 1:
+            span = f"{first} or more"
         height = _HEIGHT * int(count) / tallest
-        place = {"x": f"{i * width + 0.5:.1f}", "y": f"{180 - height:.1f}", "height": f"{height:.1f}"}
-        bars.append(
-            {**place, "width": f"{max(width - 1, 1):.1f}", "title": f"{span} frames: {grouped(count)}"}
-        )
+        sizes = {"x": i * width + 0.5, "y": 180 - height, "height": height, "width": max(width - 1, 1)}
+        title = f"{span} frames: {grouped(count)}"
+        bars.append({**{name: f"{size:.1f}" for name, size in sizes.items()}, "title": title})
     middle = float(np.median(lengths))
     place = (min(middle, edges[-1]) - low) / (edges[-1] - low) * _WIDTH
     ticks = [{"x": 0, "anchor": "start", "text": grouped(low)}]
@@ -177,14 +170,8 @@ def _drawn(store: SkeletonStore, row: int) -> dict[str, Any]:
 
 
 def _details(d: dict[str, Any]) -> list[tuple[str, str]]:
-    rows = [
-        (
-            "layout",
-            f"{d['layout']['name']}: {d['layout']['joints']} joints of {d['layout']['channels']} coordinates",
-        ),
-        ("units", d["units"]),
-        ("source", d["source"] or "not recorded"),
-    ]
+    layout = "{name}: {joints} joints of {channels} coordinates".format(**d["layout"])
+    rows = [("layout", layout), ("units", d["units"]), ("source", d["source"] or "not recorded")]
     rows += [(f"prepared: {key}", str(value)) for key, value in d["prepared"].items()]
     rows += [("fingerprint", d["fingerprint"]), ("file size", f"{d['bytes'] / 1e6:.1f} MB")]
     if d["captions"]:

@@ -18,6 +18,7 @@ from kinelex.reports.run.style import (
     Panel,
     as_inline_svg,
     as_panels,
+    epoch_panel,
     legend,
     panel,
     panels,
@@ -38,10 +39,7 @@ _CURVES = (
     ("Contrastive accuracy", ("accuracy",)),
     ("Training accuracy", ("accuracy",)),
 )
-_BY_LABELS = {
-    "Contrastive accuracy": False,
-    "Training accuracy": True,
-}  # whose accuracy: of methods that read them
+_BY_LABELS = {"Contrastive accuracy": False, "Training accuracy": True}  # of methods that read them or not
 _MOST_CLASSES = 40  # of the figure of differences
 
 
@@ -118,11 +116,9 @@ def _curve(metrics: Sequence[Sequence[Mapping[str, float]]], names: Sequence[str
 def _drawn_curves(
     found: Sequence[tuple[str, Any]], names: Sequence[str], colours: Sequence[str]
 ) -> list[Panel]:
-    from matplotlib.ticker import MaxNLocator
-
     drawn = []
     for title, lines in found:
-        figure, axes = panel()
+        figure, axes = epoch_panel()
         for colour, (epochs, values) in zip(colours, lines, strict=True):
             if len(values):
                 style: dict[str, Any] = {"marker": "o"} if len(epochs) < 3 else {}
@@ -130,8 +126,6 @@ def _drawn_curves(
                 if len(values) > 1:
                     edges = values.min(axis=0), values.max(axis=0)
                     axes.fill_between(epochs, *edges, color=colour, alpha=0.15, linewidth=0)
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         drawn.append(Panel(title, figure))
     return drawn
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kinelex import __version__
 from kinelex.errors import InputError
 from kinelex.evaluation.comparison import tables
-from kinelex.evaluation.comparison.model import Column, Comparison
+from kinelex.evaluation.comparison.model import Column, Comparison, Group
+from kinelex.evaluation.protocols.registry import TASKS
 from kinelex.evaluation.rows import baseline_names, spread
 from kinelex.files.atomic import write_whole
+from kinelex.files.bounded import safe_json
 from kinelex.reports.comparison import figures
-from kinelex.reports.comparison.settings import differing_settings
-from kinelex.reports.comparison.task_curves import curves_of
 from kinelex.reports.page.templates import template
 from kinelex.reports.run.published import published_section
-from kinelex.reports.run.task_curves import task_curves
+from kinelex.reports.run.task_curves import panels_of, task_curves
+from kinelex.training.recipe import SECTIONS
+from kinelex.training.run_directory import RunDirectory
 
 _MOST_SENTENCES, _MOST_COLUMNS = 6, 7
+_PLAIN = ("recipe", "dataset", "protocol", "prompts")
 
 
 def write_comparison(
@@ -70,7 +74,7 @@ def _page(comparison: Comparison, title: str, question: str, notes: Sequence[str
         reference=groups[reference].name,
         bars=figures.bars(columns, groups, reference),
         curves=figures.training_curves(groups),
-        task_curves=[(task, task_curves(curves)) for task, curves in curves_of(comparison).items()],
+        task_curves=_curves(comparison),
         classes=_classes(comparison, columns),
         rules=tables.rules(comparison),
         baselines=baseline_names(comparison.baselines),
@@ -118,10 +122,8 @@ def _numbers_table(comparison: Comparison, columns: Sequence[Column]) -> _Table:
     for place in range(len(comparison.groups)):
         entries = [tables.Entry.of(column, place) for column in columns]
         cells.append([_Cell(e.text, e.interval, "best" if e.best and several else "") for e in entries])
-    names = [
-        group.name + (" (reference)" if several and place == comparison.reference else "")
-        for place, group in enumerate(comparison.groups)
-    ]
+    names = [group.name for group in comparison.groups]
+    names[comparison.reference] += " (reference)" * several
     return _Table.of(names, [c.name for c in columns], cells)
 
 
@@ -156,11 +158,8 @@ def _sentence(comparison: Comparison, column: Column) -> str:
 
 def _against(column: Column, place: int) -> _Cell:
     number = column.numbers[place]
-    sure = False
-    if number is not None and number.difference_interval is not None:
-        low, high = number.difference_interval
-        sure = low > 0 or high < 0
-    p = tables.probabilities(number)
+    low, high = (number and number.difference_interval) or (0, 0)
+    p, sure = tables.probabilities(number), low > 0 or high < 0
     return _Cell(tables.difference(number), f"p {p}" if p else "", "sure" if sure else "")
 
 
@@ -175,9 +174,44 @@ def _classes(comparison: Comparison, columns: Sequence[Column]) -> list[tuple[st
 
 def _link(run: Path, folder: Path) -> dict[str, str | None]:
     """A run, and its own report where that lies below the page."""
-    report, name = run / "report.html", run.name
-    try:
-        below = report.resolve().relative_to(folder.resolve())
-    except ValueError:
-        return {"name": str(name), "href": None}
-    return {"name": str(name), "href": below.as_posix() if report.is_file() else None}
+    report, folder = (run / "report.html").resolve(), folder.resolve()
+    below = report.is_file() and report.is_relative_to(folder)
+    return {"name": run.name, "href": report.relative_to(folder).as_posix() if below else None}
+
+
+def differing_settings(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
+    """Settings that are not the same in all groups, by name with each group's value.
+
+    What the runs of one group differ in (the seed) stands there only where groups differ in it, too.
+    """
+    flat = [[_flat(run.config) for run in group.runs] for group in groups]
+    rows = []
+    for name in dict.fromkeys(name for of in flat for config in of for name in config):
+        values = [sorted({str(config.get(name, "–")) for config in of}) for of in flat]
+        if any(value != values[0] for value in values):
+            rows.append((name, [", ".join(value) for value in values]))
+    return rows
+
+
+def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    flat = {name: config[name] for name in _PLAIN if name in config}
+    if flat.get("prompts"):
+        flat["prompts"] = str(flat["prompts"]).rsplit("/", 1)[-1]
+    sections = {section: config.get(section) or {} for section in SECTIONS}
+    return flat | {f"{section}.{k}": v for section, keys in sections.items() for k, v in keys.items()}
+
+
+def _curves(comparison: Comparison) -> list[tuple[str, str]]:
+    """By task the figure of the curves that it left: a line per group, the mean over its runs."""
+    drawn = []
+    for task in TASKS:
+        by_group = {g.name: _curves_of(g.runs, task, comparison.protocol) for g in comparison.groups}
+        if panels := panels_of(by_group):
+            drawn.append((task, task_curves(panels)))
+    return drawn
+
+
+def _curves_of(runs: Sequence[RunDirectory], task: str, protocol: str) -> list[Mapping[str, Any]]:
+    paths = [path for run in runs if (path := run.path / "evaluation" / f"{task}.json").is_file()]
+    found = [safe_json(path.read_text(encoding="utf-8")) for path in paths]
+    return [c["curves"] for c in found if c.get("protocol") == protocol and isinstance(c.get("curves"), dict)]

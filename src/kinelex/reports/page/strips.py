@@ -54,8 +54,9 @@ def _drawn(chosen: np.ndarray, layout: SkeletonLayout) -> list[str]:
     """The content of a square cell for every frame, to one scale."""
     flat = _front_view(chosen, layout)
     seen: np.ndarray = (chosen != 0).any(axis=3)  # (frames, M, V)
-    low, high = _height(flat, seen)
-    size = 0.86 * _CELL / max(high - low, _breadth(flat, seen), 1e-6)
+    x, y = np.abs(flat[..., 0][seen]), flat[..., 1][seen]
+    low, high = (float(y.min()), float(y.max())) if len(y) else (0.0, 1.0)
+    size = 0.86 * _CELL / max(high - low, 2 * float(x.max()) if len(x) else 1.0, 1e-6)
     placed = (flat - [0, (low + high) / 2]) * size + _CELL / 2
     return [
         "".join(part for person, there in zip(*frame, strict=True) for part in _bones(person, there, layout))
@@ -85,24 +86,12 @@ def _front_view(clip: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
     even = np.full(layout.num_joints, 1 / layout.num_joints)
     middle = landmark_weights(layout, "spine") if has_middle else even
     there = seen.any(axis=2)
-    known = (flat[..., 0] * seen).sum(axis=2) / np.maximum(
-        seen.sum(axis=2), 1
-    )  # of the joints that are there
+    known = (flat[..., 0] * seen).sum(axis=2) / np.maximum(seen.sum(axis=2), 1)  # of the joints that are seen
     whole = seen[..., middle != 0].all(axis=2)
     centres = np.where(whole, np.einsum("fmvc,v->fmc", flat, middle)[..., 0], known)  # (frames, M)
     centre = (centres * there).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
     flat[..., 0] -= centre[:, None, None]
     return flat
-
-
-def _height(flat: np.ndarray, seen: np.ndarray) -> tuple[float, float]:
-    heights = flat[..., 1][seen]
-    return (float(heights.min()), float(heights.max())) if len(heights) else (0.0, 1.0)
-
-
-def _breadth(flat: np.ndarray, seen: np.ndarray) -> float:
-    breadths = np.abs(flat[..., 0][seen])
-    return 2 * float(breadths.max()) if len(breadths) else 1.0
 
 
 def _bones(points: np.ndarray, seen: np.ndarray, layout: SkeletonLayout) -> list[str]:

@@ -125,14 +125,9 @@ class Gallery:
     def _example(self, place: int, shown: int = 3) -> Example:
         """A test clip and its nearest training clips."""
         clip, labels = int(self.test[place]), self.store.labels
-        nearest = [
-            _draw(self.store, int(row), bool(labels[row] == labels[clip]), float(s))
-            for row, s in zip(
-                self.train[self.neighbours.indices[place, :shown]],
-                self.neighbours.similarities[place],
-                strict=False,
-            )
-        ]
+        rows = self.train[self.neighbours.indices[place, :shown]]
+        pairs = zip(rows, self.neighbours.similarities[place], strict=False)
+        nearest = [_draw(self.store, int(r), bool(labels[r] == labels[clip]), float(s)) for r, s in pairs]
         texts = [] if self.prompts is None else clip_texts(self.prompts, self.store.ids[clip])
         return Example(_draw(self.store, clip), nearest, nearest[0].right, texts)
 
@@ -150,8 +145,7 @@ def clip_texts(prompts: PromptStore, clip_id: str, frames: int = 2) -> list[str]
     whole = language.frames == WHOLE_CLIP
     first = [language.texts[i] for i in np.flatnonzero(whole)]
     single = np.flatnonzero(~whole)
-    picked = (
-        single[np.linspace(0, len(single) - 1, frames + 2).round().astype(int)[1:-1]] if len(single) else []
-    )
+    places = np.linspace(0, len(single) - 1, frames + 2).round().astype(int)[1:-1]
+    picked = single[places] if len(single) else []
     others = [f"frame {language.frames[i]}: {language.texts[i]}" for i in picked]
     return list(dict.fromkeys(first + others))

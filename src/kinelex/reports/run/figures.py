@@ -16,6 +16,7 @@ from kinelex.reports.run.style import (
     SERIES,
     Panel,
     as_panels,
+    epoch_panel,
     legend,
     panel,
 )
@@ -61,11 +62,9 @@ def curve_groups(
 @as_panels
 def curves(metrics: Sequence[Mapping[str, float]], labels: bool = False) -> list[Panel]:
     """Small multiples of everything that was logged per epoch; see :func:`curve_groups`."""
-    from matplotlib.ticker import MaxNLocator
-
     drawn = []
     for title, hint, names in curve_groups(metrics, labels):
-        figure, axes = panel()
+        figure, axes = epoch_panel()
         lines = []
         for colour, name in zip(SERIES * len(names), names, strict=False):
             points = [(row.get("epoch", i), row[name]) for i, row in enumerate(metrics) if name in row]
@@ -77,8 +76,6 @@ def curves(metrics: Sequence[Mapping[str, float]], labels: bool = False) -> list
             axes.plot(*zip(*points, strict=True), marker=marker, **style)
             label = name.split("/", 1)[-1].replace("_", " → " if "/" in name else " ")
             lines.append((label, style["color"]))
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         drawn.append(Panel(title, figure, hint, lines if len(lines) > 1 else ()))
     return drawn
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +60,7 @@ def project(features: np.ndarray, seed: int = 0, method: str = "tsne") -> np.nda
     Raises:
         InputError: no such map, or UMAP without umap-learn.
     """
+    import torch
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
@@ -74,28 +74,13 @@ def project(features: np.ndarray, seed: int = 0, method: str = "tsne") -> np.nda
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a seed leaves one thread
         start = "spectral" if len(unit) > 10 else "random"
-        how = _umap().UMAP(
-            n_components=2,
-            n_neighbors=_neighbours(len(unit)),
-            min_dist=_DISTANCE,
-            init=start,
-            random_state=seed,
-            n_jobs=1,
-        )
-        with _same_threads():
+        fixed = {"n_components": 2, "min_dist": _DISTANCE, "random_state": seed, "n_jobs": 1}
+        how = _umap().UMAP(n_neighbors=_neighbours(len(unit)), init=start, **fixed)
+        threads = torch.get_num_threads()
+        try:
             return np.asarray(how.fit_transform(reduced))
-
-
-@contextmanager
-def _same_threads() -> Iterator[None]:
-    """Give PyTorch its threads back: numba, by which UMAP runs, sets OpenMP's number for all the process."""
-    import torch
-
-    before = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+        finally:  # numba, by which UMAP runs, sets OpenMP's number for all the process
+            torch.set_num_threads(threads)
 
 
 def map_caption(method: str, count: int) -> str:
@@ -104,12 +89,11 @@ def map_caption(method: str, count: int) -> str:
     >>> map_caption("tsne", 400)
     't-SNE (perplexity 30, after PCA to 50 at most)'
     """
-    own = (
-        f"perplexity {_perplexity(count):g}"
-        if method == "tsne"
-        else f"{_neighbours(count)} neighbours, least distance {_DISTANCE}"
-    )
-    return f"{MAPS[method]} ({own}, after PCA to 50 at most)"
+    by = {
+        "tsne": f"perplexity {_perplexity(count):g}",
+        "umap": f"{_neighbours(count)} neighbours, least distance {_DISTANCE}",
+    }
+    return f"{MAPS[method]} ({by[method]}, after PCA to 50 at most)"
 
 
 def _perplexity(count: int) -> float:

@@ -27,15 +27,8 @@ CLASS_COLOURS = (
 CLASS_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*", "<", ">", "h", "p")
 
 # Colours that follow the page's style sheet.
-_THEME = {
-    INK: "--ink",
-    MUTED: "--muted",
-    GRID: "--line",
-    PAPER: "--paper",
-    BLUE: "--right",
-    ORANGE: "--left",
-    GREY: "--grey",
-}
+_THEME = {INK: "--ink", MUTED: "--muted", GRID: "--line", PAPER: "--paper", GREY: "--grey"}
+_THEME |= {BLUE: "--right", ORANGE: "--left"}
 _RC: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -153,6 +146,16 @@ def panel(width: float = 3.45, height: float = 2.5) -> tuple[Figure, Axes]:
 
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
+
+
+def epoch_panel() -> tuple[Figure, Axes]:
+    """A panel of curves over the epochs of a training."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = panel()
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    return figure, axes
 
 
 def panels(count: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:

@@ -62,7 +62,8 @@ def write_report(
     metrics = run.metrics()
     task = classifying_tasks(result)[0]
     confusion = np.asarray(result[task]["confusion"])
-    names = inputs.store.class_names
+    names, titles = inputs.store.class_names, task_titles(result)
+    judged = [of for of in titles if "top1" in result[of]]
     histograms, missing = _histograms(run, metrics, against)
     gallery = Gallery(inputs.store, inputs.train, inputs.test, inputs.neighbours, inputs.prompts)
     filters = {
@@ -75,7 +76,7 @@ def write_report(
         version=__version__,
         verdict=_verdict(result),
         rows=result_rows(result),
-        published=_published(result),
+        published=published_section(published_numbers(result["dataset"], result["protocol"], judged), titles),
         tasks=task_sections(result),
         others=other_sets(run),
         counts=result["counts"],
@@ -86,7 +87,7 @@ def write_report(
         no_histograms=missing,
         map=_map(inputs, map_by),
         map_caption=map_caption(map_by, min(len(inputs.test), _MOST_POINTS)),
-        task=task_titles(result)[task],
+        task=titles[task],
         confusion=confusion_figure(confusion, names),
         worst=worst_confusions(confusion, names),
         per_class=_per_class(result, names, confusion),
@@ -147,12 +148,6 @@ def _verdict(result: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def _published(result: Mapping[str, Any]) -> str:
-    titles = task_titles(result)
-    tasks = [task for task in titles if "top1" in result[task]]
-    return published_section(published_numbers(result["dataset"], result["protocol"], tasks), titles)
-
-
 def _per_class(result: Mapping[str, Any], names: tuple[str, ...], confusion: np.ndarray) -> dict[str, Any]:
     """Rates of the classes by task; the hardest of the first task come first."""
     tasks = classifying_tasks(result)
@@ -196,19 +191,14 @@ def _histograms(
     if mine is None:
         return None, "the run recorded no similarities"
     hard = bool(metrics) and metrics[0].get("alpha") == 0
-    other = _diagnostics(against) if against is not None else None
+    other = _diagnostics(against) if against else None
     states = {}
     for pair, counts in mine[1].items():
         states[pair] = {
             "first epoch" + (" (α = 0: hard targets)" if hard else ""): counts[0],
             "last epoch" + (f" (α = {metrics[-1]['alpha']:.2g})" if hard else ""): counts[-1],
         }
-        if (
-            against is not None
-            and other is not None
-            and pair in other[1]
-            and np.array_equal(other[0], mine[0])
-        ):
+        if against and other and pair in other[1] and np.array_equal(other[0], mine[0]):
             states[pair][f"last epoch of {against.path.name}"] = other[1][pair][-1]
     return similarity_histograms(mine[0], states), ""
 
