@@ -59,15 +59,9 @@ def evaluate(
     if (on is None) != (class_map is None):
         raise InputError("--on STORE and --class-map MAP belong together: see `kinelex evaluate --help`")
     if on is not None and class_map is not None:
-        others = {
-            "data": data,
-            "tasks": tasks,
-            "prompts": prompts,
-            "against": against,
-            "fresh": fresh or None,
-        }
-        others |= {"no-baselines": no_baselines or None, "no-report": no_report or None}
-        others["map"] = None if map == "tsne" else map
+        others: dict[str, Any] = {"data": data, "tasks": tasks, "prompts": prompts, "against": against}
+        flags = {"fresh": fresh, "no-baselines": no_baselines, "no-report": no_report, "map": map != "tsne"}
+        others |= {option: True if given else None for option, given in flags.items()}
         wrong = [f"--{option}" for option, value in others.items() if value is not None]
         wrong += ["TASK.KEY=VALUE"] if options else []
         if wrong:
