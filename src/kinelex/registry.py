@@ -39,10 +39,6 @@ class Registry(dict[str, Any]):
     def register(self, thing: Thing, name: str | None = None) -> Thing:
         """Decorator of a class or function.
 
-        Args:
-            thing: the class or function.
-            name: its name; by default its attribute ``name``, or what it is called.
-
         Raises:
             InputError: something else has that name.
         """

@@ -26,13 +26,7 @@ from kinelex.training.run_directory import RunDirectory
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A run, the clips that it is judged on, and the tasks that judge it.
-
-    Args:
-        context: the run and its clips.
-        tasks: options by name of the task.
-        unlabelled: clips of the split that have no label and were left out.
-    """
+    """A run, the clips that it is judged on, and the tasks that judge it."""
 
     context: Context
     tasks: Mapping[str, Any]

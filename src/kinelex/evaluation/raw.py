@@ -21,13 +21,6 @@ def raw_features(
     mean place of that joint and turned into the frame of the clip's mean torso: on Northwestern-UCLA that
     is a far stronger baseline than turning by the first frame (83 against 77 %).
 
-    Args:
-        store: the skeleton store.
-        indices: rows of the store.
-        frames: frames to resample to.
-        aligned: turn each clip into the body's own frame first.
-        batch_size: clips at a time.
-
     Shape:
         - indices: (n,)
         - returns: (n, C * frames * V * persons) float32, in the store's units; as many persons as the clip

@@ -45,13 +45,6 @@ def read_published(
     their code's order. That is known for the published protocols of NTU RGB+D and for a store of CTR-GCN's
     own npz file; elsewhere ``order`` says it. Clips without a label are left out.
 
-    Args:
-        path: the file.
-        store: the store whose clips were judged.
-        test: its rows of the part that numbers count.
-        protocol: the protocol of that part.
-        order: a file of the clips' names in the order that numbers count, see :func:`read_order`.
-
     Raises:
         InputError: a pickle of something else (nothing of it is run), of clips that are not the store's, or
             of numbers whose order is not known.

@@ -16,13 +16,7 @@ _SKIPPED = ("rule", "title", "note", "curves", "confusion", "per_class", "stream
 
 @dataclass(frozen=True)
 class TaskLine:
-    """Some numbers of a task that stand together.
-
-    Args:
-        of: what they are of: a direction, a stream, a kind of change.
-        numbers: name and text of each; rates are in per cent.
-        without: why there are no numbers.
-    """
+    """Some numbers of a task that stand together."""
 
     of: str
     numbers: tuple[tuple[str, str], ...]

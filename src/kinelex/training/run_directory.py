@@ -34,9 +34,6 @@ class RunDirectory(Facts):
     ``encoder.safetensors`` with ``encoder.json``, ``diagnostics.npz``, ``tensorboard/``, ``evaluation/``
     and ``report.html``.
 
-    Args:
-        path: the directory.
-
     Raises:
         InputError: the directory holds no run.
     """

@@ -34,10 +34,6 @@ def heading_spread(store: SkeletonStore, rows: np.ndarray) -> float:
     The length of the mean of unit vectors, one for each clip, from the right shoulder to the left one of the
     first person, over its frames; of at most 1 000 clips.
 
-    Args:
-        store: a store of skeletons in 3-D with a torso.
-        rows: the clips to look at.
-
     Shape:
         - rows: (n,), rows of the store.
     """

@@ -80,11 +80,6 @@ def train_resolved(
 ) -> RunDirectory:
     """Train what a recipe says, once it is settled; see :func:`train`.
 
-    Args:
-        recipe: the recipe; for a resumed run the one from :func:`reopen`.
-        store, protocol, out, prompts, resume, console: as in :func:`train`.
-        start: what to begin with instead of fresh weights.
-
     Raises:
         InputError: anything that does not fit together; nothing is written then.
     """

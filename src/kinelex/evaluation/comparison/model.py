@@ -54,15 +54,6 @@ class Number:
 class Column:
     """One number of a task for all groups; None where a group was not judged by it.
 
-    Args:
-        task: the task.
-        title: what the task is called.
-        metric: what the number is called.
-        rule: what is trained on what and what is measured.
-        numbers: one per group.
-        more_is_better: of the number.
-        per_class: share of each class's test clips that was right, where clips are known.
-
     Shape:
         - per_class: (groups, classes), NaN where a group was not judged or a class has no clip
     """

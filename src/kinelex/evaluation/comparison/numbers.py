@@ -47,13 +47,7 @@ class _Hits:
 def compare_groups(
     groups: Sequence[Group], protocol: str, reference: int = 0, tasks: Sequence[str] = tuple(TASKS)
 ) -> Comparison:
-    """Put the results of runs together.
-
-    Args:
-        groups: what to compare.
-        protocol: the split that all runs were judged on.
-        reference: place of the group that the others are compared with.
-        tasks: whose numbers to take.
+    """Put the results of groups of runs together; ``reference`` is the place of the one to compare with.
 
     Raises:
         InputError: runs that were not judged on the protocol, on another data set or other clips.

@@ -44,12 +44,7 @@ def adapted_scores(
 ) -> dict[str, np.ndarray]:
     """Logits of a protocol's labelled test clips by the run after fine-tuning on its training part.
 
-    Args:
-        context: the run and the store, of any layout; its seed and device hold.
-        protocol: a protocol of the store.
-        changes: ``key=value`` changes to the recipe.
-        scratch: begin with random weights instead of the run's: the same training without what it learned.
-        recipe: the recipe, by name or file.
+    The seed and the device are the context's; from ``scratch`` the same training begins with random weights.
 
     Returns:
         (n_test, classes of the store) by stream.

@@ -20,11 +20,6 @@ _OF_PROTOCOL = re.compile(r"(?:.+?:seen-|classes:)(?P<classes>.+?)(?::few-.*|:fo
 def split_of(context: Context, given: Path | None, task: str) -> ClassSplit:
     """The split that a task is asked for: by its option, else that of the protocol, else of the run's own.
 
-    Args:
-        context: the run and its clips.
-        given: the option: what :func:`~kinelex.data.splits.seen_classes.class_split` takes, a file or a name.
-        task: name of the task, for messages.
-
     Raises:
         InputError: none of them has one, or the split is not one of the store's classes.
     """

@@ -108,11 +108,6 @@ def _rule(count: int) -> str:
 class Judged:
     """The test clips and the classes that they may get.
 
-    Args:
-        context: the run and its clips.
-        split: which classes are seen and which are not.
-        classes: all that are in the split, ascending.
-
     Shape:
         - classes: (K,)
     """
@@ -141,12 +136,7 @@ class Judged:
         return {key: found[key] for key in ("mean_class", "per_class")}
 
     def rates(self, scores: np.ndarray, there: np.ndarray | None = None) -> dict[str, Any]:
-        """``top1`` among the unseen classes, and ``generalised`` among all.
-
-        Args:
-            scores: of all test clips and classes.
-            there: which clips can be judged at all; the others count as wrong.
-        """
+        """``top1`` among the unseen classes, and ``generalised`` among all."""
         candidates, truth = np.array(self.split.unseen), self.context.truth
         known = np.ones(len(truth)) if there is None else there.astype(float)
         among = (candidates[scores[:, candidates].argmax(axis=1)] == truth) * known

@@ -24,15 +24,7 @@ from kinelex.training.store_defaults import resolve_for
 
 @dataclass(frozen=True)
 class Trial:
-    """One training of a study.
-
-    Args:
-        variant: the values of the axes, for a reader: ``beta 0.25``.
-        seed: the seed.
-        recipe: resolved.
-        prompts: the prompt store.
-        is_recipe: whether the variant is the study's recipe itself.
-    """
+    """One training of a study."""
 
     variant: str
     seed: int

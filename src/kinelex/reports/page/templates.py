@@ -12,13 +12,7 @@ import jinja2
 def template(
     package: str, name: str = "template.html.j2", filters: dict[str, Callable[..., Any]] | None = None
 ) -> jinja2.Template:
-    """A template of a package: text is escaped, what is not given is an error, ``css`` is the house style.
-
-    Args:
-        package: the package that the template lies in.
-        name: its file.
-        filters: filters of its own.
-    """
+    """A template of a package: text is escaped, what is not given is an error, ``css`` is the house style."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(package, "."),
         autoescape=True,

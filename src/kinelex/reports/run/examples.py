@@ -34,15 +34,7 @@ class Example:
 
 @dataclass
 class HardClass:
-    """A class that is often mistaken: its rate, what it is taken for, and a clip.
-
-    Args:
-        name: the class.
-        rate: share of its test clips that were right.
-        taken_for: classes and how many clips were taken for them, the most frequent first.
-        count: its test clips.
-        example: one that the nearest neighbours get wrong; None where they get all right.
-    """
+    """A class that is often mistaken: its rate, what it is taken for, and a clip."""
 
     name: str
     rate: float
@@ -74,14 +66,7 @@ def clearest(
 
 @dataclass
 class Gallery:
-    """Clips of a report, drawn.
-
-    Args:
-        store: the skeleton store.
-        train, test: its rows.
-        neighbours: of each test clip among the training clips.
-        prompts: where the texts come from, if there are any.
-    """
+    """Clips of a report, drawn."""
 
     store: SkeletonStore
     train: np.ndarray
@@ -99,11 +84,7 @@ class Gallery:
         return [self._example(places[i]) for i in chosen]
 
     def hardest(self, confusion: np.ndarray, most: int = 4) -> list[HardClass]:
-        """The classes with the lowest rates, each with a clip that is mistaken.
-
-        Shape:
-            - confusion: (classes, classes) counts, rows are true classes
-        """
+        """The classes with the lowest rates, each with a clip that is mistaken."""
         counts, mistakes = confusion.sum(axis=1), self._clearest(False)
         rates = np.where(counts > 0, confusion.diagonal() / np.maximum(counts, 1), 1.0)
         names, found = self.store.class_names, []

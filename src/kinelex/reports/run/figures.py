@@ -83,10 +83,6 @@ def curves(metrics: Sequence[Mapping[str, float]], labels: bool = False) -> list
 def similarity_histograms(bins: np.ndarray, counts: Mapping[str, Mapping[str, np.ndarray]]) -> str:
     """Densities of off-diagonal similarities: one panel per pair, one outline per named state.
 
-    Args:
-        bins: edges of the bins, from -1 to 1.
-        counts: per pair (``skeleton_language``) and state (``first epoch``) the counts per bin.
-
     Shape:
         - bins: (B + 1,); each count: (B,)
     """

@@ -15,9 +15,6 @@ Panels = dict[str, dict[str, Any]]
 def panels_of(by_group: Mapping[str, Sequence[Mapping[str, Any]]]) -> Panels:
     """Put curves of the same name into one panel.
 
-    Args:
-        by_group: per line the curves of its runs, by name ``x``, ``y``, ``label`` and ``xlabel``.
-
     >>> panels_of({"a": [{"noise": {"x": [0, 1], "y": [0.9, 0.5], "label": "joint noise"}}]})
     {'joint noise': {'xlabel': '', 'diagonal': False, 'lines': {'a': ([0, 1], [0.9, 0.5])}}}
     """
