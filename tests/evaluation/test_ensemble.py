@@ -93,14 +93,14 @@ def test_logits_are_added_when_asked(store, tmp_path):
     two = np.tile([0.0, 3.0, 0.0], (len(test), 1))
     paths = [write(tmp_path / f"{i}.npz", store, test, z) for i, z in enumerate((one, two))]
     share = (store.labels[test] == 0).mean()
-    assert ensemble(paths, store.path, "xsub", [1, 2], console=quiet())["ensemble"]["top1"] == pytest.approx(
-        share
-    )
+    assert ensemble(paths, store.path, "xsub", weights=[1, 2], console=quiet())["ensemble"][
+        "top1"
+    ] == pytest.approx(share)
     # softmax: 2 * 0.91 against 1 * 0.9999 -> class 1; logits: 10 against 6 -> class 0
-    result = ensemble(paths, store.path, "xsub", [1, 2], combine="logits", console=quiet())
+    result = ensemble(paths, store.path, "xsub", weights=[1, 2], combine="logits", console=quiet())
     assert result["ensemble"]["top1"] == pytest.approx((store.labels[test] == 0).mean())
     result = ensemble(
-        paths, store.path, "xsub", [1, 3.5], combine="logits", out=tmp_path / "o.npz", console=quiet()
+        paths, store.path, "xsub", weights=[1, 3.5], combine="logits", out=tmp_path / "o.npz", console=quiet()
     )
     assert result["ensemble"]["top1"] == pytest.approx((store.labels[test] == 1).mean())
     np.testing.assert_allclose(
