@@ -132,7 +132,7 @@ def test_a_second_report_projects_and_searches_nothing(run, make_prompts, monkey
         monkeypatch.setattr(owner, name.split(".")[-1], counted)
 
     counting("sklearn.manifold", "TSNE.fit_transform")
-    counting("kinelex.reports.run.inputs", "knn")
+    counting("kinelex.reports.run.examples", "knn")
 
     def page(**more) -> str:
         done.clear()

@@ -14,7 +14,6 @@ from kinelex.evaluation.evaluate import open_evaluation, show_results
 from kinelex.evaluation.rows import classifying_tasks
 from kinelex.evaluation.study import run_study as run_numbers
 from kinelex.reports.comparison import write_comparison
-from kinelex.reports.run.inputs import report_inputs
 from kinelex.reports.run.maps import check_map
 from kinelex.reports.run.write import write_report
 from kinelex.training.run_directory import RunDirectory
@@ -61,7 +60,7 @@ def evaluate(
     comparison = compare_groups([group], context.protocol, tasks=tuple(evaluation.tasks))
     write_tables(comparison, context.run.path, "report")
     metric = getattr(evaluation.tasks.get("knn"), "metric", "cosine")
-    report = write_report(context.run, result, report_inputs(context, metric), compared, map_by)
+    report = write_report(context, result, metric, compared, map_by)
     context.console.print(f"report in {report}", markup=False, soft_wrap=True)
     return result
 

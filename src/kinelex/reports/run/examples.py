@@ -7,8 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kinelex.data import WHOLE_CLIP, PromptStore, SkeletonStore
-from kinelex.inference.neighbours import Neighbours
+from kinelex.evaluation.context import Context
+from kinelex.inference.cache import digest
+from kinelex.inference.fusion import joined
+from kinelex.inference.neighbours import Neighbours, knn
 from kinelex.reports.page.strips import skeleton_strip
+
+_SHOWN = 3  # neighbours of each example
+_ARRAYS = ("scores", "indices", "similarities")  # of Neighbours
 
 
 @dataclass
@@ -41,6 +47,23 @@ class HardClass:
     taken_for: list[tuple[str, int]]
     count: int
     example: Example | None
+
+
+def nearest_clips(context: Context, features: np.ndarray, metric: str) -> Neighbours:
+    """The nearest training clips of each test clip, from the run's cache where they are there.
+
+    Shape:
+        - features: (n_test, F), of all streams
+    """
+    labels, count = context.store.labels[context.train], min(_SHOWN, len(context.train))
+    key = digest(context.encoder_digests, context.clips_digest, metric, _SHOWN)
+    found = context.cache.read("neighbours", key)
+    if found is None or set(found) != set(_ARRAYS):
+        bank = joined([context.features(stream, context.train) for stream in context.encoders])
+        nearest = knn(bank, labels, features, len(context.class_names), count, metric, context.device)
+        found = {name: getattr(nearest, name) for name in _ARRAYS}
+        context.cache.write("neighbours", key, found)
+    return Neighbours(*(found[name] for name in _ARRAYS))
 
 
 def clearest(
@@ -103,10 +126,10 @@ class Gallery:
         labels = self.store.labels
         return clearest(self.neighbours, labels[self.test], labels[self.train], right)
 
-    def _example(self, place: int, shown: int = 3) -> Example:
+    def _example(self, place: int) -> Example:
         """A test clip and its nearest training clips."""
         clip, labels = int(self.test[place]), self.store.labels
-        rows = self.train[self.neighbours.indices[place, :shown]]
+        rows = self.train[self.neighbours.indices[place, :_SHOWN]]
         pairs = zip(rows, self.neighbours.similarities[place], strict=False)
         nearest = [_draw(self.store, int(r), bool(labels[r] == labels[clip]), float(s)) for r, s in pairs]
         texts = [] if self.prompts is None else clip_texts(self.prompts, self.store.ids[clip])

@@ -10,17 +10,18 @@ import numpy as np
 
 from kinelex import __version__
 from kinelex.errors import InputError
+from kinelex.evaluation.context import Context
 from kinelex.evaluation.published import published_numbers
 from kinelex.evaluation.raw import raw_features
 from kinelex.evaluation.rows import classifying_tasks, percent, result_rows, task_titles
 from kinelex.files.atomic import write_whole
 from kinelex.files.npy import read_npz
 from kinelex.inference.cache import digest
+from kinelex.inference.fusion import joined
 from kinelex.reports.page.strips import seen_from
 from kinelex.reports.page.templates import template
-from kinelex.reports.run.examples import Gallery
+from kinelex.reports.run.examples import Gallery, nearest_clips
 from kinelex.reports.run.figures import curves, similarity_histograms
-from kinelex.reports.run.inputs import ReportInputs
 from kinelex.reports.run.maps import (
     confusion_figure,
     feature_maps,
@@ -38,18 +39,18 @@ _MOST_POINTS = 1500  # test clips on the map
 
 
 def write_report(
-    run: RunDirectory,
+    context: Context,
     result: Mapping[str, Any],
-    inputs: ReportInputs,
+    metric: str = "cosine",
     against: RunDirectory | None = None,
     map_by: str = "tsne",
 ) -> Path:
     """Write ``report.html`` into a run directory: one file, no reference to anything outside.
 
     Args:
-        run: the run that was evaluated.
+        context: the run that was evaluated, and its clips.
         result: what :func:`kinelex.evaluation.evaluate` returns.
-        inputs: what the numbers were made of.
+        metric: of the nearest neighbours that are shown, ``cosine`` or ``euclidean``.
         against: another run to compare similarity histograms with, for example of hard targets.
         map_by: how the features are brought to two dimensions, ``tsne`` or ``umap``.
 
@@ -59,19 +60,22 @@ def write_report(
     Raises:
         InputError: no such map, or UMAP without umap-learn.
     """
+    run, store = context.run, context.store
+    features = joined([context.features(stream, context.test) for stream in context.encoders])
     metrics = run.metrics()
     task = classifying_tasks(result)[0]
     confusion = np.asarray(result[task]["confusion"])
-    names, titles = inputs.store.class_names, task_titles(result)
+    names, titles = store.class_names, task_titles(result)
     judged = [of for of in titles if "top1" in result[of]]
     histograms, missing = _histograms(run, metrics, against)
-    gallery = Gallery(inputs.store, inputs.train, inputs.test, inputs.neighbours, inputs.prompts)
+    neighbours = nearest_clips(context, features, metric)
+    gallery = Gallery(store, context.train, context.test, neighbours, context.prompts)
     filters = {
         "percent": percent,
         "capfirst": lambda text: text[:1].upper() + text[1:],
     }
     page = template("kinelex.reports.run", filters=filters).render(
-        title=f"{run.config['method']['name']} on {inputs.store.meta.dataset}",
+        title=f"{run.config['method']['name']} on {store.meta.dataset}",
         protocol=result["protocol"],
         version=__version__,
         verdict=_verdict(result),
@@ -85,16 +89,16 @@ def write_report(
         curves=curves(metrics, reads_labels(run.config)) if metrics else None,
         histograms=histograms,
         no_histograms=missing,
-        map=_map(inputs, map_by),
-        map_caption=map_caption(map_by, min(len(inputs.test), _MOST_POINTS)),
+        map=_map(context, features, map_by),
+        map_caption=map_caption(map_by, min(len(context.test), _MOST_POINTS)),
         task=titles[task],
         confusion=confusion_figure(confusion, names),
         worst=worst_confusions(confusion, names),
         per_class=_per_class(result, names, confusion),
         hardest=gallery.hardest(confusion),
         examples=gallery.hits(),
-        has_prompts=inputs.prompts is not None,
-        seen_from=seen_from(inputs.store.layout, inputs.store.channels),
+        has_prompts=context.prompts is not None,
+        seen_from=seen_from(store.layout, store.channels),
     )
     path = run.path / "report.html"
     write_whole(path, page)
@@ -157,30 +161,30 @@ def _per_class(result: Mapping[str, Any], names: tuple[str, ...], confusion: np.
     return {"tasks": [t.replace("_", " ") for t in tasks], "rows": rows}
 
 
-def _projected(inputs: ReportInputs, features: np.ndarray, method: str) -> np.ndarray:
+def _projected(context: Context, features: np.ndarray, method: str) -> np.ndarray:
     """Features in two dimensions, kept in the run's cache: t-SNE takes longer than the rest of the page."""
     key = digest(features, method)
-    found = inputs.cache.read("map", key)
+    found = context.cache.read("map", key)
     if found is None or "places" not in found:
         found = {"places": project(features, method=method)}
-        inputs.cache.write("map", key, found)
+        context.cache.write("map", key, found)
     return found["places"]
 
 
-def _map(inputs: ReportInputs, method: str) -> str | None:
+def _map(context: Context, features: np.ndarray, method: str) -> str | None:
     """Maps of features and raw coordinates, or None with too few clips."""
-    test = inputs.test
+    test, store = context.test, context.store
     if len(test) < 4:
         return None
     places = np.arange(len(test))
     if len(test) > _MOST_POINTS:
         places = np.sort(np.random.default_rng(0).choice(len(test), _MOST_POINTS, replace=False))
-    raw = raw_features(inputs.store, test[places], frames=32)
+    raw = raw_features(store, test[places], frames=32)
     maps = {
-        "features of the encoder": _projected(inputs, inputs.features_test[places], method),
-        "raw coordinates": _projected(inputs, raw, method),
+        "features of the encoder": _projected(context, features[places], method),
+        "raw coordinates": _projected(context, raw, method),
     }
-    return feature_maps(maps, inputs.store.labels[test[places]], inputs.store.class_names)
+    return feature_maps(maps, store.labels[test[places]], store.class_names)
 
 
 def _histograms(
