@@ -51,11 +51,7 @@ def read_published(
     """
     content = read_pickle(path)
     if not isinstance(content, dict) or not content:
-        got = (
-            "an empty one"
-            if isinstance(content, dict) and not content
-            else type(content).__name__.lstrip("_")
-        )
+        got = "an empty one" if isinstance(content, dict) else type(content).__name__.lstrip("_")
         raise InputError(f"{path} expects a dict of sample names and scores, got {got}")
     classes = store.class_names
     for name, value in content.items():

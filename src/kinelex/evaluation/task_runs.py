@@ -9,7 +9,7 @@ from typing import Any
 
 from kinelex.errors import InputError
 from kinelex.evaluation.context import Context, Task
-from kinelex.evaluation.protocols.registry import check_tasks, find_task
+from kinelex.evaluation.protocols.registry import TASKS, find_task
 from kinelex.evaluation.scores import write_scores
 from kinelex.inference.cache import digest, run_digest
 from kinelex.options import read_options
@@ -30,7 +30,7 @@ def task_options(names: Iterable[str], given: Mapping[str, Mapping[str, Any]]) -
     5
     """
     names = list(names)
-    check_tasks([*names, *given])
+    TASKS.check(*names, *given)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"the task {twice} is given twice: {','.join(names)}")

@@ -64,8 +64,7 @@ class Knn(FrozenTask):
 
     def judge(self, probe_data: ProbeData, options: KnnOptions) -> Prediction:
         """Votes of the nearest training clips."""
-        m, details = probe_data, dict[str, Any]()
-        k = options.k
+        m, details, k = probe_data, dict[str, Any](), options.k
         if options.sweep:
             details = swept(m, options)
             k = int(max(details["fold_accuracy"], key=details["fold_accuracy"].__getitem__))

@@ -21,12 +21,11 @@ class Linear(FrozenTask):
 
     def judge(self, probe_data: ProbeData, options: Any) -> Prediction:
         """Logits of the fitted probe."""
-        probe = linear_probe(
-            probe_data.train, probe_data.train_labels, probe_data.num_classes, probe_data.groups
-        )
+        m = probe_data
+        probe = linear_probe(m.train, m.train_labels, m.num_classes, m.groups)
         details = {
             "regularisation": probe.regularisation,
             "fold_accuracy": {f"{strength:g}": rate for strength, rate in probe.fold_accuracy.items()},
             "folds_by": probe.folds_by,
         }
-        return Prediction(probe.scores(probe_data.test), details)
+        return Prediction(probe.scores(m.test), details)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from kinelex.errors import InputError
@@ -12,7 +11,7 @@ from kinelex.registry import Registry
 if TYPE_CHECKING:
     from kinelex.evaluation.context import Task
 
-__all__ = ["TASKS", "Prediction", "ProbeData", "check_tasks", "find_task", "register", "run_task"]
+__all__ = ["TASKS", "Prediction", "ProbeData", "find_task", "register", "run_task"]
 
 # Named by module, so that nothing is imported before it is asked for. In the order of the tables.
 _BUILT_IN = {
@@ -64,8 +63,3 @@ def run_task(name: str, probe_data: ProbeData, **options: Any) -> Prediction:
     if not hasattr(task, "judge"):
         raise InputError(f"{name} needs a run, not features alone: use `kinelex evaluate RUN --tasks {name}`")
     return task.judge(probe_data, task.Options(**options))
-
-
-def check_tasks(names: Iterable[str]) -> None:
-    """Raise an InputError for the first name that is no task."""
-    TASKS.check(*names)

@@ -10,7 +10,7 @@ import numpy as np
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.protocols.prompt_space import ClipSpace
-from kinelex.evaluation.retrieval_metrics import RECALL_AT, Retrieval, retrieve
+from kinelex.evaluation.retrieval_metrics import RECALL_AT, retrieve
 from kinelex.inference.fusion import joined
 
 GALLERIES = ("train", "test")
@@ -59,12 +59,8 @@ class RetrievalTask:
     def run(self, context: Context, options: RetrievalOptions) -> TaskResult:
         """Judge the run."""
         skeletons = _skeletons(context, options)
-        numbers: dict[str, Any] = {
-            "rule": _rule(options),
-            **skeletons,
-            "skeleton_to_skeleton": skeletons,
-            "gallery": options.gallery,
-        }
+        numbers: dict[str, Any] = {"rule": _rule(options), **skeletons}
+        numbers |= {"skeleton_to_skeleton": skeletons, "gallery": options.gallery}
         space = ClipSpace.of(context)
         if space is None:
             numbers["note"] = "no texts: the run's method makes no space of skeletons and prompts"
@@ -124,12 +120,10 @@ def _across(context: Context, space: ClipSpace, modality: str, options: Retrieva
     classes, pairs = context.store.labels[rows], np.arange(len(rows))
     numbers = {}
     for query, gallery in ((called, "skeleton"), ("skeleton", called)):
-
-        def of(labels: np.ndarray, query: str = query, gallery: str = gallery) -> Retrieval:
-            known = (sides[query], labels, sides[gallery], labels, None)
-            return retrieve(*known, options.at, context.device)
-
-        pair = of(pairs).numbers(context.seed)
-        own = {f"R@{k}": pair[f"R@{k}"] for k in options.at}
-        numbers[f"{query}_to_{gallery}"] = {**of(classes).numbers(context.seed), "pair": own}
+        same, pair = (
+            retrieve(sides[query], of, sides[gallery], of, None, options.at, context.device)
+            for of in (classes, pairs)
+        )
+        own = {name: rate for name, rate in pair.numbers(context.seed).items() if name.startswith("R@")}
+        numbers[f"{query}_to_{gallery}"] = {**same.numbers(context.seed), "pair": own}
     return numbers

@@ -67,7 +67,9 @@ class ZeroShot:
         clips = Judged(context, split, classes)
         scores = clips.scores(space.skeletons(context.test), space.texts(vectors[classes], options.centre))
         numbers = {
-            "rule": _rule(len(split.unseen)),
+            "rule": f"Nothing is trained on labels: each test clip of {len(split.unseen)} unseen classes "
+            "gets the one whose text is nearest in the space that the run learned; top-1 over these clips. "
+            "generalised: all classes are candidates, for test clips of seen and of unseen ones.",
             **clips.rates_by_class(scores),
             **clips.rates(scores),
             "chance": 1 / len(split.unseen),
@@ -95,14 +97,6 @@ def _asked(context: Context, options: ZeroShotOptions) -> tuple[ClipSpace, Class
     if not np.isin(context.truth, split.unseen).any():
         raise InputError(f"no clip of the test part of {context.protocol} is of an unseen class")
     return space, split
-
-
-def _rule(count: int) -> str:
-    return (
-        f"Nothing is trained on labels: each test clip of {count} unseen classes gets the one whose text is "
-        "nearest in the space that the run learned; top-1 over these clips. generalised: all classes are "
-        "candidates, for test clips of seen and of unseen ones."
-    )
 
 
 class Judged:

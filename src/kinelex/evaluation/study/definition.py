@@ -98,12 +98,11 @@ def _study(name: str, content: Any) -> Study:
     if (not _list_of(skip, dict) or not all(skip)) and skip != []:
         raise InputError(f"study {name}: expects skip to be a list of {{axis: value}}, got {skip!r}")
     left_out = tuple({_short(key): spelled(value) for key, value in entry.items()} for entry in skip)
-    for entry in left_out:
-        for key, value in entry.items():
-            if key not in grid:
-                raise unknown_name(f"axis in skip of the study {name}", key, grid)
-            if value not in grid[key]:
-                raise unknown_name(f"value of {key} in skip of the study {name}", value, grid[key])
+    for key, value in (pair for entry in left_out for pair in entry.items()):
+        if key not in grid:
+            raise unknown_name(f"axis in skip of the study {name}", key, grid)
+        if value not in grid[key]:
+            raise unknown_name(f"value of {key} in skip of the study {name}", value, grid[key])
     title, question = str(content.get("title", name)), str(content.get("question", ""))
     return Study(name, title, question, content["recipe"], grid, left_out, tuple(seeds), tuple(tasks))
 

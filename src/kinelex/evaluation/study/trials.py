@@ -85,7 +85,8 @@ def trials_of(
         recipe = settle(name, content, [f"{key}={_text(value)}" for key, value in keys.items()] + common)
         for called, path in stores.items():
             full = f"{variant}, prompts {called}" if len(stores) > 1 else variant
-            missing = _missing(recipe, path)
+            wanted = recipe.training.modalities if path is not None else ()
+            missing = [m for m in wanted if path and m not in open_prompts(path).meta.widths]
             if missing:
                 left_out.append(f"{full}: {path} has no {' and no '.join(missing)} prompts")
             else:
@@ -93,11 +94,11 @@ def trials_of(
     if not variants:
         why = "; ".join(left_out) or "skip leaves out every combination"
         raise InputError(f"study {study.name}: nothing to train: {why}")
-    trials = []
-    for seed in study.seeds:
-        for full, recipe, path, same in variants:
-            seeded = replace(recipe, training=replace(recipe.training, seed=seed))
-            trials.append(Trial(full, seed, seeded, path, same))
+    trials = [
+        Trial(full, seed, replace(recipe, training=replace(recipe.training, seed=seed)), path, same)
+        for seed in study.seeds
+        for full, recipe, path, same in variants
+    ]
     return trials, left_out
 
 
@@ -132,13 +133,6 @@ def _by_name(prompts: Sequence[Path]) -> dict[str, Path | None]:
     if len(found) < len(prompts):
         raise InputError(f"expects prompt stores of different names, got {', '.join(map(str, prompts))}")
     return found
-
-
-def _missing(recipe: Recipe, prompts: Path | None) -> list[str]:
-    """Modalities that a recipe asks for and a prompt store does not have."""
-    if prompts is None:
-        return []
-    return [m for m in recipe.training.modalities if m not in open_prompts(prompts).meta.widths]
 
 
 def _text(value: Any) -> str:

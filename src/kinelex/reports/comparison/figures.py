@@ -87,19 +87,16 @@ def _end(number: Number) -> float:
 
 def training_curves(groups: Sequence[Group]) -> str | None:
     """Loss, α and entropies over the epochs: means over the seeds; None where nothing was logged."""
-    logged = [[run.metrics() for run in group.runs] for group in groups]
-    found = []
+    logged, found = [[run.metrics() for run in group.runs] for group in groups], []
     labels = [reads_labels(group.runs[0].config) for group in groups]
     for title, metrics in _CURVES:
         shown = [_BY_LABELS.get(title, read) == read for read in labels]
         lines = [_curve(of if s else [[]], metrics) for of, s in zip(logged, shown, strict=True)]
         if any(len(values) for _, values in lines):
             found.append((title, lines))
-    names = [group.name for group in groups]
-    colours = line_colours(len(names))
-    drawn = _drawn_curves(found, names, colours) if found else None
-    several = list(zip(names, colours, strict=True)) if len(names) > 1 else []
-    return None if drawn is None else drawn + legend(several)
+    colours = line_colours(len(groups))
+    several = [(group.name, colour) for group, colour in zip(groups, colours, strict=True)]
+    return _drawn_curves(found, colours) + legend(several if len(groups) > 1 else ()) if found else None
 
 
 def _curve(metrics: Sequence[Sequence[Mapping[str, float]]], names: Sequence[str]) -> tuple[Any, Any]:
@@ -113,9 +110,7 @@ def _curve(metrics: Sequence[Sequence[Mapping[str, float]]], names: Sequence[str
 
 
 @as_panels
-def _drawn_curves(
-    found: Sequence[tuple[str, Any]], names: Sequence[str], colours: Sequence[str]
-) -> list[Panel]:
+def _drawn_curves(found: Sequence[tuple[str, Any]], colours: Sequence[str]) -> list[Panel]:
     drawn = []
     for title, lines in found:
         figure, axes = epoch_panel()
