@@ -83,7 +83,7 @@ def _semi(numbers: Mapping[str, Any]) -> _Lines:
         for kind, found in place.items():
             if isinstance(found, Mapping) and all("mean" in of for of in found.values()):
                 shares = {share.replace("%", " %"): of for share, of in found.items()}
-                yield kind + start, [(share, spread(of["mean"], of["sd"])) for share, of in shares.items()]
+                yield kind + start, [(share, _spread(of)) for share, of in shares.items()]
                 if not start:
                     yield f"labels, {kind}", [(share, _range(of["labels"])) for share, of in shares.items()]
 
@@ -110,7 +110,7 @@ def _zero_shot(numbers: Mapping[str, Any]) -> _Lines:
 
 def _one_shot(numbers: Mapping[str, Any]) -> _Lines:
     draws, raw, chance = numbers["draws"], numbers["raw"]["top1"], numbers["chance"]
-    rates = [("top-1", spread(draws["mean"], draws["sd"])), ("draws", str(draws["n"]))]
+    rates = [("top-1", _spread(draws)), ("draws", str(draws["n"]))]
     rates += [("raw coordinates", percent(raw)), ("chance", percent(chance))]
     yield f"{round(1 / chance)} novel classes", rates
 
@@ -162,6 +162,10 @@ def _top1(found: Mapping[str, Any]) -> tuple[str, str]:
 
 def _interval(found: Mapping[str, Any]) -> str:
     return f" [{interval_text(found['ci95'])}]" if "ci95" in found else ""
+
+
+def _spread(found: Mapping[str, Any]) -> str:
+    return spread(found["mean"], found["sd"])
 
 
 def _range(counts: Sequence[int]) -> str:
