@@ -85,6 +85,20 @@ TOLD = {
             "                            chance: 5.0",
         ],
     ),
+    "open_set": (
+        {
+            "draws": [{"unknown": ["a", "b"]}],
+            "auroc": {"mean": 0.8, "sd": 0.01},
+            "auroc_neighbour": {"mean": 0.7, "sd": None},
+            "kept": {"mean": 0.9, "sd": None},
+            "refused": {"mean": 0.5, "sd": None},
+        },
+        [
+            "open_set  2 classes left out  AUROC: 80.0 ± 1.0  draws: 1",
+            "                              nearest neighbour's AUROC: 70.0  known kept: 90.0",
+            "                              unknown refused: 50.0",
+        ],
+    ),
     "finetune": (
         {"top1": 0.9, "scratch": {"top1": 0.8, "ci95": [0.7, 0.9]}},
         ["finetune  from random weights  top-1: 80.0 [70.0–90.0]"],
