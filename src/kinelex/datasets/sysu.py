@@ -20,7 +20,7 @@ from kinelex.data import Sequence
 from kinelex.data.splits.published import sysu_split
 from kinelex.datasets.reader import FilesReader, Item, class_names
 from kinelex.errors import InputError
-from kinelex.files.mat_file import read_mat
+from kinelex.files.mat_file import mat_variable, read_mat
 
 __all__ = ["CLASSES", "SysuReader", "read_clip", "sysu_split"]
 
@@ -49,10 +49,7 @@ def read_clip(path: Path, subject: int, no_pixels: bool = False) -> Sequence:
     label = int(match["label"])
     if not 1 <= label <= len(CLASSES):
         raise InputError(f"{path}: the class {label} is out of range, expects video1 to video{len(CLASSES)}")
-    content = read_mat(path)
-    if "SW" not in content:
-        raise InputError(f"{path}: expects the variable 'SW', the file has {', '.join(content) or 'none'}")
-    world = _frames(path, "SW", content["SW"], (3,))
+    world = _frames(path, "SW", mat_variable(read_mat(path), "SW", path), (3,))
     image = None if no_pixels else _pixels(path.with_name(_IMAGE), len(world))
     return Sequence(
         id=f"{person}_{video}",
@@ -78,9 +75,8 @@ def _pixels(path: Path, frames: int) -> np.ndarray | None:
         name, value = next(iter(content.items()))
         image = _frames(path, name, value, (2, 3))
         if len(image) != frames:
-            raise InputError(
-                f"{path}: variable {name!r} has {len(image)} frames, expects {frames} as in {_WORLD}"
-            )
+            found = f"variable {name!r} has {len(image)} frames"
+            raise InputError(f"{path}: {found}, expects {frames} as in {_WORLD}")
     except InputError as error:
         raise InputError(f"{error}; --no-pixels leaves pixels out") from error
     return image[..., :2]

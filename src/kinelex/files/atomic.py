@@ -45,13 +45,8 @@ def _special(path: Path) -> str | None:
         if path.is_symlink():
             return f"a link that cannot be followed ({error.strerror})"
         return None  # a name that is too long, a file in the place of a folder: opening it tells
-    kinds = {
-        stat.S_ISDIR: "a directory",
-        stat.S_ISCHR: "a device",
-        stat.S_ISBLK: "a device",
-        stat.S_ISFIFO: "a pipe",
-        stat.S_ISSOCK: "a socket",
-    }
+    kinds = {stat.S_ISDIR: "a directory", stat.S_ISCHR: "a device", stat.S_ISBLK: "a device"}
+    kinds |= {stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket"}
     return next((words for is_kind, words in kinds.items() if is_kind(mode)), None)
 
 
@@ -240,5 +235,5 @@ def _is_alive(pid: int) -> bool:
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        return True
+        pass
     return True

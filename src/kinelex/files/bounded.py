@@ -99,9 +99,8 @@ def safe_json(text: str | bytes, surrogates: bool = False) -> Any:
         content = json.loads(text)
     except RecursionError:
         raise ValueError("nested too deep") from None
-    if not surrogates and _SURROGATE.search(
-        text if isinstance(text, str) else text.decode("utf-8", "replace")
-    ):
+    plain = text if isinstance(text, str) else text.decode("utf-8", "replace")
+    if not surrogates and _SURROGATE.search(plain):
         json.dumps(content, ensure_ascii=False).encode()  # UnicodeEncodeError is a ValueError
     return content
 
@@ -162,9 +161,8 @@ def named_yaml(given: str, what: str, expected: str) -> Any:
     try:
         return safe_yaml(bounded_text(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(
-            f"{what} {given} cannot be read as YAML ({one_line(error)}): expects {expected}"
-        ) from error
+        said = one_line(error)
+        raise InputError(f"{what} {given} cannot be read as YAML ({said}): expects {expected}") from error
 
 
 def _size(node: Node, sizes: dict[int, int]) -> int:

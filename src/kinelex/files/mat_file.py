@@ -37,14 +37,17 @@ def read_mat(path: Path) -> dict[str, np.ndarray]:
     return {name: value for name, value in _variables(path).items() if isinstance(value, np.ndarray)}
 
 
+def mat_variable(content: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
+    """One of a file's arrays."""
+    if name not in content:
+        names = ", ".join(content) or "none"
+        raise InputError(f"{path}: expects the variable {name!r}, the file has {names}")
+    return content[name]
+
+
 def read_mat_frames(path: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """The variable ``name`` of a file, of shape ``(*shape, T)`` with the frames last."""
-    content = read_mat(path)
-    if name not in content:
-        raise InputError(
-            f"{path}: expects the variable {name!r}, the file has {', '.join(content) or 'none'}"
-        )
-    x = content[name]
+    x = mat_variable(read_mat(path), name, path)
     x = x[..., None] if x.shape == shape else x  # MATLAB drops a last dimension of 1
     if x.shape[:-1] != shape:
         wanted = ", ".join(map(str, (*shape, "T")))

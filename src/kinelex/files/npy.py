@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 from dataclasses import dataclass
@@ -29,11 +30,7 @@ class ArrayHeader:
 
     @property
     def bytes(self) -> int:
-        """Size of the data in bytes."""
-        count = self.dtype.itemsize
-        for n in self.shape:
-            count *= n
-        return count
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
 def read_header(file: IO[bytes], size: int, where: str, kinds: str = "fiu") -> ArrayHeader:
@@ -46,10 +43,8 @@ def read_header(file: IO[bytes], size: int, where: str, kinds: str = "fiu") -> A
         kinds: kinds of types that are expected.
     """
     try:
-        version = np.lib.format.read_magic(file)
-        read = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
+        one = np.lib.format.read_magic(file) == (1, 0)
+        read = np.lib.format.read_array_header_1_0 if one else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(file)
     except Exception as error:  # the header is a Python literal: a damaged one provokes whatever it likes
         raise InputError(f"{where}: not a readable .npy array (truncated or damaged): {error}") from error

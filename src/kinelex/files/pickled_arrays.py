@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -176,11 +177,8 @@ def _shape(shape: Any, dtype: np.dtype, size: int | None) -> tuple[int, ...]:
     shape = tuple(shape)
     if any(type(n) is not int or n < 0 for n in shape) or dtype.itemsize == 0:
         raise RefusedError(f"asks for an array of shape {shape!r:.80}")
-    count = 1
-    for n in shape:
-        count *= n
-    if size is not None and count * dtype.itemsize != size:
-        raise ValueError(f"an array of shape {shape} has {size} bytes, expects {count * dtype.itemsize}")
+    if size is not None and (count := math.prod(shape) * dtype.itemsize) != size:
+        raise ValueError(f"an array of shape {shape} has {size} bytes, expects {count}")
     return shape
 
 

@@ -7,20 +7,6 @@ from kinelex.skeleton.presence import joint_presence
 from kinelex.skeleton.retarget import has_landmarks, landmark_weights, retarget, retarget_matrix
 from kinelex.skeleton.streams import STREAMS, make_stream, mirror
 
-__all__ = [
-    "PARTS",
-    "STREAMS",
-    "SkeletonLayout",
-    "common_names",
-    "distance_subsets",
-    "get_layout",
-    "has_landmarks",
-    "joint_presence",
-    "landmark_weights",
-    "layout_names",
-    "make_stream",
-    "mirror",
-    "retarget",
-    "retarget_matrix",
-    "spatial_subsets",
-]
+__all__ = ["PARTS", "STREAMS", "SkeletonLayout", "common_names", "distance_subsets", "get_layout"]
+__all__ += ["has_landmarks", "joint_presence", "landmark_weights", "layout_names", "make_stream", "mirror"]
+__all__ += ["retarget", "retarget_matrix", "spatial_subsets"]

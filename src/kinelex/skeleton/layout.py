@@ -147,11 +147,8 @@ class SkeletonLayout:
 
 
 def _other_side(name: str) -> str:
-    if name.startswith("left_"):
-        return "right_" + name.removeprefix("left_")
-    if name.startswith("right_"):
-        return "left_" + name.removeprefix("right_")
-    return name
+    side, _, rest = name.partition("_")
+    return {"left": f"right_{rest}", "right": f"left_{rest}"}.get(side, name) if rest else name
 
 
 def _part_of(name: str) -> str:
@@ -194,9 +191,8 @@ def get_layout(name: str | Path) -> SkeletonLayout:
         try:
             text = bounded_text(path)
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"layout file {path} cannot be read as text in UTF-8: {one_line(error)}"
-            ) from error
+            said = one_line(error)
+            raise InputError(f"layout file {path} cannot be read as text in UTF-8: {said}") from error
         layout = SkeletonLayout.from_yaml(text, origin=str(path))
         names = common_names(layout.joints)
         sided = any(name.startswith(("left_", "right_")) for name in names)

@@ -40,58 +40,12 @@ from kinelex.transforms.temporal import (
     uniform_plan,
 )
 
-__all__ = [
-    "PRESETS",
-    "AlignBody",
-    "AxisMask",
-    "Centre",
-    "Compose",
-    "CropResize",
-    "FillEmpty",
-    "FrameChoice",
-    "GaussianBlur",
-    "InputConfig",
-    "InputPipeline",
-    "JointMap",
-    "JointNoise",
-    "MainAxisRotation",
-    "PersonPlaces",
-    "PickFrames",
-    "RandomRotation",
-    "RandomScaling",
-    "ReflectCrop",
-    "Retarget",
-    "ScaleClip",
-    "ShearOrCorrupt",
-    "Stream",
-    "SwapSides",
-    "TimeFlip",
-    "Transform",
-    "align_body",
-    "apply_plan",
-    "centre",
-    "centre_crop",
-    "create",
-    "fill_empty",
-    "map_joints",
-    "names",
-    "preset",
-    "pyskl_normalise_2d",
-    "pyskl_normalise_3d",
-    "pyskl_test_frames",
-    "random_plan",
-    "register",
-    "resize_plan",
-    "rotate",
-    "sample_corruption",
-    "sample_crop",
-    "sample_joint_map",
-    "sample_rotation",
-    "sample_scale",
-    "sample_shear",
-    "scale",
-    "scale_clip",
-    "sorted_plan",
-    "transforms_of",
-    "uniform_plan",
-]
+__all__ = ["PRESETS", "AlignBody", "AxisMask", "Centre", "Compose", "CropResize", "FillEmpty", "FrameChoice"]
+__all__ += ["GaussianBlur", "InputConfig", "InputPipeline", "JointMap", "JointNoise", "MainAxisRotation"]
+__all__ += ["PersonPlaces", "PickFrames", "RandomRotation", "RandomScaling", "ReflectCrop", "Retarget"]
+__all__ += ["ScaleClip", "ShearOrCorrupt", "Stream", "SwapSides", "TimeFlip", "Transform", "align_body"]
+__all__ += ["apply_plan", "centre", "centre_crop", "create", "fill_empty", "map_joints", "names", "preset"]
+__all__ += ["pyskl_normalise_2d", "pyskl_normalise_3d", "pyskl_test_frames", "random_plan", "register"]
+__all__ += ["resize_plan", "rotate", "sample_corruption", "sample_crop", "sample_joint_map"]
+__all__ += ["sample_rotation", "sample_scale", "sample_shear", "scale", "scale_clip", "sorted_plan"]
+__all__ += ["transforms_of", "uniform_plan"]

@@ -46,10 +46,10 @@ class MainAxisRotation(Transform):
         return rotation_matrices(angles * torch.where(main, self.largest, self.others))
 
     def apply(self, batch: Batch, params: Tensor | None = None) -> Batch:
-        """Turn the clips."""
         if params is None:
             return batch
         x, _ = clips_of(batch)
+        return replace(batch, x=rotate(x, params.to(x.device, non_blocking=True)))
         return replace(batch, x=rotate(x, params.to(x.device, non_blocking=True)))
 
 

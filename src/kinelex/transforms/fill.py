@@ -62,6 +62,5 @@ class FillEmpty(Transform):
         if all_present(there):
             return batch
         order = fill_order(there)[:, None, :, None]
-        return replace(
-            batch, x=x.gather(2, order.expand_as(x)), presence=there.gather(2, order.expand_as(there))
-        )
+        presence = there.gather(2, order.expand_as(there))
+        return replace(batch, x=x.gather(2, order.expand_as(x)), presence=presence)

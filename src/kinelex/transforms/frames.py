@@ -43,9 +43,8 @@ class FrameChoice(Transform):
 
     def __post_init__(self) -> None:
         if self.frames < 1 or not (self.fps is None or 0 < self.fps < math.inf):
-            raise InputError(
-                f"expects frames of at least 1 and fps above 0, got {self.frames} and {self.fps}"
-            )
+            given = f"{self.frames} and {self.fps}"
+            raise InputError(f"expects frames of at least 1 and fps above 0, got {given}")
 
     @abstractmethod
     def draw(self, lengths: Tensor, generator: torch.Generator) -> FramePlan:
@@ -199,6 +198,5 @@ class TimeFlip(Sometimes):
         ends = (whole if batch.frames is None else batch.lengths)[:, None]
         turned = params.flatten(1).to(x.device) & (time < ends)
         order = torch.where(turned, ends - 1 - time, time)[:, None, :, None, None]
-        return replace(
-            batch, x=torch.take_along_dim(x, order, 2), presence=torch.take_along_dim(there, order, 2)
-        )
+        x, there = (torch.take_along_dim(values, order, 2) for values in (x, there))
+        return replace(batch, x=x, presence=there)

@@ -76,10 +76,8 @@ def find_landmark(x: Tensor, presence: Tensor, layout: SkeletonLayout, joint: st
         InputError: the layout has neither the joint nor a substitute.
     """
     choices = _choices(layout, joint, asked, x.device, x.dtype)
-    if all_present(presence):
-        return _weighed(x, presence, choices[0], layout)
     found = _weighed(x, presence, choices[0], layout)
-    for weights in choices[1:]:
+    for weights in () if all_present(presence) else choices[1:]:
         found = found.otherwise(_weighed(x, presence, weights, layout))
     return found
 
@@ -120,9 +118,7 @@ def _choices(
         landmark_weights(layout, joint)
     except InputError as error:
         option = asked.partition("=")[0]
-        other = "body" if option == "scale" else "none"
-        raise InputError(
-            f"{asked} does not suit these clips, pass input.{option}={other}: {error}"
-        ) from error
+        other = f"input.{option}={'body' if option == 'scale' else 'none'}"
+        raise InputError(f"{asked} does not suit these clips, pass {other}: {error}") from error
     with torch.inference_mode(False):  # so that a later training may use it, too
         return torch.from_numpy(landmark_choices(layout, joint)).to(device, dtype)

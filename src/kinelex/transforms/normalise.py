@@ -67,8 +67,7 @@ def centre(
     _check("centre", mode, CENTRES)
     if mode == "none":
         return x
-    has_joint = has_landmarks(layout, joint)
-    joint = joint if has_joint else layout.joints[layout.root]
+    joint = joint if has_landmarks(layout, joint) else layout.joints[layout.root]
     there = joint_presence(x) if presence is None else presence
 
     def path(x: Tensor, presence: Tensor) -> Landmark:
@@ -209,9 +208,8 @@ def scale_clip(
     if mode == "body":
         length = _body_size(body, seen)
     else:
-        ends = [
-            find_landmark(body, seen, layout, joint, "scale=torso") for joint in ("shoulder_center", "pelvis")
-        ]
+        joints = ("shoulder_center", "pelvis")
+        ends = [find_landmark(body, seen, layout, joint, "scale=torso") for joint in joints]
         trunk = ends[0] - ends[1]
         length = trunk.path.norm(dim=1).sum(dim=1) / trunk.there.sum(dim=1).clamp(min=1)
         if not all_present(seen):

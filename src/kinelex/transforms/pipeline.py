@@ -87,13 +87,8 @@ class InputConfig:
     transforms: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        known = {
-            "sampling": SAMPLINGS,
-            "stream": STREAMS,
-            "centre": CENTRES,
-            "align": ALIGNMENTS,
-            "scale": SCALES,
-        }
+        known = {"sampling": SAMPLINGS, "stream": STREAMS, "centre": CENTRES}
+        known |= {"align": ALIGNMENTS, "scale": SCALES}
         for name, values in known.items():
             if getattr(self, name) not in values:
                 raise unknown_name(name, getattr(self, name), values)

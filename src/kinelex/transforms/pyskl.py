@@ -44,8 +44,8 @@ def pyskl_normalise_3d(clip: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
     if not seen.any():
         return clip.astype(np.float64)
     first = int(len(clip) == 2 and seen[1].sum() > seen[0].sum())
-    kept = clip[::-1] if first else clip
-    x = torch.from_numpy(kept[:, seen[first]].transpose(3, 1, 2, 0).copy())[None]
+    persons = clip[::-1] if first else clip
+    x = torch.from_numpy(persons[:, seen[first]].transpose(3, 1, 2, 0).copy())[None]
     x = align_body(centre(x, layout, "first").double(), layout, "body")
     return x[0].permute(3, 1, 2, 0).numpy()  # (1, 3, T', V, M) → (M, T', V, 3)
 

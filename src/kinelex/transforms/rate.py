@@ -14,11 +14,7 @@ from kinelex.transforms.temporal import FramePlan, apply_plan, mix_present
 
 
 def check_rates(fps: np.ndarray, wanted: float | None) -> None:
-    """Refuse clips whose frame rate is not known, where they are to be resampled to one.
-
-    Args:
-        fps: frames per second of the clips, NaN where it is not known.
-        wanted: ``input.fps``, None where nothing is resampled.
+    """Refuse clips whose rate is not known (NaN), where they are to be resampled to one (``input.fps``).
 
     Raises:
         InputError: some clip does not say its rate.

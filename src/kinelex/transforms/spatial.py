@@ -155,7 +155,6 @@ class RandomRotation(Transform):
         return sample_rotation(len(batch), self.limits, generator, channels_of(batch))
 
     def apply(self, batch: Batch, params: Tensor | None = None) -> Batch:
-        """Turn the clips."""
         if params is None:
             return batch
         x, _ = clips_of(batch)

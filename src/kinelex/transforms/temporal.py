@@ -70,9 +70,8 @@ def sample_crop(
     if not 0 < low <= high <= 1:
         raise InputError(f"expects a crop ratio with 0 < low <= high <= 1, got [{low}, {high}]")
     n = len(lengths)
-    share, place = torch.rand(2, n, generator=generator, dtype=torch.float64).to(
-        lengths.device, non_blocking=True
-    )
+    draws = torch.rand(2, n, generator=generator, dtype=torch.float64)
+    share, place = draws.to(lengths.device, non_blocking=True)
     wanted = (lengths * (low + (high - low) * share)).floor().long()
     length = torch.minimum(wanted.clamp(min=minimum), lengths)
     start = (place * (lengths - length + 1)).floor().long()
@@ -123,8 +122,12 @@ def uniform_plan(lengths: Tensor, frames: int) -> FramePlan:
     tensor([[0, 4, 8]])
     """
     share = torch.linspace(0, 1, frames, dtype=torch.float64, device=lengths.device)
-    picked = ((lengths.unsqueeze(1) - 1) * share + 1e-6).floor().long()
-    return FramePlan(picked, picked, torch.zeros_like(picked, dtype=torch.float32))
+    return _picks(((lengths.unsqueeze(1) - 1) * share + 1e-6).floor().long())
+
+
+def _picks(frames: Tensor) -> FramePlan:
+    """The plan of single frames (N, T), with nothing to mix."""
+    return FramePlan(frames, frames, torch.zeros_like(frames, dtype=torch.float32))
 
 
 def random_plan(lengths: Tensor, frames: int, generator: torch.Generator | None = None) -> FramePlan:
@@ -136,13 +139,11 @@ def random_plan(lengths: Tensor, frames: int, generator: torch.Generator | None 
     >>> random_plan(torch.tensor([90]), 3).lower // 30  # one of each third
     tensor([[0, 1, 2]])
     """
-    offset = torch.rand(len(lengths), frames, generator=generator, dtype=torch.float64).to(
-        lengths.device, non_blocking=True
-    )
+    offset = torch.rand(len(lengths), frames, generator=generator, dtype=torch.float64)
     steps = torch.arange(frames, device=lengths.device, dtype=torch.float64)
     n = lengths.unsqueeze(1)
-    picked = torch.minimum(((steps + offset) * (n / frames)).floor().long(), n - 1)
-    return FramePlan(picked, picked, torch.zeros_like(picked, dtype=torch.float32))
+    places = steps + offset.to(lengths.device, non_blocking=True)
+    return _picks(torch.minimum((places * (n / frames)).floor().long(), n - 1))
 
 
 def sorted_plan(lengths: Tensor, frames: int, generator: torch.Generator | None = None) -> FramePlan:
@@ -158,8 +159,7 @@ def sorted_plan(lengths: Tensor, frames: int, generator: torch.Generator | None 
     """
     share = torch.rand(len(lengths), frames, generator=generator, dtype=torch.float64).sort(dim=1).values
     n = lengths.unsqueeze(1)
-    picked = torch.minimum((share.to(lengths.device, non_blocking=True) * n).floor().long(), n - 1)
-    return FramePlan(picked, picked, torch.zeros_like(picked, dtype=torch.float32))
+    return _picks(torch.minimum((share.to(lengths.device, non_blocking=True) * n).floor().long(), n - 1))
 
 
 def apply_plan(batch: Batch, plan: FramePlan, presence: Tensor | None = None) -> Batch:
@@ -210,7 +210,7 @@ def whole_clips(batch: Batch) -> Batch:
     time = torch.arange(int(batch.lengths.max()), device=batch.lengths.device)
     lengths = batch.lengths.unsqueeze(1)
     frame = torch.minimum(time, lengths - 1)
-    clips = apply_plan(batch, FramePlan(frame, frame, torch.zeros_like(frame, dtype=torch.float32)))
+    clips = apply_plan(batch, _picks(frame))
     assert clips.x is not None
     assert clips.presence is not None
     inside = (time < lengths)[:, None, :, None, None]
