@@ -134,17 +134,8 @@ class CtrgcnNpzReader(ArraysReader):
         return width // (joints * fitting[0]), joints, fitting[0]
 
     def __getstate__(self) -> dict[str, Any]:
-        lasting = (
-            "source",
-            "policy",
-            "to_metres",
-            "notes",
-            "_layout",
-            "_units",
-            "_classes",
-            "_asked_channels",
-        )
-        return {key: value for key, value in self.__dict__.items() if key in lasting}
+        read_again = ("_parts", "_note", "_size", "_channels")
+        return {key: value for key, value in self.__dict__.items() if key not in read_again}
 
 
 class _Part:
@@ -161,9 +152,8 @@ class _Part:
         self.ids, self.frames = ids, frames
         for beside, name in ((self.labels, "y"), (ids, "id"), (frames, "num_frame")):
             if beside is not None and beside.shape != (len(self.x),):
-                raise InputError(
-                    f"{path}: x_{part} has {len(self.x)} rows, {name}_{part} has shape {beside.shape}"
-                )
+                shape = f"{name}_{part} has shape {beside.shape}"
+                raise InputError(f"{path}: x_{part} has {len(self.x)} rows, {shape}")
         longest = self.x.header.shape[1] if len(self.x.header.shape) > 1 else 0
         if frames is not None and len(frames) and not (frames.min() > 0 and frames.max() <= longest):
             raise InputError(f"{path}: num_frame_{part} is out of range, expects 1 to {longest}")

@@ -79,7 +79,7 @@ def _overview(d: dict[str, Any]) -> Table:
     table = Table(title=escape(d["path"]), show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    frames, layout = d["frames"], d["layout"]
+    frames, form = d["frames"], d["layout"]
     table.add_row("data set", escape(d["dataset"]))
     table.add_row("sequences", grouped(d["sequences"]))
     table.add_row("classes", str(len(d["classes"])))
@@ -91,9 +91,7 @@ def _overview(d: dict[str, Any]) -> Table:
     table.add_row("persons", ", ".join(f"{p} in {grouped(c)} clips" for p, c in d["persons"].items()))
     table.add_row("frames (min/median/max)", f"{frames['min']}/{frames['median']:g}/{frames['max']}")
     table.add_row("frames in all", grouped(frames["total"]))
-    table.add_row(
-        "layout", f"{layout['name']}: {layout['joints']} joints of {layout['channels']} coordinates"
-    )
+    table.add_row("layout", f"{form['name']}: {form['joints']} joints of {form['channels']} coordinates")
     table.add_row("units", escape(d["units"]))
     if d["captions"]:
         table.add_row("captions", grouped(d["captions"]))

@@ -28,20 +28,14 @@ _FPS = 15.0  # of the depth camera, as the paper says
 
 
 def read_clip(path: Path) -> Sequence:
-    """Read one clip; the execution becomes the store's ``replication``.
-
-    Args:
-        path: a file ``aAA_sSS_eEE_skeleton3D.txt``.
-    """
+    """Read one clip ``aAA_sSS_eEE_skeleton3D.txt``; the execution becomes the store's ``replication``."""
     form = "aAA_sSS_eEE_skeleton3D.txt, for example a01_s01_e01_skeleton3D.txt"
     numbers = parse_name(path, _NAME, form)
     if not 1 <= numbers["action"] <= len(CLASSES):
         raise InputError(f"{path}: the name has action {numbers['action']}, expects 1 to {len(CLASSES)}")
     table = read_table(path, 4)
     if len(table) % _JOINTS:
-        raise InputError(
-            f"{path}: has {len(table)} lines, expects {_JOINTS} per frame: the last frame is not whole"
-        )
+        raise InputError(f"{path}: has {len(table)} lines, expects {_JOINTS} a frame: the last is not whole")
     return Sequence(
         id=path.stem.removesuffix("_skeleton3D"),
         coordinates=np.ascontiguousarray(table[:, :3], np.float32).reshape(-1, 1, _JOINTS, 3),

@@ -166,13 +166,9 @@ class NpyReader(ArraysReader):
 
 def _arrays(folder: Path) -> dict[str, Path]:
     """The arrays of a folder by part."""
-    found = {}
-    for part in PARTS:
-        there = [folder / f"{part}_{name}.npy" for name in _DATA]
-        there = [path for path in there if path.is_file()]
-        if there:
-            found[part] = there[0]
-    return found
+    arrays = {part: [folder / f"{part}_{name}.npy" for name in _DATA] for part in PARTS}
+    present = {part: [path for path in paths if path.is_file()] for part, paths in arrays.items()}
+    return {part: paths[0] for part, paths in present.items() if paths}
 
 
 def _array(path: Path, axes: str | None) -> np.ndarray:
@@ -219,6 +215,4 @@ def _labels(path: Path) -> tuple[list[str], list[int | None]]:
     names, labels = (list(c) if isinstance(c, list | tuple | np.ndarray) else None for c in content)
     if names is None or labels is None or not all(isinstance(name, str) and name for name in names):
         raise InputError(f"{path}: expects a pickle of a list of names and a list of labels")
-    return [str(n).removesuffix(".skeleton") for n in names], [
-        int(n) if is_whole(n) else None for n in labels
-    ]
+    return [n.removesuffix(".skeleton") for n in names], [int(n) if is_whole(n) else None for n in labels]

@@ -166,9 +166,8 @@ def rgb_file(source: str | Path | SkeletonStore, clip_id: str) -> Path:
             f"expects the videos {_FORM}{_VIDEO_SUFFIX} of the data set"
         )
     if len(found) > 1:
-        raise InputError(
-            f"{folder} has {len(found)} videos {found[0].name}: {found[0]}, {found[1]}: keep one"
-        )
+        both = f"{found[0]}, {found[1]}"
+        raise InputError(f"{folder} has {len(found)} videos {found[0].name}: {both}: keep one")
     return found[0]
 
 

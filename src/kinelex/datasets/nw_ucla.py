@@ -28,11 +28,7 @@ _JOINTS = 20
 
 
 def read_clip(path: Path) -> Sequence:
-    """Read one clip. The environment number, a repetition, becomes the store's ``replication``.
-
-    Args:
-        path: a file ``aXX_sYY_eZZ_vWW.json``.
-    """
+    """Read one clip ``aXX_sYY_eZZ_vWW.json``; its environment number becomes the store's ``replication``."""
     numbers = parse_name(path, _NAME, "aXX_sYY_eZZ_vWW.json, for example a01_s01_e00_v01.json")
     if numbers["action"] not in _ACTIONS:
         known = ", ".join(str(a) for a in _ACTIONS)
@@ -70,9 +66,8 @@ def _load(path: Path) -> tuple[dict[str, Any], bool]:
         raise InputError(f"{path}: cannot be read as a JSON text: {error}") from error
     missing = [k for k in ("skeletons", "label") if not isinstance(content, dict) or k not in content]
     if missing:
-        raise InputError(
-            f"{path}: expects an object with the fields 'skeletons' and 'label', has no {missing[0]!r}"
-        )
+        expected = "expects an object with the fields 'skeletons' and 'label'"
+        raise InputError(f"{path}: {expected}, has no {missing[0]!r}")
     return content, "true" in text or "false" in text
 
 
@@ -92,10 +87,9 @@ def _coordinates(path: Path, frames: Any, truths: bool) -> np.ndarray:
         if joints != _JOINTS:
             raise InputError(f"{path}: frame {t} of 'skeletons' has {joints} joints, expects {_JOINTS}")
         for v, joint in enumerate(frame):
+            where = f"frame {t}, joint {v} of 'skeletons'"
             if not (isinstance(joint, list) and len(joint) == 3 and all(_is_number(c) for c in joint)):
-                raise InputError(
-                    f"{path}: frame {t}, joint {v} of 'skeletons' is {joint!r}, expects 3 numbers"
-                )
+                raise InputError(f"{path}: {where} is {joint!r}, expects 3 numbers")
     raise InputError(f"{path}: field 'skeletons' has numbers out of range, or 'true' or 'false' beside it")
 
 

@@ -23,11 +23,7 @@ _JOINTS = 13
 
 
 def read_clip(path: Path) -> Sequence:
-    """Read one clip; its side of the split is the tag ``split:train`` or ``split:test``.
-
-    Args:
-        path: a file ``NNNN.mat``.
-    """
+    """Read one clip ``NNNN.mat``; its side of the split is the tag ``split:train`` or ``split:test``."""
     content, texts = read_mat(path), read_mat_texts(path)
     lacking = [name for name in ("x", "y", "visibility", "train") if name not in content]
     if lacking or "action" not in texts:

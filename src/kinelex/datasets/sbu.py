@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from kinelex.data import Sequence
-from kinelex.datasets.formats.numbers import parse_numbers, read_lines, split_line
+from kinelex.datasets.formats.numbers import read_table
 from kinelex.datasets.reader import FilesReader, Item, class_names
 from kinelex.errors import InputError
 
@@ -33,11 +33,7 @@ _SCALE = np.array([-2.560, -1.920, 1.280])  # metres
 
 
 def read_clip(path: Path) -> Sequence:
-    """Read one clip; the run becomes the store's ``replication``, the pair s01s02 its subject 102.
-
-    Args:
-        path: a file ``sAAsBB/CC/RRR/skeleton_pos.txt``.
-    """
+    """Read one clip; the run becomes the store's ``replication``, the pair s01s02 its subject 102."""
     folders = path.absolute().parent.parts[-3:]
     match = _FOLDERS.fullmatch("/".join(folders))
     if match is None:
@@ -60,25 +56,17 @@ def read_clip(path: Path) -> Sequence:
 
 def _coordinates(path: Path) -> np.ndarray:
     """The frames of a file in metres, (T, 2, 15, 3)."""
-    lines, ended = read_lines(path)
-    if not ended:
-        raise InputError(f"{path}: line {len(lines)}: has no end of line; the file is truncated")
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        where = f"{path}: line {number}"
-        rows.append(parse_numbers(split_line(line, True, _FIELDS, where), where))
-        if number > 1 and rows[-1][0] != rows[-2][0] + 1:
-            raise InputError(
-                f"{where}: expects frame {rows[-2][0] + 1:g}, got {rows[-1][0]:g}; lines are missing or out "
-                "of order"
-            )
-    raw = np.array(rows)[:, 1:].reshape(-1, _PERSONS, _JOINTS, 3)
+    table = read_table(path, _FIELDS, comma=True)
+    for row in np.flatnonzero(np.diff(table[:, 0]) != 1)[:1]:
+        raise InputError(
+            f"{path}: line {row + 2}: expects frame {table[row, 0] + 1:g}, got {table[row + 1, 0]:g}; lines are "
+            "missing or out of order"
+        )
+    raw = table[:, 1:].reshape(-1, _PERSONS, _JOINTS, 3)
     for person in range(_PERSONS):
-        absent = np.flatnonzero(~raw[:, person].any(axis=(1, 2)))
-        if len(absent):
-            raise InputError(
-                f"{path}: line {absent[0] + 1}: person {person + 1} is all zeros, expects two persons"
-            )
+        for row in np.flatnonzero(~raw[:, person].any(axis=(1, 2)))[:1]:
+            where = f"{path}: line {row + 1}: person {person + 1}"
+            raise InputError(f"{where} is all zeros, expects two persons")
     return (_OFFSET + _SCALE * raw).astype(np.float32)
 
 

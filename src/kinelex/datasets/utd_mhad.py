@@ -28,11 +28,7 @@ _FPS = 30.0
 
 
 def read_clip(path: Path) -> Sequence:
-    """Read one clip; the trial becomes the store's ``replication``.
-
-    Args:
-        path: a file ``aX_sY_tZ_skeleton.mat``.
-    """
+    """Read one clip ``aX_sY_tZ_skeleton.mat``; the trial becomes the store's ``replication``."""
     numbers = parse_name(path, _NAME, "aX_sY_tZ_skeleton.mat, for example a1_s1_t1_skeleton.mat")
     if not 1 <= numbers["action"] <= len(CLASSES):
         raise InputError(f"{path}: the name has action {numbers['action']}, expects 1 to {len(CLASSES)}")

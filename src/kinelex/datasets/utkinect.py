@@ -57,9 +57,8 @@ def read_labels(path: Path) -> dict[str, list[Interval | str]]:
                 raise InputError(f"{where}: {unknown_name('action', match['action'], LABELS)}")
             found[recording].append(_interval(match, f"{where}: {recording}"))
         elif text:
-            raise InputError(
-                f"{where}: expects a recording (s01_e01) or frames (walk: 252 390), got {text[:40]!r}"
-            )
+            expected = "expects a recording (s01_e01) or frames (walk: 252 390)"
+            raise InputError(f"{where}: {expected}, got {text[:40]!r}")
     return found
 
 

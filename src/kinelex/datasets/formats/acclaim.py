@@ -2,7 +2,7 @@
 
 A bone has a direction and a length in the rest pose, and axes of its own, about which its angles turn it,
 the first angle first; what hangs on it turns along. A joint is the end of a bone; the root is the pelvis.
-The unit of length, in inches as these files have it, becomes metres. The libraries on PyPI only parse.
+The unit of length, in inches as these files have it, becomes metres.
 
 Source: Acclaim Skeleton Format, University of Wisconsin; CMU Graphics Lab Motion Capture Database, FAQ.
 """
@@ -104,9 +104,8 @@ def _sections(path: Path) -> dict[str, list[str]]:
         elif bare and name:
             found[name.lower()].append(bare)
     if not {"root", "bonedata", "hierarchy"} <= found.keys():
-        raise InputError(
-            f"{path}: expects the sections :root, :bonedata and :hierarchy: no .asf file, or cut"
-        )
+        expected = "the sections :root, :bonedata and :hierarchy"
+        raise InputError(f"{path}: expects {expected}: no .asf file, or cut")
     return found
 
 
@@ -157,9 +156,8 @@ def _bone(entries: dict[str, list[str]], where: str, degrees: bool) -> Bone:
     dof = tuple(word.lower() for word in entries.get("dof", []))
     angles, order = floats(axis[:3], where), "".join(axis[3:4] or ["xyz"]).lower()
     if way.shape != (3,) or angles.shape != (3,) or not set(dof) <= {*TURNS, *MOVES}:
-        raise InputError(
-            f"{where} ({name}): expects a direction and an axis of three numbers, and dof of {TURNS}"
-        )
+        expected = f"expects a direction and an axis of three numbers, and dof of {TURNS}"
+        raise InputError(f"{where} ({name}): {expected}")
     if sorted(order) != ["x", "y", "z"]:
         raise InputError(f"{where}: axis {order[:20]!r}: expects an order of X, Y and Z")
     axes = Rotation.from_euler(order, angles, degrees=degrees)  # about fixed axes, the first first
@@ -174,9 +172,8 @@ def _hierarchy(bones: list[Bone], lines: list[str], path: Path) -> tuple[tuple[B
     for row in rows:
         for child in row[1:]:
             if row[0] not in order or child not in known or child in order:
-                raise InputError(
-                    f"{path}: :hierarchy: {row[0][:40]} {child[:40]}: expects bones, parents first"
-                )
+                pair = f"{row[0][:40]} {child[:40]}"
+                raise InputError(f"{path}: :hierarchy: {pair}: expects bones, parents first")
             order.append(child)
             parents.append(order.index(row[0]))
     if len(order) != len(known):
@@ -203,12 +200,8 @@ def read_amc(path: Path) -> Clip:
     skeleton = read_asf(skeleton_file(path))
     motion = _read_motion(path, skeleton)
     layout = skeleton.layout(path.stem)
-    return Clip(
-        positions(skeleton, motion)[:, None] * skeleton.metres,
-        names=layout.joints,
-        layout=layout,
-        units=METRES,
-    )
+    x = positions(skeleton, motion)[:, None] * skeleton.metres
+    return Clip(x, names=layout.joints, layout=layout, units=METRES)
 
 
 def positions(skeleton: Skeleton, motion: list[np.ndarray]) -> np.ndarray:
@@ -256,9 +249,7 @@ def _read_motion(path: Path, skeleton: Skeleton) -> list[np.ndarray]:
             continue
         where = f"{path}: line {i}"
         if not frames or words[0] not in widths or len(words) != widths[words[0]] + 1:
-            raise InputError(
-                f"{where}: expects a frame's number, or a bone with as many numbers as it has dof"
-            )
+            raise InputError(f"{where}: expects a frame's number, or a bone with as many numbers as its dof")
         frames[-1][words[0]] = floats(words[1:], where)
     moving = [bone for bone in skeleton.bones if bone.dof]
     for t, frame in enumerate(frames):

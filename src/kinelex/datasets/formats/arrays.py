@@ -62,8 +62,9 @@ def as_clip(x: np.ndarray, axes: str | None, joints: int | None, path: Path) -> 
         if x.ndim != len(axes):
             raise InputError(f"{path}: --axes {axes} has {len(axes)} axes, the array {x.ndim}: {x.shape}")
         return ordered(x, axes, "TMVC")
+    expected = f"{path}: expects shape (T, V, C) or (T, M, V, C) with C 2 or 3, got {x.shape}"
     if x.ndim not in (3, 4):
-        raise InputError(f"{path}: expects shape (T, V, C) or (T, M, V, C) with C 2 or 3, got {x.shape}")
+        raise InputError(expected)
     own = "TVC" if x.ndim == 3 else "TMVC"
     size = dict(zip(own, x.shape, strict=True))
     persons = size.get("M", 1)
@@ -77,9 +78,7 @@ def as_clip(x: np.ndarray, axes: str | None, joints: int | None, path: Path) -> 
             f"{path}: shape {x.shape} read as (T, M, V, C) is {size['T']} frames of {persons} persons: "
             f"{advice}, or --axes TMVC if that is right (--persons says how many of them are kept)"
         )
-    raise InputError(
-        f"{path}: expects shape (T, V, C) or (T, M, V, C) with C 2 or 3, got {x.shape}: {advice}"
-    )
+    raise InputError(f"{expected}: {advice}")
 
 
 def _fits(shape: tuple[int, ...], axes: str, joints: int | None) -> bool:
@@ -155,9 +154,8 @@ def split_channels(x: np.ndarray, channels: str, where: Path) -> tuple[np.ndarra
         - returns: (..., 2 or 3), and (...)
     """
     if x.shape[-1] != len(channels):
-        raise InputError(
-            f"{where}: {x.shape[-1]} numbers per joint, expects {len(channels)} ({', '.join(channels)})"
-        )
+        names = ", ".join(channels)
+        raise InputError(f"{where}: {x.shape[-1]} numbers per joint, expects {len(channels)} ({names})")
     return (x[..., :-1], x[..., -1]) if channels[-1] == "c" else (x, None)
 
 

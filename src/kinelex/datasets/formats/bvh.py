@@ -4,9 +4,6 @@ A joint's place is its offset in its parent's frame, turned by the rotations of 
 rotation channels are read in the order in which the file names them, in degrees. Position channels replace
 the offset (as Blender reads them): a root's offset is where it rests, not something to add. End sites are
 joints of their own, ``<joint>_end``.
-
-The libraries for this format that are on PyPI either only parse or walk frame by frame through objects;
-here all frames are turned at once, with SciPy's rotations.
 """
 
 from __future__ import annotations

@@ -59,9 +59,8 @@ def with_joints_of(clip: Clip, layout: SkeletonLayout, path: Path) -> Clip:
         if own.count(joint) > 1:
             raise InputError(f"{path}: has the joint {joint!r} {own.count(joint)} times: rename all but one")
         if joint not in own:
-            raise InputError(
-                f"{path}: {unknown_name(f'joint of {layout.name} in this file', joint, clip.names)}"
-            )
+            error = unknown_name(f"joint of {layout.name} in this file", joint, clip.names)
+            raise InputError(f"{path}: {error}")
     order = [own.index(joint) for joint in layout.joints]
     scores = None if clip.scores is None else clip.scores[:, :, order]
     return replace(clip, coordinates=clip.coordinates[:, :, order], scores=scores, names=layout.joints)

@@ -49,9 +49,7 @@ def read_csv(path: Path, layout: SkeletonLayout | None, channels: str | None = N
 
 def _in_order(table: Table, layout: SkeletonLayout | None, channels: str | None) -> Clip:
     if layout is None:
-        raise InputError(
-            f"{table.path}: a .csv does not tell its layout: pass --layout NAME or --layout FILE.yaml"
-        )
+        raise InputError(f"{table.path}: a .csv does not tell its layout: pass --layout NAME or FILE.yaml")
     x = table.numbers([*range(table.width)])
     least = layout.num_joints * (2 if channels is None else len(channels))
     for beside in (1, 2):  # columns before the coordinates that count frames, and time
@@ -112,10 +110,8 @@ class _Columns:
         names = common_names(raw)
         for name, count in Counter(names).items():
             if count > 1:
-                twice = [r for r, n in zip(raw, names, strict=True) if n == name]
-                raise InputError(
-                    f"{self.table.path}: columns twice in the header: joint {' and '.join(twice)}"
-                )
+                twice = " and ".join(r for r, n in zip(raw, names, strict=True) if n == name)
+                raise InputError(f"{self.table.path}: columns twice in the header: joint {twice}")
         return dict(zip(names, raw, strict=True))
 
     def layout(self) -> SkeletonLayout:
@@ -136,12 +132,8 @@ class _Columns:
         """The joints of a layout."""
         found = [self._joint(joint, number, layout) for number, joint in enumerate(layout.joints)]
         axes = "xyz" if any("z" in places for places in found) else "xy"
-        missing = [
-            f"{joint}_{axis}"
-            for joint, places in zip(layout.joints, found, strict=True)
-            for axis in axes
-            if axis not in places
-        ]
+        places = dict(zip(layout.joints, found, strict=True))
+        missing = [f"{joint}_{axis}" for joint in layout.joints for axis in axes if axis not in places[joint]]
         if missing:
             self._refuse(missing, layout, axes)
         scored = all("c" in places for places in found)
@@ -150,16 +142,11 @@ class _Columns:
         if self.frames is not None:
             x = _at_frames(x, self.table.numbers([self.frames])[:, 0], self.table.path)
         coordinates, scores = (x[..., :-1], x[..., -1]) if scored else (x, None)
-        used = {column for places in found for column in places.values()}
-        beside = [raw for raw, places in self.places.items() if not used & set(places.values())]
-        notes = (
-            [f"joints and columns left out: {', '.join([*beside, *self.odd][:6])}"]
-            if beside or self.odd
-            else []
-        )
-        return Clip(
-            coordinates, scores, names=layout.joints, layout=layout, units=self.unit, notes=tuple(notes)
-        )
+        used = {column for columns in found for column in columns.values()}
+        beside = [raw for raw, columns in self.places.items() if not used & set(columns.values())]
+        others = ", ".join([*beside, *self.odd][:6])
+        notes = (f"joints and columns left out: {others}",) if others else ()
+        return Clip(coordinates, scores, layout.joints, layout, units=self.unit, notes=notes)
 
     def _joint(self, joint: str, number: int, layout: SkeletonLayout) -> dict[str, int]:
         """The columns of a joint: by its name, the common one, or its number where joints are counted."""
@@ -176,9 +163,8 @@ class _Columns:
         names = self._names
         odd = [*self.odd, *(raw for name, raw in names.items() if name not in layout.joints)]
         told = f"; {unknown_name(f'column for {layout.name}', odd[0], known)}" if odd else ""
-        raise InputError(
-            f"{self.table.path}: the header lacks {', '.join(missing[:4])} ({len(missing)} in all){told}"
-        )
+        lacking = f"{', '.join(missing[:4])} ({len(missing)} in all)"
+        raise InputError(f"{self.table.path}: the header lacks {lacking}{told}")
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -64,9 +64,8 @@ def read_instances(frames: list[Any], where: str) -> Clip:
         instances = frame.get("instances") if isinstance(frame, dict) else None
         number = frame.get("frame_id", i) if isinstance(frame, dict) else i
         if not isinstance(instances, list) or not isinstance(number, int) or number in found:
-            raise InputError(
-                f"{where}: frame {i}: expects a list of 'instances', and a 'frame_id' of its own"
-            )
+            expected = "expects a list of 'instances', and a 'frame_id' of its own"
+            raise InputError(f"{where}: frame {i}: {expected}")
         found[number] = [_person(one, f"{where}: frame {i}, person {j}") for j, one in enumerate(instances)]
     if not found:
         raise InputError(f"{where}: has no frames")
@@ -93,9 +92,8 @@ def _person(entry: Any, where: str) -> Person:
     if scores is None and points.ndim == 2 and points.shape[1] == 3:
         points, scores = points[:, :2], points[:, 2]
     if points.ndim != 2 or points.shape[1] not in (2, 3) or scores is not None and len(scores) != len(points):
-        raise InputError(
-            f"{where}: {points.size} numbers in 'keypoints', expects x, y and a confidence for each joint"
-        )
+        count = f"{points.size} numbers in 'keypoints'"
+        raise InputError(f"{where}: {count}, expects x, y and a confidence for each joint")
     body = _BODY_OF.get(len(points), len(points))
     return Person(points[:body], None if scores is None else scores[:body], _identity(entry))
 
@@ -187,9 +185,8 @@ def _openpose_people(path: Path) -> list[Person]:
 def _openpose_person(person: dict[str, Any], where: str) -> Person:
     key, width = next((pair for pair in _OPENPOSE_KEYS if person.get(pair[0])), (None, 0))
     if key is None:
-        raise InputError(
-            f"{where}: expects 'pose_keypoints_2d', the person has {', '.join(person) or 'nothing'}"
-        )
+        names = ", ".join(person) or "nothing"
+        raise InputError(f"{where}: expects 'pose_keypoints_2d', the person has {names}")
     numbers = numbers_in(person[key], where)
     if numbers.ndim != 1 or numbers.size % width:
         raise InputError(f"{where}: {key!r} has {numbers.size} numbers, expects {width} for each joint")

@@ -31,9 +31,7 @@ class Moment:
         if not self.in_seconds:
             return int(self.value)
         if fps is None:
-            raise InputError(
-                "start or end is in seconds, but no rate is known: add a column fps, or pass --fps"
-            )
+            raise InputError("start or end is in seconds, but no rate is known: add a column fps, or --fps")
         return round(self.value * fps)
 
 
@@ -96,11 +94,11 @@ def read_manifest(path: Path, classes: tuple[str, ...] | None = None) -> Manifes
             raise InputError(f"{path}: {unknown_name('column', name, _COLUMNS)}")
     if "file" not in header or len(set(header)) < len(header):
         raise InputError(f"{path}: expects the column 'file' and each column once, got {', '.join(header)}")
-    whole = [
-        dict(zip(header, (c.strip() for c in row), strict=True))
-        for _, row in cells
-        if len(row) == len(header)
-    ]
+
+    def filled(row: list[str]) -> dict[str, str]:
+        return dict(zip(header, map(str.strip, row), strict=True))
+
+    whole = [filled(row) for _, row in cells if len(row) == len(header)]
     numbering = {name: _numbering([row.get(name, "") for row in whole]) for name in ("subject", "camera")}
     labels = _numbering([row.get("label", "") for row in whole])
     if classes is not None and labels is not None:
@@ -115,9 +113,8 @@ def read_manifest(path: Path, classes: tuple[str, ...] | None = None) -> Manifes
         if len(row) != len(header):
             rows.append(f"{path}: line {line} has {len(row)} cells, the header {len(header)}")
             continue
-        filled = dict(zip(header, (c.strip() for c in row), strict=True))
         try:
-            rows.append(_row(line, filled, labels, numbering, tags))
+            rows.append(_row(line, filled(row), labels, numbering, tags))
         except InputError as error:
             rows.append(f"{path}: line {line}: {error}")
     return Manifest(tuple(rows), labels, {name: found for name, found in numbering.items() if found})
@@ -136,9 +133,7 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
     if len(lines) < 2:
         raise InputError(f"{path}: expects a header and one row per clip, got {len(lines)} rows")
     if not text.endswith(("\n", "\r")):
-        raise InputError(
-            f"{path}: its last line is not ended, so it may be truncated: end it with a new line"
-        )
+        raise InputError(f"{path}: its last line is not ended and may be truncated: end it with a new line")
     return lines
 
 

@@ -16,7 +16,6 @@ import io
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -141,9 +140,8 @@ def _check_size(path: Path) -> None:
     width = 4 if np.frombuffer(head, f"{order}f4", 1, 12)[0] < 0 else 2  # a negative scale: floats
     needed = (data - 1) * _BLOCK + (last - first + 1) * (4 * points + analog) * width
     if last < 65535 and needed > size:  # longer clips have their length elsewhere
-        raise InputError(
-            f"{path}: not a readable .c3d file (truncated or damaged): has {size} bytes, expects {needed}"
-        )
+        sizes = f"has {size} bytes, expects {needed}"
+        raise InputError(f"{path}: not a readable .c3d file (truncated or damaged): {sizes}")
 
 
 def _content(path: Path) -> dict[str, np.ndarray]:
@@ -170,30 +168,23 @@ _TRC_METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "meters": 1.0, "metres": 1.0, 
 _MOST_MARKERS = 1000
 
 
-@dataclass(frozen=True)
-class _TrcHead:
-    fps: float
-    frames: int
-    names: tuple[str, ...]
-    metres: float
-
-
 def read_trc(path: Path) -> Clip:
     """A clip of one person, all markers, in metres."""
     text = read_text(path)
     lines = text.splitlines()
-    head = _head(lines, path)
+    fps, frames, names, metres = _head(lines, path)
     rows = [(i, line) for i, line in enumerate(lines[5:], 6) if line.strip()]
-    if len(rows) != head.frames or not rows:
-        raise InputError(f"{path}: NumFrames is {head.frames}, but {len(rows)} rows follow (truncated?)")
+    if len(rows) != frames or not rows:
+        raise InputError(f"{path}: NumFrames is {frames}, but {len(rows)} rows follow (truncated?)")
     if not text.endswith(("\n", "\r")):
         raise InputError(f"{path}: line {len(lines)} is not ended, so the file may be truncated")
-    table = np.array([_row(line, 3 * len(head.names), f"{path}: line {i}") for i, line in rows])
-    x = table.reshape(len(rows), 1, -1, 3) * head.metres
-    return Clip(np.nan_to_num(x, nan=0.0), names=head.names, fps=head.fps, units=METRES)
+    table = np.array([_row(line, 3 * len(names), f"{path}: line {i}") for i, line in rows])
+    x = table.reshape(len(rows), 1, -1, 3) * metres
+    return Clip(np.nan_to_num(x, nan=0.0), names=names, fps=fps, units=METRES)
 
 
-def _head(lines: list[str], path: Path) -> _TrcHead:
+def _head(lines: list[str], path: Path) -> tuple[float, int, tuple[str, ...], float]:
+    """Frames per second, number of frames, names of the markers, and the unit in metres."""
     expected = "expects the head of a .trc file: PathFileType, DataRate, its values, names of markers, axes"
     if len(lines) < 5 or not lines[0].startswith("PathFileType"):
         raise InputError(f"{path}: {expected}")
@@ -211,7 +202,7 @@ def _head(lines: list[str], path: Path) -> _TrcHead:
     names = tuple(name.strip() for name in lines[3].split("\t")[2:] if name.strip())
     if len(names) != markers:
         raise InputError(f"{path}: line 4: NumMarkers is {markers}, but {len(names)} names follow")
-    return _TrcHead(fps, frames, names, _TRC_METRES[unit])
+    return fps, frames, names, _TRC_METRES[unit]
 
 
 def _row(line: str, count: int, where: str) -> list[float]:

@@ -107,8 +107,8 @@ def split_line(line: bytes, comma: bool, count: int, where: str) -> list[bytes]:
     return fields
 
 
-def read_table(path: Path, columns: int) -> np.ndarray:
-    """A file of lines with as many numbers in each, divided by white space.
+def read_table(path: Path, columns: int, comma: bool = False) -> np.ndarray:
+    """A file of lines with as many numbers in each, divided by white space or by commas.
 
     Shape:
         - returns: (lines, columns) float64
@@ -116,7 +116,7 @@ def read_table(path: Path, columns: int) -> np.ndarray:
     lines, ended = read_lines(path)
     if not ended:
         raise InputError(f"{path}: line {len(lines)}: has no end of line; the file is truncated")
-    rows = [split_line(line, False, columns, f"{path}: line {i}") for i, line in enumerate(lines, start=1)]
+    rows = [split_line(line, comma, columns, f"{path}: line {i}") for i, line in enumerate(lines, start=1)]
     try:
         values = parse_numbers([field for row in rows for field in row], str(path))
     except InputError:

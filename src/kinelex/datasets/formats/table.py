@@ -79,9 +79,7 @@ def read_table(path: Path) -> Table:
     if not lines:
         raise InputError(f"{path}: is empty, expects one row per frame")
     if not text.endswith(("\n", "\r")):
-        raise InputError(
-            f"{path}: its last line is not ended, so it may be truncated: end it with a new line"
-        )
+        raise InputError(f"{path}: its last line is not ended and may be truncated: end it with a new line")
     head = [line.lstrip("# ") if line.startswith("#") else line for line in lines[: _LONGEST_HEADER + 1]]
     lines = [*head, *lines[_LONGEST_HEADER + 1 :]]
     delimiter = next((mark for mark in "\t;," if mark in head[0] or mark in head[-1]), " ")
