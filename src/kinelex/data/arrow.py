@@ -93,8 +93,6 @@ def open_arrow(path: Path, kind: StoreKind, fields: Callable[[dict[str, Any]], l
     """Memory-map an Arrow IPC file, validate its structure and compare its index with its fingerprint.
 
     Args:
-        path: the file.
-        kind: what it must be.
         fields: gives the columns that every version has, from the header.
     """
     if not path.exists():

@@ -22,8 +22,7 @@ class Batch:
         - x: (N, C, T, V, M), None until resampled; beside ``frames`` the whole clips, padded.
         - presence: (N, 1, T, V, M) bool, which joints of ``x`` are there; None where ``x`` is.
         - fps: (N,) float, frames per second of each clip, NaN where it is not known; or None.
-        - labels: (N,) int64, -1 where a clip has none.
-        - indices: (N,) int64, rows of the store.
+        - labels: (N,) int64, -1 where a clip has none; indices: (N,) int64, rows of the store.
         - prompts: by modality N clips' prompts; ``images`` are the tiled pictures, for methods that ask.
     """
 

@@ -56,8 +56,7 @@ class Prompts:
         present: which clips have the modality, by default all; the numbers of others are not looked at.
 
     Shape:
-        - frame: (N, P, D), or (N, D) for one prompt per clip; pictures (N, H, W, 3) uint8.
-        - clip: (N, E)
+        - frame: (N, P, D), or (N, D) for one prompt per clip; pictures (N, H, W, 3) uint8; clip: (N, E)
         - present: (N,) bool
 
     >>> Prompts(np.zeros((5, 2, 8)), present=np.arange(5) < 4).shape
@@ -177,11 +176,7 @@ class StorePrompts:
         return chosen
 
     def check_images(self, rows: np.ndarray) -> None:
-        """See whether the pictures of clips can be read, where they are asked for.
-
-        Raises:
-            InputError: some are damaged, or of another size than others.
-        """
+        """See whether the pictures of clips can be read, where they are asked for."""
         if self._tiled is not None:
             self._prompts.check_tiles(self._order[rows].tolist())
 

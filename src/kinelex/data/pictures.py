@@ -90,12 +90,10 @@ def tile_pictures(images: np.ndarray, size: int) -> np.ndarray:
     The grid is as near to a square as can be: 4 pictures lie 2 x 2, 5 lie 3 x 2 in the middle.
 
     Args:
-        images: the pictures.
         size: side of the square in pixels.
 
     Shape:
-        - images: (n, H, W, 3) uint8
-        - returns: (size, size, 3) uint8
+        - images: (n, H, W, 3) uint8; returns: (size, size, 3) uint8
 
     >>> tiled = tile_pictures(np.full((4, 8, 4, 3), 255, np.uint8), 32)
     >>> tiled.shape, np.flatnonzero(tiled[0, :, 0]).tolist()  # narrow: each in the middle of its cell

@@ -93,9 +93,6 @@ class PromptStore(Pictures, Facts):
         Args:
             rows: the clips, all where None is given.
             pictures: True compares the pictures alone, False the rest alone, None both.
-
-        Raises:
-            InputError: some are damaged.
         """
         some = np.arange(len(self)) if rows is None else np.array(list(rows), np.int64) % len(self)
         for column, checks in self._checks.items():
@@ -135,11 +132,7 @@ class PromptStore(Pictures, Facts):
         return self.meta.store_fingerprint == store.fingerprint
 
     def clip(self, clip_id: str) -> ClipPrompts:
-        """The prompts of one clip by its id.
-
-        Raises:
-            InputError: no such clip.
-        """
+        """The prompts of one clip by its id."""
         if clip_id not in self._row:
             raise InputError(f"{self.path} has no prompts for the clip {clip_id}")
         row = self._row[clip_id]
@@ -165,20 +158,12 @@ class PromptStore(Pictures, Facts):
         return self._table.column(f"{modality}_frames").to_pylist()
 
     def texts(self) -> list[list[str] | None]:
-        """The texts of all clips, in row order; None where a clip has none.
-
-        Raises:
-            InputError: some are damaged.
-        """
+        """The texts of all clips, in row order; None where a clip has none."""
         self.verify(pictures=False)
         return self._table.column("texts").to_pylist()
 
     def flags(self) -> list[list[bool] | None]:
-        """Of all clips which pictures show no person, in row order; None where a clip has no pictures.
-
-        Raises:
-            InputError: some are damaged.
-        """
+        """Of all clips which pictures show no person, in row order; None where a clip has no pictures."""
         self.verify(pictures=False)
         return self._table.column("flags").to_pylist()
 
@@ -187,11 +172,7 @@ class PromptStore(Pictures, Facts):
         return self._table.column(f"{modality}_frames").is_valid().to_numpy()
 
     def bank(self, modality: str) -> PromptBank:
-        """All embeddings of one modality.
-
-        Raises:
-            InputError: the store lacks the modality, or clips differ in their number of prompts.
-        """
+        """All embeddings of one modality."""
         if modality not in self.modalities:
             raise InputError(
                 f"{self.path} has {' and '.join(self.modalities)} prompts, none of {modality}: "
@@ -225,9 +206,6 @@ class PromptStore(Pictures, Facts):
 
 def open_prompts(path: str | Path) -> PromptStore:
     """Open a prompt store made by ``kinelex prompts``.
-
-    Args:
-        path: the store's file.
 
     Raises:
         InputError: no file, no prompt store, or damaged.

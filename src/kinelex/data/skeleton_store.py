@@ -128,9 +128,6 @@ class SkeletonStore(Facts):
 
         Args:
             rows: the clips, all where None is given.
-
-        Raises:
-            InputError: some are damaged.
         """
         wrong = self._checks.wrong(np.arange(len(self)) if rows is None else np.asarray(rows, np.int64))
         if wrong:

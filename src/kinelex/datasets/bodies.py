@@ -26,9 +26,7 @@ class Recording:
     """The bodies of a recording in the order in which the file lists them; R bodies in all frames together.
 
     Shape:
-        - frame, slot, track: (R,) int64
-        - coordinates: (R, V, 3) float32
-        - pixels: (R, V, 2) float32
+        - frame, slot, track: (R,) int64; coordinates: (R, V, 3) float32; pixels: (R, V, 2) float32
     """
 
     frames: int  # number of frames, those without a body included
@@ -53,8 +51,7 @@ class Persons:
     """The persons of a clip; one who is not there is all zeros.
 
     Shape:
-        - coordinates: (T, M, V, 3) float32, metres; M is 1 or 2
-        - pixels: (T, M, V, 2) float32
+        - coordinates: (T, M, V, 3) float32, metres; M is 1 or 2; pixels: (T, M, V, 2) float32
     """
 
     coordinates: np.ndarray

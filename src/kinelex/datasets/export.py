@@ -70,17 +70,11 @@ def export_data(
     too. Captions and image coordinates stay behind.
 
     Args:
-        store: the skeleton store.
         to: ``ctrgcn_npz``, ``pyskl`` or ``npy`` (a folder).
         out: the file or folder to make; a file that is there is replaced when the new one is whole.
         protocol: which clips train and which test. The padded formats hold one protocol, by default the
             store's first; ``pyskl`` holds all of the store's, or this one.
         frames: length of the padded clips; longer ones lose their end. By default that of the longest.
-        progress: show a progress bar on stderr.
-
-    Raises:
-        InputError: an unknown format or protocol, no protocol where one is needed, clips without a label
-            for a padded format, frames that do not fit the format, or a place that cannot be written.
 
     >>> import tempfile
     >>> from kinelex.datasets import prepare

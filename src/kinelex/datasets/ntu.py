@@ -147,9 +147,6 @@ def rgb_file(source: str | Path | SkeletonStore, clip_id: str) -> Path:
             prepared from.
         clip_id: id of the clip in the store, the name of its skeleton file.
 
-    Raises:
-        InputError: no such folder, no such video in it, or two of that name.
-
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> (folder / "S001C002P003R002A013_rgb.avi").touch()

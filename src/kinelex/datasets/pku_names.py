@@ -63,7 +63,6 @@ def clip_id(video: str, label: int, line: int) -> str:
     """The id of a clip, the form of the keys of the C2VL texts.
 
     Args:
-        video: the video's name.
         label: class, from 0.
         line: which line of the label file, from 1.
 

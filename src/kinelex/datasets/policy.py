@@ -72,7 +72,6 @@ class Policy:
 
         Args:
             clip: the clip as the file has it.
-            scale: what its coordinates are multiplied with.
 
         Joints without a number or of confidence 0 are absent, zeros. Persons who are in no frame have no
         place: the first person there is person 0. Then lost frames are treated.

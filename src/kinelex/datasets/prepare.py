@@ -88,9 +88,6 @@ def dataset_options(dataset: str) -> dict[str, Option]:
 
     Those that all data sets with raw files share come last.
 
-    Raises:
-        InputError: no such data set.
-
     >>> dataset_options("actors")
     {'clips': (<class 'int'>, 960, 'how many clips')}
     """

@@ -141,6 +141,7 @@ def _notes_of_splits(
             f"like {seen}"
         )
     other = next((clip for clip, name in meant.items() if clip != name), None)
+    if other is not None:
         example = f"for example {other} for {meant[other]}"
         notes.append(f"ids in the splits are taken without ending or folder, {example}")
     return notes

@@ -20,9 +20,6 @@ def write_pyskl(
     """Write the pickle; only one clip is in memory at a time.
 
     Args:
-        file: where to.
-        store: the clips.
-        splits: ids by split name.
         note: what the file says about its store.
         update: is told how many clips are done.
     """

@@ -57,9 +57,6 @@ def register(reader: type[Reader]) -> type[Reader]:
 def reader_class(dataset: str) -> type[Reader]:
     """The reader of a data set.
 
-    Raises:
-        InputError: no such data set.
-
     >>> reader_class("nw_ucla").expected
     'the files all_sqe/aXX_sYY_eZZ_vWW.json'
     """
@@ -106,12 +103,7 @@ def _own_options(reader: type) -> dict[str, Option]:
 
 
 def make_reader(dataset: str, source: Path | None, options: dict[str, Any]) -> Reader:
-    """The reader of a data set, bound to its source.
-
-    Raises:
-        InputError: no such data set, no or the wrong kind of source, an option that it does not have, or
-            one out of range.
-    """
+    """The reader of a data set, bound to its source."""
     reader = reader_class(dataset)
     check_options(dataset, options, {**OPTIONS, **reader_options(dataset)})
     expected = reader.expected if reader.source_is_file else f"a folder with {reader.expected}"
@@ -143,11 +135,7 @@ def check_options(dataset: str, given: typing.Iterable[str], known: typing.Colle
 
 
 def find_items(reader: Reader) -> list[Item]:
-    """The units of work of a source.
-
-    Raises:
-        InputError: there are none.
-    """
+    """The units of work of a source."""
     items = reader.items()
     if not items:
         kind = "" if reader.source_is_file else "a folder with "

@@ -58,10 +58,8 @@ def _coordinates(path: Path) -> np.ndarray:
     """The frames of a file in metres, (T, 2, 15, 3)."""
     table = read_table(path, _FIELDS, comma=True)
     for row in np.flatnonzero(np.diff(table[:, 0]) != 1)[:1]:
-        raise InputError(
-            f"{path}: line {row + 2}: expects frame {table[row, 0] + 1:g}, got {table[row + 1, 0]:g}; lines are "
-            "missing or out of order"
-        )
+        numbers = f"expects frame {table[row, 0] + 1:g}, got {table[row + 1, 0]:g}"
+        raise InputError(f"{path}: line {row + 2}: {numbers}; lines are missing or out of order")
     raw = table[:, 1:].reshape(-1, _PERSONS, _JOINTS, 3)
     for person in range(_PERSONS):
         for row in np.flatnonzero(~raw[:, person].any(axis=(1, 2)))[:1]:

@@ -36,7 +36,6 @@ def read_clip(path: Path, subject: int, no_pixels: bool = False) -> Sequence:
 
     Args:
         path: a file ``<person>/<videoK>/sklWorld.mat``.
-        subject: the person's number.
         no_pixels: leave out the joints' pixels in the ``sklImage.mat`` beside it.
     """
     person, video = path.absolute().parent.parts[-2:]

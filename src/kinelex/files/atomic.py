@@ -162,7 +162,6 @@ def check_place(path: Path, failed: str) -> None:
 
     Args:
         path: what is to be made, or written anew.
-        failed: how the message begins.
     """
     try:
         if path.is_symlink():

@@ -83,7 +83,6 @@ def safe_json(text: str | bytes, surrogates: bool = False) -> Any:
     """What a JSON text holds.
 
     Args:
-        text: the text.
         surrogates: let half a character (a lone surrogate) pass, for a caller that replaces it.
 
     Raises:

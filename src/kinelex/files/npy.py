@@ -38,9 +38,6 @@ def read_header(file: IO[bytes], size: int, where: str, kinds: str = "fiu") -> A
 
     Args:
         file: the file, at its beginning; afterwards at the data.
-        size: its size in bytes.
-        where: what to call it in messages.
-        kinds: kinds of types that are expected.
     """
     try:
         one = np.lib.format.read_magic(file) == (1, 0)

@@ -25,7 +25,6 @@ def read_pickle(path: Path, leave_arrays: bool = False) -> Any:
     """The content of a pickle that holds containers, numbers, texts and numpy arrays only.
 
     Args:
-        path: the file.
         leave_arrays: leave the numbers of large arrays in the file, so that memory holds no data set: an
             empty array stands for each, and ``shape_of`` and ``whole_array`` say what it is.
 

@@ -96,11 +96,7 @@ class SkeletonLayout:
         return {part: tuple(indices) for part, indices in found.items()}
 
     def index(self, joint: str) -> int:
-        """Index of a joint by name.
-
-        Raises:
-            InputError: the layout has no such joint.
-        """
+        """Index of a joint by name."""
         if joint not in self.joints:
             raise unknown_name(f"joint of {self.name}", joint, self.joints)
         return self.joints.index(joint)
@@ -118,11 +114,7 @@ class SkeletonLayout:
         """Read a layout from YAML: ``name`` and ``joints``, a mapping of joint to parent.
 
         Args:
-            text: the YAML text.
             origin: what to call it in messages, for example the file's path.
-
-        Raises:
-            InputError: the text is no such mapping.
 
         >>> hand = SkeletonLayout.from_yaml("name: hand\\njoints: {wrist: wrist, thumb: wrist, index: wrist}")
         >>> hand.parents

@@ -142,9 +142,6 @@ def retarget_choices(source: SkeletonLayout, target: SkeletonLayout) -> np.ndarr
 
     Shape:
         - returns: (K, V_target, V_source), rows sum to 1, or are 0 where there is no further choice.
-
-    Raises:
-        InputError: a target joint has no counterpart in the source.
     """
     first = retarget_matrix(source, target)
     rows = [landmark_choices(source, joint) for joint in target.joints]
@@ -165,7 +162,6 @@ def weigh(
 
     Args:
         x: coordinates; absent joints are 0.
-        presence: which joints are there.
         weights: weights over the joints, sum 1, or all 0 for nothing.
         layout: layout of ``x``.
         dim: where the joints are: -2 (persons come after them) or -1.
@@ -196,13 +192,11 @@ def retarget_present(
 
     Args:
         x: coordinates in the source layout; absent joints are 0.
-        presence: which joints are there.
         source: layout of ``x``.
         choices: as :func:`retarget_choices` gives them.
 
     Shape:
-        - x: (N, C, T, V_source, M); presence: (N, 1, T, V_source, M) bool
-        - choices: (K, V_target, V_source)
+        - x: (N, C, T, V_source, M); presence: (N, 1, T, V_source, M) bool; choices: (K, V_target, V_source)
         - returns: (N, C, T, V_target, M); (N, 1, T, V_target, M) bool
     """
     y, there = weigh(x, presence, choices[0], source)
@@ -227,7 +221,6 @@ def retarget(
     Args:
         x: coordinates in the source layout.
         source: layout of ``x``.
-        target: layout wanted.
         presence: which joints are there; by default those that are not 0.
 
     Shape:

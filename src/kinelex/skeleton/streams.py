@@ -22,7 +22,6 @@ def make_stream(x: Tensor, layout: SkeletonLayout, stream: str, presence: Tensor
     from or to a frame in which the joint (or the bone) is missing.
 
     Args:
-        x: joint coordinates.
         layout: the layout of ``x``; its parents define the bones.
         stream: one of :data:`STREAMS`.
         presence: which joints are there; by default those that are not 0, and the joint that
@@ -30,9 +29,7 @@ def make_stream(x: Tensor, layout: SkeletonLayout, stream: str, presence: Tensor
             at 0, such as those that :func:`~kinelex.transforms.map_joints` sets to 0.
 
     Shape:
-        - x: (N, C, T, V, M)
-        - presence: (N, 1, T, V, M) bool
-        - returns: (N, C, T, V, M)
+        - x: (N, C, T, V, M); presence: (N, 1, T, V, M) bool; returns: (N, C, T, V, M)
 
     Raises:
         InputError: an unknown stream, or a joint count that is not the layout's.
@@ -74,13 +71,11 @@ def mirror(x: Tensor, layout: SkeletonLayout, axis: int = 0) -> Tensor:
     """The clip in a mirror: left and right joints swap and one coordinate changes sign.
 
     Args:
-        x: joint coordinates.
         layout: the layout of ``x``.
         axis: the coordinate that points from side to side (0 is x).
 
     Shape:
-        - x: (N, C, T, V, M)
-        - returns: (N, C, T, V, M)
+        - x: (N, C, T, V, M); returns: (N, C, T, V, M)
 
     >>> import torch
     >>> from kinelex.skeleton import get_layout

@@ -66,11 +66,9 @@ class SwapSides(Sometimes):
     mirror: bool = True
 
     def sample(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Draw which."""
         return chance(len(batch), self.probability, generator)
 
     def apply(self, batch: Batch, params: Tensor | None = None) -> Batch:
-        """Swap the joints."""
         if params is None:
             return batch
         x, there = clips_of(batch)
@@ -99,7 +97,6 @@ class AxisMask(Sometimes):
         return ~(masked & chance(len(batch), self.probability, generator))
 
     def apply(self, batch: Batch, params: Tensor | None = None) -> Batch:
-        """Mask the coordinate."""
         x, _ = clips_of(batch)
         return batch if params is None else replace(batch, x=x * params.to(x.device, non_blocking=True))
 
@@ -126,7 +123,6 @@ class GaussianBlur(Sometimes):
         return chance(len(batch), self.probability, generator), torch.exp(-(steps**2) / (2 * sigma**2))
 
     def apply(self, batch: Batch, params: tuple[Tensor, Tensor] | None = None) -> Batch:
-        """Smooth the clips."""
         if params is None:
             return batch
         x, there = clips_of(batch)

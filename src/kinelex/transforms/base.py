@@ -62,7 +62,6 @@ class Transform(ABC):
         """The changed clips.
 
         Args:
-            batch: the clips.
             params: what :meth:`sample` drew; without it the change is that of test time.
         """
 
@@ -89,7 +88,6 @@ def create(name: str, **options: Any) -> Transform:
 
     Args:
         name: one of :func:`names`.
-        **options: its own options.
 
     Raises:
         InputError: an unknown name or option, or a value that does not suit.
@@ -190,11 +188,7 @@ class Compose:
 
 
 def layout_of(batch: Batch) -> SkeletonLayout:
-    """The layout of a batch's clips.
-
-    Raises:
-        InputError: it does not say any.
-    """
+    """The layout of a batch's clips."""
     if batch.layout is None:
         raise InputError("expects the layout of the clips: pass Compose([...], layout=LAYOUT)")
     return batch.layout
@@ -215,11 +209,7 @@ def channels_of(batch: Batch) -> int:
 
 
 def batch_of(clips: Any, presence: Any = None, lengths: Any = None) -> Batch:
-    """Arrays of clips as a batch; shapes as of :meth:`Compose.__call__`.
-
-    Raises:
-        InputError: shapes that do not belong together.
-    """
+    """Arrays of clips as a batch; shapes as of :meth:`Compose.__call__`."""
     x = torch.as_tensor(clips)
     if x.ndim != 5:
         raise InputError(f"expects clips (N, C, T, V, M), got shape {tuple(x.shape)}")
@@ -242,11 +232,7 @@ def batch_of(clips: Any, presence: Any = None, lengths: Any = None) -> Batch:
 
 
 def listed(entries: Sequence[Any], presets: Mapping[str, Sequence[Any]]) -> tuple[Transform, ...]:
-    """The transforms that a list of names, presets and mappings with ``name`` and options stands for.
-
-    Raises:
-        InputError: an entry that is none of these.
-    """
+    """The transforms that a list of names, presets and mappings with ``name`` and options stands for."""
     made: list[Transform] = []
     for entry in entries:
         if isinstance(entry, str) and entry in presets:

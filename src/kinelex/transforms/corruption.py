@@ -22,8 +22,7 @@ class JointMap:
     """One linear map per clip and the joints that it moves, the same in all frames and for all persons.
 
     Shape:
-        - matrix: (N, 3, 3)
-        - joints: (N, V) bool
+        - matrix: (N, 3, 3); joints: (N, V) bool
     """
 
     matrix: Tensor
@@ -50,7 +49,6 @@ def sample_corruption(
     """Draw joint corruptions: some joints of a clip are set to 0 or moved by a random matrix, half and half.
 
     Args:
-        n: number of clips.
         num_joints: joints V of the layout.
         share: share of them that is corrupted, a fraction of 1; 15 of 25 in CMD.
         generator: source of randomness (on the CPU).
@@ -78,7 +76,6 @@ def sample_joint_map(
     """Draw CMD's spatial augmentation: a shear with some probability, else a joint corruption.
 
     Args:
-        n: number of clips.
         num_joints: joints V of the layout.
         shear: amplitude of the shear; with 0 the clips whose turn it is stay as they are.
         corrupt: share of joints to corrupt; with 0 likewise.
@@ -138,7 +135,6 @@ class ShearOrCorrupt(Transform):
             )
 
     def sample(self, batch: Batch, generator: torch.Generator) -> JointMap:
-        """Draw a map for each clip."""
         clips = batch.frames if batch.x is None else batch.x
         assert clips is not None
         joints = clips.shape[-2] if batch.layout is None else batch.layout.num_joints
@@ -146,5 +142,4 @@ class ShearOrCorrupt(Transform):
         return sample_joint_map(len(batch), joints, *amounts, generator)
 
     def apply(self, batch: Batch, params: JointMap | None = None) -> Batch:
-        """Map the joints."""
         return batch if params is None else replace(batch, x=map_joints(clips_of(batch)[0], params))

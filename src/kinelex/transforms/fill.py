@@ -20,8 +20,7 @@ def fill_empty(x: Tensor) -> Tensor:
     between in which they are absent. A person who is never there stays all zeros.
 
     Shape:
-        - x: (N, C, T, V, M)
-        - returns: (N, C, T, V, M)
+        - x: (N, C, T, V, M); returns: (N, C, T, V, M)
 
     Source: the pre-normalisation of CMD (ECCV 2022), its first step.
 
@@ -37,8 +36,7 @@ def fill_order(presence: Tensor) -> Tensor:
     """The frame that each frame is filled from, see :func:`fill_empty`.
 
     Shape:
-        - presence: (N, 1, T, V, M) bool
-        - returns: (N, T, M) int64
+        - presence: (N, 1, T, V, M) bool; returns: (N, T, M) int64
     """
     there = presence[:, 0].any(dim=2)
     t = there.shape[1]
@@ -57,7 +55,6 @@ class FillEmpty(Transform):
     """What was seen of a person who leaves the clip early is repeated, see :func:`fill_empty`."""
 
     def apply(self, batch: Batch, params: None = None) -> Batch:
-        """Fill the frames."""
         x, there = clips_of(batch)
         if all_present(there):
             return batch

@@ -59,11 +59,9 @@ class FrameChoice(Transform):
         return batch.lengths if self.fps is None else lengths_at(batch, self.fps)
 
     def sample(self, batch: Batch, generator: torch.Generator) -> FramePlan:
-        """Draw the frames."""
         return self.draw(self._lengths(batch), generator)
 
     def apply(self, batch: Batch, params: FramePlan | None = None) -> Batch:
-        """Take the frames."""
         plan = self.still(self._lengths(batch)) if params is None else params
         batch, presence = ragged_frames(batch)
         if self.fps is None:
@@ -95,11 +93,9 @@ class CropResize(FrameChoice):
     test_crop: float = 0.95
 
     def draw(self, lengths: Tensor, generator: torch.Generator) -> FramePlan:
-        """A random part."""
         return resize_plan(sample_crop(lengths, self.crop, self.minimum, generator), self.frames)
 
     def still(self, lengths: Tensor) -> FramePlan:
-        """The middle."""
         return resize_plan(centre_crop(lengths, self.test_crop), self.frames)
 
 
@@ -116,11 +112,9 @@ class PickFrames(FrameChoice):
     anyhow: bool = False
 
     def draw(self, lengths: Tensor, generator: torch.Generator) -> FramePlan:
-        """Random frames."""
         return (sorted_plan if self.anyhow else random_plan)(lengths, self.frames, generator)
 
     def still(self, lengths: Tensor) -> FramePlan:
-        """Even frames."""
         return uniform_plan(lengths, self.frames)
 
 
@@ -139,7 +133,6 @@ class ReflectCrop(FrameChoice):
     padding: float = 1 / 6
 
     def draw(self, lengths: Tensor, generator: torch.Generator) -> FramePlan:
-        """A random move."""
         most = int(self.frames * self.padding + 1e-6)
         moves = torch.randint(-most, most + 1, (len(lengths), 1), generator=generator).to(lengths.device)
         index = torch.arange(self.frames, device=lengths.device) + moves
@@ -149,7 +142,6 @@ class ReflectCrop(FrameChoice):
         return FramePlan(*(t.gather(1, index) for t in (plan.lower, plan.upper, plan.weight)))
 
     def still(self, lengths: Tensor) -> FramePlan:
-        """The whole clip."""
         return resize_plan(Crop(torch.zeros_like(lengths), lengths), self.frames)
 
 
@@ -185,11 +177,9 @@ class TimeFlip(Sometimes):
     """
 
     def sample(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Draw which."""
         return chance(len(batch), self.probability, generator)
 
     def apply(self, batch: Batch, params: Tensor | None = None) -> Batch:
-        """Turn them round."""
         if params is None:
             return batch
         x, there = clips_of(batch)

@@ -63,17 +63,12 @@ def find_landmark(x: Tensor, presence: Tensor, layout: SkeletonLayout, joint: st
     """A joint of one person, in clips that never show it the best substitute that they do show.
 
     Args:
-        x: coordinates of the person.
-        presence: which joints are there.
         layout: layout of ``x``.
         joint: a joint name of the common vocabulary.
         asked: the option that needs it, for the message.
 
     Shape:
         - x: (N, C, T, V); presence: (N, 1, T, V) bool
-
-    Raises:
-        InputError: the layout has neither the joint nor a substitute.
     """
     choices = _choices(layout, joint, asked, x.device, x.dtype)
     found = _weighed(x, presence, choices[0], layout)
@@ -92,8 +87,7 @@ def first_person(x: Tensor, presence: Tensor) -> tuple[Tensor, Tensor]:
     """The first person of each clip who is there in some frame: coordinates and presence.
 
     Shape:
-        - x: (N, C, T, V, M); presence: (N, 1, T, V, M)
-        - returns: (N, C, T, V); (N, 1, T, V)
+        - x: (N, C, T, V, M); presence: (N, 1, T, V, M); returns: (N, C, T, V); (N, 1, T, V)
     """
     if x.shape[4] == 1 or all_present(presence):
         return x[..., 0], presence[..., 0]

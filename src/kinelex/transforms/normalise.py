@@ -43,7 +43,6 @@ def centre(
     """Move a joint of the first person to the origin.
 
     Args:
-        x: coordinates.
         layout: layout of ``x``.
         mode: ``first`` subtracts the joint's place in the first frame that has it (CTR-GCN), ``frame`` its
             place in every frame (CMD), ``mean`` its mean place over the clip, ``none`` does nothing.
@@ -52,9 +51,7 @@ def centre(
         presence: which joints are there; by default those that are not 0.
 
     Shape:
-        - x: (N, C, T, V, M)
-        - presence: (N, 1, T, V, M) bool
-        - returns: (N, C, T, V, M)
+        - x: (N, C, T, V, M); presence: (N, 1, T, V, M) bool; returns: (N, C, T, V, M)
 
     Raises:
         InputError: an unknown mode.
@@ -114,9 +111,7 @@ def align_body(
         presence: which joints are there; by default those that are not 0 and the one at the origin.
 
     Shape:
-        - x: (N, 3, T, V, M)
-        - presence: (N, 1, T, V, M) bool
-        - returns: (N, 3, T, V, M)
+        - x: (N, 3, T, V, M); presence: (N, 1, T, V, M) bool; returns: (N, 3, T, V, M)
 
     Raises:
         InputError: an unknown mode, or coordinates that are not three-dimensional.
@@ -182,9 +177,7 @@ def scale_clip(
         presence: which joints are there; by default those that are not 0 and the one at the origin.
 
     Shape:
-        - x: (N, C, T, V, M)
-        - presence: (N, 1, T, V, M) bool
-        - returns: (N, C, T, V, M)
+        - x: (N, C, T, V, M); presence: (N, 1, T, V, M) bool; returns: (N, C, T, V, M)
 
     Raises:
         InputError: an unknown mode.
@@ -240,7 +233,6 @@ class Centre(Transform):
         _check("centre", self.mode, CENTRES)
 
     def apply(self, batch: Batch, params: None = None) -> Batch:
-        """Move the clips."""
         x, there = clips_of(batch)
         return replace(batch, x=centre(x, layout_of(batch), self.mode, self.joint, there))
 
@@ -260,7 +252,6 @@ class AlignBody(Transform):
         _check("align", self.mode, ALIGNMENTS)
 
     def apply(self, batch: Batch, params: None = None) -> Batch:
-        """Turn the clips."""
         x, there = clips_of(batch)
         return replace(batch, x=align_body(x, layout_of(batch), self.mode, there))
 
@@ -280,6 +271,5 @@ class ScaleClip(Transform):
         _check("scale", self.mode, SCALES)
 
     def apply(self, batch: Batch, params: None = None) -> Batch:
-        """Scale the clips."""
         x, there = clips_of(batch)
         return replace(batch, x=scale_clip(x, layout_of(batch), self.mode, there))

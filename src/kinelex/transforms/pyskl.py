@@ -22,11 +22,9 @@ def pyskl_normalise_3d(clip: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
 
     Args:
         clip: coordinates in metres; absent joints are zeros.
-        layout: its layout.
 
     Shape:
-        - clip: (M, T, V, 3), M at most 2
-        - returns: (M, T', V, 3) float64
+        - clip: (M, T, V, 3), M at most 2; returns: (M, T', V, 3) float64
 
     Raises:
         InputError: another shape, or more than two persons.
@@ -62,9 +60,7 @@ def pyskl_normalise_2d(
         threshold: joints with no more than this score lie at 0.
 
     Shape:
-        - clip: (M, T, V, 2)
-        - scores: (M, T, V)
-        - returns: (M, T, V, 3) float32: x, y, score
+        - clip: (M, T, V, 2); scores: (M, T, V); returns: (M, T, V, 3) float32: x, y, score
 
     >>> pyskl_normalise_2d(np.array([[[[960.0, 0.0]]]]), np.ones((1, 1, 1)))[0, 0, 0].tolist()
     [0.0, -1.0, 1.0]
@@ -83,9 +79,7 @@ def pyskl_test_frames(length: int, frames: int = 100, clips: int = 10, seed: int
 
     Args:
         length: frames of the clip.
-        frames: frames to take.
         clips: how often the clip is sampled.
-        seed: of the draws.
 
     Shape:
         - returns: (clips, frames) int64

@@ -14,11 +14,7 @@ from kinelex.transforms.temporal import FramePlan, apply_plan, mix_present
 
 
 def check_rates(fps: np.ndarray, wanted: float | None) -> None:
-    """Refuse clips whose rate is not known (NaN), where they are to be resampled to one (``input.fps``).
-
-    Raises:
-        InputError: some clip does not say its rate.
-    """
+    """Refuse clips whose rate is not known (NaN), where they are to be resampled to one (``input.fps``)."""
     unknown = int(np.isnan(fps).sum())
     if wanted is not None and unknown:
         raise InputError(
@@ -29,9 +25,6 @@ def check_rates(fps: np.ndarray, wanted: float | None) -> None:
 
 def lengths_at(batch: Batch, fps: float) -> Tensor:
     """Frames of each clip at another rate, from its first moment to its last, (N,) int64.
-
-    Raises:
-        InputError: the batch does not say its clips' rates.
 
     >>> batch = Batch(torch.tensor([61, 31]), torch.zeros(2), torch.arange(2), fps=torch.tensor([60.0, 30.0]))
     >>> lengths_at(batch, 30.0)
@@ -44,9 +37,6 @@ def apply_plan_at(batch: Batch, plan: FramePlan, fps: float, presence: Tensor | 
     """As :func:`~kinelex.transforms.apply_plan`, for a plan over the frames at another rate.
 
     Frame k at this rate is the clip k / fps seconds after its first frame, mixed of the two frames around.
-
-    Raises:
-        InputError: the batch does not say its clips' rates, or has no ragged frames.
     """
     ratio, last = _ratio(batch, fps).unsqueeze(1), (batch.lengths - 1).unsqueeze(1)
 

@@ -32,7 +32,6 @@ class PersonPlaces(Transform):
             raise InputError(f"expects places of at least 1, got {self.places}")
 
     def apply(self, batch: Batch, params: None = None) -> Batch:
-        """Add or leave out places."""
         x, there = clips_of(batch)
         more = self.places - x.shape[4]  # a negative width leaves out the last places
         return batch if not more else replace(batch, x=F.pad(x, (0, more)), presence=F.pad(there, (0, more)))
@@ -57,7 +56,6 @@ class Retarget(Transform):
         return self.layout
 
     def apply(self, batch: Batch, params: None = None) -> Batch:
-        """Make the joints."""
         x, there = clips_of(batch)
         source = layout_of(batch)
         if source.joints != self.layout.joints:
@@ -88,6 +86,5 @@ class Stream(Transform):
             raise unknown_name("stream", self.stream, STREAMS)
 
     def apply(self, batch: Batch, params: None = None) -> Batch:
-        """Derive the stream."""
         x, there = clips_of(batch)
         return replace(batch, x=make_stream(x, layout_of(batch), self.stream, there))

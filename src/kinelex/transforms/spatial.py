@@ -19,8 +19,7 @@ def rotation_between(source: Tensor, target: Tensor) -> Tensor:
     """The smallest rotation that turns each source direction into the target direction.
 
     Shape:
-        - source: (N, 3), any length; a vector of length 0 gives the identity.
-        - target: (3,), unit length.
+        - source: (N, 3), any length; a vector of length 0 gives the identity; target: (3,), unit length.
         - returns: (N, 3, 3)
 
     Source: Rodrigues' formula.
@@ -45,9 +44,7 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     """Apply one rotation matrix per clip.
 
     Shape:
-        - x: (N, C, T, V, M)
-        - rotation: (N, C, C)
-        - returns: (N, C, T, V, M)
+        - x: (N, C, T, V, M); rotation: (N, C, C); returns: (N, C, T, V, M)
 
     >>> rotate(torch.ones(1, 2, 1, 1, 1), torch.tensor([[[0.0, -1.0], [1.0, 0.0]]])).flatten().tolist()
     [-1.0, 1.0]
@@ -61,7 +58,6 @@ def sample_rotation(
     """Draw rotations about the three axes, uniform within ± the limits.
 
     Args:
-        n: number of clips.
         limits: largest angle about x, y and z in radians; clips in 2-D turn in their plane, about z.
         generator: source of randomness (on the CPU).
         channels: number C of coordinates per joint, 2 or 3.
@@ -90,8 +86,7 @@ def rotation_matrices(angles: Tensor, channels: int = 3) -> Tensor:
     """Rotations about x, then y, then z; in 2-D about z.
 
     Shape:
-        - angles: (n, 3), radians
-        - returns: (n, C, C)
+        - angles: (n, 3), radians; returns: (n, C, C)
     """
     n = len(angles)
     cos, sin = angles.cos().unbind(dim=1), angles.sin().unbind(dim=1)
@@ -123,9 +118,7 @@ def scale(x: Tensor, factors: Tensor) -> Tensor:
     """Multiply each axis of each clip by its factor.
 
     Shape:
-        - x: (N, C, T, V, M)
-        - factors: (N, C)
-        - returns: (N, C, T, V, M)
+        - x: (N, C, T, V, M); factors: (N, C); returns: (N, C, T, V, M)
 
     >>> scale(torch.ones(1, 3, 1, 1, 1), torch.tensor([[1.0, 2.0, 3.0]])).flatten().tolist()
     [1.0, 2.0, 3.0]
@@ -177,7 +170,6 @@ class RandomScaling(Transform):
         return sample_scale(len(batch), self.bounds, generator)
 
     def apply(self, batch: Batch, params: Tensor | None = None) -> Batch:
-        """Stretch the clips."""
         x, _ = clips_of(batch)
         return batch if params is None else replace(batch, x=scale(x, params[:, : x.shape[1]]))
 
@@ -206,7 +198,6 @@ class JointNoise(Sometimes):
         return seed, None if self.probability == 1 else chance(len(batch), self.probability, generator)
 
     def apply(self, batch: Batch, params: tuple[int, Tensor | None] | None = None) -> Batch:
-        """Add the noise."""
         if params is None:
             return batch
         x, there = clips_of(batch)

@@ -168,7 +168,6 @@ def apply_plan(batch: Batch, plan: FramePlan, presence: Tensor | None = None) ->
     Where one of the two frames to mix lacks a joint, the nearer frame alone is taken.
 
     Args:
-        batch: with ragged frames.
         plan: which frames to mix.
         presence: which joints of the ragged frames are there; by default those that are not 0.
 
@@ -204,8 +203,7 @@ def whole_clips(batch: Batch) -> Batch:
     """The batch with all frames of every clip beside the ragged ones; nobody is after a clip's end.
 
     Shape:
-        - batch.frames: (sum of T, C, V, M)
-        - returns: a batch with x (N, C, longest T, V, M)
+        - batch.frames: (sum of T, C, V, M); returns: a batch with x (N, C, longest T, V, M)
     """
     time = torch.arange(int(batch.lengths.max()), device=batch.lengths.device)
     lengths = batch.lengths.unsqueeze(1)
@@ -264,8 +262,7 @@ def mix_present(first: Batch, second: Batch, weight: Tensor) -> tuple[Tensor, Te
     """Mix two batches of resampled clips, frame by frame; where one lacks a joint, the nearer is taken.
 
     Shape:
-        - weight: (N, T), share of the second
-        - returns: (N, C, T, V, M); (N, 1, T, V, M) bool
+        - weight: (N, T), share of the second; returns: (N, C, T, V, M); (N, 1, T, V, M) bool
     """
     assert first.x is not None
     assert second.x is not None

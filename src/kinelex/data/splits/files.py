@@ -26,10 +26,6 @@ _ENDINGS = (*_VIDEOS, ".json", ".txt", ".csv", ".pkl", "_rgb")
 def match_ids(ids: Iterable[str], names: Iterable[str]) -> dict[str, str]:
     """For each id the clip that it means: the one of this name, else without a video's ending or folders.
 
-    Args:
-        ids: ids of a list.
-        names: names of the clips.
-
     Returns:
         Name by id; ids that no clip has, or that several have, are left out.
 

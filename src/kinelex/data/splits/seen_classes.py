@@ -56,11 +56,6 @@ def class_split(given: str, class_names: Sequence[str]) -> ClassSplit:
 
     Args:
         given: a name of :func:`class_split_names`, a YAML file, or ``random:UNSEEN:SEED``.
-        class_names: the classes there are.
-
-    Raises:
-        InputError: no such split, not of this form, a class that is not there, stands twice or is both seen
-            and unseen, or a part without a class.
 
     >>> class_split("random:2:0", ("sit", "walk", "wave", "jump"))
     ClassSplit(name='random:2:0', seen=(0, 2), unseen=(1, 3), exemplars=())

@@ -35,8 +35,7 @@ class Split:
         test: rows of the store that test, ascending; none of them in ``train``.
 
     Shape:
-        - train: (rows,) int64
-        - test: (rows,) int64
+        - train: (rows,) int64; test: (rows,) int64
     """
 
     name: str
@@ -61,7 +60,6 @@ def get_split(store: SkeletonStore, name: str) -> Split:
     """The training and test rows of a protocol, of a fold of its training part, or with few labels.
 
     Args:
-        store: the skeleton store.
         name: one of
 
             - a name of :func:`protocol_names`,

@@ -53,7 +53,6 @@ def as_clip(x: np.ndarray, axes: str | None, joints: int | None, path: Path) -> 
     """An array of one clip as (T, M, V, C).
 
     Args:
-        x: the array.
         axes: the order of its axes; None means (T, V, C) or (T, M, V, C), where that can be.
         joints: number of joints V, where it is known.
         path: the file, for messages.
@@ -108,7 +107,6 @@ def guess_channels(x: np.ndarray, layout: str | None, where: Path) -> tuple[str,
     A fourth one is always a confidence.
 
     Args:
-        x: coordinates as they came.
         layout: name of their layout, where it is known.
         where: the file, for messages.
 
@@ -150,8 +148,7 @@ def split_channels(x: np.ndarray, channels: str, where: Path) -> tuple[np.ndarra
     """Coordinates, and the confidences among the numbers.
 
     Shape:
-        - x: (..., len(channels))
-        - returns: (..., 2 or 3), and (...)
+        - x: (..., len(channels)); returns: (..., 2 or 3), and (...)
     """
     if x.shape[-1] != len(channels):
         names = ", ".join(channels)
@@ -163,8 +160,6 @@ def fit_width(x: np.ndarray, joints: int, channels: str | None, where: Path) -> 
     """Rows of numbers, person after person, joint after joint, as (T, M, V, C).
 
     Args:
-        x: a row per frame.
-        joints: number of joints V.
         channels: what the numbers of a joint are; None takes three where that fits, else four where every
             fourth lies in [0, 1], else two.
         where: the file, for messages.

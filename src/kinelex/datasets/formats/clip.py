@@ -31,8 +31,7 @@ class Clip:
         notes: what was guessed or left out, in sentences.
 
     Shape:
-        - coordinates: (T, M, V, C)
-        - scores: (T, M, V)
+        - coordinates: (T, M, V, C); scores: (T, M, V)
     """
 
     coordinates: np.ndarray

@@ -79,11 +79,9 @@ def read_clip(
     """One clip from a file, by its ending.
 
     Args:
-        path: the file.
         layout: the layout of the joints; None takes them as they come. Of a file that names its joints those
             of the layout are chosen.
         channels: what the numbers of a joint are, for files that do not say it; None leaves them together.
-        axes: the order of an array's axes.
     """
     ending = path.suffix.lower()
     if path.is_dir():

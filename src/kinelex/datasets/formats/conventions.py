@@ -134,12 +134,10 @@ def without_padding(x: np.ndarray, frames: int | None = None) -> np.ndarray:
     """A clip without the frames of zeros at its end.
 
     Args:
-        x: a padded clip.
         frames: how many frames are its own, where that is known: then exactly these stay.
 
     Shape:
-        - x: (T, M, V, C)
-        - returns: (T', M, V, C), a view; T' is 0 where nobody is in the clip.
+        - x: (T, M, V, C); returns: (T', M, V, C), a view; T' is 0 where nobody is in the clip.
 
     >>> x = np.zeros((5, 2, 3, 3))
     >>> x[[0, 2], 0] = 1

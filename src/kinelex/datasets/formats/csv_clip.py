@@ -36,7 +36,6 @@ def read_csv(path: Path, layout: SkeletonLayout | None, channels: str | None = N
     person. Frames that a column of frame numbers leaves out are NaN.
 
     Args:
-        path: the file.
         layout: the layout of the joints; None takes the built-in one whose joints the header names.
         channels: what the numbers of a joint are, for files without a header.
     """

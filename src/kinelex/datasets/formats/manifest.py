@@ -84,7 +84,6 @@ def read_manifest(path: Path, classes: tuple[str, ...] | None = None) -> Manifes
     """Read a manifest.
 
     Args:
-        path: the file.
         classes: the class names, where they were given.
     """
     lines = _lines(path)
@@ -219,7 +218,6 @@ def folder_manifest(
     """The manifest of a folder without one: ``CLASS/clip.npy``, or ``train/CLASS/clip.npy`` and so on.
 
     Args:
-        folder: the folder.
         is_clip: whether a file, or a folder, is a clip.
         classes: the class names, where they were given.
 

@@ -20,8 +20,7 @@ class TextTable:
     """The numbers of a text and the lines that they stand in.
 
     Shape:
-        - values: (numbers,) float64
-        - first, count: (lines,) int64
+        - values: (numbers,) float64; first, count: (lines,) int64
 
     >>> table = TextTable.parse(b"2 0.1\\n-3e5\\n")
     >>> table.values.tolist(), table.first.tolist(), table.count.tolist()

@@ -22,8 +22,7 @@ class Person:
     """One person in one frame.
 
     Shape:
-        - points: (V, C)
-        - scores: (V,)
+        - points: (V, C); scores: (V,)
     """
 
     points: np.ndarray  # places of the joints
@@ -58,7 +57,6 @@ def clip_of_people(frames: list[list[Person]], where: str, **more: Any) -> Clip:
     a while comes back to the place that was left.
 
     Args:
-        frames: the persons of every frame.
         where: what to call the file in messages.
         more: what else a :class:`Clip` should say.
     """

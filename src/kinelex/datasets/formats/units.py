@@ -27,7 +27,6 @@ def in_metres(units: str | None, channels: int) -> tuple[str, float]:
 
     Args:
         units: the unit of the files; None means pixels for 2-D and metres for 3-D.
-        channels: number of coordinates.
 
     >>> in_metres("cm", 3), in_metres(None, 2), in_metres("cm", 2), in_metres("heads", 3)
     (('metres', 0.01), ('pixels', 1.0), ('cm', 1.0), ('heads', 1.0))

@@ -86,8 +86,7 @@ def mirror_pose(pose: np.ndarray) -> np.ndarray:
     """The pose in a mirror: left and right limbs swap, turns change their sign.
 
     Shape:
-        - pose: (T, len(ANGLES))
-        - returns: (T, len(ANGLES))
+        - pose: (T, len(ANGLES)); returns: (T, len(ANGLES))
 
     >>> pose = pose_of({"left_elbow": 90.0, "yaw": 20.0}, 1, {})
     >>> mirror_pose(pose)[0, [ANGLES.index("right_elbow"), ANGLES.index("yaw")]].tolist()
@@ -115,7 +114,6 @@ def forward_kinematics(body: Body, pose: np.ndarray) -> np.ndarray:
     moves the body on, and a body that sits down moves behind its feet.
 
     Args:
-        body: bone lengths.
         pose: joint angles as :func:`pose_of` makes them.
 
     Shape:

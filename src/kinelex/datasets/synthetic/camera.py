@@ -32,14 +32,12 @@ def view(x: np.ndarray, camera: int, facing: float, rng: np.random.Generator) ->
     the camera has the right hand at larger x.
 
     Args:
-        x: coordinates on the stage.
         camera: 1, 2 or 3.
         facing: how far the stage is turned to the left, degrees.
         rng: where the performer stands, and how exactly the camera was set up.
 
     Shape:
-        - x: (T, M, V, 3), metres
-        - returns: (T, M, V, 3), metres
+        - x: (T, M, V, 3), metres; returns: (T, M, V, 3), metres
     """
     azimuth, height, tilt = CAMERAS[camera - 1]
     angle = np.deg2rad(facing - azimuth + rng.normal(0, 3))
@@ -58,8 +56,7 @@ def hidden_joints(x: np.ndarray) -> np.ndarray:
     """Joints of arms and legs that are behind a trunk, seen from the camera.
 
     Shape:
-        - x: (T, M, V, 3), metres, camera frame
-        - returns: (T, M, V), bool
+        - x: (T, M, V, 3), metres, camera frame; returns: (T, M, V), bool
 
     >>> x = np.zeros((1, 1, 25, 3)) + [0, 0, 3.0]
     >>> x[0, 0, LAYOUT.index("shoulder_center")] = [0, 0.5, 3.0]

@@ -44,7 +44,6 @@ def perform(
 
     Args:
         action: one of :data:`ACTIONS`.
-        performer: who does it.
         rng: decides how it is done this time; the same state gives the same take.
         partner: the second person, for actions that have one (the performer's double if missing).
 
