@@ -90,11 +90,7 @@ def read_header(schema: pa.Schema) -> dict[str, Any]:
 
 
 def open_arrow(path: Path, kind: StoreKind, fields: Callable[[dict[str, Any]], list[pa.Field]]) -> ArrowStore:
-    """Memory-map an Arrow IPC file, validate its structure and compare its index with its fingerprint.
-
-    Args:
-        fields: gives the columns that every version has, from the header.
-    """
+    """Memory-map an Arrow IPC file, validate its structure and compare its index with its fingerprint."""
     if not path.exists():
         raise InputError(f"{path} does not exist; a {kind.name} is made by `{kind.made_by}`")
     if path.is_dir():

@@ -1,8 +1,6 @@
-"""``kinelex export-data``: a store in the formats that other people's code reads.
+"""``kinelex export-data``: a store in the formats that other people's code reads, written clip by clip.
 
-Written clip by clip; no padded array of the whole set is ever in memory. The files say in a note of a few
-hundred bytes which layout, classes and unit they have, so that ``kinelex prepare`` needs no options for
-them; other programs do not notice it.
+The files say in a note of a few hundred bytes which layout, classes and unit they have, for ``kinelex prepare``.
 """
 
 from __future__ import annotations

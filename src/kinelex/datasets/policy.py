@@ -140,10 +140,7 @@ def _with_gaps(clip: Sequence, gaps: str | None, done: dict[str, int]) -> Sequen
 
 
 def _interpolated(x: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """All frames from the first to the last of some, those between them on straight lines, joint by joint.
-
-    A joint, or person, that is absent (zeros) on one side of a gap is absent in it.
-    """
+    """All frames from the first to the last of some, those between them on straight lines, joint by joint."""
     wanted = np.arange(frames[0], frames[-1] + 1)
     after = np.searchsorted(frames, wanted)
     before = np.where(frames[after] == wanted, after, after - 1)
@@ -163,10 +160,6 @@ def _mapped(clip: Sequence, change: Any) -> Sequence:
 
 def notes_of(clips: Mapping[str, int], changes: Mapping[str, int]) -> list[str]:
     """What was done to clips, in sentences.
-
-    Args:
-        clips: for each kind of change, in how many clips.
-        changes: for each kind, how much of it in all.
 
     >>> notes_of({"drop": 2}, {"drop": 3})
     ['lost frames dropped (--gaps): 3 in 2 clips']

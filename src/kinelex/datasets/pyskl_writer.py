@@ -17,12 +17,7 @@ from kinelex.datasets.pyskl import NOTE
 def write_pyskl(
     file: BinaryIO, store: SkeletonStore, splits: dict[str, list[str]], note: Note, update: Update
 ) -> None:
-    """Write the pickle; only one clip is in memory at a time.
-
-    Args:
-        note: what the file says about its store.
-        update: is told how many clips are done.
-    """
+    """Write the pickle; only one clip is in memory at a time."""
     file.write(b"\x80\x03}(")  # protocol 3; an empty dict; its pairs follow
     for key, value in ((NOTE, note.to_json()), ("split", splits)):
         file.write(_embedded(key) + _embedded(value))
@@ -39,10 +34,7 @@ def plain_name(protocol: str) -> str:
 
 
 def _embedded(value: Any) -> bytes:
-    """A value as a piece of a pickle of protocol 3, which older Pythons and numpys read too.
-
-    Each piece numbers its memo anew, so pieces do not refer to each other, and none must be remembered.
-    """
+    """A value as a piece of a pickle of protocol 3, which older Pythons and numpys read too."""
     piece = pickle.dumps(value, protocol=3)[2:-1]  # without its first two bytes and the end mark
     return piece.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n", 1)  # numpy 1 knows this
 

@@ -61,10 +61,7 @@ def read_clip(path: Path, subject: int, no_pixels: bool = False) -> Sequence:
 
 
 def _pixels(path: Path, frames: int) -> np.ndarray | None:
-    """Pixels (T, 1, 20, 2) of the one variable in ``sklImage.mat``; None without the file.
-
-    A third number per joint, the depth, is left out.
-    """
+    """Pixels (T, 1, 20, 2) of the one variable in ``sklImage.mat``; None without the file."""
     if not path.exists():
         return None
     try:

@@ -158,11 +158,7 @@ def refuse_special(path: Path) -> None:
 
 
 def check_place(path: Path, failed: str) -> None:
-    """See whether a file or a folder can be made at a path later; nothing is made yet.
-
-    Args:
-        path: what is to be made, or written anew.
-    """
+    """See whether a file or a folder can be made at a path later; nothing is made yet."""
     try:
         if path.is_symlink():
             if not path.exists():

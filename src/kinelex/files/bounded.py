@@ -1,7 +1,6 @@
-"""Private machinery of everything that reads text: YAML and JSON that cost no more than their size allows.
+"""YAML and JSON that cost no more than their size allows.
 
-The functions raise what the plain ones raise, `yaml.YAMLError`, `ValueError` and `OSError`, also for content
-that would send those into a recursion without end or hand on what nothing can print.
+They raise what the plain readers raise, also for content that would send those into a recursion without end.
 """
 
 from __future__ import annotations

@@ -26,7 +26,6 @@ def sole_writer(path: str | Path, shared: bool = False) -> Iterator[None]:
     Where the file system has no locks, or nothing can be written, nobody is stopped.
 
     Args:
-        path: the file or folder that is made.
         shared: let others in that share too: processes that each make a part.
 
     Raises:

@@ -1,8 +1,6 @@
 """Real numeric arrays of MATLAB's .mat files (version 5, as ``save`` makes them unless told ``-v7.3``).
 
-``scipy.io.loadmat`` reads more, but a damaged file can end the whole process in it (a segmentation fault),
-and a reader must survive every file.
-
+``scipy.io.loadmat`` reads more, but a damaged file can end the whole process in it (a segmentation fault).
 Source: MathWorks, MAT-File Format, level 5.
 """
 

@@ -34,11 +34,7 @@ class ArrayHeader:
 
 
 def read_header(file: IO[bytes], size: int, where: str, kinds: str = "fiu") -> ArrayHeader:
-    """The header of a .npy file, checked against the size of the file.
-
-    Args:
-        file: the file, at its beginning; afterwards at the data.
-    """
+    """The header of a .npy file, checked against the size of the file."""
     try:
         one = np.lib.format.read_magic(file) == (1, 0)
         read = np.lib.format.read_array_header_1_0 if one else np.lib.format.read_array_header_2_0

@@ -1,10 +1,7 @@
 """Pickles without the danger: containers, numbers, texts and numpy arrays, and nothing else.
 
-A pickle is a program. The one that :func:`read_pickle` runs can build lists, tuples, sets, dicts, numbers,
-texts, bytes, None and numpy arrays and numbers (files of numpy 1 and 2); where it asks for any other name
-it is refused, and nothing of it was run. The few names that arrays need are answered with objects of
-:mod:`kinelex.files.pickled_arrays` that check what they are given, so that not even numpy sees an
-unchecked shape or type.
+A pickle is a program: any other name that it asks for is refused. The few names that arrays need are answered
+with objects of :mod:`kinelex.files.pickled_arrays`, so that not even numpy sees an unchecked shape or type.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""Which joints are there: the one rule that centring, streams, resampling, retargeting and drawing go by.
+"""Which joints are there: a joint, or person, that was not found has 0 in all of its coordinates.
 
-A joint that was not found has 0 in all of its coordinates, and so has every joint of a person who is not
-there. What is moved to the origin later, by centring, stays there: so presence is taken once, from the clips
-as loaded, and handed on beside them.
+What centring moves to the origin stays there: presence is taken once, from the clips as loaded, and handed on.
 """
 
 from __future__ import annotations

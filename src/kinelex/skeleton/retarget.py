@@ -193,7 +193,6 @@ def retarget_present(
     Args:
         x: coordinates in the source layout; absent joints are 0.
         source: layout of ``x``.
-        choices: as :func:`retarget_choices` gives them.
 
     Shape:
         - x: (N, C, T, V_source, M); presence: (N, 1, T, V_source, M) bool; choices: (K, V_target, V_source)

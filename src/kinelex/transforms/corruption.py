@@ -1,7 +1,6 @@
 """Shear and joint corruption: one random linear map per clip, on all of its joints or on some.
 
-The spatial augmentations of CMD (Mao et al., ECCV 2022, arXiv 2208.12448). Sample first, then apply. Differs
-from the published code in that a whole batch is drawn and mapped at once, on its device, for any layout.
+Source: CMD (Mao et al., ECCV 2022, arXiv 2208.12448); here for a whole batch at once and any layout.
 """
 
 from __future__ import annotations

@@ -64,8 +64,6 @@ def find_landmark(x: Tensor, presence: Tensor, layout: SkeletonLayout, joint: st
 
     Args:
         layout: layout of ``x``.
-        joint: a joint name of the common vocabulary.
-        asked: the option that needs it, for the message.
 
     Shape:
         - x: (N, C, T, V); presence: (N, 1, T, V) bool

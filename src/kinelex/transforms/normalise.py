@@ -1,10 +1,8 @@
 """Normalisations of clips (N, C, T, V, M): centring, alignment with the body, scaling.
 
-They act on the batch and are not baked into the store. A joint that is missing stays 0, and so does a
-person who is absent from a frame; neither moves, turns or scales anything. What is measured on one person is
-measured on the first person who is there in the clip (with ``centre=frame``: in the frame). Where a landmark
-is missing, the nearest frame that has it is taken, and in a clip that never shows it the joints that can
-stand for it.
+Missing joints and absent persons stay 0 and move nothing. What is measured on one person is measured on the first
+who is there (with ``centre=frame``: in the frame); a missing landmark is that of the nearest frame that has it, and
+in a clip that never shows it the joints that can stand for it.
 """
 
 from __future__ import annotations

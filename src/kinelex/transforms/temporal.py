@@ -1,8 +1,6 @@
 """Time: ragged frames → clips of one length, by crop and resize or by picking frames.
 
-Every transform first samples a plan, then applies it, so that it can be repeated and tested. A plan says
-for each output frame which two input frames to mix: it works straight on the ragged frames of a
-:class:`~kinelex.data.batch.Batch`, without padding.
+A plan is sampled first; it says for each output frame which two of a clip's ragged frames to mix.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Private machinery of the protocols: parts that are drawn by a seed, and subjects left out.
-
-What is drawn depends on the clips' ids and the seed alone: not on the order of the rows, not on numpy's
-generator. A clip keeps its place in the draw when others are added.
-"""
+"""Parts that are drawn by a seed and the clips' ids alone, whatever their order, and subjects left out."""
 
 from __future__ import annotations
 

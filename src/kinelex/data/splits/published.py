@@ -1,7 +1,6 @@
 """The published protocols: rules, the splits that came with the raw files, and SYSU's random halves.
 
-The draws of SYSU 3D HOI's two settings are not published. They are drawn anew, the same on every machine
-and in every version of numpy: clips or subjects are ordered by a hash of their name and the draw's number.
+SYSU's draws are not published: here clips or subjects are ordered by a hash of their name and the draw's number.
 """
 
 from __future__ import annotations

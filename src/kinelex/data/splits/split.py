@@ -1,9 +1,6 @@
 """Protocols: which clips of a data set train and which test; folds, few labels and unseen classes of them.
 
-The published rules are data, one file per data set in ``protocols/``. A fold such as
-``xview:fold1of5`` splits the *training part* of a protocol by whole subjects, so that settings can be
-chosen without ever looking at the test part. A few-label subset such as ``xview:few-balanced:0.05:0``
-leaves labels to a small share of the training part; ``xsub:seen-random:5:0`` leaves classes out of it.
+The published rules are data, one file per data set in ``protocols/``; :func:`get_split` lists all forms.
 """
 
 from __future__ import annotations

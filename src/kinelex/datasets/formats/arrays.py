@@ -21,7 +21,6 @@ def check_axes(axes: str | None, clips: bool = False) -> str | None:
 
     Args:
         axes: what was given, for example ``CTVM`` or ``(C, T, V, M)``.
-        clips: whether the array has many clips: then an axis N.
 
     >>> check_axes("(m, t, v, c)"), check_axes("NCTVM", clips=True)
     ('MTVC', 'NCTVM')
@@ -54,8 +53,6 @@ def as_clip(x: np.ndarray, axes: str | None, joints: int | None, path: Path) -> 
 
     Args:
         axes: the order of its axes; None means (T, V, C) or (T, M, V, C), where that can be.
-        joints: number of joints V, where it is known.
-        path: the file, for messages.
     """
     if axes is not None:
         if x.ndim != len(axes):
@@ -105,10 +102,6 @@ def guess_channels(x: np.ndarray, layout: str | None, where: Path) -> tuple[str,
     A third number is a confidence where all of it lies in [0, 1], and either the layout is one of
     detectors in pictures, or x and y are too large for metres, or it is 0 exactly where x and y are.
     A fourth one is always a confidence.
-
-    Args:
-        layout: name of their layout, where it is known.
-        where: the file, for messages.
 
     Shape:
         - x: (..., C)
@@ -162,7 +155,6 @@ def fit_width(x: np.ndarray, joints: int, channels: str | None, where: Path) -> 
     Args:
         channels: what the numbers of a joint are; None takes three where that fits, else four where every
             fourth lies in [0, 1], else two.
-        where: the file, for messages.
 
     Shape:
         - x: (T, M*V*C)

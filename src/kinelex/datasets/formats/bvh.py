@@ -1,9 +1,7 @@
-"""Biovision hierarchy files (.bvh): joint positions by forward kinematics.
+"""Biovision hierarchy files (.bvh): joint positions by forward kinematics, all frames at once.
 
-A joint's place is its offset in its parent's frame, turned by the rotations of all joints above it; the
-rotation channels are read in the order in which the file names them, in degrees. Position channels replace
-the offset (as Blender reads them): a root's offset is where it rests, not something to add. End sites are
-joints of their own, ``<joint>_end``.
+A joint's place is its offset, turned by the rotations above it, in the order in which the file names them. Position
+channels replace the offset (as Blender reads them). End sites are joints of their own, ``<joint>_end``.
 """
 
 from __future__ import annotations

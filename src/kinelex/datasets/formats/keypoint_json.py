@@ -107,10 +107,7 @@ def _identity(entry: dict[str, Any]) -> Any:
 
 
 def _in_order(images: dict[Any, list[Person]], where: str) -> list[list[Person]]:
-    """Frames in the order of the numbers in their names, else of their names.
-
-    Numbers that are nearly all there count frames, so that a missing one is a frame without anybody.
-    """
+    """Frames in the order of the numbers in their names, else of their names."""
     if not images:
         raise InputError(f"{where}: is empty, expects a list of persons")
     numbers = {image: _number(image) for image in images}

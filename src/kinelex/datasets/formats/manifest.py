@@ -81,11 +81,7 @@ class Manifest:
 
 
 def read_manifest(path: Path, classes: tuple[str, ...] | None = None) -> Manifest:
-    """Read a manifest.
-
-    Args:
-        classes: the class names, where they were given.
-    """
+    """Read a manifest."""
     lines = _lines(path)
     header, cells = [name.strip() for name in lines[0][1]], lines[1:]
     for name in header:
@@ -216,10 +212,6 @@ def folder_manifest(
     folder: Path, is_clip: Callable[[Path], bool], classes: tuple[str, ...] | None = None
 ) -> Manifest | None:
     """The manifest of a folder without one: ``CLASS/clip.npy``, or ``train/CLASS/clip.npy`` and so on.
-
-    Args:
-        is_clip: whether a file, or a folder, is a clip.
-        classes: the class names, where they were given.
 
     Returns:
         One row per clip, by path; None where no clip is in a folder of a class.

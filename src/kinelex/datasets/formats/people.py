@@ -55,10 +55,6 @@ def clip_of_people(frames: list[list[Person]], where: str, **more: Any) -> Clip:
     Persons with an id are told apart by it. The others go to the place whose last pose is nearest, all of a
     frame at once, if it is nearer than the person is tall; else they are new. A person who is in no frame for
     a while comes back to the place that was left.
-
-    Args:
-        where: what to call the file in messages.
-        more: what else a :class:`Clip` should say.
     """
     shapes = {person.points.shape for frame in frames for person in frame}
     if len(shapes) != 1:

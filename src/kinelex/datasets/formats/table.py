@@ -1,7 +1,6 @@
-"""Private machinery: tables of numbers as text, as spreadsheets, pandas, numpy, R and MATLAB write them.
+"""Tables of numbers as text, as spreadsheets, pandas, numpy, R and MATLAB write them.
 
-Divided by comma, semicolon, tab or spaces; with a point or a comma in numbers; with no header, one, or
-several rows of it, the last of which may be units; with cells that are empty or NaN.
+Divided by comma, semicolon, tab or spaces; a point or a comma in numbers; no header, one, or several rows of it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Parts of a store in the making: items in chunks, each parsed into a file that appears whole or not.
 
-A part's name is a digest of what decides its content: the reader with its options, and the names, sizes
-and times of the raw files. A run that was killed goes on with the parts that are there; parts of other
-options, or of files that have changed since, have other names and are made anew.
+A part's name is a digest of what decides its content, so that a run that was killed goes on with those there.
 """
 
 from __future__ import annotations

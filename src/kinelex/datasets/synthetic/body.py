@@ -1,7 +1,7 @@
 """A body that moves: bone lengths, joint-angle curves, and forward kinematics on ntu25.
 
-The body's frame is right-handed: x to the body's left, y up, z forward; the ground is y = 0. A pose is an
-array of angles in degrees, one column per name of :data:`ANGLES`, so that it can be mirrored as a whole.
+The frame is right-handed: x to the body's left, y up, z forward, the ground y = 0. A pose has one column of
+degrees per name of :data:`ANGLES`.
 """
 
 from __future__ import annotations

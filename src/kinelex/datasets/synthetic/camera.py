@@ -33,7 +33,6 @@ def view(x: np.ndarray, camera: int, facing: float, rng: np.random.Generator) ->
 
     Args:
         camera: 1, 2 or 3.
-        facing: how far the stage is turned to the left, degrees.
         rng: where the performer stands, and how exactly the camera was set up.
 
     Shape:
