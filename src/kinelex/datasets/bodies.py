@@ -1,7 +1,7 @@
 """Which of the bodies that Kinect v2 reports are the persons of a clip, in two published ways.
 
-A Kinect loses people, finds them again under another bodyID, and takes furniture for people. Both ways say how
-they decide what their sources leave open; a body whose joints are all at zero is not there.
+A Kinect loses people, finds them again under another bodyID, and takes furniture for people. Both ways say
+how they decide what their sources leave open; a body whose joints are all at zero is not there.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """``kinelex export-data``: a store in the formats that other people's code reads, written clip by clip.
 
-The files say in a note of a few hundred bytes which layout, classes and unit they have, for ``kinelex prepare``.
+The files say in a note of a few hundred bytes which layout, classes and unit they have, for ``kinelex
+prepare``.
 """
 
 from __future__ import annotations

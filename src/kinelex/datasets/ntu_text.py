@@ -1,8 +1,9 @@
 """The text of NTU RGB+D's ``.skeleton`` files into arrays, fast and exactly.
 
-The number of frames; per frame its number of bodies; per body 10 values (the first is the bodyID), ``25``, and 25
-lines of 12 values: x y z, depthX depthY, colorX colorY, quaternion w x y z, tracking state. A file whose every line
-is as it should be is read at once; any other by :func:`read_slowly`, which reads it too or names the line.
+The number of frames; per frame its number of bodies; per body 10 values (the first is the bodyID), ``25``,
+and 25 lines of 12 values: x y z, depthX depthY, colorX colorY, quaternion w x y z, tracking state. A file
+whose every line is as it should be is read at once; any other by :func:`read_slowly`, which reads it too or
+names the line.
 
 Source: the data set's own readers, https://github.com/shahroudy/NTURGB-D, and 948 files looked at.
 """

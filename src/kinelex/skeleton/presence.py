@@ -1,6 +1,7 @@
 """Which joints are there: a joint, or person, that was not found has 0 in all of its coordinates.
 
-What centring moves to the origin stays there: presence is taken once, from the clips as loaded, and handed on.
+What centring moves to the origin stays there: presence is taken once, from the clips as loaded, and handed
+on.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Normalisations of clips (N, C, T, V, M): centring, alignment with the body, scaling.
 
-Missing joints and absent persons stay 0 and move nothing. What is measured on one person is measured on the first
-who is there (with ``centre=frame``: in the frame); a missing landmark is that of the nearest frame that has it, and
-in a clip that never shows it the joints that can stand for it.
+Missing joints and absent persons stay 0 and move nothing. What is measured on one person is measured on the
+first who is there (with ``centre=frame``: in the frame); a missing landmark is that of the nearest frame that
+has it, and in a clip that never shows it the joints that can stand for it.
 """
 
 from __future__ import annotations

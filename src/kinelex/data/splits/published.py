@@ -1,6 +1,7 @@
 """The published protocols: rules, the splits that came with the raw files, and SYSU's random halves.
 
-SYSU's draws are not published: here clips or subjects are ordered by a hash of their name and the draw's number.
+SYSU's draws are not published: here clips or subjects are ordered by a hash of their name and the draw's
+number.
 """
 
 from __future__ import annotations

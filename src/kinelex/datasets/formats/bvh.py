@@ -1,7 +1,8 @@
 """Biovision hierarchy files (.bvh): joint positions by forward kinematics, all frames at once.
 
-A joint's place is its offset, turned by the rotations above it, in the order in which the file names them. Position
-channels replace the offset (as Blender reads them). End sites are joints of their own, ``<joint>_end``.
+A joint's place is its offset, turned by the rotations above it, in the order in which the file names them.
+Position channels replace the offset (as Blender reads them). End sites are joints of their own,
+``<joint>_end``.
 """
 
 from __future__ import annotations

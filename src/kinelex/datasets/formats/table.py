@@ -1,6 +1,7 @@
 """Tables of numbers as text, as spreadsheets, pandas, numpy, R and MATLAB write them.
 
-Divided by comma, semicolon, tab or spaces; a point or a comma in numbers; no header, one, or several rows of it.
+Divided by comma, semicolon, tab or spaces; a point or a comma in numbers; no header, one, or several rows of
+it.
 """
 
 from __future__ import annotations
