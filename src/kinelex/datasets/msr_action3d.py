@@ -35,7 +35,8 @@ def read_clip(path: Path) -> Sequence:
         raise InputError(f"{path}: the name has action {numbers['action']}, expects 1 to {len(CLASSES)}")
     table = read_table(path, 4)
     if len(table) % _JOINTS:
-        raise InputError(f"{path}: has {len(table)} lines, expects {_JOINTS} a frame: the last is not whole")
+        lines = f"has {len(table)} lines, expects {_JOINTS} per frame"
+        raise InputError(f"{path}: {lines}: the last frame is not whole")
     return Sequence(
         id=path.stem.removesuffix("_skeleton3D"),
         coordinates=np.ascontiguousarray(table[:, :3], np.float32).reshape(-1, 1, _JOINTS, 3),

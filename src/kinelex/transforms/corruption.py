@@ -75,11 +75,8 @@ def sample_joint_map(
     """Draw CMD's spatial augmentation: a shear with some probability, else a joint corruption.
 
     Args:
-        num_joints: joints V of the layout.
-        shear: amplitude of the shear; with 0 the clips whose turn it is stay as they are.
-        corrupt: share of joints to corrupt; with 0 likewise.
-        shear_probability: share of clips that is sheared, the others are corrupted.
-        generator: source of randomness (on the CPU).
+        n, num_joints, generator: as of :func:`sample_corruption`.
+        shear, corrupt, shear_probability: as of :class:`ShearOrCorrupt`.
 
     Shape:
         - returns: matrix (n, 3, 3); joints (n, V).

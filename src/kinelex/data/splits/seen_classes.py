@@ -70,9 +70,8 @@ def class_split(given: str, class_names: Sequence[str]) -> ClassSplit:
             raise unknown_name(f"key in the split of classes {given}", str(key), _KEYS)
     count = content.get("classes", len(class_names))
     if count != len(class_names):
-        raise InputError(
-            f"the split of classes {given} is for {count} classes, the store has {len(class_names)}"
-        )
+        classes = f"{count} classes, the store has {len(class_names)}"
+        raise InputError(f"the split of classes {given} is for {classes}")
     unseen = _indices(given, "unseen", content["unseen"], class_names)
     others = [i for i in range(len(class_names)) if i not in unseen]
     seen = _indices(given, "seen", content["seen"], class_names) if "seen" in content else others
@@ -111,19 +110,16 @@ def _content(given: str) -> Any:
 
 
 def _indices(given: str, part: str, names: Any, class_names: Sequence[str]) -> list[int]:
+    split = f"the split of classes {given}"
     if not isinstance(names, list) or not names:
-        raise InputError(
-            f"the split of classes {given}: expects a list of classes under {part!r}, got {names!r}"
-        )
+        raise InputError(f"{split}: expects a list of classes under {part!r}, got {names!r}")
     found: list[int] = []
     for name in names:
         if not isinstance(name, str):
-            raise InputError(
-                f"the split of classes {given} has {name!r}, which is no text: write a name, or A3"
-            )
+            raise InputError(f"{split} has {name!r}, which is no text: write a name, or A3")
         index = _index(given, name, class_names)
         if index in found:
-            raise InputError(f"the split of classes {given} has {class_names[index]!r} twice under {part!r}")
+            raise InputError(f"{split} has {class_names[index]!r} twice under {part!r}")
         found.append(index)
     return found
 
