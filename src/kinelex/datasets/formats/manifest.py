@@ -31,7 +31,8 @@ class Moment:
         if not self.in_seconds:
             return int(self.value)
         if fps is None:
-            raise InputError("start or end is in seconds, but no rate is known: add a column fps, or --fps")
+            rate = "no rate is known: add a column fps, or pass --fps"
+            raise InputError(f"start or end is in seconds, but {rate}")
         return round(self.value * fps)
 
 
