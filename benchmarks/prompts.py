@@ -28,10 +28,10 @@ from prompt_texts import texts
 
 from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.datasets.pku import clip_id
+from kinelex.files import video as video_file
 from kinelex.prompts import EngineContext, create
 from kinelex.prompts.clips import sample_frames
 from kinelex.prompts.embed.pixels import to_pixels
-from kinelex.prompts.video import video_file
 from kinelex.prompts.video.video import VideoPictures
 from kinelex.skeleton import get_layout
 

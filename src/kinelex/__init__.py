@@ -59,6 +59,7 @@ __all__ = [
     "open_prompts",
     "open_store",
     "plugins",
+    "pose",
     "prompts",
     "reports",
     "skeleton",

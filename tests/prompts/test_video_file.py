@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from video_files import read_number, write_video
 
-from kinelex.prompts.video import video_file
-from kinelex.prompts.video.video_file import BrokenVideo, VideoFile
+from kinelex.files import video as video_file
+from kinelex.files.video import BrokenVideo, VideoFile
 
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "plain.avi": ("mpeg4", {"g": 12}),  # as NTU RGB+D's

@@ -11,13 +11,21 @@ import sys
 from pathlib import Path
 
 from kinelex.cli.evaluate import tasks_help
+from kinelex.cli.pose import engines_help
 from kinelex.cli.prepare import datasets_help
 from kinelex.cli.prompts import parts_help
 from kinelex.cli.study import studies_help
 
-LISTS = {"prepare": datasets_help, "prompts": parts_help, "evaluate": tasks_help, "study": studies_help}
+LISTS = {
+    "prepare": datasets_help,
+    "pose": engines_help,
+    "prompts": parts_help,
+    "evaluate": tasks_help,
+    "study": studies_help,
+}
 REGISTRIES = {
     "prepare": "kinelex.datasets.registry",
+    "pose": "kinelex.pose.registry",
     "prompts": "kinelex.prompts.registry",
     "evaluate": "kinelex.evaluation.protocols.registry",
     "study": "kinelex.evaluation.study",

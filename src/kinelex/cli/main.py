@@ -23,6 +23,7 @@ from kinelex.cli.export_data import export_data
 from kinelex.cli.help_texts import help_text
 from kinelex.cli.info import info
 from kinelex.cli.parser import VerbParser, add_arguments, verb_name, verb_parser
+from kinelex.cli.pose import pose
 from kinelex.cli.predict import predict
 from kinelex.cli.prepare import parse_prepare, prepare
 from kinelex.cli.prompts import prompts
@@ -44,6 +45,7 @@ from kinelex.options import listed
 VERBS = (
     quickstart,
     prepare,
+    pose,
     info,
     prompts,
     prompts_report,

@@ -31,6 +31,9 @@ NOTES = {  # what is done to clips, before how often
     "interpolate": "lost frames interpolated (--gaps)",
     "drop": "lost frames dropped (--gaps)",
     "ends": "lost frames at the ends of clips left out (--gaps)",
+    "crowd": "detections of persons for whom there was no place (--persons)",
+    "brief": "persons left out who are seen too briefly (track.shortest)",
+    "grid": "frames at uneven times, put on a grid of equal steps",
 }
 
 
@@ -78,7 +81,7 @@ class Policy:
         """
         if clip.coordinates.ndim != 4 or 0 in clip.coordinates.shape:
             return clip
-        done: dict[str, int] = {}
+        done = dict(clip.changes)
         if scale != 1:
             clip = replace(clip, coordinates=np.asarray(clip.coordinates * scale, np.float32))
         clip = _without_absent_joints(replace(clip, fps=clip.fps or self.fps), self.gaps, done)

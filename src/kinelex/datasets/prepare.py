@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from kinelex import plugins
-from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta
 from kinelex.data.arrow import kind_of
 from kinelex.data.sequence import SKELETONS
 from kinelex.datasets.describe import grouped
-from kinelex.datasets.formats.units import check_body_size
-from kinelex.datasets.making.parts import (
-    Chunk,
-    Parts,
-    RawFiles,
-    Result,
-    fitting,
-    read_item,
-    read_part,
-    write_part,
-)
-from kinelex.datasets.making.workers import WorkerLost, make_parts, usable_cores
-from kinelex.datasets.policy import OPTIONS, notes_of
-from kinelex.datasets.progress import Update, progress_bar
-from kinelex.datasets.reader import Item, Reader, Skipped
+from kinelex.datasets.making.clips import read_all, read_parts, write_clips
+from kinelex.datasets.making.parts import Parts, RawFiles
+from kinelex.datasets.making.workers import WorkerLost, usable_cores
+from kinelex.datasets.policy import OPTIONS
+from kinelex.datasets.progress import progress_bar
+from kinelex.datasets.reader import Reader, Skipped
 from kinelex.datasets.registry import READERS, Option, check_options, find_items, make_reader, reader_options
 from kinelex.datasets.skipped import SKIPPED_FILE, other_rows, write_skipped
 from kinelex.errors import InputError, unknown_name
@@ -140,25 +127,59 @@ def prepare(
     """
     if dataset not in dataset_names():
         raise unknown_name("data set", dataset, dataset_names())
+
+    def bound() -> Reader | None:
+        if dataset != "actors":
+            return make_reader(dataset, source, options)
+        check_options(dataset, options, ["clips"])
+        return None
+
+    return prepare_reader(
+        Path(out),
+        bound,
+        strict=strict,
+        progress=progress,
+        workers=workers,
+        otherwise=lambda: _prepare_actors(source, Path(out), progress, clips),
+    )
+
+
+def prepare_reader(
+    out: Path,
+    bound: Callable[[], Reader | None],
+    *,
+    strict: bool = False,
+    progress: bool = True,
+    workers: int | None = None,
+    otherwise: Callable[[], int] | None = None,
+) -> PrepareSummary:
+    """The same for a reader that is bound to its source.
+
+    Args:
+        out: the store to make.
+        bound: makes the reader, when it is known that the store can be written.
+        strict, progress, workers: as of :func:`prepare`.
+        otherwise: writes the store where there is no reader; gives the number of clips.
+
+    Raises:
+        InputError: as of :func:`prepare`.
+    """
     if workers is not None and workers < 1:
         raise InputError(f"expects at least 1 worker, got workers={workers}")
-    start, out = time.perf_counter(), Path(out)
+    start = time.perf_counter()
     skipped: list[Skipped] = []
     notes: list[str] = []
     try:
         check_target(out)
         _spare_others(out)
         other_rows(out)
-        if dataset == "actors":
-            check_options(dataset, options, ["clips"])
-            reader = None
-        else:
-            reader = make_reader(dataset, source, options)
+        reader = bound()
         with sole_writer(out):
-            if reader is None:
-                written = _prepare_actors(source, out, progress, clips)
-            else:
+            if reader is not None:
                 written, skipped, notes = _prepare_files(reader, out, strict, progress, workers)
+            else:
+                assert otherwise is not None
+                written = otherwise()
             write_skipped(out, skipped)
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error}") from error
@@ -190,84 +211,14 @@ def _prepare_files(
     files = RawFiles.of(reader, items)
     count = (workers or usable_cores()) if reader.in_parallel else 1
     with progress_bar(f"prepare {reader.dataset}", progress) as update:
-        if files.total_bytes <= _SMALL and (workers or 1) == 1:
-            return _write(out, meta, _read_all(reader, meta, items, update), strict, reader)
+        if files.total_bytes <= _SMALL and (workers or 1) == 1 and not reader.slow:
+            return write_clips(out, meta, read_all(reader, meta, items, update), strict, reader)
         parts = Parts(out, reader, meta, items, files)
         try:
-            written = _write(out, meta, _read_parts(reader, meta, parts, count, update), strict, reader)
+            written = write_clips(out, meta, read_parts(reader, meta, parts, count, update), strict, reader)
         except InputError as error:
-            if not isinstance(error, WorkerLost):
+            if not isinstance(error, WorkerLost) and not (strict and reader.slow):
                 parts.remove()
             raise
         parts.remove()
         return written
-
-
-def _write(
-    out: Path, meta: StoreMeta, results: Iterator[Result], strict: bool, reader: Reader
-) -> tuple[int, list[Skipped], list[str]]:
-    """The clips among the results into the store; returns their number, what was skipped, and notes."""
-    skipped: list[Skipped] = []
-    changes: Counter[str] = Counter()
-    clips_changed: Counter[str] = Counter()
-    clips = _clips(fitting(results), skipped, strict)
-    first = next(clips, None)  # no store is begun before there is a clip for it
-    if first is None:
-        raise InputError(
-            f"none of the {len(skipped)} files in {reader.source} is a clip, nothing was written; "
-            f"the first: {skipped[0].reason}"
-            if skipped
-            else f"{reader.source} holds no clip, nothing was written: expects {reader.expected}"
-        )
-    if reader.units_guessed and meta.units == "metres" and first.coordinates.shape[3] == 3:
-        check_body_size(first.coordinates, f"{reader.source}: clip {first.id}")
-    with SkeletonStoreWriter(out, meta) as writer:
-        for clip in chain([first], clips):
-            writer.add(clip)
-            changes.update(clip.changes)
-            clips_changed.update(clip.changes.keys())
-    return len(writer), skipped, [*reader.notes, *notes_of(clips_changed, changes)]
-
-
-def _clips(results: Iterable[Sequence | Skipped], skipped: list[Skipped], strict: bool) -> Iterator[Sequence]:
-    """The clips among the results; the rest goes to ``skipped``, or is raised when ``strict``."""
-    for result in results:
-        if isinstance(result, Sequence):
-            yield result
-        elif strict:
-            raise InputError(result.reason)
-        else:
-            skipped.append(result)
-
-
-def _read_all(reader: Reader, meta: StoreMeta, items: list[Item], update: Update) -> Iterator[Result]:
-    """Parse items one after the other in this process."""
-    for done, item in enumerate(items, start=1):
-        yield from read_item(reader, meta, item)
-        update(done, len(items))
-
-
-def _read_parts(
-    reader: Reader, meta: StoreMeta, parts: Parts, count: int, update: Update
-) -> Iterator[Result]:
-    """Parse items in chunks by worker processes, beginning with the parts that are there already."""
-    lacking = parts.begin()
-    waiting = {chunk.path for chunk in lacking}
-    total, done = sum(len(chunk.items) for chunk in parts.chunks), 0
-    with closing(make_parts(lacking, reader, meta, count)) as made:
-        for chunk in parts.chunks:
-            while chunk.path in waiting:
-                waiting.discard(next(made).path)
-            yield from _results_of(chunk, reader, meta)
-            done += len(chunk.items)
-            update(done, total)
-
-
-def _results_of(chunk: Chunk, reader: Reader, meta: StoreMeta) -> list[Result]:
-    results = read_part(chunk.path, meta)
-    if results is None:  # the machine went down while it was written
-        write_part(chunk.path, reader, meta, chunk.items)
-        results = read_part(chunk.path, meta)
-    if results is None:
-        raise OSError(f"{chunk.path} cannot be read back")
-    return results

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.progress import TimeRemainingColumn as Remaining
 from rich.text import Text
 
-Update = Callable[[int, int], None]  # how many are done, and of how many
+Update = Callable[[float, int], None]  # how many are done, and of how many
 
 
 class _Rate(ProgressColumn):

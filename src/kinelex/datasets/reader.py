@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -60,9 +60,11 @@ class Reader(ABC):
     expected: ClassVar[str]  # what the source should hold, for messages
     source_is_file: ClassVar[bool] = False  # whether the source may be a file
     in_parallel: ClassVar[bool] = True  # False where every process would have to load the whole source
+    slow: ClassVar[bool] = False  # True where an item takes long: each is kept as soon as it is read
     gaps: ClassVar[str | None] = None  # what happens to lost frames unless --gaps says otherwise
     policy = Policy()  # the options that all readers share, as they were given
     to_metres: float = 1.0  # coordinates are multiplied with it
+    told: Callable[[float], None] | None = None  # of a slow reader: takes which part of an item is read
     units_guessed: bool = False  # metres because nobody said so: then bodies must have the size of one
 
     def __init__(self, source: Path) -> None:

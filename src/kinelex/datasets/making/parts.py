@@ -116,7 +116,7 @@ class Parts:
         self.folder = out.with_name(f".{out.name}.parts")
         settings = digest_of((__version__, reader, meta.header()))
         self.chunks = []
-        for chunk in _divide(items, files):
+        for chunk in _divide(items, files, 1 if reader.slow else _MOST_ITEMS):
             raw = [(str(i.path), i.part, [files.stamps[path] for path in reader.files(i)]) for i in chunk]
             self.chunks.append(Chunk(self.folder / f"{digest_of((settings, raw))}.arrow", chunk))
 
@@ -134,7 +134,7 @@ class Parts:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _divide(items: list[Item], files: RawFiles) -> Iterator[tuple[Item, ...]]:
+def _divide(items: list[Item], files: RawFiles, most: int) -> Iterator[tuple[Item, ...]]:
     """Neighbours together, until there are many of them or their files are large."""
     sharing = Counter(item.path for item in items)
     chunk: list[Item] = []
@@ -142,7 +142,7 @@ def _divide(items: list[Item], files: RawFiles) -> Iterator[tuple[Item, ...]]:
     for item in items:
         chunk.append(item)
         size += files.stamps.get(item.path, (0, 0))[0] / sharing[item.path]
-        if len(chunk) == _MOST_ITEMS or size >= _MOST_BYTES:
+        if len(chunk) == most or size >= _MOST_BYTES:
             yield tuple(chunk)
             chunk, size = [], 0.0
     if chunk:

@@ -7,9 +7,9 @@ import numpy as np
 
 from kinelex.datasets.pku_intervals import PkuIntervals
 from kinelex.errors import InputError
+from kinelex.files.video import BrokenVideo, VideoFile, need_av
 from kinelex.prompts.base import EngineContext
 from kinelex.prompts.video.find_videos import find_videos
-from kinelex.prompts.video.video_file import BrokenVideo, VideoFile, need_av
 
 
 def video_frames(indices: np.ndarray, skeleton: int, video: int, first: int = 0) -> np.ndarray:

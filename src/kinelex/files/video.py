@@ -3,6 +3,7 @@
 All packets are listed first: so the number of frames is known, and where decoding can begin. Then packets
 from which no wanted picture depends are read and passed over. Where a file's time stamps do not tell the
 order of its pictures (H.264 in .avi), every frame from the beginning is decoded and counted instead.
+:meth:`VideoFile.timed_pictures` gives all frames with their times.
 """
 
 from collections import deque
@@ -76,6 +77,8 @@ class VideoFile:
         # Where pictures are stored in another order than they are shown, times that only rise were made up.
         self._timed = ordered and not (stream.codec_context.has_b_frames and times == sorted(times))
         self._times = sorted(times) if self._timed else []
+        self._second = float(stream.time_base or 0)  # of a unit of the times
+        self._rate = float(stream.average_rate or stream.guessed_rate or 0)
         self._starts = [(time, at) for at, (time, is_key) in enumerate(packets) if is_key and self._timed]
 
     def _frames_by_duration(self, stream: Any) -> int:
@@ -116,6 +119,28 @@ class VideoFile:
                 raise BrokenVideo(f"is damaged: frame {number} of {self.frames} does not come")
             size = size or {"width": frame.width, "height": frame.height}
             yield number, _upright(frame.to_ndarray(format="rgb24", **size), frame.rotation)
+
+    def timed_pictures(self) -> Iterator[tuple[float, np.ndarray]]:
+        """All frames in the order in which they are shown, each with its time in seconds from the first one.
+
+        Where the file has no times, they are those of its rate.
+
+        Shape:
+            - yields: seconds, (H, W, 3) uint8, upright as a player shows it
+        """
+        self._begin()
+        if not self._timed and not self._rate:
+            raise BrokenVideo("has neither time stamps nor a rate")
+        first: int | None = None
+        shown, size = 0, dict[str, int]()
+        for frame in self._shown_frames():
+            size = size or {"width": frame.width, "height": frame.height}
+            first = frame.pts if first is None else first
+            time = (frame.pts - first) * self._second if self._timed else shown / self._rate
+            yield time, _upright(frame.to_ndarray(format="rgb24", **size), frame.rotation)
+            shown += 1
+        if shown < WHOLE * self.frames:
+            raise BrokenVideo(f"is damaged: {shown} of {self.frames} frames come")
 
     def _timed_frame(self, number: int) -> Any:
         """The frame of a number by its time stamp, past the end the last one; None if it does not come."""

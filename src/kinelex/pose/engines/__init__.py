@@ -1,0 +1,1 @@
+"""Pose engines that are built in: adapters of packages that are installed beside kinelex."""

@@ -1,0 +1,151 @@
+"""MediaPipe's Pose Landmarker (BlazePose GHUM): 33 joints, in the picture and in space.
+
+Source: Bazarevsky et al.: BlazePose: on-device real-time body pose tracking, 2020, arXiv:2006.10204;
+Grishchenko et al.: BlazePose GHUM Holistic, 2022, arXiv:2206.11678; MediaPipe, guide of the Pose Landmarker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+
+from kinelex.errors import InputError, one_line
+from kinelex.pose.base import PoseEngine, Poses
+from kinelex.pose.engines.model_file import file_digest, find_model
+from kinelex.skeleton import get_layout
+
+ADDRESS = (
+    "https://storage.googleapis.com/mediapipe-models/pose_landmarker/pose_landmarker_full/float16/1/"
+    "pose_landmarker_full.task"
+)
+SHA256 = "4eaa5eb7a98365221087693fcc286334cf0858e2eb6e15b506aa4a7ecdcec4ad"
+_TURN = np.array([-1, -1, 1], np.float32)  # right, down, away to the axes of Kinect's camera: half a turn
+_JOINTS = 33
+
+
+class MediaPipe(PoseEngine):
+    """MediaPipe's Pose Landmarker: 33 joints in pixels and in metres.
+
+    Args:
+        persons: how many persons are looked for at most.
+        model: file pose_landmarker_lite.task, _full.task or _heavy.task; by default the one that
+            KINELEX_POSE_MODEL names, or pose_landmarker_full.task, which is loaded once and kept.
+        detection: confidence from which on somebody is found, 0 to 1.
+        presence: confidence from which on somebody who was found is a body.
+        tracking: confidence below which somebody is looked for anew.
+    """
+
+    name: ClassVar[str] = "mediapipe"
+    world: ClassVar[bool] = True
+    least: ClassVar[float] = 0.1
+
+    def __init__(
+        self,
+        persons: int,
+        *,
+        model: str | None = None,
+        detection: float = 0.5,
+        presence: float = 0.5,
+        tracking: float = 0.5,
+    ) -> None:
+        super().__init__(persons)
+        limits = {"detection": detection, "presence": presence, "tracking": tracking}
+        for option, value in limits.items():
+            if not 0 <= value <= 1:
+                raise InputError(f"pose.{option}={value}: expects a confidence from 0 to 1")
+        self.layout = get_layout("mediapipe33")
+        self._image, vision, base_options = _need_mediapipe()
+        self._path = find_model(model, ADDRESS, SHA256)
+        _check_task(self._path)
+        self._last = -1  # milliseconds
+        self._first = True
+        options = vision.PoseLandmarkerOptions(
+            base_options=base_options(model_asset_path=str(self._path)),
+            running_mode=vision.RunningMode.VIDEO,
+            num_poses=persons,
+            min_pose_detection_confidence=detection,
+            min_pose_presence_confidence=presence,
+            min_tracking_confidence=tracking,
+        )
+        try:
+            with _silence():
+                self._landmarker = vision.PoseLandmarker.create_from_options(options)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise InputError(
+                f"{self._path} is no model of a Pose Landmarker ({one_line(error)[:200]}): expects "
+                "pose_landmarker_lite.task, _full.task or _heavy.task"
+            ) from error
+
+    def detect(self, picture: np.ndarray, time: float) -> Poses:
+        image = self._image(np.ascontiguousarray(picture))
+        self._last = max(round(time * 1000), self._last + 1)
+        with _silence() if self._first else contextlib.nullcontext():
+            found = self._landmarker.detect_for_video(image, self._last)
+        self._first = False
+        height, width = picture.shape[:2]
+        places = _numbers(found.pose_landmarks, ("x", "y", "visibility"))
+        world = _numbers(found.pose_world_landmarks, ("x", "y", "z"))
+        return Poses(places[..., :2] * np.array([width, height], np.float32), places[..., 2], world * _TURN)
+
+    def close(self) -> None:
+        with _silence():
+            self._landmarker.close()
+
+    def files(self) -> tuple[str, ...]:
+        return (f"{self._path.name} {file_digest(self._path)}",)
+
+
+def _numbers(persons: Any, names: tuple[str, ...]) -> np.ndarray:
+    """Landmarks as an array (M, V, C)."""
+    rows = [[[getattr(joint, name) for name in names] for joint in person] for person in persons]
+    return np.array(rows, np.float32).reshape(-1, _JOINTS, len(names))
+
+
+def _need_mediapipe() -> tuple[Any, Any, Any]:
+    """What makes an image of an array, the tasks for pictures, and the options of models."""
+    try:
+        with _silence():
+            import mediapipe
+            from mediapipe.tasks.python import BaseOptions, vision
+    except (ImportError, OSError) as error:  # OSError: a library of the system that it needs is not there
+        reason = "" if isinstance(error, ModuleNotFoundError) else f" (it says: {one_line(error)[:200]})"
+        raise InputError(
+            f"the pose engine mediapipe needs its package: pip install 'kinelex[pose]'{reason}"
+        ) from error
+
+    def image(picture: np.ndarray) -> Any:
+        return mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture)
+
+    return image, vision, BaseOptions
+
+
+def _check_task(path: Any) -> None:
+    """Refuse a file that is cut or damaged, before native code reads it: a .task file is a zip file."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            wrong = file.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+        raise InputError(f"{path} is no .task file, or damaged ({one_line(error)}): load it again") from error
+    if wrong is not None:
+        raise InputError(f"{path} is damaged ({wrong} in it): load it again")
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep what native code tells about its beginnings off the terminal."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
