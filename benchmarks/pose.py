@@ -102,7 +102,7 @@ def draw(store: SkeletonStore, row: int, video: Path, path: Path, count: int = 8
     assert x is not None
     figure, axes = plt.subplots(2, count // 2, figsize=(16, 9))
     for axis, t in zip(axes.flat, np.linspace(0, len(x) - 1, count).astype(int), strict=True):
-        axis.imshow(pictures[t])
+        axis.imshow(pictures[min(t * len(pictures) // len(x), len(pictures) - 1)])
         for person in range(x.shape[1]):
             for joint, parent in enumerate(store.layout.parents):
                 pair = x[t, person, [joint, parent]]
