@@ -227,7 +227,11 @@ class ClipDataset(Dataset[Batch]):
         return batch
 
     def batch(self, rows: np.ndarray) -> Batch:
-        """The batch of clips by their rows in the store, (N,)."""
+        """The batch of clips by their rows in the store.
+
+        Shape:
+            - rows: (N,)
+        """
         index = torch.from_numpy(np.asarray(rows, dtype=np.int64))
         batch = Batch(self._lengths[index], self._labels[index], index, self._frames.gather(rows))
         batch.fps = self._fps[index]
