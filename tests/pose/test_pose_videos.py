@@ -12,7 +12,9 @@ import pytest
 
 from kinelex.cli import main
 from kinelex.data import open_store
+from kinelex.datasets.single import ReadOptions
 from kinelex.errors import InputError
+from kinelex.inference.clips import read_inputs
 from kinelex.pose import OneEuro, PoseEngine, PoseOptions, Poses, estimate
 from kinelex.pose.registry import ENGINES
 from kinelex.skeleton import get_layout
@@ -239,3 +241,22 @@ def test_missing_and_damaged_models_are_one_message(tmp_path: Path, monkeypatch:
     damaged.write_bytes(b"PK\x03\x04 and then nothing")
     with pytest.raises(InputError, match=r"is no \.task file, or damaged"):
         create("mediapipe", model=str(damaged))
+
+
+def test_a_video_is_an_input_of_predict_and_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(ENGINES, "mediapipe", Boxes)
+    path = film(tmp_path / "bob.mp4", [40 + round(24 * np.sin(t / 2)) for t in range(50)])
+    estimate(path, tmp_path / "s.arrow", progress=False, workers=1)
+    store = open_store(tmp_path / "s.arrow")
+    ((clips,), notes) = read_inputs([path], ReadOptions())
+    assert (clips.ids, clips.layout, notes) == (store.ids, store.layout, [])
+    assert clips.fps.tolist() == store.fps.tolist()
+    np.testing.assert_array_equal(clips.sequence(0), store.sequence(0))
+    with pytest.raises(InputError, match="--fps is for raw clips, and .*bob.mp4 is a video"):
+        read_inputs([path], ReadOptions(fps=10))
+    assert main(["count", str(path)]) == 0
+    assert "bob" in capsys.readouterr().out
+    assert main(["count", str(film(tmp_path / "nobody.mp4", [None] * 5))]) == 2
+    assert "nobody" in capsys.readouterr().err

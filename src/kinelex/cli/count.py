@@ -25,7 +25,7 @@ def count(
     """Count the repetitions of an exercise: how many, when, how fast and how alike; nothing is trained.
 
     Args:
-        inputs: skeleton stores, clips of any format that prepare reads, or folders of them.
+        inputs: skeleton stores, clips of any format that prepare reads, folders of them, or videos.
         csv: also write a row for each repetition to this file.
         layout: the layout of raw clips: a built-in name or a YAML file; by default what the files tell.
         fps: frames per second of raw clips whose files do not say it.

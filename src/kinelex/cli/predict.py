@@ -44,7 +44,7 @@ def predict(
 
     Args:
         run: the run directory.
-        inputs: clips of any format that prepare reads, folders of them, or skeleton stores.
+        inputs: clips of any format that prepare reads, folders of them, skeleton stores, or videos.
         top: how many classes are shown for each clip.
         csv: also write a row for each clip, and for each person of several, to this file.
         examples: a folder CLASS/clip.npy, or a store with labels: tell these classes.

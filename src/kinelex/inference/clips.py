@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Sequence as Rows
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -72,23 +73,21 @@ def read_inputs(
         dataset: the data set whose raw files are looked for first.
 
     Raises:
-        InputError: a source that is not there or cannot be read, or a folder without a clip.
+        InputError: a source that is not there or cannot be read, a folder without a clip, a video without a
+            person or without the pose engine.
     """
     found: list[Clips] = []
     notes: list[str] = []
     for source in sources:
         if source.is_file() and source.suffix.lower() in VIDEOS:
-            raise InputError(
-                f"{source} is a video: make skeletons of it with `kinelex pose {source} --out clips.arrow`, "
-                "and predict clips.arrow"
-            )
+            _refuse_options(options, source, "a video")
+            found.append(_persons_of(source))
+            continue
         kind = kind_of(source) if source.is_file() else None
         if kind is not None and kind != SKELETONS.name:
             raise InputError(f"{source} is a {kind}: expects clips or a skeleton store")
         if kind is not None or source.suffix == ".arrow":
-            if options.given() or options.reader:
-                option = next(iter(options.given()), "reader")
-                raise InputError(f"--{option} is for raw clips, and {source} is a store: leave it out")
+            _refuse_options(options, source, "a store")
             found.append(open_store(source))
             continue
         groups = read_source(source, options, dataset)
@@ -98,6 +97,27 @@ def read_inputs(
         if skipped:
             notes.append(f"{len(skipped)} files of {source} are no clips, the first: {skipped[0]}")
     return found, notes
+
+
+def _refuse_options(options: ReadOptions, source: Path, kind: str) -> None:
+    """Raise an InputError where options of raw clips are given for what says all itself."""
+    if options.given() or options.reader:
+        option = next(iter(options.given()), "reader")
+        raise InputError(f"--{option} is for raw clips, and {source} is {kind}: leave it out")
+
+
+def _persons_of(video: Path) -> NamedClips:
+    """The persons in a video, found as ``kinelex pose`` finds them without options."""
+    from kinelex.pose import estimate  # here, as engines take long to import
+
+    with TemporaryDirectory() as folder:
+        store = open_store(estimate(video, Path(folder) / "clips.arrow", progress=False, workers=1).store)
+        rates = [None if np.isnan(rate) else float(rate) for rate in store.fps]
+        clips = [
+            Sequence(name, np.array(store.sequence(row)), fps=rate)
+            for row, (name, rate) in enumerate(zip(store.ids, rates, strict=True))
+        ]
+        return NamedClips(clips, store.layout, video)
 
 
 def _together(groups: list[RawClips], source: Path) -> list[Clips]:
