@@ -32,6 +32,7 @@ OPTIONS = {
     "compare": ["runs", "--protocol", "--out", "--json"],
     "adapt": ["run", "--data", "--protocol", "--out", "--mode", "--labels", "--resume", "key=value"],
     "study": ["name", "--data", "--protocol", "--out", "--prompts", "--seeds", "--shard", "--json", "beta"],
+    "pose": ["videos", "--out", "--persons", "--coordinates", "--gaps", "--workers", "mediapipe", "rtmlib"],
     "predict": [
         "run",
         "inputs",
@@ -43,6 +44,7 @@ OPTIONS = {
         "--layout",
         "--holdout",
     ],
+    "count": ["inputs", "--csv", "--layout", "--fps", "--axes", "--json"],
     "ensemble": ["scores", "--data", "--weights", "--search", "--holdout", "--combine", "--out", "--json"],
 }
 

@@ -55,7 +55,8 @@ class _OverFrames(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:
         frames, clips, _ = x.shape
         hidden = w_hh.shape[1]
-        gates = _linear(x.flatten(0, 1), w_ih, b_ih).view(frames, clips, -1)  # reset, update, candidate
+        gates = _linear(x.flatten(0, 1), w_ih, b_ih)  # reset, update, candidate
+        gates = gates.view(frames, clips, 3 * hidden)
         inner, output = x.new_empty(2, frames, clips, hidden)
         state = x.new_zeros(clips, hidden)
         for gate, inside, out in zip(gates, inner, output, strict=True):

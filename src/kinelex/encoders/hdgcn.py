@@ -201,7 +201,8 @@ class HDGCN(GraphNetwork):
         center: str | None = None,
     ) -> None:
         if channels < 4 or channels % 4:
-            raise InputError(f"hdgcn expects channels to be a multiple of 4, got {channels}")
+            why = "for three directions and an edge convolution"
+            raise InputError(f"hdgcn expects channels to be a multiple of 4, {why}, got {channels}")
         adjacency = torch.from_numpy(hierarchy_subsets(hierarchy(layout, center))).float()
         members = adjacency[:, 0].diagonal(dim1=1, dim2=2)  # (L, V), 1 for a joint of either of the two sets
         members = members / members.sum(dim=1, keepdim=True)

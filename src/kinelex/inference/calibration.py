@@ -85,8 +85,8 @@ def calibrate(
     >>> labels = rng.integers(0, 3, 400)
     >>> scores = 10 * (np.eye(3)[labels] + rng.normal(size=(400, 3)))
     >>> found = calibrate(scores, labels, "drawn")
-    >>> round(found.temperature), round(float((known_scores(scores) >= found.threshold).mean()), 2)
-    (10, 0.95)
+    >>> 8 < found.temperature < 12, round(float((known_scores(scores) >= found.threshold).mean()), 2)
+    (True, 0.95)
     """
     right = float((scores.argmax(axis=1) == labels).mean())
     enough = len(labels) >= _FEWEST

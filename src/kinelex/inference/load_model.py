@@ -74,7 +74,7 @@ class ModelOptions:
 def load_model(
     run: str | Path, options: ModelOptions | None = None, console: Console | None = None, **changes: Any
 ) -> Model:
-    r"""A run directory as a model that predicts.
+    """A run directory as a model that predicts.
 
     A run that learned from labels tells classes by its own classifier. One that did not tells the classes of
     its training store by a logistic regression on its features, or those of a few labelled ``examples``, or
@@ -91,10 +91,9 @@ def load_model(
         InputError: no finished run, nothing that tells classes, examples of one class, words for a run
             without a space of texts, or no such device.
 
-    >>> load_model("no_run")
+    >>> load_model("no_run")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    kinelex.errors.InputError: no_run is no run directory (it has no config.yaml); make one with \
-`kinelex train`
+    kinelex.errors.InputError: no_run is no run directory ...
     """
     try:
         asked = replace(options or ModelOptions(), **changes)
