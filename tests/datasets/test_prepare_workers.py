@@ -87,7 +87,6 @@ def test_killed_at_any_moment_it_goes_on_and_gives_the_same_store(workers: int, 
     prepare("toy", source, tmp_path / "whole.arrow", progress=False, workers=1)
     parts, whole = tmp_path / ".s.arrow.parts", (tmp_path / "whole.arrow").read_bytes()
     command = [*TOY, str(source), str(out), str(workers), str(tmp_path / log), "0.001"]
-    kept = 0
     for when in (0, 1, 3):  # parts; in one process, where a small set has none, hundreds of files
         before = _lines(tmp_path / log)
         with subprocess.Popen(command, env=ENVIRONMENT) as process:
@@ -99,9 +98,12 @@ def test_killed_at_any_moment_it_goes_on_and_gives_the_same_store(workers: int, 
                 time.sleep(0.002)
             time.sleep(rng.random() * 0.05)
             process.kill()
-        kept = len(list(parts.glob("*.arrow")))
         assert not out.exists() or out.read_bytes() == whole
-    before = _lines(tmp_path / log)
+    before = -1
+    while (now := _lines(tmp_path / log)) != before:  # until the killed one's workers have ended, too
+        before = now
+        time.sleep(0.3)
+    kept = len(list(parts.glob("*.arrow")))
     ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=True)
     assert ended.stdout == "499 written, 1 skipped: see skipped.csv\n"
     assert names(tmp_path) == ["log", "raw", "s.arrow", "skipped.csv", "whole.arrow"]

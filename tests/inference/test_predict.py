@@ -169,7 +169,7 @@ def refused(words, capsys):
     return said
 
 
-def test_wrong_input_is_one_message(acted, judged, tmp_path, capsys):
+def test_wrong_input_is_one_message(acted, judged, tmp_path, capsys, monkeypatch):
     folder = tmp_path / "bad"
     folder.mkdir()
     np.save(folder / "empty.npy", np.zeros((0, 25, 3)))
@@ -182,7 +182,8 @@ def test_wrong_input_is_one_message(acted, judged, tmp_path, capsys):
     assert "no frames" in refused([*run, folder / "empty.npy"], capsys)
     assert "2-D" in refused([*run, folder / "flat.npy"], capsys)
     assert "broken.npy" in refused([*run, folder / "broken.npy"], capsys)
-    assert "kinelex pose" in refused([*run, folder / "film.mp4"], capsys)
+    monkeypatch.setenv("KINELEX_POSE_MODEL", "gone.task")
+    assert "gone.task" in refused([*run, folder / "film.mp4"], capsys)
     assert "does not exist" in refused([*run, folder / "gone.npy"], capsys)
     assert "one class" in refused([*run, acted.store, "--examples", tmp_path / "one"], capsys)
     assert "space of texts" in refused([*run, acted.store, "--classes", "wave, jump"], capsys)
