@@ -215,3 +215,9 @@ def test_a_list_on_the_command_line_stands_instead_of_the_short_form(shift: str)
 def test_a_wrong_list_is_one_message(entries: list, message: str) -> None:
     with pytest.raises(InputError, match=message):
         resolve("mine", {"input": {"transforms": entries}})
+
+
+@pytest.mark.parametrize("section", [{"joint": 1}, {"frames": "many"}, 5])
+def test_a_damaged_input_section_of_a_run_is_one_message(section):
+    with pytest.raises(InputError, match="section input is damaged"):
+        InputConfig.read(section)

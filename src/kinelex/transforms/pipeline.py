@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kinelex.data.batch import Batch
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, one_line, unknown_name
 from kinelex.skeleton import STREAMS, SkeletonLayout
 from kinelex.skeleton.retarget import retarget_matrix
 from kinelex.transforms.base import Compose, Transform, clips_of, listed
@@ -106,9 +106,16 @@ class InputConfig:
 
     @classmethod
     def read(cls, settings: Mapping[str, Any]) -> InputConfig:
-        """The config of a run's ``config.yaml`` or ``encoder.json``, in which tuples are lists."""
-        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-        return cls(**given)
+        """The config of a run's ``config.yaml`` or ``encoder.json``, in which tuples are lists.
+
+        Raises:
+            InputError: keys or values that no recipe has: the file is damaged, or of another version.
+        """
+        try:
+            given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+            return cls(**given)
+        except (AttributeError, TypeError) as error:
+            raise InputError(f"the run's section input is damaged ({one_line(error)})") from error
 
     def _check_list(self) -> None:
         object.__setattr__(self, "transforms", tuple(_plain(entry) for entry in self.transforms))
