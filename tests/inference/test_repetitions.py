@@ -2,6 +2,8 @@
 
 import csv
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,13 +12,8 @@ from scipy.ndimage import gaussian_filter1d
 from kinelex.cli import main
 from kinelex.inference.repetitions import find_repetitions, posture_path
 
-
-def exercise(phase, rng, noise=0.02):
-    """A body of 12 joints that leaves its posture and comes back by another way, as the phase goes round."""
-    rest, way, sway = (rng.normal(size=(12, 3)) * size for size in (0.4, 0.15, 0.05))
-    out = ((1 - np.cos(phase)) / 2)[:, None, None]
-    x = 3 + rest + out * way + np.sin(phase)[:, None, None] * out * sway
-    return x + rng.normal(size=x.shape) * noise
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from count import exercise  # noqa: E402 - it is no package
 
 
 def phases(times, fps, rng):
@@ -35,7 +32,7 @@ def test_each_repetition_is_found_at_its_time_whatever_the_tempo(fps, coordinate
     for seed in range(10):
         rng = np.random.default_rng(seed)
         times = rng.uniform(0.8, 2.0, size=rng.integers(3, 12))
-        x = exercise(phases(times, fps, rng), rng)[..., :coordinates]
+        x = exercise(phases(times, fps, rng), rng, 0.02)[..., :coordinates]
         x[rng.random(x.shape[:2]) < 0.05] = 0  # joints that were not seen
         found = find_repetitions(posture_path(x), fps)
         assert abs(len(found) - len(times)) <= 1
@@ -68,7 +65,7 @@ def test_short_clips_and_bodies_of_one_joint_have_none(frames):
 
 def test_it_neither_depends_on_place_nor_size_nor_slow_turns():
     rng = np.random.default_rng(3)
-    x = exercise(phases(np.full(6, 1.2), 30, rng), rng)
+    x = exercise(phases(np.full(6, 1.2), 30, rng), rng, 0.02)
     first = find_repetitions(posture_path(x), 30)
     assert len(first) == 6
     moved = 100 * x + np.linspace(0, 500, len(x))[:, None, None]
@@ -87,7 +84,7 @@ def test_the_verb_counts_by_person_and_says_seconds(tmp_path, capsys):
     rng = np.random.default_rng(1)
     phase = phases(np.full(5, 1.0), 30, rng)
     x = np.zeros((len(phase), 2, 25, 3), np.float32)
-    x[:, :, :12] = np.stack([exercise(phase, rng), exercise(np.zeros(len(phase)), rng)], axis=1)
+    x[:, :, :12] = np.stack([exercise(phase, rng, 0.02), exercise(np.zeros(len(phase)), rng, 0.02)], axis=1)
     x[:, :, 12:] = x[:, :, :1] + rng.normal(size=(13, 3)) * 0.1
     np.save(tmp_path / "squats.npy", x)
     command = ["count", tmp_path / "squats.npy", "--layout", "ntu25", "--axes", "TMVC"]

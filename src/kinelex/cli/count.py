@@ -38,9 +38,8 @@ def count(
     from rich.markup import escape
     from rich.table import Table
 
-    from kinelex.cli.predict import write_rows
     from kinelex.datasets.single import ReadOptions
-    from kinelex.files.atomic import check_target
+    from kinelex.files.atomic import check_target, csv_text, write_numbers
     from kinelex.inference.clips import read_inputs
 
     if csv is not None:
@@ -51,7 +50,8 @@ def count(
         notes.append("clips that do not say their frame rate are taken for 30 frames per second: pass --fps")
     if csv is not None:
         columns = ("id", "person", "start", "end", "similarity")
-        write_rows(csv, [{**row, **one} for row in rows for one in row["repetitions"]], columns)
+        found = [{**row, **one} for row in rows for one in row["repetitions"]]
+        write_numbers(csv, csv_text(found, columns))
     table = Table()
     for name in ("clip", "person", "repetitions", "seconds each", "alike"):
         table.add_column(name)

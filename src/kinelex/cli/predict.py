@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +64,7 @@ def predict(
     from rich.console import Console
 
     from kinelex.datasets.single import ReadOptions
-    from kinelex.files.atomic import check_target
+    from kinelex.files.atomic import check_target, csv_text, write_numbers
     from kinelex.inference.load_model import ModelOptions, load_model
 
     if top < 1:
@@ -78,7 +77,7 @@ def predict(
     model = load_model(run, options, notes)
     found = model.predict_files(inputs, read)
     if csv is not None:
-        write_rows(csv, found.rows(top))
+        write_numbers(csv, csv_text(found.rows(top)))
     Console().print(predictions_table(model, found, top))
     if len(found.rows(1)) > MOST_ROWS:
         notes.print(f"{MOST_ROWS} rows are shown; --csv FILE and --json FILE take all", markup=False)
@@ -90,21 +89,6 @@ def predict(
         **({} if model.examples is None else {"examples": model.examples}),
         "clips": [one.numbers(top) for one in found],
     }
-
-
-def write_rows(path: Path, rows: list[dict[str, Any]], columns: Sequence[str] = ()) -> None:
-    """Rows as a CSV file, whole or not at all; all columns that there are, if none are named."""
-    import csv
-    import io
-
-    from kinelex.files.atomic import write_numbers
-
-    text = io.StringIO(newline="")
-    names = columns or list(dict.fromkeys(key for row in rows for key in row))
-    writer = csv.DictWriter(text, names, extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_numbers(path, text.getvalue())
 
 
 def predictions_table(model: Model, found: Predictions, top: int) -> Table:

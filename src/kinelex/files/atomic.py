@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
+import io
 import os
 import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -128,6 +130,20 @@ def encoded(text: str) -> bytes:
     (b'K\\xc3\\xa4se', b'\\\\udcff')
     """
     return text.encode("utf-8", "backslashreplace")
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
+    """Rows as CSV text under the names of these columns, or of all that there are.
+
+    >>> csv_text([{"a": 1}, {"a": 2, "b": 3}])
+    'a,b\\r\\n1,\\r\\n2,3\\r\\n'
+    """
+    text = io.StringIO(newline="")
+    names = columns or list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.DictWriter(text, names, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def write_numbers(path: Path, content: str) -> None:

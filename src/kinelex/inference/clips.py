@@ -15,10 +15,10 @@ from kinelex.data.named_clips import NamedClips
 from kinelex.data.sequence import SKELETONS
 from kinelex.datasets.single import RawClips, ReadOptions, read_source
 from kinelex.errors import InputError
+from kinelex.pose.sources import is_video
 from kinelex.skeleton import SkeletonLayout
 
 Clips = SkeletonStore | NamedClips
-VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".ts", ".mts")
 
 
 def clips_of_arrays(
@@ -79,7 +79,7 @@ def read_inputs(
     found: list[Clips] = []
     notes: list[str] = []
     for source in sources:
-        if source.is_file() and source.suffix.lower() in VIDEOS:
+        if is_video(source):
             _refuse_options(options, source, "a video")
             found.append(_persons_of(source))
             continue
@@ -112,11 +112,7 @@ def _persons_of(video: Path) -> NamedClips:
 
     with TemporaryDirectory() as folder:
         store = open_store(estimate(video, Path(folder) / "clips.arrow", progress=False, workers=1).store)
-        rates = [None if np.isnan(rate) else float(rate) for rate in store.fps]
-        clips = [
-            Sequence(name, np.array(store.sequence(row)), fps=rate)
-            for row, (name, rate) in enumerate(zip(store.ids, rates, strict=True))
-        ]
+        clips = [_clip(store, row, name, np.array(store.sequence(row))) for row, name in enumerate(store.ids)]
         return NamedClips(clips, store.layout, video)
 
 
@@ -153,10 +149,14 @@ def persons_alone(clips: Clips, rows: np.ndarray) -> tuple[NamedClips | None, li
             continue
         x = clips.sequence(row)
         there = np.flatnonzero(np.asarray(x.any(axis=(0, 2, 3))))
-        rate = float(clips.fps[row])
         for person in there if len(there) > 1 else ():
             own = np.ascontiguousarray(x[:, person : person + 1])
-            fps = None if np.isnan(rate) else rate
-            alone.append(Sequence(f"{clips.ids[row]}, person {person}", own, fps=fps))
+            alone.append(_clip(clips, row, f"{clips.ids[row]}, person {person}", own))
             places.append(place)
     return (NamedClips(alone, clips.layout, clips.path) if alone else None), places
+
+
+def _clip(clips: Clips, row: int, name: str, coordinates: np.ndarray) -> Sequence:
+    """A clip in memory with the frame rate of a row."""
+    rate = float(clips.fps[row])
+    return Sequence(name, coordinates, fps=None if np.isnan(rate) else rate)

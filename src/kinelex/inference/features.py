@@ -49,6 +49,7 @@ def extract_all(
     batch_size: int = 256,
     device: torch.device | str = "cpu",
     change: Callable[[Batch], Batch] | None = None,
+    augment: bool = False,
 ) -> dict[str, np.ndarray]:
     """Features of clips by several encoders, for example one per stream, in one pass over the clips.
 
@@ -56,6 +57,7 @@ def extract_all(
         encoders: the encoders by name.
         store, indices, batch_size, device: as in :func:`extract_features`.
         change: what is done to each batch of clips as loaded, on the device, before it is prepared.
+        augment: prepare clips as in training, changed at random, instead of as at test time.
 
     Shape:
         - indices: (n,)
@@ -80,10 +82,12 @@ def extract_all(
     for encoder in encoders.values():
         encoder.to(device).eval()
     with torch.inference_mode():
-        for batch in SkeletonLoader(store, indices, batch_size, places=places):
+        for number, batch in enumerate(SkeletonLoader(store, indices, batch_size, places=places)):
             there = batch.to(device) if change is None else change(batch.to(device))
             for name, encoder in encoders.items():
-                parts[name].append(encoder(pipelines[name](there)).float().cpu().numpy())
+                generator = torch.Generator().manual_seed(number)
+                drawn = pipelines[name].sample(there, generator) if augment else None
+                parts[name].append(encoder(pipelines[name](there, drawn)).float().cpu().numpy())
     for name, encoder in encoders.items():
         encoder.train(training[name])
     features = {name: np.concatenate(found) for name, found in parts.items()}

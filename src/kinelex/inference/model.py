@@ -176,7 +176,18 @@ class Model(Facts):
             InputError: joints that cannot be retargeted, other coordinates than the run reads, or clips that
                 do not say their frame rate, where the run resamples to one.
         """
-        return reading(self.encoders, clips)
+        found = {}
+        for stream, encoder in self.encoders.items():
+            wanted = encoder.pipeline.config.fps
+            unknown = np.flatnonzero(np.isnan(clips.fps))
+            if wanted is not None and len(unknown):
+                first = f"{clips.ids[unknown[0]]} of {clips.path}"
+                raise InputError(
+                    f"the run resamples clips to {wanted:g} frames per second, and {first} does not say its "
+                    "rate: pass --fps (fps= in Python)"
+                )
+            found[stream] = encoder.for_store(clips)
+        return found
 
     def features(
         self, clips: Clips, rows: np.ndarray, encoders: dict[str, SkeletonEncoder] | None = None
@@ -188,22 +199,3 @@ class Model(Facts):
             - returns: (n, F) by stream
         """
         return extract_all(encoders or self.reading(clips), clips, rows, device=self.device)
-
-
-def reading(encoders: dict[str, SkeletonEncoder], clips: Clips) -> dict[str, SkeletonEncoder]:
-    """Encoders for clips of any layout, see :meth:`Model.reading`.
-
-    Raises:
-        InputError: as :meth:`Model.reading`.
-    """
-    found = {}
-    for stream, encoder in encoders.items():
-        wanted = encoder.pipeline.config.fps
-        unknown = np.flatnonzero(np.isnan(clips.fps))
-        if wanted is not None and len(unknown):
-            raise InputError(
-                f"the run resamples clips to {wanted:g} frames per second, and {clips.ids[unknown[0]]} of "
-                f"{clips.path} does not say its rate: pass --fps (fps= in Python)"
-            )
-        found[stream] = encoder.for_store(clips)
-    return found

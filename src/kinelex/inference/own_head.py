@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from kinelex.data.labelled_clips import subject_groups
-from kinelex.data.loader import SkeletonLoader
 from kinelex.errors import InputError
 from kinelex.inference.cache import Cache, digest, encoder_digest, run_digest
 from kinelex.inference.calibration import Calibration, calibrate
+from kinelex.inference.features import extract_all
 from kinelex.inference.heads import LinearHead
 from kinelex.inference.known_clips import TrainingClips, training_clips
 from kinelex.inference.linear_probe import linear_probe, training_folds
-from kinelex.inference.model import Model, reading
-from kinelex.training.encoder_files import SkeletonEncoder
+from kinelex.inference.model import Model
 from kinelex.training.learned import learned_config
 
 _FEWEST = 20  # held-out clips, below which the learned ones tell more
@@ -98,7 +96,8 @@ def _by_own_clips(model: Model, clips: TrainingClips) -> Calibration:
         "changed at random as in training, and are too sure; --holdout RUN takes a run of a fold",
     )
     rows = _some(clips.learned)
-    features = _augmented(reading(model.encoders, clips.store), clips, rows, model.device)
+    encoders = model.reading(clips.store)
+    features = extract_all(encoders, clips.store, rows, device=model.device, augment=True)
     source = "clips that the run learned, changed at random as in training"
     return calibrate(model.head.scores(features), clips.store.labels[rows], source, held_out=False, least=1.0)
 
@@ -200,23 +199,6 @@ def _features(model: Model, clips: TrainingClips, rows: np.ndarray) -> dict[str,
             return model.features(clips.store, rows, encoders)
         found[stream] = kept["features"][np.searchsorted(kept["rows"], rows)]
     return found
-
-
-def _augmented(
-    encoders: dict[str, SkeletonEncoder], clips: TrainingClips, rows: np.ndarray, device: str
-) -> dict[str, np.ndarray]:
-    """Features of clips that are changed at random as in training."""
-    places = max(e.pipeline.config.persons or 1 for e in encoders.values())
-    parts: dict[str, list[np.ndarray]] = {stream: [] for stream in encoders}
-    with torch.inference_mode():
-        for number, batch in enumerate(SkeletonLoader(clips.store, rows, 256, places=places)):
-            there = batch.to(device)
-            for stream, encoder in encoders.items():
-                encoder.to(device).eval()
-                generator = torch.Generator().manual_seed(number)
-                x = encoder.pipeline(there, encoder.pipeline.sample(there, generator))
-                parts[stream].append(encoder(x).float().cpu().numpy())
-    return {stream: np.concatenate(found) for stream, found in parts.items()}
 
 
 def _key(model: Model, config: dict[str, Any], kind: str, holdout: Model | None = None) -> str:

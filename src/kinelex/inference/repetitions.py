@@ -138,18 +138,17 @@ def _around(signal: np.ndarray, peaks: np.ndarray, place: int, period: int) -> t
 
 def _alike(path: np.ndarray, cycles: list[tuple[int, int]]) -> list[Repetition]:
     """Cycles that are like the mean of the others, where there are at least two."""
+    path, frames = path - path.mean(axis=0), np.arange(len(path))
+    grids = [np.linspace(start, end - 1, PHASES) for start, end in cycles]
+    postures = [np.stack([np.interp(grid, frames, column) for column in path.T], axis=1) for grid in grids]
+    rows = np.array([posture.ravel() for posture in postures])
     while len(cycles) >= 2:
-        grid = [np.linspace(start, end - 1, PHASES) for start, end in cycles]
-        frames = np.arange(len(path))
-        postures = np.stack(
-            [np.stack([np.interp(g, frames, column) for column in path.T], axis=1) for g in grid]
-        )
-        postures -= path.mean(axis=0)
-        rows = postures.reshape(len(cycles), -1)
         others = (rows.sum(axis=0) - rows) / (len(rows) - 1)
         lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(others, axis=1)
         similarity = (rows * others).sum(axis=1) / np.where(lengths > 0, lengths, 1)
         if similarity.min() >= ALIKE:
             return [Repetition(*c, float(s)) for c, s in zip(cycles, similarity, strict=True)]
-        cycles = [c for place, c in enumerate(cycles) if place != similarity.argmin()]
+        least = int(similarity.argmin())
+        rows = np.delete(rows, least, axis=0)
+        cycles = cycles[:least] + cycles[least + 1 :]
     return []

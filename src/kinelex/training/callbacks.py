@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import time
 from pathlib import Path
@@ -16,7 +15,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kinelex.files.atomic import whole_file, write_whole
+from kinelex.files.atomic import csv_text, whole_file, write_whole
 from kinelex.training.module import MethodModule
 from kinelex.training.run_directory import RunDirectory
 
@@ -111,12 +110,7 @@ class EpochRecorder(L.Callback):
             logger.log_metrics(row, step=trainer.current_epoch)
 
     def _write(self) -> None:
-        names = list(dict.fromkeys(k for row in self.rows for k in row))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, names)
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_whole(self.run.path / "metrics.csv", text.getvalue())
+        write_whole(self.run.path / "metrics.csv", csv_text(self.rows))
         if self.histograms:
             named = {k.replace("histogram/", "off_diagonal/"): v for k, v in self.histograms.items()}
             arrays = {name: np.stack(counts) for name, counts in named.items()}
