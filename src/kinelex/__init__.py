@@ -12,6 +12,8 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from kinelex import moved  # noqa: F401 - modules of version 0.1 are found by their old names
+
 if TYPE_CHECKING:
     from kinelex.data import open_prompts, open_store
     from kinelex.encoders import create as create_encoder
