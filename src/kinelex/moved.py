@@ -1,6 +1,6 @@
 """Modules of version 0.1 under their old names: they import what stands in the new rooms, with a warning.
 
-``from kinelex.evaluation.knn import knn`` goes on working, and says that ``kinelex.inference.neighbours`` has it.
+``from kinelex.evaluation.knn import knn`` goes on working, and names ``kinelex.inference.neighbours``.
 """
 
 import sys
@@ -13,18 +13,16 @@ from types import ModuleType
 from typing import Any
 
 PROTOCOLS = (
-    "calibration cross_dataset finetune linear_sgd one_shot prompt_space retrieval robustness semi supervision "
-    "transfer unseen zero_shot"
+    "calibration cross_dataset finetune linear_sgd one_shot prompt_space retrieval robustness semi "
+    "supervision transfer unseen zero_shot"
 )
+ACTORS = "body camera generate performance take"
 ENGINES = "blip_vqa classes depth full grounding_dino joints openai render texts vlm"
 # Old module: the new ones, in the order in which a name is looked for.
 MOVED = {
     "batch": "data.batch",
     "datasets.actors": "datasets.synthetic datasets.synthetic.generate datasets.synthetic.performance",
-    **{
-        f"datasets.actors.{m}": f"datasets.synthetic.{m}"
-        for m in "body camera generate performance take".split()
-    },
+    **{f"datasets.actors.{m}": f"datasets.synthetic.{m}" for m in ACTORS.split()},
     "datasets.bvh": "datasets.formats.bvh",
     "datasets.card": "reports.card reports.card.scan reports.card.warn reports.card.write",
     "datasets.seen_classes": "data.splits.seen_classes",
