@@ -60,6 +60,9 @@ def test_nobody_is_nobody_and_a_wrong_model_is_one_message(files, tmp_path):
     engine = create("rtmlib", 1, body="feet", model=str(model), detector=str(detector))
     with pytest.raises(InputError, match="gives 17 joints, expects 26"):
         engine.detect(np.zeros((64, 128, 3), np.uint8), 0.0)
+    engine = create("rtmlib", 1, body="whole", model=str(model), detector=str(detector))
+    with pytest.raises(InputError, match=r"gives 17 joints, expects 133 \(coco133\)"):
+        engine.detect(np.zeros((64, 128, 3), np.uint8), 0.0)
     with pytest.raises(InputError, match="there is no file"):
         create("rtmlib", 1, model=str(tmp_path / "no.onnx"), detector=str(detector))
     (tmp_path / "damaged.onnx").write_bytes(b"no model")

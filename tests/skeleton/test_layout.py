@@ -25,6 +25,7 @@ JOINTS = {
     "jhmdb15": 15,
     "penn13": 13,
     "hand21": 21,
+    "coco133": 133,
 }
 BODIES = [name for name in layout_names() if name != "hand21"]
 
@@ -78,11 +79,40 @@ def test_each_joint_is_in_one_part_and_no_part_is_empty(name: str) -> None:
         ),
         ("jhmdb15", {0: "neck", 1: "spine", 2: "head", 3: "right_shoulder", 10: "left_knee"}),
         ("penn13", {0: "head", 2: "right_shoulder", 7: "left_hip", 12: "right_ankle"}),
+        (
+            "coco133",
+            {9: "left_wrist", 17: "left_big_toe", 31: "chin", 53: "nose_bridge_3", 71: "right_mouth"},
+        ),
+        (
+            "coco133",
+            {91: "left_hand_root", 95: "left_thumb_tip", 112: "right_hand_root", 132: "right_pinky_tip"},
+        ),
         ("hand21", {0: "wrist", 4: "thumb_tip", 5: "index_mcp", 20: "pinky_tip"}),
     ],
 )
 def test_joints_stand_where_the_files_have_them(name: str, joints: dict[int, str]) -> None:
     assert {j: get_layout(name).joints[j] for j in joints} == joints
+
+
+def test_the_face_of_the_whole_body_is_mirrored_point_by_point() -> None:
+    mirror = get_layout("coco133").mirror
+    sides = {
+        0: 16,
+        7: 9,
+        8: 8,
+        17: 26,
+        21: 22,
+        27: 27,
+        31: 35,
+        36: 45,
+        37: 44,
+        39: 42,
+        41: 46,
+        48: 54,
+        50: 52,
+    }
+    sides |= {57: 57, 59: 55, 60: 64, 61: 63, 67: 65}  # iBUG's 68 points
+    assert {a: mirror[23 + a] - 23 for a in sides} == sides
 
 
 def test_a_hand_is_one_piece_without_sides() -> None:

@@ -5,6 +5,7 @@ CVPR 2020, arXiv 2003.14111.
 """
 
 import numpy as np
+from scipy.sparse.csgraph import shortest_path
 
 from kinelex.skeleton import SkeletonLayout
 
@@ -15,14 +16,8 @@ def hop_distances(linked: np.ndarray) -> np.ndarray:
     >>> hop_distances(np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]])).tolist()
     [[0, 1, 2], [1, 0, 1], [2, 1, 0]]
     """
-    step = (linked != 0).astype(np.int64)
-    reached = np.eye(len(linked), dtype=bool)
-    hops = np.where(reached, 0, -1)
-    for k in range(1, len(linked)):
-        new = (reached @ step > 0) & ~reached
-        hops[new] = k
-        reached |= new
-    return hops
+    hops = shortest_path(linked != 0, unweighted=True)
+    return np.where(np.isfinite(hops), hops, -1).astype(np.int64)
 
 
 def k_adjacency(linked: np.ndarray, scales: int) -> np.ndarray:

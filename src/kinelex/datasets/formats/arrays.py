@@ -85,7 +85,14 @@ def _fits(shape: tuple[int, ...], axes: str, joints: int | None) -> bool:
 
 
 CHANNELS = ("xy", "xyz", "xyc", "xyzc")  # c is a confidence in [0, 1]
-_PICTURE = ("coco17", "openpose18", "body25", "halpe26", "penn13")  # layouts of detectors in pictures
+_PICTURE = (
+    "coco17",
+    "coco133",
+    "openpose18",
+    "body25",
+    "halpe26",
+    "penn13",
+)  # layouts of detectors in pictures
 _PIXELS = 10.0  # no body is that far from the camera's axis in metres
 
 

@@ -17,18 +17,18 @@ from kinelex.pose.base import PoseEngine, Poses
 from kinelex.pose.engines.model_file import file_digest
 from kinelex.skeleton import get_layout
 
-BODIES = {"body": ("Body", "coco17"), "feet": ("BodyWithFeet", "halpe26")}
+BODIES = {"body": ("Body", "coco17"), "feet": ("BodyWithFeet", "halpe26"), "whole": ("Wholebody", "coco133")}
 MODES = ("lightweight", "balanced", "performance")
 
 
 class RtmLib(PoseEngine):
-    """RTMPose by rtmlib: 17 or 26 joints in pixels.
+    """RTMPose by rtmlib: 17, 26 or 133 joints in pixels.
 
     Without model and detector, rtmlib loads those of the mode from their maker, once.
 
     Args:
         persons: how many persons are followed at most; the models find all.
-        body: which joints: body (coco17) or feet (halpe26).
+        body: which joints: body (coco17), feet (halpe26) or whole (coco133, with face and hands).
         mode: how large the models are: lightweight, balanced or performance.
         model: ONNX file of the key points.
         detector: ONNX file of the detector of persons (YOLOX).
