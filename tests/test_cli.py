@@ -44,6 +44,17 @@ OPTIONS = {
         "--layout",
         "--holdout",
     ],
+    "events": [
+        "run",
+        "inputs",
+        "--windows",
+        "--least",
+        "--together",
+        "--html",
+        "--video",
+        "--layout",
+        "--csv",
+    ],
     "count": ["inputs", "--csv", "--layout", "--fps", "--axes", "--json"],
     "ensemble": ["scores", "--data", "--weights", "--search", "--holdout", "--combine", "--out", "--json"],
 }

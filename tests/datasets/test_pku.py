@@ -13,6 +13,8 @@ from kinelex.datasets.pku import (
     Pku1Reader,
     Pku2Reader,
 )
+from kinelex.errors import InputError
+from kinelex.evaluation.recordings import from_pku
 from kinelex.skeleton import get_layout
 
 FRAMES = pku_frames(12)
@@ -51,6 +53,23 @@ def test_each_label_line_is_a_clip(tmp_path: Path) -> None:
     np.testing.assert_array_equal(store.sequence(0), alone[1:6, :1].astype(np.float32))
     for row, (_, start, end) in enumerate(LABELS, start=1):
         np.testing.assert_array_equal(store.sequence(row), FRAMES[start - 1 : end].astype(np.float32))
+
+
+def test_whole_videos_with_their_label_lines(tmp_path: Path) -> None:
+    """The untrimmed form, which the task detection reads."""
+    write_pku_video(tmp_path / "raw", "A01N02-M", FRAMES, LABELS)
+    store = open_store(prepare("pku2", tmp_path / "raw", tmp_path / "s.arrow", progress=False).store)
+    (found,) = from_pku(store, np.array([0, 2]), tmp_path / "raw")
+    np.testing.assert_array_equal(found.clip.coordinates, FRAMES.astype(np.float32))
+    assert found.true.spans.tolist() == [[0, 3], [3, 4], [5, 12]]
+    assert found.true.labels.tolist() == [47, 2, 50]
+    with pytest.raises(InputError, match="skeleton/A01N02-M.txt"):
+        list(from_pku(store, np.array([0]), tmp_path / "nowhere"))
+    for number, (line, message) in enumerate((("1,5,99,1", "not in the video"), (" ", "file is empty"))):
+        write_pku_video(tmp_path / str(number), "A01N02-M", FRAMES, LABELS)
+        _labels(tmp_path / str(number)).write_text(f"{line}\n")
+        with pytest.raises(InputError, match=message):
+            list(from_pku(store, np.array([0]), tmp_path / str(number)))
 
 
 def test_persons_who_come_and_go(tmp_path: Path) -> None:

@@ -99,6 +99,18 @@ TOLD = {
             "                              unknown refused: 50.0",
         ],
     ),
+    "detection": (
+        {
+            "mAP": {"0.1": 0.7, "0.5": 0.5},
+            "ci95": [0.4, 0.6],
+            "baselines": {"nearest": {"mAP": {"0.1": 0.5, "0.5": 0.3}}, "chance": {"mAP": {"0.1": 0.01}}},
+        },
+        [
+            "detection  mAP at tIoU      0.1: 70.0  0.5: 50.0 [40.0–60.0]",
+            "           raw coordinates  0.1: 50.0  0.5: 30.0",
+            "           chance           0.1: 1.0",
+        ],
+    ),
     "finetune": (
         {"top1": 0.9, "scratch": {"top1": 0.8, "ci95": [0.7, 0.9]}},
         ["finetune  from random weights  top-1: 80.0 [70.0–90.0]"],

@@ -10,7 +10,7 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from kinelex.cli import main
-from kinelex.inference.repetitions import find_repetitions, posture_path
+from kinelex.inference.repetitions import find_repetitions, lag_distances, posture_path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from count import exercise  # noqa: E402 - it is no package
@@ -52,6 +52,21 @@ def test_what_is_done_once_or_never_the_same_or_not_at_all_is_no_repetition():
         once = np.clip(np.linspace(-1, 2, 120), 0, 1) * np.pi * (1 + seed % 2)
         for x in (wandering, exercise(once, rng, 0.01), exercise(np.zeros(120), rng, 0.01)):
             assert find_repetitions(posture_path(x), 30) == []
+
+
+def test_distances_at_all_lags_are_those_of_a_plain_loop():
+    rng = np.random.default_rng(0)
+    for frames, columns in ((2, 1), (7, 3), (240, 36)):
+        path = rng.normal(size=(frames, columns)).cumsum(axis=0) + 40
+        plain = [((path[n:] - path[:-n]) ** 2).sum(axis=1).mean() for n in range(1, frames // 2 + 1)]
+        np.testing.assert_allclose(lag_distances(path), plain, rtol=1e-9)
+
+
+def test_an_hour_is_counted_in_seconds():
+    """One repetition in ten seconds at 30 frames per second; all pairs of frames would be 10^10."""
+    turn = np.linspace(0, 2 * np.pi * 360, 108_000)
+    found = find_repetitions(np.stack([np.cos(turn), np.sin(turn) ** 2], axis=1))
+    assert abs(len(found) - 360) <= 1
 
 
 @pytest.mark.parametrize("frames", [0, 1, 5, 40])

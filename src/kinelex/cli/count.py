@@ -5,46 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kinelex.cli.shared_options import read_options, shares
+
 if TYPE_CHECKING:
     from kinelex.inference.clips import Clips
 
 MOST_ROWS = 40  # of the table in the terminal
 
 
-def count(
-    inputs: list[Path],
-    *,
-    csv: Path | None = None,
-    layout: str | None = None,
-    fps: float | None = None,
-    axes: str | None = None,
-    units: str | None = None,
-    channels: str | None = None,
-    reader: str | None = None,
-) -> dict[str, Any]:
+@shares(read_options)
+def count(inputs: list[Path], *, csv: Path | None = None, **told: Any) -> dict[str, Any]:
     """Count the repetitions of an exercise: how many, when, how fast and how alike; nothing is trained.
 
     Args:
         inputs: skeleton stores, clips of any format that prepare reads, folders of them, or videos.
         csv: also write a row for each repetition to this file.
-        layout: the layout of raw clips: a built-in name or a YAML file; by default what the files tell.
-        fps: frames per second of raw clips whose files do not say it.
-        axes: order of the axes of arrays where it is another, for example CTVM.
-        units: unit of raw clips: centimetres, millimetres, inches and feet become metres.
-        channels: what the numbers of a joint are: xy, xyz, xyc, xyzc (c is a confidence).
-        reader: the data set of prepare whose raw files these are, for example utd_mhad.
     """
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    from kinelex.datasets.single import ReadOptions
     from kinelex.files.atomic import check_target, csv_text, write_numbers
     from kinelex.inference.clips import read_inputs
 
     if csv is not None:
         check_target(csv)
-    clips, notes = read_inputs(inputs, ReadOptions(layout, fps, axes, units, channels, reader))
+    clips, notes = read_inputs(inputs, read_options(**told))
     rows = [row for group in clips for row in _counted(group)]
     if any(row["fps"] is None for row in rows):
         notes.append("clips that do not say their frame rate are taken for 30 frames per second: pass --fps")

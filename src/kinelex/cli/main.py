@@ -18,6 +18,7 @@ from kinelex.cli.convert import convert
 from kinelex.cli.count import count
 from kinelex.cli.ensemble import ensemble
 from kinelex.cli.evaluate import evaluate
+from kinelex.cli.events import events
 from kinelex.cli.exit_status import run_verb
 from kinelex.cli.export_data import export_data
 from kinelex.cli.help_texts import help_text
@@ -52,6 +53,7 @@ VERBS = (
     train,
     evaluate,
     predict,
+    events,
     count,
     compare,
     ensemble,

@@ -129,7 +129,7 @@ def verb_parser(
         epilog=epilog,
         allow_abbrev=False,
     )
-    for function in (verb, *more):
+    for function in (verb, *getattr(verb, "shares", ()), *more):
         add_arguments(parser, function)
     for parameter in inspect.signature(verb).parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL:  # taken out before the rest is parsed

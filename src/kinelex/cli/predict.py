@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kinelex.cli.shared_options import model_options, read_options, shares
 from kinelex.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,25 +17,9 @@ if TYPE_CHECKING:
 MOST_ROWS = 40  # of the table in the terminal
 
 
+@shares(model_options, read_options)
 def predict(
-    run: Path,
-    inputs: list[Path],
-    *,
-    top: int = 3,
-    csv: Path | None = None,
-    examples: Path | None = None,
-    head: str = "knn",
-    classes: str | None = None,
-    layout: str | None = None,
-    fps: float | None = None,
-    axes: str | None = None,
-    units: str | None = None,
-    channels: str | None = None,
-    reader: str | None = None,
-    data: Path | None = None,
-    prompts: Path | None = None,
-    holdout: Path | None = None,
-    device: str = "cpu",
+    run: Path, inputs: list[Path], *, top: int = 3, csv: Path | None = None, **told: Any
 ) -> dict[str, Any]:
     """Say of which class clips are, how sure, and by whom, or that they are of none.
 
@@ -46,36 +31,19 @@ def predict(
         inputs: clips of any format that prepare reads, folders of them, skeleton stores, or videos.
         top: how many classes are shown for each clip.
         csv: also write a row for each clip, and for each person of several, to this file.
-        examples: a folder CLASS/clip.npy, or a store with labels: tell these classes.
-        head: how classes are told by examples: knn (the nearest), linear (a logistic regression).
-        classes: tell classes given as words, for example "waving, kicking"; for runs of C2VL with texts.
-        layout: the layout of raw clips: a built-in name or a YAML file; by default what the files tell.
-        fps: frames per second of raw clips whose files do not say it.
-        axes: order of the axes of arrays where it is another, for example CTVM.
-        units: unit of raw clips: centimetres, millimetres, inches and feet become metres.
-        channels: what the numbers of a joint are: xy, xyz, xyc, xyzc (c is a confidence).
-        reader: the data set of prepare whose raw files these are, for example utd_mhad.
-        data: the store that the run was trained on, where it is at another place now.
-        prompts: the prompts of the run, for --classes, where they are at another place now.
-        holdout: a run of the same recipe on a fold of the training part, for example xsub:fold1of5:
-            temperature and threshold are chosen on the clips that it did not learn.
-        device: where the encoders run: cpu, cuda.
     """
     from rich.console import Console
 
-    from kinelex.datasets.single import ReadOptions
     from kinelex.files.atomic import check_target, csv_text, write_numbers
-    from kinelex.inference.load_model import ModelOptions, load_model
+    from kinelex.inference.load_model import load_model
 
     if top < 1:
         raise InputError(f"--top {top}: expects at least 1 class")
     if csv is not None:
         check_target(csv)
-    read = ReadOptions(layout, fps, axes, units, channels, reader)
-    options = ModelOptions(examples, head, classes, data, prompts, holdout, device, read)
-    notes = Console(stderr=True)
+    options, notes = model_options(**told), Console(stderr=True)
     model = load_model(run, options, notes)
-    found = model.predict_files(inputs, read)
+    found = model.predict_files(inputs, options.read)
     if csv is not None:
         write_numbers(csv, csv_text(found.rows(top)))
     Console().print(predictions_table(model, found, top))

@@ -7,8 +7,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from kinelex.datasets.formats.numbers import read_lines
-from kinelex.datasets.pku import Pku1Reader, Pku2Reader, _parse_label, parse_prompt_key
+from kinelex.datasets.pku import (
+    Pku1Reader,
+    Pku2Reader,
+    _Clip,
+    _cut,
+    _parse_label,
+    _read_frames,
+    parse_prompt_key,
+)
 from kinelex.errors import InputError
 
 
@@ -59,7 +69,7 @@ class PkuIntervals:
                 f"{clip}: where it begins in the video {key.video} stands in label/{key.video}.txt, which "
                 f"is not in {searched}: put the data set's folder of labels beside the videos"
             )
-        lines = [(at, line) for at, line in enumerate(_lines(path), start=1) if line.strip()]
+        lines = _label_lines(path)
         if key.line > len(lines):
             raise InputError(f"{clip}: {path} has {len(lines)} clips, expects line {key.line}")
         at, line = lines[key.line - 1]
@@ -71,6 +81,40 @@ class PkuIntervals:
             )
         skeletons = self._skeletons.get(key.video)
         return Interval(found.start - 1, found.end, None if skeletons is None else _count(skeletons))
+
+    def recording(self, video: str) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
+        """A whole video: its skeletons, and class, first frame and the one after the last of its events.
+
+        Args:
+            video: its name, for example ``0002-L``.
+
+        Shape:
+            - returns: (T, M, 25, 3), metres
+
+        Raises:
+            InputError: no skeletons or labels of this video, or damaged ones.
+        """
+        if video not in self._labels or video not in self._skeletons:
+            searched = " or ".join(map(str, self._folders))
+            raise InputError(
+                f"expects skeleton/{video}.txt and label/{video}.txt in {searched}: pass the folder that the "
+                "data set was prepared from"
+            )
+        path, frames = self._labels[video], _read_frames(self._skeletons[video])
+        found = []
+        for number, (at, line) in enumerate(_label_lines(path), start=1):
+            clip = _parse_label(line, number, f"{path}: line {at}")
+            if not 1 <= clip.start <= clip.end <= len(frames.lines):
+                raise InputError(f"{path}: line {at}: frames {clip.start} to {clip.end} are not in the video")
+            found.append((clip.label, clip.start - 1, clip.end))
+        if not found:
+            raise InputError(f"{path}: names no clip")
+        return _cut(frames, _Clip(0, 0, 1, len(frames.lines))), found
+
+
+def _label_lines(path: Path) -> list[tuple[int, bytes]]:
+    """The lines that name clips, with their numbers in the file."""
+    return [(at, line) for at, line in enumerate(_lines(path), start=1) if line.strip()]
 
 
 @lru_cache(maxsize=8)

@@ -8,11 +8,17 @@ import numpy as np
 
 from kinelex.data import SkeletonStore
 from kinelex.data.loader import SkeletonLoader
+from kinelex.data.named_clips import NamedClips
 from kinelex.transforms import InputConfig, InputPipeline
 
 
 def raw_features(
-    store: SkeletonStore, indices: np.ndarray, frames: int = 64, aligned: bool = False, batch_size: int = 256
+    store: SkeletonStore | NamedClips,
+    indices: np.ndarray,
+    frames: int = 64,
+    aligned: bool = False,
+    batch_size: int = 256,
+    persons: int | None = None,
 ) -> np.ndarray:
     """Clips as flat vectors of coordinates: resampled and centred on the body, all persons.
 
@@ -23,16 +29,16 @@ def raw_features(
 
     Shape:
         - indices: (n,)
-        - returns: (n, C * frames * V * persons) float32, in the store's units; as many persons as the clip
-              of the store with the most has
+        - returns: (n, C * frames * V * persons) float32, in the store's units; by default as many persons
+              as the clip of the store with the most has
     """
     body: dict[str, Any] = (
         {"centre": "mean", "align": "torso"} if aligned else {"centre": "first", "align": "none"}
     )
     pipeline = InputPipeline(store.layout, InputConfig(frames=frames, test_crop=1.0, **body))
-    persons = int(store.persons.max(initial=1))
+    persons = persons or int(store.persons.max(initial=1))
     shape = (len(indices), store.channels * frames * store.layout.num_joints * persons)
     features = np.empty(shape, np.float32)
-    for i, batch in enumerate(SkeletonLoader(store, indices, batch_size)):
+    for i, batch in enumerate(SkeletonLoader(store, indices, batch_size, places=persons)):
         features[i * batch_size :][: len(batch)] = pipeline(batch).flatten(1).numpy()
     return features

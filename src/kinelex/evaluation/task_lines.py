@@ -124,6 +124,16 @@ def _open_set(numbers: Mapping[str, Any]) -> _Lines:
     yield f"{len(draws[0]['unknown'])} classes left out", found
 
 
+def _detection(numbers: Mapping[str, Any]) -> _Lines:
+    rates = {
+        tiou: percent(rate) + _interval(numbers) * (tiou == "0.5") for tiou, rate in numbers["mAP"].items()
+    }
+    yield "mAP at tIoU", list(rates.items())
+    for name, found in numbers["baselines"].items():
+        of = "raw coordinates" if name == "nearest" else name
+        yield of, [(tiou, percent(rate)) for tiou, rate in found["mAP"].items()]
+
+
 def _finetune(numbers: Mapping[str, Any]) -> _Lines:
     if "scratch" in numbers:
         yield "from random weights", [_top1(numbers["scratch"])]
@@ -146,6 +156,7 @@ _LINES: dict[str, Callable[[Mapping[str, Any]], _Lines]] = {
     "zero_shot": _zero_shot,
     "one_shot": _one_shot,
     "open_set": _open_set,
+    "detection": _detection,
     "finetune": _finetune,
     "transfer": _transfer,
 }

@@ -18,6 +18,7 @@ from kinelex.inference.heads import Head, NearestHead
 from kinelex.inference.linear_probe import linear_probe
 from kinelex.inference.model import Model
 from kinelex.inference.own_head import probes_head
+from kinelex.inference.usual_windows import usual_seconds
 
 _COSINE_HEAT = 0.1  # of cosines, where nothing can be left out to choose it by
 _STRENGTH = 0.03  # of the regression's penalty: a handful of clips cannot choose it
@@ -44,12 +45,14 @@ def example_model(model: Model, source: Path, head: str, read: ReadOptions) -> M
             "two classes or more, or a store with labels"
         )
     names, labels = tuple(names[label] for label in used), np.searchsorted(used, labels)
-    features = model.features(clips, np.arange(len(clips)) if isinstance(clips, NamedClips) else _rows(clips))
+    rows = np.arange(len(clips)) if isinstance(clips, NamedClips) else _rows(clips)
+    features = model.features(clips, rows)
     made = _fitted(head, names, labels, features)
     model.head = made
     how = "the nearest example" if head == "knn" else "a logistic regression on the examples"
     model.by = f"{how} of {len(labels)} in {len(names)} classes"
     model.calibration, model.examples = _judged(made, head, names, labels, features)
+    model.examples["seconds"] = usual_seconds(clips.lengths[rows], clips.fps[rows])
     return model
 
 

@@ -105,13 +105,13 @@ def load_model(
     console = console or Console(stderr=True)
     encoders, config = load_encoders(directory.path), directory.config
     model = Model(directory.path, encoders, _no_head(), "", None, config["dataset"], asked.device, console)
+    data = model.data = None if asked.data is None else Path(asked.data)
     if asked.examples is not None:
         return example_model(model, Path(asked.examples), asked.head, asked.read)
     if asked.classes is not None:
         model.head, model.calibration = text_head(directory, encoders, asked.words, asked.prompts, console)
         model.by = "words, by the space of texts that the run learned"
         return model
-    data = None if asked.data is None else Path(asked.data)
     if all(encoder.classifier is not None for encoder in encoders.values()):
         layers = {s: e.last_layer() for s, e in encoders.items()}
         pairs = {s: layer for s, layer in layers.items() if layer is not None}

@@ -16,6 +16,7 @@ from kinelex.errors import InputError
 from kinelex.facts import Facts
 from kinelex.inference.calibration import Calibration, known_scores
 from kinelex.inference.clips import Clips, clips_of_arrays, persons_alone, read_inputs
+from kinelex.inference.events import event_options, find_timelines
 from kinelex.inference.features import extract_all
 from kinelex.inference.heads import Head
 from kinelex.inference.predictions import ClipPrediction, Predictions
@@ -55,6 +56,7 @@ class Model(Facts):
         self.dataset, self.device = dataset, device
         self.console = console or Console(stderr=True)
         self.examples: dict[str, Any] | None = None
+        self.data: Path | None = None  # the training store, where it is not where the run was trained
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -101,15 +103,48 @@ class Model(Facts):
             InputError: no frames, no finite numbers, joints that cannot be retargeted, or other coordinates
                 than the run reads.
         """
+        groups, one = self._given(frames, layout, fps)
+        found = self.predict_clips(groups)
+        return found[0] if one else found
+
+    def events(
+        self,
+        frames: np.ndarray | Rows[np.ndarray] | SkeletonStore,
+        layout: str | SkeletonLayout | None = None,
+        fps: float | Rows[float] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Say what happens in long recordings: who, from when to when.
+
+        Args:
+            frames, layout, fps: as :meth:`predict`.
+            **options: of :class:`~kinelex.inference.events.EventOptions`.
+
+        Returns:
+            A :class:`~kinelex.inference.events.Timeline` of one recording, a list of several.
+
+        Raises:
+            InputError: as :meth:`predict`, or an option out of range.
+        """
+        groups, one = self._given(frames, layout, fps)
+        found = find_timelines(self, groups, event_options(**options))
+        return found[0] if one else found
+
+    def _given(
+        self,
+        frames: np.ndarray | Rows[np.ndarray] | SkeletonStore,
+        layout: str | SkeletonLayout | None,
+        fps: float | Rows[float] | None,
+    ) -> tuple[list[Clips], bool]:
+        """Clips, and whether they are one."""
         if isinstance(frames, SkeletonStore):
-            return self.predict_clips([frames])
+            return [frames], False
         given = get_layout(layout) if isinstance(layout, str) else layout or self.layout
         one = isinstance(frames, np.ndarray) or not isinstance(frames, list | tuple)
         arrays = [np.asarray(frames)] if one else list(frames)
         if not arrays:
             raise InputError("expects at least one clip, got none")
-        found = self.predict_clips([clips_of_arrays(arrays, given, fps)])
-        return found[0] if one else found
+        return [clips_of_arrays(arrays, given, fps)], one
 
     def predict_files(self, sources: Rows[str | Path], read: ReadOptions | None = None) -> Predictions:
         """Say of which class the clips of files, folders and stores are.
@@ -121,12 +156,20 @@ class Model(Facts):
         Raises:
             InputError: a source that is not there or cannot be read, and as :meth:`predict`.
         """
+        return self.predict_clips(self.read_files(sources, read))
+
+    def read_files(self, sources: Rows[str | Path], read: ReadOptions | None = None) -> list[Clips]:
+        """The clips of files, folders and stores; what there is to say about them goes to the console.
+
+        Raises:
+            InputError: a source that is not there or cannot be read.
+        """
         if not sources:
             raise InputError("expects a clip, a folder of clips or a store")
         clips, notes = read_inputs([Path(s) for s in sources], read or ReadOptions(), self.dataset)
         for note in notes:
             self.console.print(note, markup=False, soft_wrap=True)
-        return self.predict_clips(clips)
+        return clips
 
     def predict_clips(self, groups: Rows[Clips]) -> Predictions:
         """Say of which class the clips of each group are.

@@ -22,6 +22,7 @@ from kinelex.training.run_directory import RunDirectory
 # What stands for a task in the table: path in its JSON, name, whether more is better.
 _HEADS = {
     "calibration": (("ece", "ECE", False),),
+    "detection": (("mAP/0.5", "mAP@0.5", True),),
     "open_set": (("auroc/mean", "AUROC", True),),
     "retrieval": (("mAP", "mAP", True), ("R@1", "R@1", True)),
     "zero_shot": (("top1", TOP1, True), ("generalised/harmonic_mean", "generalised H", True)),

@@ -11,15 +11,12 @@ import numpy as np
 from kinelex.data.splits.seen_classes import ClassSplit, class_split
 from kinelex.errors import InputError
 from kinelex.evaluation.context import Context, TaskResult
+from kinelex.evaluation.known_head import known_head, learned_labels
 from kinelex.evaluation.protocols.unseen import check_novel, own_split
 from kinelex.evaluation.statistics import mean_sd
-from kinelex.inference.calibration import Calibration, known_scores
+from kinelex.inference.calibration import known_scores
 from kinelex.inference.fusion import joined, softmax
-from kinelex.inference.heads import Head
-from kinelex.inference.known_clips import TrainingClips
-from kinelex.inference.load_model import load_model
 from kinelex.inference.neighbours import nearest
-from kinelex.inference.own_head import fitted_probe
 
 _MEANS = ("auroc", "auroc_probability", "auroc_neighbour", "kept", "refused", "top1_known")
 
@@ -74,9 +71,9 @@ class OpenSet:
             InputError: as :meth:`check`.
         """
         splits = _splits(context, options)
-        learned = all(encoder.classifier is not None for encoder in context.encoders.values())
+        learned = learned_labels(context)
         novel = {split.name: check_novel(context, split) for split in splits}
-        draws = [_judged(context, split, learned) for split in splits]
+        draws = [_judged(context, split) for split in splits]
         numbers: dict[str, Any] = {
             "rule": _rule(learned),
             **{key: _mean([draw[key] for draw in draws]) for key in _MEANS},
@@ -116,20 +113,13 @@ def _parts(context: Context, split: ClassSplit) -> tuple[np.ndarray, np.ndarray,
     return train, known, unknown
 
 
-def _judged(context: Context, split: ClassSplit, learned: bool) -> dict[str, Any]:
+def _judged(context: Context, split: ClassSplit) -> dict[str, Any]:
     from sklearn.metrics import roc_auc_score
 
     train, known, unknown = _parts(context, split)
     rows = np.concatenate([known, unknown])
     of_train, features = ({s: context.features(s, part) for s in context.encoders} for part in (train, rows))
-    head: Head
-    calibration: Calibration
-    if learned:
-        model = load_model(context.run.path, console=context.console, device=context.device)
-        head, calibration = model.head, model.calibration
-    else:
-        clips = TrainingClips(context.store, context.protocol, train, train[:0])
-        head, calibration = fitted_probe(clips, train, of_train)
+    head, calibration = known_head(context, train)
     scores = head.scores(features)
     sure, is_known = known_scores(scores), np.isin(rows, known)
     bank, query = (joined(list(part.values())) for part in (of_train, features))

@@ -23,6 +23,7 @@ _BUILT_IN = {
     "zero_shot": "kinelex.evaluation.protocols.zero_shot:ZeroShot",
     "one_shot": "kinelex.evaluation.protocols.one_shot:OneShot",
     "open_set": "kinelex.evaluation.protocols.open_set:OpenSet",
+    "detection": "kinelex.evaluation.protocols.detection:DetectionTask",
     "calibration": "kinelex.evaluation.protocols.calibration:Calibration",
     "robustness": "kinelex.evaluation.protocols.robustness:Robustness",
     "finetune": "kinelex.evaluation.protocols.finetune:Finetune",
