@@ -71,7 +71,8 @@ def test_a_transform_works_on_the_device_of_its_clips(name: str) -> None:
     """On the meta device nothing can be read back, and nothing mixes with the host's memory."""
     if name == "joint_noise":
         pytest.skip("the meta device draws no numbers")
-    transform, given = create(name), batch()
+    options = {"seen_only": False} if name == "uniform_frames" else {}  # whom one sees is on the device
+    transform, given = create(name, **options), batch()
     if transform.chooses_frames:  # from ragged frames: whole clips are changed where they are loaded
         given = replace(given, x=None, presence=None)
     else:
@@ -113,7 +114,8 @@ def test_a_preset_is_what_the_recipe_does(name: str, recipe: str) -> None:
 def test_every_preset_runs(name: str) -> None:
     prepare = Compose(preset(name), "ntu25")
     x = prepare(clips(), seeded())
-    assert x.shape == (4, 3, 50 if name.startswith("aimclr") else 64, 25, 2)
+    frames = next((n for start, n in {"aimclr": 50, "pyskl": 100}.items() if name.startswith(start)), 64)
+    assert x.shape == (4, 3, frames, 25, 2)
     assert not torch.equal(x, prepare(clips()))
 
 

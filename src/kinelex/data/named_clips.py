@@ -37,6 +37,7 @@ class NamedClips(ArrayClips):
         rates = np.array([np.nan if clip.fps is None else clip.fps for clip in clips])
         super().__init__([clip.coordinates for clip in clips], fps=rates)
         self.layout, self.path, self.ids = layout, path, [clip.id for clip in clips]
+        self._clips = clips
 
     def sequence(self, index: int) -> np.ndarray:
         """Coordinates of one clip.
@@ -47,3 +48,15 @@ class NamedClips(ArrayClips):
         tables, _, starts = self.person_frames()
         shape = (self.lengths[index], self.persons[index], self.layout.num_joints, self.channels)
         return tables[0][starts[index] :][: shape[0] * shape[1]].reshape(shape)
+
+    def image_coordinates(self, index: int) -> np.ndarray | None:
+        """Pixel coordinates (T, M, V, 2) of one clip, or None where it has none."""
+        return self._clips[index].image_coordinates
+
+    def scores(self, index: int) -> np.ndarray | None:
+        """Confidence (T, M, V) of every joint of one clip, or None where it has none."""
+        return self._clips[index].scores
+
+    def image_size(self, index: int) -> tuple[int, int] | None:
+        """(height, width) in pixels of the picture, or None where it is not known."""
+        return self._clips[index].image_size

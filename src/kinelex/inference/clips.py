@@ -112,7 +112,7 @@ def _persons_of(video: Path) -> NamedClips:
 
     with TemporaryDirectory() as folder:
         store = open_store(estimate(video, Path(folder) / "clips.arrow", progress=False, workers=1).store)
-        clips = [_clip(store, row, name, np.array(store.sequence(row))) for row, name in enumerate(store.ids)]
+        clips = [_clip(store, row, name) for row, name in enumerate(store.ids)]
         return NamedClips(clips, store.layout, video)
 
 
@@ -150,13 +150,24 @@ def persons_alone(clips: Clips, rows: np.ndarray) -> tuple[NamedClips | None, li
         x = clips.sequence(row)
         there = np.flatnonzero(np.asarray(x.any(axis=(0, 2, 3))))
         for person in there if len(there) > 1 else ():
-            own = np.ascontiguousarray(x[:, person : person + 1])
-            alone.append(_clip(clips, row, f"{clips.ids[row]}, person {person}", own))
+            name = f"{clips.ids[row]}, person {person}"
+            alone.append(_clip(clips, row, name, slice(person, person + 1)))
             places.append(place)
     return (NamedClips(alone, clips.layout, clips.path) if alone else None), places
 
 
-def _clip(clips: Clips, row: int, name: str, coordinates: np.ndarray) -> Sequence:
-    """A clip in memory with the frame rate of a row."""
+def _clip(clips: Clips, row: int, name: str, persons: slice = slice(None)) -> Sequence:
+    """A row's clip in memory, of all persons or of some, with what is known beside its coordinates."""
     rate = float(clips.fps[row])
-    return Sequence(name, coordinates, fps=None if np.isnan(rate) else rate)
+
+    def own(values: np.ndarray | None) -> np.ndarray | None:
+        return None if values is None else np.array(values[:, persons])
+
+    return Sequence(
+        name,
+        np.array(clips.sequence(row)[:, persons]),
+        fps=None if np.isnan(rate) else rate,
+        image_coordinates=own(clips.image_coordinates(row)),
+        scores=own(clips.scores(row)),
+        image_size=clips.image_size(row),
+    )

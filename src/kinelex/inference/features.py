@@ -11,6 +11,7 @@ from kinelex.data import SkeletonStore
 from kinelex.data.batch import Batch
 from kinelex.data.loader import SkeletonLoader
 from kinelex.data.named_clips import NamedClips
+from kinelex.data.scored_clips import ScoredClips
 from kinelex.errors import InputError
 from kinelex.training.encoder_files import SkeletonEncoder
 from kinelex.transforms.rate import check_rates
@@ -81,13 +82,17 @@ def extract_all(
     parts: dict[str, list[np.ndarray]] = {name: [] for name in encoders}
     for encoder in encoders.values():
         encoder.to(device).eval()
+    scored = any(pipeline.config.scores for pipeline in pipelines.values())
+    clips = ScoredClips(store, indices) if scored else store
     with torch.inference_mode():
-        for number, batch in enumerate(SkeletonLoader(store, indices, batch_size, places=places)):
+        for number, batch in enumerate(SkeletonLoader(clips, indices, batch_size, places=places)):
             there = batch.to(device) if change is None else change(batch.to(device))
             for name, encoder in encoders.items():
-                generator = torch.Generator().manual_seed(number)
-                drawn = pipelines[name].sample(there, generator) if augment else None
-                parts[name].append(encoder(pipelines[name](there, drawn)).float().cpu().numpy())
+                pipeline, generator = pipelines[name], torch.Generator().manual_seed(number)
+                views = [pipeline.sample(there, generator)] if augment else pipeline.views(there)
+                seen = [encoder(pipeline(there, view)).float() for view in views]
+                mean = seen[0] if len(seen) == 1 else torch.stack(seen).mean(dim=0)
+                parts[name].append(mean.cpu().numpy())
     for name, encoder in encoders.items():
         encoder.train(training[name])
     features = {name: np.concatenate(found) for name, found in parts.items()}

@@ -24,6 +24,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from kinelex.data import SkeletonStore, open_store
 from kinelex.data.loader import SkeletonLoader
 from kinelex.data.persons import say_crowded
+from kinelex.data.scored_clips import ScoredClips
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
 from kinelex.training.build import InitialWeights
@@ -202,8 +203,9 @@ def estimate_batch_norm(
     """
     order = np.random.default_rng(seed).permutation(rows)
     batches = np.array_split(order, -(-len(order) // _CLIPS_AT_A_TIME))
-    places = next(iter(encoders.values())).pipeline.config.persons
-    loader = SkeletonLoader(store, order, _CLIPS_AT_A_TIME, places=places)
+    config = next(iter(encoders.values())).pipeline.config
+    clips = ScoredClips(store, order) if config.scores else store
+    loader = SkeletonLoader(clips, order, _CLIPS_AT_A_TIME, places=config.persons)
     norms = [norm for encoder in encoders.values() for norm in _batch_norms(encoder)]
     momenta = [norm.momentum for norm in norms]
     device = "cuda" if torch.cuda.is_available() else "cpu"

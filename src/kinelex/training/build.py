@@ -17,6 +17,7 @@ from kinelex import encoders
 from kinelex.data import SkeletonStore, open_prompts
 from kinelex.data.clip_prompts import PromptStatistics, StorePrompts
 from kinelex.data.loader import SkeletonLoader
+from kinelex.data.scored_clips import ScoredClips
 from kinelex.datasets import Split
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError
@@ -156,7 +157,8 @@ def build_module(
     labels = store.labels[rows]
     counts = tuple(np.bincount(labels[labels >= 0], minlength=len(store.class_names)).tolist())
     statistics = {} if store_prompts is None else store_prompts.statistics(rows)
-    method = build_method(recipe, layout, store.channels, counts, statistics)
+    clips = ScoredClips(store, rows) if recipe.input.scores else store
+    method = build_method(recipe, layout, clips.channels, counts, statistics)
     if start is not None:
         start.load_into(method)
     recipe = with_places(recipe, next(iter(method.encoders.values())), store)
@@ -169,7 +171,7 @@ def build_module(
     settings = {name: getattr(training, name) for name in ("seed", "placement", "repeat")}
     settings["device"] = "cuda" if training.placement == "device" and torch.cuda.is_available() else "cpu"
     settings |= {"prompts": store_prompts, "world_size": training.devices, "places": recipe.input.persons}
-    loader = SkeletonLoader(store, rows, training.batch_size // training.devices, shuffle=True, **settings)
+    loader = SkeletonLoader(clips, rows, training.batch_size // training.devices, shuffle=True, **settings)
     check_rates(store.fps[rows], recipe.input.fps)
     method.check_step(loader.batch_size * training.devices)
     module = MethodModule(method, InputPipeline(layout, recipe.input, store.layout), loader, recipe)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from kinelex import encoders
 from kinelex.data import open_store
+from kinelex.datasets.reader import class_names
 from kinelex.encoders import Encoder
 from kinelex.encoders.published import ctrgcn, hdgcn, msg3d, pyskl
 from kinelex.encoders.published.cmd import encoder_options, published_to_encoders
@@ -21,7 +22,7 @@ from kinelex.skeleton import STREAMS, SkeletonLayout, get_layout
 from kinelex.training.encoder_files import save_run
 from kinelex.training.recipe import find_recipe, plain, resolve
 from kinelex.training.run_directory import RunDirectory
-from kinelex.transforms import InputPipeline
+from kinelex.transforms import InputConfig, InputPipeline
 
 # Classifiers: the encoder's name, and what reads its checkpoints.
 _CLASSIFIERS: dict[str, tuple[str, ModuleType]] = {
@@ -70,9 +71,9 @@ def convert(
     The run is judged with ``evaluate(run, data=STORE, protocol=P)``. Its input is prepared as at the
     publication's test time: for NTU and the like 64 frames of the middle 95 %, with CMD bodies filled in,
     centred and aligned, else centred; for CTR-GCN on ``kinect20`` as the code for N-UCLA does it; for MS-G3D
-    the whole clip, centred and aligned, stretched to 300 frames (published: repeated up to 300); for PYSKL's
-    100 frames, centred and aligned (published: the mean over ten draws of
-    :func:`~kinelex.transforms.pyskl_test_frames`; here one even draw).
+    the whole clip, centred and aligned, stretched to 300 frames (published: repeated up to 300); PYSKL's as
+    published: ten times 100 frames, of bodies in space turned into the body's frame, of poses in pictures as
+    shares of the picture with their scores (published: the mean of probabilities; here of features).
 
     Args:
         checkpoint: the file, for example ``checkpoint_0450.pth.tar`` of CMD, ``runs-65-40690.pt`` of
@@ -82,7 +83,7 @@ def convert(
         out: the run directory to make.
         layout: the skeleton layout that it was trained on.
         classes: names of a classifier's classes: a text file with one per line, or a skeleton store of the
-            data set; without, they are numbered from 1.
+            data set; without, 60 and 120 classes are those of NTU RGB+D, others are numbered from 1.
         stream: what a classifier was trained on, which its weights do not tell; ``joint`` by default.
         center: joint in the centre of HD-GCN's hierarchy, which its weights do not tell either; by default
             the published one (21), ``shoulder_center``.
@@ -112,7 +113,10 @@ def convert(
         ours = _classifier(source, state, layout, path, classes, stream or "joint", more)
     first = next(iter(ours.encoders))
     changes = {"persons": ours.encoders[first].places or 1, **ours.changes}  # weights for each place
-    prepared = replace(resolve(*find_recipe(ours.recipe)).input, **changes)
+    listed = "transforms" in changes
+    prepared = (
+        InputConfig(**changes) if listed else replace(resolve(*find_recipe(ours.recipe)).input, **changes)
+    )
     if len(ours.encoders) == 1:
         prepared = replace(prepared, stream=first)
     epoch = content.get("epoch")
@@ -207,8 +211,8 @@ def _classifier(
     if name == "msg3d":
         recipe, changes = "cmd/ntu60", {"frames": 300, "test_crop": 1.0}
     elif name in ("stgcnpp", "aagcn"):
-        body = ("first", "body") if layout.num_joints == 25 else ("none", "none")
-        changes = {"frames": 100, "sampling": "frames", "centre": body[0], "align": body[1], "persons": 2}
+        flat = layout.name == "coco17"
+        changes = {"transforms": ("pyskl_2d" if flat else "pyskl",), "scores": flat, "persons": 2}
     elif layout.name == "kinect20":
         recipe = "mmcl/nw_ucla_ctrgcn"
     options = {"name": name, **plain(options)}
@@ -227,9 +231,11 @@ def _encoder(encoder: Encoder, state: dict[str, Tensor], path: Path, stream: str
 
 
 def _class_names(classes: str | Path | None, count: int, path: Path) -> tuple[str, ...]:
-    """The names of a classifier's outputs: from a text file or a store, else numbers from 1."""
+    """The names of a classifier's outputs: from a text file or a store, else NTU's or numbers from 1."""
     if classes is None:
-        return tuple(str(k + 1) for k in range(count))
+        return (
+            class_names("ntu120")[:count] if count in (60, 120) else tuple(str(k + 1) for k in range(count))
+        )
     file = Path(classes)
     if file.suffix == ".arrow":
         names = open_store(file).class_names

@@ -145,5 +145,7 @@ def for_persons_of(store: SkeletonStore, recipe: Recipe) -> Recipe:
     if recipe.input.persons is not None:
         return recipe
     options = dict(recipe.encoder)
-    encoder = encoders.create(options.pop("name"), store.layout, in_channels=store.channels, **options)
+    encoder = encoders.create(
+        options.pop("name"), store.layout, in_channels=3 if recipe.input.scores else store.channels, **options
+    )
     return with_places(recipe, encoder, store)

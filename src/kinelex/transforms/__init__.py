@@ -19,7 +19,12 @@ from kinelex.transforms.frames import CropResize, FrameChoice, PickFrames, Refle
 from kinelex.transforms.normalise import AlignBody, Centre, ScaleClip, align_body, centre, scale_clip
 from kinelex.transforms.pipeline import InputConfig, InputPipeline, transforms_of
 from kinelex.transforms.presets import PRESETS, preset
-from kinelex.transforms.pyskl import pyskl_normalise_2d, pyskl_normalise_3d, pyskl_test_frames
+from kinelex.transforms.pyskl import (
+    MainPersonFirst,
+    UniformFrames,
+    pyskl_normalise_3d,
+    pyskl_test_frames,
+)
 from kinelex.transforms.shape import PersonPlaces, Retarget, Stream
 from kinelex.transforms.spatial import (
     JointNoise,
@@ -41,11 +46,20 @@ from kinelex.transforms.temporal import (
 )
 
 __all__ = ["PRESETS", "AlignBody", "AxisMask", "Centre", "Compose", "CropResize", "FillEmpty", "FrameChoice"]
-__all__ += ["GaussianBlur", "InputConfig", "InputPipeline", "JointMap", "JointNoise", "MainAxisRotation"]
+__all__ += [
+    "GaussianBlur",
+    "InputConfig",
+    "InputPipeline",
+    "JointMap",
+    "JointNoise",
+    "MainAxisRotation",
+    "MainPersonFirst",
+]
 __all__ += ["PersonPlaces", "PickFrames", "RandomRotation", "RandomScaling", "ReflectCrop", "Retarget"]
-__all__ += ["ScaleClip", "ShearOrCorrupt", "Stream", "SwapSides", "TimeFlip", "Transform", "align_body"]
+__all__ += ["ScaleClip", "ShearOrCorrupt", "Stream", "SwapSides", "TimeFlip", "Transform", "UniformFrames"]
+__all__ += ["align_body"]
 __all__ += ["apply_plan", "centre", "centre_crop", "create", "fill_empty", "map_joints", "names", "preset"]
-__all__ += ["pyskl_normalise_2d", "pyskl_normalise_3d", "pyskl_test_frames", "random_plan", "register"]
+__all__ += ["pyskl_normalise_3d", "pyskl_test_frames", "random_plan", "register"]
 __all__ += ["resize_plan", "rotate", "sample_corruption", "sample_crop", "sample_joint_map"]
 __all__ += ["sample_rotation", "sample_scale", "sample_shear", "scale", "scale_clip", "sorted_plan"]
 __all__ += ["transforms_of", "uniform_plan"]

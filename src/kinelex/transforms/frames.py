@@ -40,6 +40,7 @@ class FrameChoice(Transform):
     frames: int = 64
     fps: float | None = None
     chooses_frames = True
+    streams_first = False  # streams are derived from whole clips, before frames are chosen
 
     def __post_init__(self) -> None:
         if self.frames < 1 or not (self.fps is None or 0 < self.fps < math.inf):
@@ -53,6 +54,10 @@ class FrameChoice(Transform):
     @abstractmethod
     def still(self, lengths: Tensor) -> FramePlan:
         """The frames of test time."""
+
+    def views(self, batch: Batch) -> list[FramePlan]:
+        """What test time averages over, instead of one choice of frames; nothing for most."""
+        return []
 
     def _lengths(self, batch: Batch) -> Tensor:
         """Frames of each clip, at the rate of the result, (N,)."""

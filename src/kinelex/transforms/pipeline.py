@@ -57,11 +57,14 @@ class InputConfig:
         shear_probability: share of the training clips that is sheared; the others are corrupted.
         whole_clip: fill, centre, turn and scale the whole clip before frames are chosen, as the published
             data files of CMD and CTR-GCN are made, instead of the chosen frames.
+        scores: read x and y as shares of half the picture from its middle, and the confidence of each joint
+            as a third number, as PYSKL does with poses in pictures; ``persons``, ``stream`` and
+            ``transforms`` hold then. Clips have to say how large their picture is.
         persons: person places M of the input, the same for all clips: persons beyond are left out, absent
             ones are zeros. By default a training takes the most persons of any clip of its store (no more
             than the encoder has places for), and the run keeps this number.
         transforms: the list itself, instead of the short form: names of transforms and presets, and mappings
-            with a ``name`` and options. Beside it ``fps``, ``stream`` and ``persons`` may be set.
+            with a ``name`` and options. Beside it ``fps``, ``stream``, ``scores`` and ``persons`` may be set.
     """
 
     frames: int = 64
@@ -82,6 +85,7 @@ class InputConfig:
     corrupt: float = 0.0
     shear_probability: float = 0.5
     whole_clip: bool = False
+    scores: bool = False
     persons: int | None = None
     fps: float | None = None
     transforms: tuple[Any, ...] = ()
@@ -103,6 +107,10 @@ class InputConfig:
         ShearOrCorrupt(self.shear, self.corrupt, self.shear_probability)
         if self.transforms:
             self._check_list()
+        elif self.scores:
+            raise InputError(
+                "input.scores needs a list of transforms, for example input.transforms=[pyskl_2d]"
+            )
 
     @classmethod
     def read(cls, settings: Mapping[str, Any]) -> InputConfig:
@@ -137,7 +145,7 @@ class InputConfig:
             object.__setattr__(self, "fps", rate)
 
 
-LISTLESS = ("transforms", "fps", "stream", "persons")  # what may stand beside a list
+LISTLESS = ("transforms", "fps", "stream", "scores", "persons")  # what may stand beside a list
 
 
 def _plain(entry: Any) -> Any:
@@ -214,8 +222,10 @@ class InputPipeline:
             added.append(Retarget(layout))
         steps = transforms_of(config)
         first = int(steps[0].chooses_frames and not config.whole_clip)  # else whole clips are fitted
-        last: list[Transform] = [] if config.stream == "joint" else [Stream(config.stream)]
-        self.transforms = Compose([*steps[:first], *added, *steps[first:], *last], self.source)
+        stream: list[Transform] = [] if config.stream == "joint" else [Stream(config.stream, config.scores)]
+        at = next((i for i, t in enumerate(steps) if getattr(t, "streams_first", False)), len(steps))
+        steps[at:at] = stream
+        self.transforms = Compose([*steps[:first], *added, *steps[first:]], self.source)
 
     def __repr__(self) -> str:
         steps = ", ".join(map(repr, self.transforms.transforms.values()))
@@ -224,6 +234,13 @@ class InputPipeline:
     def sample(self, batch: Batch, generator: torch.Generator) -> dict[str, Any]:
         """Draw the training augmentation of a batch: by transform what :meth:`Transform.sample` gives."""
         return self.transforms.sample(batch, generator)
+
+    def views(self, batch: Batch) -> list[dict[str, Any] | None]:
+        """What to prepare a batch by at test time, one after another, and to average features over."""
+        for name, transform in self.transforms.transforms.items():
+            if isinstance(transform, FrameChoice) and (plans := transform.views(batch)):
+                return [{name: plan} for plan in plans]
+        return [None]
 
     def __call__(self, batch: Batch, params: Mapping[str, Any] | None = None) -> Tensor:
         """The encoder's input: augmented by ``params``, or as at test time without them.

@@ -18,6 +18,8 @@ PRESETS: dict[str, tuple[Any, ...]] = {
         "shear_or_corrupt",
     ),
     "ctrgcn": ("centre", "crop_resize", "random_rotation"),
+    "pyskl": ("main_person_first", "centre", {"name": "align_body", "mode": "body"}, "uniform_frames"),
+    "pyskl_2d": ({"name": "uniform_frames", "seen_only": False},),
     "aimclr": (
         "centre",
         {"name": "reflect_crop", "frames": 50},
@@ -42,8 +44,8 @@ def preset(name: str) -> tuple[Transform, ...]:
     """The transforms of a published list, in order.
 
     Args:
-        name: ``c2vl``, ``cmd``, ``ctrgcn`` (CTR-GCN and MMCL on NTU), ``aimclr`` (its strong view) or
-            ``aimclr_normal``.
+        name: ``c2vl``, ``cmd``, ``ctrgcn`` (CTR-GCN and MMCL on NTU), ``pyskl``, ``pyskl_2d``, ``aimclr``
+            (its strong view) or ``aimclr_normal``.
 
     Raises:
         InputError: an unknown name.

@@ -6,12 +6,21 @@ arXiv 2205.09443, and its published code.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
 import numpy as np
 import torch
+from torch import Tensor
 
+from kinelex.data.batch import Batch
 from kinelex.errors import InputError
-from kinelex.skeleton import SkeletonLayout
+from kinelex.skeleton import SkeletonLayout, joint_presence
+from kinelex.transforms.base import Transform, clips_of, register
+from kinelex.transforms.frames import FrameChoice
 from kinelex.transforms.normalise import align_body, centre
+from kinelex.transforms.rate import apply_plan_at
+from kinelex.transforms.temporal import FramePlan, apply_plan, ragged_frames
 
 
 def pyskl_normalise_3d(clip: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
@@ -46,29 +55,6 @@ def pyskl_normalise_3d(clip: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
     x = torch.from_numpy(persons[:, seen[first]].transpose(3, 1, 2, 0).copy())[None]
     x = align_body(centre(x, layout, "first").double(), layout, "body")
     return x[0].permute(3, 1, 2, 0).numpy()  # (1, 3, T', V, M) → (M, T', V, 3)
-
-
-def pyskl_normalise_2d(
-    clip: np.ndarray, scores: np.ndarray, size: tuple[int, int] = (1080, 1920), threshold: float = 0.01
-) -> np.ndarray:
-    """Pixels as shares of half the picture from its middle, with scores; joints hardly seen are zeros.
-
-    Args:
-        clip: pixels x, y.
-        scores: confidence of each joint, from 0 to 1.
-        size: height and width of the picture, pixels.
-        threshold: joints with no more than this score lie at 0.
-
-    Shape:
-        - clip: (M, T, V, 2); scores: (M, T, V); returns: (M, T, V, 3) float32: x, y, score
-
-    >>> pyskl_normalise_2d(np.array([[[[960.0, 0.0]]]]), np.ones((1, 1, 1)))[0, 0, 0].tolist()
-    [0.0, -1.0, 1.0]
-    """
-    half = np.array([size[1] / 2, size[0] / 2], np.float32)
-    x = (clip.astype(np.float32) - half) / half
-    x[scores <= threshold] = 0
-    return np.concatenate([x, scores.astype(np.float32)[..., None]], axis=-1)
 
 
 def pyskl_test_frames(length: int, frames: int = 100, clips: int = 10, seed: int = 255) -> np.ndarray:
@@ -109,3 +95,95 @@ def pyskl_test_frames(length: int, frames: int = 100, clips: int = 10, seed: int
             chosen = bounds[:-1] + draw.randint(np.diff(bounds))
         sampled.append(chosen % length)
     return np.stack(sampled)
+
+
+_test_frames = lru_cache(maxsize=4096)(pyskl_test_frames)
+
+
+@register
+@dataclass(frozen=True)
+class MainPersonFirst(Transform):
+    """Persons in the order of how many frames they are seen in, the one who is seen most first."""
+
+    def apply(self, batch: Batch, params: None = None) -> Batch:
+        x, there = clips_of(batch)
+        seen = there.any(dim=3).sum(dim=(1, 2))  # (N, M)
+        order = seen.argsort(dim=1, descending=True, stable=True)[:, None, None, None]
+        x, there = (torch.take_along_dim(values, order, 4) for values in (x, there))
+        return replace(batch, x=x, presence=there)
+
+
+@register
+@dataclass(frozen=True)
+class UniformFrames(FrameChoice):
+    """One frame at random of each of ``frames`` equal parts of the clip; a shorter clip is repeated.
+
+    At test time the features of ``clips`` draws are averaged, see :func:`pyskl_test_frames`; PYSKL averages
+    probabilities.
+
+    Args:
+        frames, fps: see :class:`FrameChoice`.
+        clips: draws at test time.
+        seen_only: leave out frames without the person who is seen in most.
+    """
+
+    frames: int = 100
+    clips: int = 10
+    seen_only: bool = True
+    streams_first = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.clips < 1:
+            raise InputError(f"expects clips of at least 1, got {self.clips}")
+
+    def draw(self, lengths: Tensor, generator: torch.Generator) -> FramePlan:
+        n, frames = lengths[:, None], self.frames
+        start, part, order = (
+            torch.rand(len(lengths), width, generator=generator, dtype=torch.float64).to(lengths.device)
+            for width in (1, frames, frames + 1)
+        )
+        steps = torch.arange(frames + 1, device=lengths.device)
+        repeated = ((start * n).long() + steps[:-1]) % n
+        skipped = (order.argsort(dim=1).argsort(dim=1) < n - frames).cumsum(dim=1)[:, :-1]
+        bounds = steps * n // frames
+        spread = bounds[:, :-1] + (part * bounds.diff(dim=1)).long()
+        index = torch.where(n < frames, repeated, torch.where(n < 2 * frames, steps[:-1] + skipped, spread))
+        return FramePlan(index, index, torch.zeros_like(index, dtype=torch.float32))
+
+    def still(self, lengths: Tensor) -> FramePlan:
+        return self._still(lengths, 0)
+
+    def _still(self, lengths: Tensor, clip: int) -> FramePlan:
+        drawn = [_test_frames(length, self.frames, self.clips)[clip] for length in lengths.tolist()]
+        index = torch.from_numpy(np.stack(drawn)).to(lengths.device)
+        return FramePlan(index, index, torch.zeros_like(index, dtype=torch.float32))
+
+    def sample(self, batch: Batch, generator: torch.Generator) -> FramePlan:
+        return self.draw(self._lengths(self._seen(batch)[0]), generator)
+
+    def views(self, batch: Batch) -> list[FramePlan]:
+        lengths = self._lengths(self._seen(batch)[0])
+        return [self._still(lengths, clip) for clip in range(self.clips)]
+
+    def apply(self, batch: Batch, params: FramePlan | None = None) -> Batch:
+        batch, presence = self._seen(batch)
+        plan = self.still(self._lengths(batch)) if params is None else params
+        if self.fps is None:
+            return apply_plan(batch, plan, presence)
+        return apply_plan_at(batch, plan, self.fps, presence)
+
+    def _seen(self, batch: Batch) -> tuple[Batch, Tensor | None]:
+        """The ragged frames that are kept, and which joints of them are there."""
+        batch, presence = ragged_frames(batch)
+        if not self.seen_only:
+            return batch, presence
+        assert batch.frames is not None
+        there = joint_presence(batch.frames) if presence is None else presence
+        seen = there.flatten(1, 2).any(dim=1)  # (sum of T, M)
+        clip = torch.repeat_interleave(torch.arange(len(batch), device=seen.device), batch.lengths)
+        counts = torch.zeros(len(batch), seen.shape[1], device=seen.device)
+        most, main = counts.index_add(0, clip, seen.float()).max(dim=1)
+        kept = seen.gather(1, main[clip][:, None])[:, 0] | (most == 0)[clip]
+        lengths = torch.bincount(clip[kept], minlength=len(batch))
+        return replace(batch, frames=batch.frames[kept], lengths=lengths), there[kept]

@@ -77,9 +77,11 @@ class Stream(Transform):
 
     Args:
         stream: ``joint``, ``bone``, ``motion`` or ``bone_motion``.
+        scores: the last number of a joint is its confidence: a bone or a motion has the mean of its ends'.
     """
 
     stream: str = "bone"
+    scores: bool = False
 
     def __post_init__(self) -> None:
         if self.stream not in STREAMS:
@@ -87,4 +89,17 @@ class Stream(Transform):
 
     def apply(self, batch: Batch, params: None = None) -> Batch:
         x, there = clips_of(batch)
-        return replace(batch, x=make_stream(x, layout_of(batch), self.stream, there))
+        layout = layout_of(batch)
+        derived = make_stream(x, layout, self.stream, there)
+        if self.scores:
+            derived = torch.cat([derived[:, :-1], _scores_of(x[:, -1:], layout, self.stream)], dim=1)
+        return replace(batch, x=derived)
+
+
+def _scores_of(scores: Tensor, layout: SkeletonLayout, stream: str) -> Tensor:
+    """The mean confidence (N, 1, T, V, M) of the ends of bones and motions; the last motion has 0."""
+    if stream.startswith("bone"):
+        scores = (scores + scores[:, :, :, list(layout.parents)]) / 2
+    if stream.endswith("motion"):
+        scores = F.pad((scores[:, :, :-1] + scores[:, :, 1:]) / 2, (0, 0, 0, 0, 0, 1))
+    return scores

@@ -81,6 +81,8 @@ class Robustness:
     def check(self, context: Context, options: RobustnessOptions) -> None:
         """Refuse a classifier that the run does not have, and changes that are none of these clips."""
         chosen_way(context, options.by)
+        if any(encoder.pipeline.config.scores for encoder in context.encoders.values()):
+            raise InputError("robustness changes coordinates, the run reads scores beside them: leave it out")
         if next(changes(options, context.store.layout), None) is None:
             raise InputError(f"nothing of what robustness was asked for can be done to {context.store.path}")
 
