@@ -25,6 +25,7 @@ OPTIONS = {
     "convert": ["checkpoint", "--from", "--out", "--layout", "--json"],
     "export-data": ["store", "--to", "--out", "--protocol", "--frames", "--json"],
     "info": ["path", "--layout", "--html", "--json"],
+    "show": ["source", "--out", "--clips", "--most", "--run", "--prompts", "--layout", "--json"],
     "prompts": ["store", "--out", "--language", "--source", "--frames", "--shard", "--merge", "--ray", "vlm"],
     "prompts-report": ["prompts", "--data", "--protocol", "--out", "--seed", "--json"],
     "train": ["recipe", "--data", "--protocol", "--prompts", "--out", "--resume", "key=value"],

@@ -3,6 +3,7 @@
 What most programs need, and every subpackage; each is imported when it is first used:
 
 - :func:`open_store` and :func:`open_prompts` open what ``kinelex prepare`` and ``kinelex prompts`` made,
+- :func:`show` makes a page of players of clips,
 - :func:`create_encoder` builds one of :func:`list_encoders`,
 - :func:`train` trains one of :func:`list_methods` by a recipe, :func:`evaluate` judges the run,
 - :func:`load_encoder` loads the trained encoder of a run directory, :func:`load_model` what predicts by it.
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from kinelex.inference.load_model import load_model
     from kinelex.methods import list_methods
     from kinelex.reports import evaluate
+    from kinelex.reports.show import show
     from kinelex.training.encoder_files import load_encoder
     from kinelex.training.train import train
 
@@ -38,6 +40,7 @@ _FUNCTIONS = {
     "load_encoder": "training.encoder_files:load_encoder",
     "open_prompts": "data:open_prompts",
     "open_store": "data:open_store",
+    "show": "reports.show:show",
     "train": "training.train:train",
 }
 __all__ = [
@@ -64,6 +67,7 @@ __all__ = [
     "pose",
     "prompts",
     "reports",
+    "show",
     "skeleton",
     "train",
     "training",

@@ -30,6 +30,7 @@ from kinelex.cli.prepare import parse_prepare, prepare
 from kinelex.cli.prompts import prompts
 from kinelex.cli.prompts_report import prompts_report
 from kinelex.cli.quickstart import quickstart
+from kinelex.cli.show import show
 from kinelex.cli.study import study
 from kinelex.cli.train import train
 from kinelex.errors import InputError, unknown_name
@@ -48,6 +49,7 @@ VERBS = (
     prepare,
     pose,
     info,
+    show,
     prompts,
     prompts_report,
     train,

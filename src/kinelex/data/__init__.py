@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from kinelex.data.clip import Clip
 from kinelex.data.pictures import read_jpeg, tile_pictures, write_jpeg
 from kinelex.data.prompt_store import PromptStore, open_prompts
 from kinelex.data.prompt_writer import (
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
     from kinelex.data.loader import SkeletonLoader
 
 _WITH_TORCH = {"Batch": "batch", "ClipDataset": "dataset", "SkeletonLoader": "loader"}  # found on first use
-__all__ = ["WHOLE_CLIP", "Batch", "ClipDataset", "ClipPrompts", "ModalityPrompts", "PromptBank", "PromptMeta"]
+__all__ = [
+    "WHOLE_CLIP",
+    "Batch",
+    "Clip",
+    "ClipDataset",
+    "ClipPrompts",
+    "ModalityPrompts",
+    "PromptBank",
+    "PromptMeta",
+]
 __all__ += ["PromptStore", "PromptStoreWriter", "Sequence", "SkeletonLoader", "SkeletonStore"]
 __all__ += ["SkeletonStoreWriter", "StoreMeta", "check_sequence", "cost_file", "open_prompts", "open_store"]
 __all__ += ["read_jpeg", "tile_pictures", "write_jpeg"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence as Rows
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from kinelex.data.arrow import open_arrow
+from kinelex.data.clip import Clip
 from kinelex.data.content import RowChecks
 from kinelex.data.sequence import ARRAYS, NUMBERS, SKELETONS, StoreMeta
 from kinelex.data.skeleton_checks import check_columns, finite_rows, float32_column, int32_column
 from kinelex.data.skeleton_writer import CLIP_FIELDS
-from kinelex.errors import one_line
+from kinelex.errors import InputError, one_line
 from kinelex.facts import Facts
 from kinelex.skeleton import SkeletonLayout
 
@@ -163,6 +165,25 @@ class SkeletonStore(Facts):
         start = self._batches[batch].column("coordinates").offsets[row].as_py()
         shape = (self.lengths[index], self.persons[index], self.layout.num_joints, self.channels)
         return self._flat(batch)[start : start + int(np.prod(shape))].reshape(shape)
+
+    def clip(self, name: int | str) -> Clip:
+        """One clip by its row or id, which a notebook shows as a player.
+
+        Raises:
+            InputError: no clip of this id.
+            IndexError: no such row.
+        """
+        if isinstance(name, str) and name not in self._row_of:
+            close = "".join(f": did you mean {n!r}?" for n in get_close_matches(name, self.ids, n=1))
+            raise InputError(f"{self.path} has no clip {name!r}{close}")
+        row = self._row_of[name] if isinstance(name, str) else range(len(self))[name]
+        label = self.class_names[self.labels[row]] if self.labels[row] >= 0 else None
+        fps = None if np.isnan(self.fps[row]) else float(self.fps[row])
+        return Clip(self.ids[row], self.sequence(row), self.layout, label, fps)
+
+    @cached_property
+    def _row_of(self) -> dict[str, int]:
+        return {name: row for row, name in enumerate(self.ids)}
 
     def image_coordinates(self, index: int) -> np.ndarray | None:
         """Pixel coordinates (T, M, V, 2) of one clip, or None where the raw files had none."""

@@ -14,8 +14,9 @@ from kinelex.errors import InputError
 from kinelex.files.atomic import check_target, spare_stores, write_whole
 from kinelex.reports.card.scan import Findings
 from kinelex.reports.card.warn import Warn, percent
-from kinelex.reports.page.strips import seen_from, skeleton_strip
+from kinelex.reports.page.player import clip_player
 from kinelex.reports.page.templates import template
+from kinelex.reports.page.view import seen_from
 
 _BARS, _WIDTH, _HEIGHT = 50, 1000, 170  # of the histogram, in SVG units
 _EXAMPLES = 8
@@ -165,7 +166,7 @@ def _drawn(store: SkeletonStore, row: int) -> dict[str, Any]:
         "id": store.ids[row],
         "label": store.class_names[label] if label >= 0 else "no label",
         "frames": int(store.lengths[row]),
-        "strip": skeleton_strip(store.sequence(row), store.layout),
+        "player": clip_player(store.sequence(row), store.layout, store.ids[row], float(store.fps[row])),
     }
 
 

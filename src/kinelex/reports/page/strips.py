@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
-from kinelex.skeleton import SkeletonLayout, has_landmarks, joint_presence, landmark_weights
-from kinelex.transforms import normalise
+from kinelex.reports.page.view import front_view, side_of
+from kinelex.skeleton import SkeletonLayout, has_landmarks, landmark_weights
 
 _CELL = 100  # width and height of one frame, in SVG units
 _COLOURS = {"left": "#d9731a", "right": "#1f5fa8", "torso": "#3b4754"}
 
 
 def skeleton_strip(clip: np.ndarray, layout: SkeletonLayout, frames: int = 8) -> str:
-    """A clip as a strip of drawings, uniformly over its time; :func:`seen_from` says how.
+    """A clip as a strip of drawings, uniformly over its time, as :func:`front_view` sees it.
 
-    3-D clips are turned into the frame of the clip's mean torso; every drawing is moved sideways so
-    that the body is in the middle. Left limbs are orange, right limbs blue.
+    Every drawing is moved sideways so that the body is in the middle. Left limbs are orange, right ones blue.
 
     Shape:
         - clip: (T, M, V, C) with C 2 or 3
@@ -27,17 +25,6 @@ def skeleton_strip(clip: np.ndarray, layout: SkeletonLayout, frames: int = 8) ->
     cells = _drawn(chosen, layout)
     moved = [f'<g transform="translate({n * _CELL})">{cell}</g>' for n, cell in enumerate(cells)]
     return f'<svg class="strip" viewBox="0 0 {frames * _CELL} {_CELL}" role="img">{"".join(moved)}</svg>'
-
-
-def seen_from(layout: SkeletonLayout, channels: int) -> str:
-    """How drawings show a store's clips, in words for below them.
-
-    >>> from kinelex.skeleton import get_layout
-    >>> seen_from(get_layout("coco17"), 2), seen_from(get_layout("ntu25"), 3)
-    ('as filmed', 'seen from in front of the body')
-    """
-    turned = channels == 3 and has_landmarks(layout, "spine", *normalise.TORSO)
-    return "seen from in front of the body" if turned else "as filmed"
 
 
 def skeleton_frames(clip: np.ndarray, layout: SkeletonLayout, frames: Sequence[int]) -> list[str]:
@@ -52,7 +39,7 @@ def skeleton_frames(clip: np.ndarray, layout: SkeletonLayout, frames: Sequence[i
 
 def _drawn(chosen: np.ndarray, layout: SkeletonLayout) -> list[str]:
     """The content of a square cell for every frame, to one scale."""
-    flat = _front_view(chosen, layout)
+    flat = _middled(chosen, layout)
     seen: np.ndarray = (chosen != 0).any(axis=3)  # (frames, M, V)
     x, y = np.abs(flat[..., 0][seen]), flat[..., 1][seen]
     low, high = (float(y.min()), float(y.max())) if len(y) else (0.0, 1.0)
@@ -64,25 +51,10 @@ def _drawn(chosen: np.ndarray, layout: SkeletonLayout) -> list[str]:
     ]
 
 
-def _front_view(clip: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
-    """Image coordinates (frames, M, V, 2), y down, the bodies of each frame in the middle.
-
-    A layout without a torso, such as a hand, is drawn as the camera sees it.
-    """
+def _middled(clip: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
+    """Image coordinates (frames, M, V, 2), y down, the bodies of each frame in the middle."""
     seen: np.ndarray = (clip != 0).any(axis=3)  # (frames, M, V)
-    has_middle = has_landmarks(layout, "spine")
-    if clip.shape[3] == 2:
-        flat = clip.astype(float)
-    elif not (has_middle and has_landmarks(layout, *normalise.TORSO)):
-        flat = clip[..., :2].astype(float) * [1, -1]
-    else:
-        x = torch.from_numpy(np.ascontiguousarray(clip)).float().permute(3, 0, 2, 1)[None]  # (1, C, T, V, M)
-        presence = joint_presence(x)
-        x = normalise.centre(x, layout, "mean", presence=presence)
-        x = normalise.align_body(x, layout, "torso", presence)
-        placed = x[0].permute(1, 3, 2, 0).numpy()  # (T, M, V, C)
-        flat = np.stack([placed[..., 0], -placed[..., 2]], axis=3).astype(float)
-        # Seen from in front, the body's left side is on the right: x points from right to left shoulder.
+    flat, has_middle = front_view(clip, layout)[..., :2], has_landmarks(layout, "spine")
     even = np.full(layout.num_joints, 1 / layout.num_joints)
     middle = landmark_weights(layout, "spine") if has_middle else even
     there = seen.any(axis=2)
@@ -98,9 +70,9 @@ def _bones(points: np.ndarray, seen: np.ndarray, layout: SkeletonLayout) -> list
     lines: dict[str, list[str]] = {side: [] for side in _COLOURS}
     for joint, parent in layout.bones:
         if seen[joint] and seen[parent]:
-            side = layout.joints[joint].partition("_")[0]
+            side = side_of(layout.joints[joint])
             (x0, y0), (x1, y1) = points[joint], points[parent]
-            lines[side if side in lines else "torso"].append(f"M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}")
+            lines[side].append(f"M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}")
     parts = [
         f'<path d="{"".join(found)}" stroke="{_COLOURS[side]}"/>' for side, found in lines.items() if found
     ]

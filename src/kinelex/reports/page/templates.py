@@ -12,7 +12,10 @@ import jinja2
 def template(
     package: str, name: str = "template.html.j2", filters: dict[str, Callable[..., Any]] | None = None
 ) -> jinja2.Template:
-    """A template of a package: text is escaped, what is not given is an error, ``css`` is the house style."""
+    """A template of a package: text is escaped, what is not given is an error.
+
+    ``css`` is the house style; pages with players have ``player`` in the head, ``player_script`` at the end.
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(package, "."),
         autoescape=True,
@@ -21,7 +24,11 @@ def template(
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= filters or {}
-    environment.globals["css"] = (
-        resources.files("kinelex.reports.page").joinpath("house.css").read_text(encoding="utf-8")
-    )
+    environment.globals["css"] = _asset("house.css")
+    environment.globals["player"] = f"<style>\n{_asset('player.css')}</style>\n"
+    environment.globals["player_script"] = f"<script>\n{_asset('player.js')}</script>"
     return environment.get_template(name)
+
+
+def _asset(name: str) -> str:
+    return resources.files("kinelex.reports.page").joinpath(name).read_text(encoding="utf-8")

@@ -81,6 +81,18 @@ def show(name: str, prompts: PromptStore, clips: Clips, row: int) -> Shown:
     return Shown(name, whole, cells)
 
 
+def kept_pictures(prompts: PromptStore, clip_id: str) -> list[str]:
+    """What a prompt store keeps of a clip's pictures, a few moments or all in one, as ``<img>`` elements."""
+    place = prompts.ids.index(clip_id)
+    crops = prompts.crops(place) if "crops" in prompts.meta.kept else None
+    if crops is not None:
+        return [
+            _image(np.concatenate(list(crops[k]), axis=1), _SIDE) for k in _spread(list(range(len(crops))))
+        ]
+    tile = prompts.tile(place) if "tile" in prompts.meta.kept else None
+    return [] if tile is None else [_image(_opened(tile), _TILE_SIDE)]
+
+
 def _cells_of_crops(
     crops: np.ndarray, vision: ModalityPrompts, language: ModalityPrompts | None
 ) -> list[Cell]:

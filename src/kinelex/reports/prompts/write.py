@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from kinelex import __version__
-from kinelex.reports.page.strips import seen_from
 from kinelex.reports.page.templates import template
+from kinelex.reports.page.view import seen_from
 from kinelex.reports.prompts.answers import LONG
 from kinelex.reports.prompts.examples import choose_clips, cut, show
 from kinelex.reports.prompts.figures import (

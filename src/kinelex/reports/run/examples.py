@@ -11,7 +11,7 @@ from kinelex.evaluation.context import Context
 from kinelex.inference.cache import digest
 from kinelex.inference.fusion import joined
 from kinelex.inference.neighbours import Neighbours, knn
-from kinelex.reports.page.strips import skeleton_strip
+from kinelex.reports.page.player import clip_player
 
 _SHOWN = 3  # neighbours of each example
 _ARRAYS = ("scores", "indices", "similarities")  # of Neighbours
@@ -19,11 +19,11 @@ _ARRAYS = ("scores", "indices", "similarities")  # of Neighbours
 
 @dataclass
 class Drawn:
-    """One clip of an example: its name, class, drawing, and how similar it is to the test clip."""
+    """One clip of an example: its name, class, player, and how similar it is to the test clip."""
 
     id: str
     label: str
-    strip: str
+    player: str
     right: bool = True
     similarity: float | None = None
 
@@ -137,8 +137,9 @@ class Gallery:
 
 
 def _draw(store: SkeletonStore, row: int, right: bool = True, similarity: float | None = None) -> Drawn:
-    strip = skeleton_strip(store.sequence(row), store.layout)
-    return Drawn(store.ids[row], store.class_names[store.labels[row]], strip, right, similarity)
+    name = store.ids[row]
+    player = clip_player(store.sequence(row), store.layout, name, float(store.fps[row]))
+    return Drawn(name, store.class_names[store.labels[row]], player, right, similarity)
 
 
 def clip_texts(prompts: PromptStore, clip_id: str, frames: int = 2) -> list[str]:

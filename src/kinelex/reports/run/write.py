@@ -18,8 +18,8 @@ from kinelex.files.atomic import write_whole
 from kinelex.files.npy import read_npz
 from kinelex.inference.cache import digest
 from kinelex.inference.fusion import joined
-from kinelex.reports.page.strips import seen_from
 from kinelex.reports.page.templates import template
+from kinelex.reports.page.view import seen_from
 from kinelex.reports.run.examples import Gallery, nearest_clips
 from kinelex.reports.run.figures import curves, similarity_histograms
 from kinelex.reports.run.maps import (
