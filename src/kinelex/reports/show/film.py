@@ -117,6 +117,6 @@ def _draw_person(pen: Any, places: np.ndarray, seen: np.ndarray, layout: Skeleto
         if seen[joint] and seen[parent]:
             line = [tuple(places[joint]), tuple(places[parent])]
             pen.line(line, _COLOURS[side_of(layout.joints[joint])], width)
-    for joint in np.flatnonzero(seen):
+    for joint in np.flatnonzero(seen).tolist():
         size = width * (2 if layout.joints[joint] == "head" else 0.7)
         pen.circle(tuple(places[joint]), size, _COLOURS["torso"])

@@ -45,16 +45,16 @@ def show(
     """
     asked = _changed(options or ShowOptions(), changes)
     console = console or Console(stderr=True)
-    film = out is not None and Path(out).suffix.lower() not in (".html", ".htm")
-    if film and not asked.names and asked.most is None:
+    film = None if out is None or Path(out).suffix.lower() in (".html", ".htm") else out
+    if film is not None and not asked.names and asked.most is None:
         asked = replace(asked, most=1)
     shown, notes = find_shown(source, asked, console)
     if any(one.clip.fps is None for one in shown):
         notes.append(f"clips that do not say their frame rate play at {USUAL_RATE:g} frames per second")
     path = source if isinstance(source, str | Path) else getattr(source, "path", shown[0].clip.id)
     page = Page(Path(path).name, shown, notes, asked.top)
-    if film:
-        write_film(page.clips, out)
+    if film is not None:
+        write_film(page.clips, film)
     elif out is not None:
         page.write(out)
     return page

@@ -13,8 +13,9 @@ from kinelex.errors import InputError
 from kinelex.files.atomic import check_target, spare_stores, write_whole
 from kinelex.inference.events import Event, Timeline
 from kinelex.inference.windows import FrameScores
-from kinelex.reports.page.strips import seen_from, skeleton_frames
+from kinelex.reports.page.strips import skeleton_frames
 from kinelex.reports.page.templates import template
+from kinelex.reports.page.view import seen_from
 from kinelex.reports.run.style import CLASS_COLOURS
 from kinelex.skeleton import SkeletonLayout
 
