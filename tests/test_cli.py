@@ -56,6 +56,7 @@ OPTIONS = {
         "--layout",
         "--csv",
     ],
+    "live": ["run", "--engine", "--persons", "--windows", "--host", "--port", "--token", "--examples"],
     "count": ["inputs", "--csv", "--layout", "--fps", "--axes", "--json"],
     "ensemble": ["scores", "--data", "--weights", "--search", "--holdout", "--combine", "--out", "--json"],
 }

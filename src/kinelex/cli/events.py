@@ -50,9 +50,7 @@ def events(
     from kinelex.inference.events import COLUMNS, event_options, find_timelines
     from kinelex.inference.load_model import load_model
 
-    options = event_options(
-        windows=None if windows is None else _numbers(windows), least=least, together=together
-    )
+    options = event_options(windows=window_lengths(windows), least=least, together=together)
     for path in (csv, html, video):
         if path is not None:
             check_target(path)
@@ -94,7 +92,14 @@ def events(
     }
 
 
-def _numbers(text: str) -> tuple[float, ...]:
+def window_lengths(text: str | None) -> tuple[float, ...] | None:
+    """Seconds with commas between; None of None.
+
+    >>> window_lengths("0.5,2")
+    (0.5, 2.0)
+    """
+    if text is None:
+        return None
     try:
         return tuple(float(word) for word in text.split(","))
     except ValueError:

@@ -23,6 +23,7 @@ from kinelex.cli.exit_status import run_verb
 from kinelex.cli.export_data import export_data
 from kinelex.cli.help_texts import help_text
 from kinelex.cli.info import info
+from kinelex.cli.live import live
 from kinelex.cli.parser import VerbParser, add_arguments, verb_name, verb_parser
 from kinelex.cli.pose import pose
 from kinelex.cli.predict import predict
@@ -56,6 +57,7 @@ VERBS = (
     evaluate,
     predict,
     events,
+    live,
     count,
     compare,
     ensemble,
