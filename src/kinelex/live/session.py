@@ -99,7 +99,7 @@ class Session:
         }
 
     def _person(self, place: int, image: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
-        joints = np.concatenate([image, scores[:, None]], axis=1).round(2)
+        joints = np.concatenate([image, scores[:, None]], axis=1).astype(float).round(2)
         said = self.model.said
         labels: list[tuple[str, float]] = []
         if said is not None:
