@@ -56,6 +56,7 @@ __all__ = [
     "inference",
     "list_encoders",
     "list_methods",
+    "live",
     "load_encoder",
     "load_model",
     "losses",

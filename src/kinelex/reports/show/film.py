@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from kinelex.errors import InputError
 from kinelex.files.atomic import check_target, spare_stores, write_whole
-from kinelex.files.video import need_av
+from kinelex.files.mp4 import write_mp4
 from kinelex.reports.page.player import around_middle
 from kinelex.reports.page.view import front_view, side_of
 from kinelex.reports.show.clips import Shown
@@ -44,10 +43,12 @@ def write_film(shown: Sequence[Shown], path: str | Path) -> Path:
         raise InputError(f"{path}: expects a name that ends in .html, {' or '.join(ENDINGS)}")
     check_target(path)
     spare_stores(path)
-    content = _gif(shown) if path.suffix.lower() == ".gif" else _mp4(shown)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content)
+        if path.suffix.lower() == ".gif":
+            write_whole(path, _gif(shown))
+        else:
+            write_mp4(path, _timed(shown))
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
     return path
@@ -67,25 +68,13 @@ def _gif(shown: Sequence[Shown]) -> bytes:
     return file.getvalue()
 
 
-def _mp4(shown: Sequence[Shown]) -> bytes:
-    need_av()
-    import av
-
-    file = io.BytesIO()
-    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-    with av.open(file, "w", format="mp4") as container:
-        stream: Any = container.add_stream(codec, rate=30)
-        stream.width = stream.height = _SIDE
-        stream.pix_fmt, stream.codec_context.time_base = "yuv420p", Fraction(1, 90_000)
-        time = 0.0  # seconds
-        for one in shown:
-            for picture in drawn_frames(one):
-                frame = av.VideoFrame.from_image(picture)
-                frame.pts, frame.time_base = round(time * 90_000), Fraction(1, 90_000)
-                container.mux(stream.encode(frame))
-                time += 1 / (one.clip.fps or USUAL_RATE)
-        container.mux(stream.encode())
-    return file.getvalue()
+def _timed(shown: Sequence[Shown]) -> Iterator[tuple[float, np.ndarray]]:
+    """All pictures, each with the second at which it is shown."""
+    time = 0.0
+    for one in shown:
+        for picture in drawn_frames(one):
+            yield time, np.asarray(picture)
+            time += 1 / (one.clip.fps or USUAL_RATE)
 
 
 def drawn_frames(one: Shown, step: int = 1) -> Iterator[Image]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 
 from kinelex.data import SkeletonStore
@@ -68,7 +69,8 @@ def draw_over(
     image = Image.fromarray(picture)
     draw = ImageDraw.Draw(image)
     size = max(12, min(picture.shape[:2]) // 24)
-    font, width = ImageFont.load_default(size), max(2, size // 6)
+    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"  # knows most scripts
+    font, width = ImageFont.truetype(str(fonts), size), max(2, size // 6)
     corners = {}
     for person, joints in enumerate(places):
         seen = joints.any(axis=1)
