@@ -22,11 +22,12 @@ def convert(
 
     Args:
         checkpoint: the file, for example checkpoint_0450.pth.tar.
-        from_: which publication's: cmd, ctrgcn, mmcl, hdgcn, msg3d, or PYSKL's stgcnpp and aagcn.
+        from_: which publication's: cmd, ctrgcn, mmcl, hdgcn, msg3d, or pyskl (the ST-GCN, ST-GCN++, AAGCN and
+            CTR-GCN of its zoo).
         out: the run directory to make.
         layout: the skeleton layout that it was trained on: ntu25, or kinect20 for N-UCLA.
-        classes: names of the classes (of all but cmd), one per line, or a store of the data set; by default
-            they are numbered.
+        classes: names of the classes (not of cmd), one per line, or a store of the data set; by default 60
+            and 120 are those of NTU RGB+D, others are numbered.
         stream: what a classifier was trained on: joint (the default), bone, motion or bone_motion.
         center: joint in the centre of hdgcn's hierarchy: shoulder_center (the default), spine or pelvis.
     """

@@ -73,7 +73,11 @@ def _graph(adjacency: Tensor, in_channels: int, out_channels: int) -> RefinedGra
 
 @register
 class CTRGCN(GraphNetwork):
-    """Ten (by default) blocks in three stages; see :class:`GraphNetwork` for options and shapes."""
+    """Ten (by default) blocks in three stages; see :class:`GraphNetwork` for other options and shapes.
+
+    Args:
+        rectify: a ReLU after the convolution over time, before the residual path is added, as PYSKL has it.
+    """
 
     name = "ctrgcn"
 
@@ -86,7 +90,10 @@ class CTRGCN(GraphNetwork):
         kernel: int = 5,
         dilations: tuple[int, ...] = (1, 2),
         person_norms: int = 1,
+        rectify: bool = False,
     ) -> None:
         adjacency = torch.from_numpy(spatial_subsets(layout)).float()
         options = (in_channels, channels, depth, kernel, dilations, person_norms)
         super().__init__(layout, partial(_graph, adjacency), *options)
+        for block in self.blocks:
+            block.time.rectify = rectify

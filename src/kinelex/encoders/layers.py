@@ -68,6 +68,8 @@ class MultiScaleTime(nn.Module):
     with are one, and so are the batch norms they end with: (B, C, V, T) to (B, C, V, ⌈T / stride⌉).
     """
 
+    rectify = False  # end with a ReLU, as PYSKL's does
+
     def __init__(self, channels: int, stride: int, kernel: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
         self.width = width = channels // (len(dilations) + 2)
@@ -89,7 +91,8 @@ class MultiScaleTime(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         *parts, pooled = self.enter_norm(self.enter(x)).relu_().split(self.width, dim=1)
         branches = [conv(part) for conv, part in zip(self.dilated, parts, strict=True)]
-        return self.leave_norm(torch.cat([*branches, self.pool(pooled), self.straight(x)], dim=1))
+        y = self.leave_norm(torch.cat([*branches, self.pool(pooled), self.straight(x)], dim=1))
+        return y.relu_() if self.rectify else y
 
 
 def residual(before: int, width: int, path: Path, stride: int = 1) -> nn.Module:

@@ -32,6 +32,7 @@ _CLASSIFIERS: dict[str, tuple[str, ModuleType]] = {
     "msg3d": ("msg3d", msg3d),
     "stgcnpp": ("stgcnpp", pyskl),
     "aagcn": ("aagcn", pyskl),
+    "pyskl": ("", pyskl),  # which of its networks, the weights tell
 }
 SOURCES = ("cmd", *_CLASSIFIERS)
 
@@ -79,7 +80,8 @@ def convert(
         checkpoint: the file, for example ``checkpoint_0450.pth.tar`` of CMD, ``runs-65-40690.pt`` of
             CTR-GCN. Only tensors and plain values are read from it, no code.
         source: which publication's: ``cmd``, ``ctrgcn``, ``mmcl`` (of which the skeletons' classifier is
-            taken), ``hdgcn``, ``msg3d``, or PYSKL's ``stgcnpp`` and ``aagcn``.
+            taken), ``hdgcn``, ``msg3d``, or ``pyskl``: its ST-GCN, ST-GCN++, AAGCN and CTR-GCN, which
+            the weights tell apart (``stgcnpp`` and ``aagcn`` name two of them).
         out: the run directory to make.
         layout: the skeleton layout that it was trained on.
         classes: names of a classifier's classes: a text file with one per line, or a skeleton store of the
@@ -188,6 +190,7 @@ def _classifier(
 ) -> Checkpoint:
     """The classifier of skeletons; what MMCL has beside it (pictures, texts) is left behind."""
     name, checkpoint = _CLASSIFIERS[source]
+    name = name or pyskl.network_of(state)
     try:
         weights, last = checkpoint.published_to_encoder(state, str(path))
         options = {**checkpoint.encoder_options(weights, layout.num_joints, str(path)), **more}
@@ -210,7 +213,7 @@ def _classifier(
     recipe, changes = "mmcl/ntu60", dict[str, Any]()
     if name == "msg3d":
         recipe, changes = "cmd/ntu60", {"frames": 300, "test_crop": 1.0}
-    elif name in ("stgcnpp", "aagcn"):
+    elif checkpoint is pyskl:
         flat = layout.name == "coco17"
         changes = {"transforms": ("pyskl_2d" if flat else "pyskl",), "scores": flat, "persons": 2}
     elif layout.name == "kinect20":
