@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinelex.encoders.graph_network import GraphNetwork
-from kinelex.encoders.layers import ConvNorm, init_by_outputs, residual
+from kinelex.encoders.layers import ConvNorm, MultiScaleTime, init_by_outputs, residual
 from kinelex.encoders.registry import register
 from kinelex.skeleton import SkeletonLayout, spatial_subsets
 
@@ -95,5 +95,6 @@ class CTRGCN(GraphNetwork):
         adjacency = torch.from_numpy(spatial_subsets(layout)).float()
         options = (in_channels, channels, depth, kernel, dilations, person_norms)
         super().__init__(layout, partial(_graph, adjacency), *options)
-        for block in self.blocks:
-            block.time.rectify = rectify
+        for module in self.modules():
+            if isinstance(module, MultiScaleTime):
+                module.rectify = rectify

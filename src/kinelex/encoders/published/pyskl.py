@@ -82,10 +82,13 @@ def encoder_options(state: dict[str, Tensor], joints: int, origin: str = "the ch
     if "blocks.0.graph.topology" in state:
         return {**ctrgcn.encoder_options(state, joints, origin), "rectify": True}
     if "adjacency" in state:
+        count = sum(name.startswith("edge_importance.") for name in state)
         check_joints(state["adjacency"].shape[-1], joints, origin)
-        widths = widths_of(state, "blocks.{}.tcn.0.weight", origin)
-        last = len(state["data_bn.weight"]) // joints
-        return {"in_channels": last, **widths, "out_features": 4 * int(widths["channels"])}
+        return {
+            "in_channels": len(state["data_bn.weight"]) // joints,
+            **widths_of(state, "blocks.{}.tcn.0.weight", origin),
+            "out_features": len(state[f"blocks.{count - 1}.tcn.0.weight"]),
+        }
     check_joints(state["gcn.0.gcn.A"].shape[-1], joints, origin)
     in_channels = state["gcn.0.gcn.down.0.weight"].shape[1]
     return {
