@@ -23,6 +23,7 @@ OPTIONS = {
     "quickstart": ["--out", "--json"],
     "prepare": ["dataset", "source", "--out", "--strict", "--workers", "--json", "--denoise", "pku2"],
     "convert": ["checkpoint", "--from", "--out", "--layout", "--json"],
+    "export": ["run", "--out", "--to", "--features", "--layout", "--examples", "--classes", "--holdout"],
     "export-data": ["store", "--to", "--out", "--protocol", "--frames", "--json"],
     "info": ["path", "--layout", "--html", "--json"],
     "show": ["source", "--out", "--clips", "--most", "--run", "--prompts", "--layout", "--json"],

@@ -6,7 +6,8 @@ What most programs need, and every subpackage; each is imported when it is first
 - :func:`show` makes a page of players of clips,
 - :func:`create_encoder` builds one of :func:`list_encoders`,
 - :func:`train` trains one of :func:`list_methods` by a recipe, :func:`evaluate` judges the run,
-- :func:`load_encoder` loads the trained encoder of a run directory, :func:`load_model` what predicts by it.
+- :func:`load_encoder` loads the trained encoder of a run directory, :func:`load_model` what predicts by it,
+- :func:`export` writes a run as one file, which :mod:`kinelex.runtime` answers by without torch.
 """
 
 import os
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from kinelex.data import open_prompts, open_store
     from kinelex.encoders import create as create_encoder
     from kinelex.encoders import names as list_encoders
+    from kinelex.inference.export import export
     from kinelex.inference.load_model import load_model
     from kinelex.methods import list_methods
     from kinelex.reports import evaluate
@@ -34,6 +36,7 @@ __version__ = "0.1.0"
 _FUNCTIONS = {
     "create_encoder": "encoders:create",
     "evaluate": "reports:evaluate",
+    "export": "inference.export:export",
     "list_encoders": "encoders:names",
     "list_methods": "methods:list_methods",
     "load_model": "inference.load_model:load_model",
@@ -52,6 +55,7 @@ __all__ = [
     "errors",
     "evaluate",
     "evaluation",
+    "export",
     "files",
     "inference",
     "list_encoders",
@@ -68,6 +72,7 @@ __all__ = [
     "pose",
     "prompts",
     "reports",
+    "runtime",
     "show",
     "skeleton",
     "train",

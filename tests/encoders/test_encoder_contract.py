@@ -20,7 +20,7 @@ ORDERED = tuple(
 RECURRENT = ("gru",)
 PICKS_PERSONS = (
     "stgcn, present_only",
-)  # what it computes depends on who is there: neither one graph nor export
+)  # what it computes depends on who is there: a graph computes everybody
 
 every_case = pytest.mark.parametrize("case", CASES)
 GRAPHS = [case for case in CASES if case not in PICKS_PERSONS]

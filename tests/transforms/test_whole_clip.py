@@ -33,6 +33,7 @@ def walkers() -> torch.Tensor:
     "config",
     [
         InputConfig(whole_clip=True, fill=True, centre="frame", align="body"),
+        InputConfig(whole_clip=True, fill=True, centre="mean", scale="clip"),
         InputConfig(whole_clip=True, centre="first"),
         InputConfig(whole_clip=True, centre="mean", align="torso", scale="torso", frames=20),
         InputConfig(whole_clip=True, centre="first", scale="clip", sampling="frames", frames=16),

@@ -20,6 +20,7 @@ from kinelex.cli.ensemble import ensemble
 from kinelex.cli.evaluate import evaluate
 from kinelex.cli.events import events
 from kinelex.cli.exit_status import run_verb
+from kinelex.cli.export import export
 from kinelex.cli.export_data import export_data
 from kinelex.cli.help_texts import help_text
 from kinelex.cli.info import info
@@ -64,6 +65,7 @@ VERBS = (
     adapt,
     study,
     convert,
+    export,
     export_data,
 )
 RECIPE_VERBS = (train, adapt, study)  # their key=value are keys of recipes; elsewhere they are SECTION.KEY

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -87,7 +88,7 @@ class Encoder(nn.Module):
             present = (x != 0).flatten(1, 3).any(dim=1)
         if present is None:
             return self.head(self.pooled(self.forward_features(x)))
-        if present.shape != (len(x), x.shape[4]):
+        if present.shape != (x.shape[0], x.shape[4]):
             raise InputError(f"expects present (N, M) of {tuple(x.shape)}, got shape {tuple(present.shape)}")
         present = present.bool()
         x = x.masked_fill(~present[:, None, None, None], 0)
@@ -97,6 +98,10 @@ class Encoder(nn.Module):
 
     def forward_present(self, x: Tensor, present: Tensor) -> Tensor:
         """Features (N, F), computed and averaged for those persons alone who are present."""
+        if torch.compiler.is_compiling() and not self.training:  # a graph computes all, as shapes are fixed
+            every = self.forward_features(x).mean(dim=(3, 4))  # (N, places, F)
+            weights = F.pad(present, (0, every.shape[1] - present.shape[1])).to(every.dtype)
+            return (every * weights[..., None]).sum(dim=1) / weights.sum(dim=1, keepdim=True)
         x = self.with_places(x)
         present = F.pad(present, (0, x.shape[4] - present.shape[1]))
         features = self.forward_persons(self.normed_persons(x, present)).mean(dim=(2, 3))  # (persons, F)

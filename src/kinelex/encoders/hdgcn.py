@@ -99,7 +99,10 @@ class EdgeConv(nn.Module):
         points = x.shape[3]
         with torch.no_grad():
             # Exact differences: by products, who is near would hang on rounding.
-            apart = torch.cdist(x.mT, x.mT, compute_mode="donot_use_mm_for_euclid_dist")
+            if torch.compiler.is_compiling():  # ONNX has no cdist
+                apart = (x.unsqueeze(4) - x.unsqueeze(3)).square().sum(dim=2)
+            else:
+                apart = torch.cdist(x.mT, x.mT, compute_mode="donot_use_mm_for_euclid_dist")
             near = apart.topk(min(self.neighbours, points), largest=False).indices
         index = near.flatten(2).unsqueeze(2).expand(-1, -1, x.shape[2], -1)  # (B, groups, C, P·k)
         others = x.gather(3, index).unflatten(3, (points, -1))  # (B, groups, C, P, k)

@@ -95,16 +95,10 @@ def load_model(
     Traceback (most recent call last):
     kinelex.errors.InputError: no_run is no run directory ...
     """
-    try:
-        asked = replace(options or ModelOptions(), **changes)
-    except TypeError:
-        unknown = next(name for name in changes if name not in ModelOptions.__dataclass_fields__)
-        raise unknown_name("option of load_model", unknown, ModelOptions.__dataclass_fields__) from None
+    asked = _asked(options, changes)
     directory = RunDirectory(run)
-    check_device(asked.device)
-    console = console or Console(stderr=True)
-    encoders, config = load_encoders(directory.path), directory.config
-    model = Model(directory.path, encoders, _no_head(), "", None, config["dataset"], asked.device, console)
+    model = bare_model(run, asked, console)
+    encoders, config, console = model.encoders, directory.config, model.console
     data = model.data = None if asked.data is None else Path(asked.data)
     if asked.examples is not None:
         return example_model(model, Path(asked.examples), asked.head, asked.read)
@@ -130,5 +124,26 @@ def load_model(
     return model
 
 
-def _no_head() -> LinearHead:
-    return LinearHead((), {}, {})
+def bare_model(
+    run: str | Path, options: ModelOptions | None = None, console: Console | None = None, **changes: Any
+) -> Model:
+    """A run that gives features and tells no classes yet; arguments as of :func:`load_model`.
+
+    Raises:
+        InputError: no finished run, or no such device.
+    """
+    asked, directory = _asked(options, changes), RunDirectory(run)
+    check_device(asked.device)
+    console = console or Console(stderr=True)
+    encoders, config = load_encoders(directory.path), directory.config
+    return Model(
+        directory.path, encoders, LinearHead((), {}, {}), "", None, config["dataset"], asked.device, console
+    )
+
+
+def _asked(options: ModelOptions | None, changes: dict[str, Any]) -> ModelOptions:
+    try:
+        return replace(options or ModelOptions(), **changes)
+    except TypeError:
+        unknown = next(name for name in changes if name not in ModelOptions.__dataclass_fields__)
+        raise unknown_name("option of load_model", unknown, ModelOptions.__dataclass_fields__) from None

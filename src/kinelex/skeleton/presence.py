@@ -48,12 +48,19 @@ def joint_presence(x: Tensor, layout: SkeletonLayout | None = None) -> Tensor:
 
 
 def all_present(presence: Tensor) -> bool:
-    """Whether nothing is missing; False on an accelerator, where asking would make the host wait."""
-    if presence.device.type != "cpu":
+    """Whether nothing is missing; False where nobody may ask: the host would wait, or an export is made."""
+    if not host_sees(presence):
         return False
     if not any(presence.stride()):  # one value for all, as `complete` makes it
         presence = presence[(slice(0, 1),) * presence.ndim]
     return bool(presence.all())
+
+
+def host_sees(x: Tensor) -> bool:
+    """Whether the host may look at values: not on an accelerator, where it would wait, nor in an export."""
+    import torch  # here: preparing data needs layouts and no torch
+
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def complete(shape: torch.Size, device: torch.device) -> Tensor:

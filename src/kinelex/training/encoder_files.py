@@ -65,7 +65,8 @@ class SkeletonEncoder(nn.Module):
     def reading(self, source: SkeletonLayout) -> SkeletonEncoder:
         """The same encoder for clips of another layout, which are retargeted to its own."""
         pipeline = InputPipeline(self.layout, self.pipeline.config, source)
-        return SkeletonEncoder(self.encoder, pipeline, self.classifier, self.class_names)
+        other = SkeletonEncoder(self.encoder, pipeline, self.classifier, self.class_names)
+        return other.train(self.training)  # the two share the encoder, and so its mode
 
     def for_store(self, store: SkeletonStore | NamedClips) -> SkeletonEncoder:
         """The same encoder for the clips of a store: of its layout, with the run's number of persons.

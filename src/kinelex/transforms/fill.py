@@ -42,7 +42,7 @@ def fill_order(presence: Tensor) -> Tensor:
     t = there.shape[1]
     time = torch.arange(t, device=there.device).view(1, t, 1)
     late = ~there[:, :1]  # (N, 1, M)
-    packed = (~there).to(torch.int8).argsort(dim=1, stable=True)  # frames with the person first, in order
+    packed = torch.where(there, time, t + time).argsort(dim=1)  # frames with the person first, in order
     order = torch.where(late, packed, time)
     last = torch.where(there, time + 1, 0).amax(dim=1, keepdim=True)
     count = torch.where(late, there.sum(dim=1, keepdim=True), last).clamp(min=1)
@@ -59,5 +59,9 @@ class FillEmpty(Transform):
         if all_present(there):
             return batch
         order = fill_order(there)[:, None, :, None]
-        presence = there.gather(2, order.expand_as(there))
-        return replace(batch, x=x.gather(2, order.expand_as(x)), presence=presence)
+        x, there = (values.gather(2, order.expand_as(values)) for values in (x, there))
+        if batch.frames is not None:  # whole clips: what comes after the end of one is none of it
+            time = torch.arange(x.shape[2], device=x.device)
+            inside = (time < batch.lengths[:, None])[:, None, :, None, None]
+            x, there = x * inside, there & inside
+        return replace(batch, x=x, presence=there)

@@ -39,7 +39,11 @@ class Landmark:
         if all_present(self.there):
             return self.path
         t = self.there.shape[1]
-        time = torch.arange(t, device=self.there.device).expand_as(self.there)
+        time = torch.arange(t, device=self.there.device)
+        if torch.compiler.is_compiling():  # ONNX has no cummax
+            apart = (time[:, None] - time).abs() + torch.where(self.there, 0, 2 * t)[:, None]  # (N, T, T)
+            return self.path.gather(2, apart.argmin(dim=2)[:, None].expand_as(self.path))
+        time = time.expand_as(self.there)
         before = torch.where(self.there, time, -t).cummax(dim=1).values
         after = torch.where(self.there, time, 2 * t).flip(1).cummin(dim=1).values.flip(1)
         nearest = torch.where(time - before <= after - time, before, after).clamp(0, t - 1)
@@ -93,7 +97,8 @@ def first_person(x: Tensor, presence: Tensor) -> tuple[Tensor, Tensor]:
     if all_present(leads == 0):
         return x[..., 0], presence[..., 0]
     index = leads.view(-1, 1, 1, 1, 1)
-    return torch.take_along_dim(x, index, 4).squeeze(4), torch.take_along_dim(presence, index, 4).squeeze(4)
+    first = (values.gather(4, index.expand(-1, *values.shape[1:4], -1)) for values in (x, presence))
+    return next(first).squeeze(4), next(first).squeeze(4)
 
 
 def _weighed(x: Tensor, presence: Tensor, weights: Tensor, layout: SkeletonLayout) -> Landmark:

@@ -85,7 +85,7 @@ def _each_frame(paths: list[Landmark], presence: Tensor) -> Tensor:
         return paths[0].filled()
     first = presence.any(dim=3).to(torch.int8).argmax(dim=3, keepdim=True)  # (N, 1, T, 1)
     stacked = torch.stack([path.filled() for path in paths], dim=3)
-    return torch.take_along_dim(stacked, first, 3).squeeze(3)
+    return stacked.gather(3, first.expand(-1, stacked.shape[1], -1, -1)).squeeze(3)
 
 
 def align_body(

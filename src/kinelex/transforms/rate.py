@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kinelex.data.batch import Batch
 from kinelex.errors import InputError
+from kinelex.skeleton.presence import host_sees
 from kinelex.transforms.temporal import FramePlan, apply_plan, mix_present
 
 
@@ -57,6 +58,6 @@ def _ratio(batch: Batch, fps: float) -> Tensor:
     """Frames of each clip per frame at the wanted rate, (N,) float64."""
     if batch.fps is None:
         raise InputError(f"input.fps={fps:g} expects a batch that says its clips' frame rates (Batch.fps)")
-    if batch.fps.device.type == "cpu":  # on an accelerator it would wait; trainings check before
+    if host_sees(batch.fps):  # trainings on an accelerator check before
         check_rates(batch.fps.numpy(), fps)
     return batch.fps.double() / fps

@@ -13,7 +13,7 @@ from torch import Tensor
 from kinelex.data.batch import Batch
 from kinelex.errors import InputError
 from kinelex.skeleton import joint_presence
-from kinelex.skeleton.presence import all_present, complete
+from kinelex.skeleton.presence import all_present, complete, host_sees
 
 
 @dataclass
@@ -222,7 +222,10 @@ def ragged_frames(batch: Batch) -> tuple[Batch, Tensor | None]:
     if batch.x is None or batch.frames is None:
         return batch, None
     assert batch.presence is not None
-    lengths, total, longest = batch.lengths, len(batch.frames), batch.x.shape[2]
+    lengths, total, longest = batch.lengths, batch.frames.shape[0], batch.x.shape[2]
+    if total == batch.x.shape[0] * longest:  # no clip is shorter than another
+        frames, there = (t.transpose(1, 2).contiguous().flatten(0, 1) for t in (batch.x, batch.presence))
+        return replace(batch, frames=frames, x=None, presence=None), there
     clips = torch.arange(len(lengths), device=lengths.device)
     clip = torch.repeat_interleave(clips, lengths, output_size=total)
     start = (torch.cumsum(lengths, 0) - lengths)[clip]
@@ -233,7 +236,7 @@ def ragged_frames(batch: Batch) -> tuple[Batch, Tensor | None]:
 
 def _presence(frames: Tensor) -> Tensor | None:
     """Which joints of ragged frames are there, (sum of T, M * V); None where the host sees that all are."""
-    if frames.device.type == "cpu" and torch.count_nonzero(frames) == frames.numel():
+    if host_sees(frames) and torch.count_nonzero(frames) == frames.numel():
         return None
     there = joint_presence(frames)[:, 0].transpose(1, 2)
     return None if all_present(there) else there.flatten(1)

@@ -1,0 +1,56 @@
+"""The verb ``export``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+
+def export(
+    run: Path,
+    *,
+    out: Path,
+    to: str = "onnx",
+    features: bool = False,
+    layout: str | None = None,
+    examples: Path | None = None,
+    head: str = "knn",
+    classes: str | None = None,
+    data: Path | None = None,
+    prompts: Path | None = None,
+    holdout: Path | None = None,
+) -> dict[str, Any]:
+    """Write a run as one file, from raw frames to what predict says of them, that needs no kinelex.
+
+    It is compared with the run on clips of several lengths, and written if they agree.
+
+    Args:
+        run: the run directory.
+        out: the file to make.
+        to: onnx, which kinelex.runtime reads without torch, or torch (a .pt2 of torch.export).
+        features: give features alone, and no classes.
+        layout: the layout of the clips that the file will read; by default that of the run.
+        examples: a folder CLASS/clip.npy, or a store with labels: tell these classes.
+        head: how classes are told by examples: knn (the nearest), linear (a logistic regression).
+        classes: tell classes given as words, for example "waving, kicking"; for runs of C2VL with texts.
+        data: the store that the run was trained on, where it is at another place now.
+        prompts: the prompts of the run, for --classes, where they are at another place now.
+        holdout: a run of the same recipe on a fold of the training part, as in predict.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from kinelex.inference.export import export as write
+
+    options = {"examples": examples, "classes": classes, "data": data, "prompts": prompts, "holdout": holdout}
+    given = {name: value for name, value in options.items() if value is not None}
+    made = write(run, out, to, features=features, layout=layout, head=head, **given)
+    table = Table(title="largest difference from the run", title_justify="left")
+    for name in made.differences[0]:
+        table.add_column(name, justify="right")
+    for row in made.differences:
+        table.add_row(*(f"{value:.1e}" if isinstance(value, float) else str(value) for value in row.values()))
+    Console().print(table)
+    Console().print(f"{made.to}: {made.path}, {made.facts()['size']}", markup=False, soft_wrap=True)
+    return {**asdict(made), "path": str(made.path)}
