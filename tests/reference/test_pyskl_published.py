@@ -133,6 +133,8 @@ def test_a_converted_run_knows_the_actions_of_ntu(tmp_path):
         == 0
     )
     assert "walking apart from each other" in (tmp_path / "a.json").read_text()
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+    assert main(["export", str(run.path), "--out", str(tmp_path / "a.onnx")]) == 2  # ten draws have no graph
 
 
 def test_every_reference_file_is_used(shared):

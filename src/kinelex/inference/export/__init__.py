@@ -27,6 +27,7 @@ from kinelex.inference.model import Model
 from kinelex.runtime.model import METADATA, VERSION
 from kinelex.skeleton import SkeletonLayout, get_layout
 from kinelex.training.encoder_files import SkeletonEncoder
+from kinelex.transforms import UniformFrames
 
 FORMATS = ("onnx", "torch")
 
@@ -94,6 +95,11 @@ def export(
         model = run
     else:
         model = (bare_model if features else load_model)(run, **options)
+    if any(isinstance(step, UniformFrames) for step in _first(model).pipeline.transforms.transforms.values()):
+        raise InputError(
+            f"{model.run} averages draws of frames, as PYSKL does (uniform_frames), which has no form in a graph: "
+            "expects a run whose input chooses frames once"
+        )
     source = get_layout(layout) if isinstance(layout, str) else layout or _first(model).source
     encoders = {s: e.reading(source).to("cpu").eval() for s, e in model.encoders.items()}
     persons = _places(model)
