@@ -97,8 +97,8 @@ def export(
         model = (bare_model if features else load_model)(run, **options)
     if any(isinstance(step, UniformFrames) for step in _first(model).pipeline.transforms.transforms.values()):
         raise InputError(
-            f"{model.run} averages draws of frames, as PYSKL does (uniform_frames), which has no form in a graph: "
-            "expects a run whose input chooses frames once"
+            f"{model.run} averages draws of frames, as PYSKL does (uniform_frames), which has no form in a "
+            "graph: expects a run whose input chooses frames once"
         )
     source = get_layout(layout) if isinstance(layout, str) else layout or _first(model).source
     encoders = {s: e.reading(source).to("cpu").eval() for s, e in model.encoders.items()}
