@@ -59,6 +59,18 @@ OPTIONS = {
     ],
     "live": ["run", "--engine", "--persons", "--windows", "--host", "--port", "--token", "--examples"],
     "count": ["inputs", "--csv", "--layout", "--fps", "--axes", "--json"],
+    "search": [
+        "store",
+        "words",
+        "--run",
+        "--clip",
+        "--like",
+        "--top",
+        "--out",
+        "--csv",
+        "--prompts",
+        "--json",
+    ],
     "ensemble": ["scores", "--data", "--weights", "--search", "--holdout", "--combine", "--out", "--json"],
 }
 

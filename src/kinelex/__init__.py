@@ -3,7 +3,7 @@
 What most programs need, and every subpackage; each is imported when it is first used:
 
 - :func:`open_store` and :func:`open_prompts` open what ``kinelex prepare`` and ``kinelex prompts`` made,
-- :func:`show` makes a page of players of clips,
+- :func:`show` makes a page of players of clips, :func:`search` finds clips by words or by an example,
 - :func:`create_encoder` builds one of :func:`list_encoders`,
 - :func:`train` trains one of :func:`list_methods` by a recipe, :func:`evaluate` judges the run,
 - :func:`load_encoder` loads the trained encoder of a run directory, :func:`load_model` what predicts by it,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kinelex.inference.load_model import load_model
     from kinelex.methods import list_methods
     from kinelex.reports import evaluate
+    from kinelex.reports.search import search
     from kinelex.reports.show import show
     from kinelex.training.encoder_files import load_encoder
     from kinelex.training.train import train
@@ -43,6 +44,7 @@ _FUNCTIONS = {
     "load_encoder": "training.encoder_files:load_encoder",
     "open_prompts": "data:open_prompts",
     "open_store": "data:open_store",
+    "search": "reports.search:search",
     "show": "reports.show:show",
     "train": "training.train:train",
 }
@@ -73,6 +75,7 @@ __all__ = [
     "prompts",
     "reports",
     "runtime",
+    "search",
     "show",
     "skeleton",
     "train",

@@ -32,6 +32,7 @@ from kinelex.cli.prepare import parse_prepare, prepare
 from kinelex.cli.prompts import prompts
 from kinelex.cli.prompts_report import prompts_report
 from kinelex.cli.quickstart import quickstart
+from kinelex.cli.search import search
 from kinelex.cli.show import show
 from kinelex.cli.study import study
 from kinelex.cli.train import train
@@ -60,6 +61,7 @@ VERBS = (
     events,
     live,
     count,
+    search,
     compare,
     ensemble,
     adapt,

@@ -12,13 +12,14 @@ import numpy as np
 
 from kinelex.data.labelled_clips import subject_groups
 from kinelex.errors import InputError
-from kinelex.inference.cache import Cache, digest, encoder_digest, run_digest
+from kinelex.inference.cache import Cache, digest, run_digest
 from kinelex.inference.calibration import Calibration, calibrate
 from kinelex.inference.features import extract_all
 from kinelex.inference.heads import LinearHead
 from kinelex.inference.known_clips import TrainingClips, training_clips
 from kinelex.inference.linear_probe import linear_probe, training_folds
 from kinelex.inference.model import Model
+from kinelex.inference.stored_features import stored_features
 from kinelex.training.learned import learned_config
 
 _FEWEST = 20  # held-out clips, below which the learned ones tell more
@@ -133,7 +134,7 @@ def probe_head(
         ) from error
     rows = np.concatenate([clips.learned, clips.held_out])
     _say(model, f"fits a logistic regression on the features of {len(rows)} training clips; it is kept")
-    head, found = fitted_probe(clips, rows, _features(model, clips, rows))
+    head, found = fitted_probe(clips, rows, stored_features(model, clips.store, rows))
     _keep(model, cache, key, found, head.arrays(), classes=head.classes)
     return head, found
 
@@ -180,25 +181,12 @@ def probes_head(names: tuple[str, ...], probes: dict[str, Any]) -> LinearHead:
 
 def _scores(model: Model, clips: TrainingClips, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows = _some(rows)
-    return model.head.scores(_features(model, clips, rows)), clips.store.labels[rows]
+    return model.head.scores(stored_features(model, clips.store, rows)), clips.store.labels[rows]
 
 
 def _some(rows: np.ndarray) -> np.ndarray:
     """At most so many of the rows, drawn."""
     return rows if len(rows) <= _MOST else np.sort(np.random.default_rng(0).permutation(rows)[:_MOST])
-
-
-def _features(model: Model, clips: TrainingClips, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Features of training clips, from ``kinelex evaluate``'s cache where it has all of them."""
-    encoders, cache = model.reading(clips.store), Cache(model.run / "evaluation" / "cache")
-    store = cache.file_digest(clips.store.path)
-    found = {}
-    for stream, encoder in encoders.items():
-        kept = cache.read(f"features-{stream}", digest(encoder_digest(encoder), store, "", None))
-        if kept is None or not np.isin(rows, kept.get("rows", ())).all():
-            return model.features(clips.store, rows, encoders)
-        found[stream] = kept["features"][np.searchsorted(kept["rows"], rows)]
-    return found
 
 
 def _key(model: Model, config: dict[str, Any], kind: str, holdout: Model | None = None) -> str:

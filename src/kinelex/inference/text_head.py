@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from collections.abc import Sequence as Rows
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ from kinelex.errors import InputError
 from kinelex.inference.calibration import Calibration
 from kinelex.inference.heads import TextHead
 from kinelex.inference.vectors import unit_rows
+from kinelex.methods.embedding_space import EmbeddingSpace
 from kinelex.prompts.class_texts import embed_classes, text_encoder
-from kinelex.training.embedding_space_files import load_embedding_space
+from kinelex.training.embedding_space_files import FILE, load_embedding_space
 from kinelex.training.encoder_files import SkeletonEncoder
 from kinelex.training.run_directory import RunDirectory
 
@@ -44,11 +47,38 @@ def text_head(
             them, fewer than two words, or words that are the same to the text encoder.
     """
     _check_words(words)
+    space, embed = text_space(run, encoders, prompts, "show the classes by --examples FOLDER")
+    vectors = embed([[word] for word in words])
+    _check_vectors(words, vectors)
+    texts = space.embed_texts(torch.from_numpy(vectors)).numpy()
+    _warn_alike(words, vectors, texts, console)
+    heat: Any = run.config["method"].get("temperature", _TEMPERATURE)
+    source = "the training (method.temperature): nothing labelled tells it for words"
+    return TextHead(words, space, texts), Calibration(float(heat), source=source, held_out=False)
+
+
+def text_space(
+    run: RunDirectory, encoders: Mapping[str, SkeletonEncoder], prompts: str | Path | None, instead: str
+) -> tuple[EmbeddingSpace, Callable[[Rows[Rows[str]]], np.ndarray]]:
+    """The space of clips and texts that a run learned, and what embeds texts for it, as its prompts were.
+
+    Args:
+        run: the run directory.
+        encoders: its encoders.
+        prompts: the prompt store of the run, where it is at another place now.
+        instead: what can be done without such a space, for the message.
+
+    Raises:
+        InputError: a run without a space of texts, or its prompts are not there or do not say what embedded
+            them.
+    """
     space = load_embedding_space(run.path)
     if space is None or "language" not in space.modalities or len(encoders) > 1:
+        others = sorted(file.parent.name for file in run.path.resolve().parent.glob(f"*/{FILE}"))
+        beside = f" (beside it: {', '.join(others[:5])})" if others else ""
         raise InputError(
-            f"{run.path} learned no space of texts, which classes given as words need: train c2vl with "
-            "language prompts, or show the classes by --examples FOLDER"
+            f"{run.path} learned no space of texts, which words need: runs of c2vl with language prompts "
+            f"have one{beside}; or {instead}"
         )
     path = prompts or run.config.get("prompts")
     if path is None or not Path(path).is_file():
@@ -58,13 +88,8 @@ def text_head(
         )
     meta = open_prompts(path).meta
     by_sentence = meta.engines.get("language", {}).get("pool", "sentences") == "sentences"
-    vectors = embed_classes([[word] for word in words], text_encoder(meta), by_sentence)
-    _check_vectors(words, vectors)
-    texts = space.embed_texts(torch.from_numpy(np.ascontiguousarray(vectors, np.float32))).numpy()
-    _warn_alike(words, vectors, texts, console)
-    heat: Any = run.config["method"].get("temperature", _TEMPERATURE)
-    source = "the training (method.temperature): nothing labelled tells it for words"
-    return TextHead(words, space, texts), Calibration(float(heat), source=source, held_out=False)
+    encoder = text_encoder(meta)
+    return space, lambda texts: np.ascontiguousarray(embed_classes(texts, encoder, by_sentence), np.float32)
 
 
 def _check_words(words: tuple[str, ...]) -> None:
