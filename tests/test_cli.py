@@ -24,6 +24,7 @@ OPTIONS = {
     "prepare": ["dataset", "source", "--out", "--strict", "--workers", "--json", "--denoise", "pku2"],
     "convert": ["checkpoint", "--from", "--out", "--layout", "--json"],
     "export": ["run", "--out", "--to", "--features", "--layout", "--examples", "--classes", "--holdout"],
+    "push": ["run", "to", "--private", "--json"],
     "export-data": ["store", "--to", "--out", "--protocol", "--frames", "--json"],
     "info": ["path", "--layout", "--html", "--json"],
     "show": ["source", "--out", "--clips", "--most", "--run", "--prompts", "--layout", "--json"],

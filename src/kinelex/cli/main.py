@@ -31,6 +31,7 @@ from kinelex.cli.predict import predict
 from kinelex.cli.prepare import parse_prepare, prepare
 from kinelex.cli.prompts import prompts
 from kinelex.cli.prompts_report import prompts_report
+from kinelex.cli.push import push
 from kinelex.cli.quickstart import quickstart
 from kinelex.cli.search import search
 from kinelex.cli.show import show
@@ -68,6 +69,7 @@ VERBS = (
     study,
     convert,
     export,
+    push,
     export_data,
 )
 RECIPE_VERBS = (train, adapt, study)  # their key=value are keys of recipes; elsewhere they are SECTION.KEY

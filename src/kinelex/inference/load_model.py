@@ -19,6 +19,7 @@ from kinelex.inference.own_head import classifier_calibration, probe_head
 from kinelex.inference.text_head import text_head
 from kinelex.training.encoder_files import load_encoders
 from kinelex.training.run_directory import RunDirectory
+from kinelex.training.run_sources import run_folder
 
 HEADS = ("knn", "linear")
 
@@ -82,7 +83,7 @@ def load_model(
     kept in the run directory with the regression.
 
     Args:
-        run: the run directory.
+        run: the run directory; a zip file of one; ``hf://user/name``; ``https://…/run.zip#sha256=…``.
         options: what tells the classes.
         console: where messages go; stderr by default.
         **changes: fields of ``options``.
@@ -95,7 +96,7 @@ def load_model(
     Traceback (most recent call last):
     kinelex.errors.InputError: no_run is no run directory ...
     """
-    asked = _asked(options, changes)
+    asked, run = _asked(options, changes), run_folder(run)
     directory = RunDirectory(run)
     model = bare_model(run, asked, console)
     encoders, config, console = model.encoders, directory.config, model.console
@@ -132,7 +133,7 @@ def bare_model(
     Raises:
         InputError: no finished run, or no such device.
     """
-    asked, directory = _asked(options, changes), RunDirectory(run)
+    asked, directory = _asked(options, changes), RunDirectory(run_folder(run))
     check_device(asked.device)
     console = console or Console(stderr=True)
     encoders, config = load_encoders(directory.path), directory.config

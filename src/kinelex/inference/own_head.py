@@ -5,6 +5,7 @@ What is found is kept under the run's ``evaluation/cache``, so that a second cal
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,25 @@ def _scores(model: Model, clips: TrainingClips, rows: np.ndarray) -> tuple[np.nd
 def _some(rows: np.ndarray) -> np.ndarray:
     """At most so many of the rows, drawn."""
     return rows if len(rows) <= _MOST else np.sort(np.random.default_rng(0).permutation(rows)[:_MOST])
+
+
+def keep_for_copy(model: Model, folder: Path) -> None:
+    """Keep in a copy of a run what was found for the run, so that it answers without the training store.
+
+    Args:
+        model: the run, with what tells its classes.
+        folder: the copy, which may have another config.
+    """
+    from kinelex.training.run_directory import RunDirectory
+
+    twin, config = copy(model), RunDirectory(folder).config
+    twin.run, cache = folder, Cache(folder / "evaluation" / "cache")
+    if all(encoder.classifier is not None for encoder in model.encoders.values()):
+        if model.calibration.clips:
+            _keep(twin, cache, _key(twin, config, "classifier"), model.calibration, {})
+    elif isinstance(model.head, LinearHead):
+        key, arrays = _key(twin, config, "probe"), model.head.arrays()
+        _keep(twin, cache, key, model.calibration, arrays, classes=model.classes)
 
 
 def _key(model: Model, config: dict[str, Any], kind: str, holdout: Model | None = None) -> str:

@@ -24,6 +24,7 @@ from kinelex.files.atomic import whole_folder, write_whole
 from kinelex.files.bounded import safe_json
 from kinelex.skeleton import SkeletonLayout
 from kinelex.training.run_directory import RunDirectory, check_free
+from kinelex.training.run_sources import run_folder
 from kinelex.transforms import InputConfig, InputPipeline, transforms_of
 
 
@@ -182,7 +183,7 @@ def load_encoder(
     """Load the encoder of a run directory, in eval mode on the CPU.
 
     Args:
-        run: the run directory.
+        run: the run directory, or what stands for one, see :func:`~kinelex.training.run_sources.run_folder`.
         stream: which one where the run has an encoder per stream (``joint``, ``motion``, ``bone``); by
             default the first. Its ``pipeline`` derives the stream.
         untrained_seed: build the same architecture with fresh random weights from this seed instead.
@@ -210,7 +211,7 @@ def load_encoders(
     Raises:
         InputError: the directory has no finished encoder, a damaged one, or one that cannot read the store.
     """
-    path = Path(run)
+    path = run_folder(run)
     if not (path / "encoder.json").is_file() or not (path / "encoder.safetensors").is_file():
         begun = (path / "config.yaml").is_file()
         hint = "its training has not finished: go on with --resume" if begun else "it is no run directory"

@@ -17,8 +17,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kinelex.errors import InputError, one_line
+from kinelex.files.download import file_digest
 from kinelex.pose.base import PoseEngine, Poses
-from kinelex.pose.engines.model_file import file_digest, find_model
+from kinelex.pose.engines.model_file import find_model
 from kinelex.skeleton import get_layout
 
 ADDRESS = (

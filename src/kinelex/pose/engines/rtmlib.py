@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kinelex.errors import InputError, one_line, unknown_name
+from kinelex.files.download import file_digest
 from kinelex.pose.base import PoseEngine, Poses
-from kinelex.pose.engines.model_file import file_digest
 from kinelex.skeleton import get_layout
 
 BODIES = {"body": ("Body", "coco17"), "feet": ("BodyWithFeet", "halpe26"), "whole": ("Wholebody", "coco133")}
