@@ -32,7 +32,21 @@ ODD = {
     "no value": ["--out"],
     "response file": ["@nix"],
 }
-VERBS = ("prepare", "info", "prompts", "prompts-report", "train", "evaluate", "compare", "ensemble", "adapt")
+VERBS = (
+    "predict",
+    "events",
+    "live",
+    "count",
+    "prepare",
+    "info",
+    "prompts",
+    "prompts-report",
+    "train",
+    "evaluate",
+    "compare",
+    "ensemble",
+    "adapt",
+)
 FREE = ("quickstart",)  # needs no words: where odd ones name a place for it, it is no mistake
 
 
