@@ -15,8 +15,8 @@ from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate, load_scores
 from kinelex.inference.fusion import softmax
-from kinelex.inference.predictions import NONE
 from kinelex.prompts import registry
+from kinelex.runtime.predictions import NONE
 from kinelex.training.train import train
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from kinelex.inference.model import Model
-    from kinelex.inference.predictions import Predictions
+    from kinelex.runtime.predictions import Predictions
 
 MOST_ROWS = 40  # of the table in the terminal
 

@@ -19,7 +19,7 @@ from kinelex.inference.clips import Clips, clips_of_arrays, persons_alone, read_
 from kinelex.inference.events import event_options, find_timelines
 from kinelex.inference.features import extract_all
 from kinelex.inference.heads import Head
-from kinelex.inference.predictions import ClipPrediction, Predictions
+from kinelex.runtime.predictions import ClipPrediction, Predictions
 from kinelex.skeleton import SkeletonLayout, get_layout
 from kinelex.training.encoder_files import SkeletonEncoder
 

@@ -19,8 +19,8 @@ from kinelex.errors import InputError
 from kinelex.inference.clips import Clips, clips_of_arrays, read_inputs
 from kinelex.inference.load_model import load_model
 from kinelex.inference.model import Model
-from kinelex.inference.predictions import ClipPrediction
 from kinelex.reports.prompts.examples import cut, kept_pictures
+from kinelex.runtime.predictions import ClipPrediction
 from kinelex.skeleton import get_layout
 from kinelex.training.run_directory import RunDirectory
 

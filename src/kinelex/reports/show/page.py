@@ -8,11 +8,11 @@ from pathlib import Path
 
 from kinelex import __version__
 from kinelex.files.atomic import check_target, spare_stores, write_numbers
-from kinelex.inference.predictions import NONE, ClipPrediction
 from kinelex.reports.page.player import clip_player
 from kinelex.reports.page.templates import template
 from kinelex.reports.page.view import seen_from
 from kinelex.reports.show.clips import Shown
+from kinelex.runtime.predictions import NONE, ClipPrediction
 
 MOST_BYTES = 4_600_000  # of the clips on a page: the page stays below 5 MB
 _COORDINATES = 3_400_000  # of them for coordinates
