@@ -156,7 +156,7 @@ def layout_names() -> tuple[str, ...]:
     """Names of the built-in layouts.
 
     >>> layout_names()[:4]
-    ('azure32', 'body25', 'coco17', 'h36m17')
+    ('azure32', 'body25', 'coco133', 'coco17')
     """
     files = resources.files("kinelex.skeleton").joinpath("layouts").iterdir()
     return tuple(sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml")))
