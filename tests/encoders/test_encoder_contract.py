@@ -23,7 +23,7 @@ PICKS_PERSONS = (
 )  # what it computes depends on who is there: a graph computes everybody
 
 every_case = pytest.mark.parametrize("case", CASES)
-# One of each kind is compiled and exported, as both take long; tests/inference/test_export.py takes all.
+# One of each kind is compiled and exported, as both take long; tests/inference/test_export_run.py takes all.
 compiled_case = pytest.mark.parametrize("case", ["ctrgcn", "gru", "hdgcn", "transformer, factorised"])
 exported_case = pytest.mark.parametrize("case", ["gru", "stgcn"])
 

@@ -67,7 +67,6 @@ def test_every_encoder_exports_to_onnx(case, tmp_path):
 
 
 PREPARATIONS = {
-    "torso": {"centre": "mean", "align": "torso", "scale": "torso", "stream": "bone"},
     "cmd": {
         "whole_clip": True,
         "fill": True,
@@ -76,7 +75,7 @@ PREPARATIONS = {
         "scale": "clip",
         "stream": "motion",
     },
-    "rate": {"sampling": "frames", "fps": 20.0, "scale": "body", "stream": "bone_motion"},
+    "rate": {"sampling": "frames", "fps": 20.0, "align": "torso", "scale": "body", "stream": "bone_motion"},
     "rate, crop": {"fps": 40.0, "centre": "none", "rotation": (0.1, 0.1, 0.1), "noise": 0.1},
 }
 
