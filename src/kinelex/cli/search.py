@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from kinelex.cli.shared_options import read_options, shares
 from kinelex.errors import InputError
 
 
+@shares(read_options)
 def search(
     store: Path,
     words: str | None = None,
@@ -19,13 +21,8 @@ def search(
     out: Path | None = None,
     csv: Path | None = None,
     prompts: Path | None = None,
-    layout: str | None = None,
-    fps: float | None = None,
-    axes: str | None = None,
-    units: str | None = None,
-    channels: str | None = None,
-    reader: str | None = None,
     device: str = "cpu",
+    **told: Any,
 ) -> dict[str, Any]:
     """Find clips of a store by words ("raises both hands"), or those that are like a clip.
 
@@ -39,19 +36,12 @@ def search(
         out: also show them as players in this HTML file.
         csv: also write a row for each clip to this file.
         prompts: the prompts of the run, which say by what texts are embedded, where they are now.
-        layout: the layout of --like: a built-in name or a YAML file; by default what the file tells.
-        fps: frames per second of --like where its file does not say it.
-        axes: order of the axes of arrays where it is another, for example CTVM.
-        units: unit of --like: centimetres, millimetres, inches and feet become metres.
-        channels: what the numbers of a joint are: xy, xyz, xyc, xyzc (c is a confidence).
-        reader: the data set of prepare whose raw file --like is, for example utd_mhad.
         device: where the encoders run: cpu, cuda.
     """
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    from kinelex.datasets.single import ReadOptions
     from kinelex.files.atomic import check_target, csv_text, write_numbers
     from kinelex.reports.search import search as find
 
@@ -62,7 +52,7 @@ def search(
     for target in (out, csv):
         if target is not None:
             check_target(target)
-    read = ReadOptions(layout, fps, axes, units, channels, reader)
+    read = read_options(**told)
     option = next(iter(read.given()), None)
     if like is None and option is not None:
         raise InputError(f"--{option} says how --like is read: leave it out")

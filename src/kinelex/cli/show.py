@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from kinelex.cli.shared_options import read_options, shares
 
+
+@shares(read_options)
 def show(
     source: Path,
     *,
@@ -16,13 +19,8 @@ def show(
     prompts: Path | None = None,
     data: Path | None = None,
     top: int = 3,
-    layout: str | None = None,
-    fps: float | None = None,
-    axes: str | None = None,
-    units: str | None = None,
-    channels: str | None = None,
-    reader: str | None = None,
     device: str = "cpu",
+    **told: Any,
 ) -> dict[str, Any]:
     """Show clips to play, turn and step through: one self-contained page, or a GIF or MP4.
 
@@ -38,21 +36,14 @@ def show(
         prompts: also show the texts and pictures of this prompt store.
         data: the store that the run was trained on, where it is at another place now.
         top: how many classes are shown of a prediction.
-        layout: the layout of raw clips: a built-in name or a YAML file; by default what the files tell.
-        fps: frames per second of raw clips whose files do not say it.
-        axes: order of the axes of arrays where it is another, for example CTVM.
-        units: unit of raw clips: centimetres, millimetres, inches and feet become metres.
-        channels: what the numbers of a joint are: xy, xyz, xyc, xyzc (c is a confidence).
-        reader: the data set of prepare whose raw files these are, for example utd_mhad.
         device: where the run's encoders compute: cpu, cuda.
     """
     from rich.console import Console
 
-    from kinelex.datasets.single import ReadOptions
     from kinelex.reports.show import ShowOptions
     from kinelex.reports.show import show as make
 
-    read = ReadOptions(layout, fps, axes, units, channels, reader)
+    read = read_options(**told)
     notes = Console(stderr=True)
     page = make(source, out, ShowOptions(clips or (), most, run, prompts, data, top, device, read), notes)
     for note in page.notes:

@@ -74,3 +74,14 @@ class ScoredClips(ArrayClips):
             )
         there = (pixels != 0).any(axis=-1)
         return in_picture(pixels, there.astype(np.float32) if scores is None else scores * there, size)
+
+
+def clips_to_read(
+    clips: SkeletonStore | NamedClips, rows: np.ndarray, scores: bool
+) -> SkeletonStore | ArrayClips:
+    """The clips as a run reads them: as they are, or with ``input.scores`` as :class:`ScoredClips`.
+
+    Shape:
+        - rows: (n,)
+    """
+    return ScoredClips(clips, rows) if scores else clips

@@ -25,7 +25,7 @@ from kinelex.data.labelled_clips import copies, subject_groups
 from kinelex.errors import unknown_name
 from kinelex.evaluation.probe_data import Prediction, ProbeData
 from kinelex.evaluation.streams import fused, judged_numbers
-from kinelex.inference.cache import Cache, digest, encoder_digest
+from kinelex.inference.cache import Cache, digest, encoder_digest, read_table, with_rows
 from kinelex.inference.features import extract_all
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
 from kinelex.training.run_directory import RunDirectory
@@ -232,14 +232,11 @@ class Context:
     def _table(self, stream: str, variant: str, change: Change | None) -> tuple[np.ndarray, np.ndarray]:
         """Rows whose features are known, in order, and those features."""
         if (stream, variant) not in self._tables:
-            found = self.cache.read(*self._feature_file(stream, variant, change)) or {}
-            rows, values = found.get("rows"), found.get("features")
-            if rows is None or values is None or values.ndim != 2 or len(rows) != len(values):
-                width = self.encoders[stream].num_features
-                rows, values = np.zeros(0, np.int64), np.zeros((0, width), np.float32)
+            width = self.encoders[stream].num_features
+            table = read_table(self.cache, *self._feature_file(stream, variant, change), width)
             if variant:  # of changed clips there may be many: they wait in their files
-                return rows, values
-            self._tables[stream, variant] = rows, values
+                return table
+            self._tables[stream, variant] = table
         return self._tables[stream, variant]
 
     def _feature_file(self, stream: str, variant: str, change: Change | None) -> tuple[str, str]:
@@ -252,15 +249,11 @@ class Context:
         changed = None if change is None else _Seeded(change, self.seed, variant)
         found = extract_all(self.encoders, self.store, rows, self.batch_size, self.device, changed)
         for stream, features in found.items():
-            known, values = self._table(stream, variant, change)
-            new = ~np.isin(rows, known)
-            together = np.concatenate([known, rows[new]])
-            order = np.argsort(together)
-            together, features = together[order], np.concatenate([values, features[new]])[order]
+            known, values = table = with_rows(self._table(stream, variant, change), rows, features)
             if not variant:
-                self._tables[stream, variant] = together, features
+                self._tables[stream, variant] = table
             name, key = self._feature_file(stream, variant, change)
-            self.cache.write(name, key, {"rows": together, "features": features})
+            self.cache.write(name, key, {"rows": known, "features": values})
 
 
 @dataclass

@@ -176,3 +176,32 @@ def run_digest(run: Path) -> str:
     """The SHA-256 of what a run consists of: its config and its weights."""
     files = [run / "config.yaml", run / "encoder.json", *sorted(run.glob("*.safetensors"))]
     return digest([(file.name, file) for file in files if file.is_file()])
+
+
+Table = tuple[np.ndarray, np.ndarray]  # rows of a store (n,) in order, and their features (n, F) float32
+
+
+def read_table(cache: Cache, name: str, key: str, width: int) -> Table:
+    """What a run's cache has of features of that width; nothing where it is damaged."""
+    found = cache.read(name, key) or {}
+    rows, values = found.get("rows"), found.get("features")
+    if rows is None or values is None or values.ndim != 2 or len(rows) != len(values):
+        return np.zeros(0, np.int64), np.zeros((0, width), np.float32)
+    return rows, values
+
+
+def with_rows(table: Table, rows: np.ndarray, features: np.ndarray) -> Table:
+    """A table with more rows; those that it has already stay as they are.
+
+    Shape:
+        - rows: (n,); features: (n, F)
+
+    >>> table = np.array([2, 5]), np.array([[2.0], [5.0]])
+    >>> [values.ravel().tolist() for values in with_rows(table, np.array([5, 3]), np.array([[9.0], [3.0]]))]
+    [[2, 3, 5], [2.0, 3.0, 5.0]]
+    """
+    known, values = table
+    new = ~np.isin(rows, known)
+    together = np.concatenate([known, rows[new]])
+    order = np.argsort(together)
+    return together[order], np.concatenate([values, features[new]])[order]

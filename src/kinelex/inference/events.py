@@ -144,9 +144,7 @@ def find_timelines(model: Model, groups: Rows[Clips], options: EventOptions) -> 
     if options.windows is None:
         seconds, of = usual_windows(model)
         text = ", ".join(f"{one:g}" for one in seconds)
-        model.console.print(
-            f"windows of {text} seconds, by the lengths of {of}", markup=False, soft_wrap=True
-        )
+        model.say(f"windows of {text} seconds, by the lengths of {of}")
         options = replace(options, windows=tuple(seconds))
     return [_timeline(model, clips, row, options) for clips in groups for row in range(len(clips.ids))]
 

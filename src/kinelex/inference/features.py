@@ -11,7 +11,7 @@ from kinelex.data import SkeletonStore
 from kinelex.data.batch import Batch
 from kinelex.data.loader import SkeletonLoader
 from kinelex.data.named_clips import NamedClips
-from kinelex.data.scored_clips import ScoredClips
+from kinelex.data.scored_clips import clips_to_read
 from kinelex.errors import InputError
 from kinelex.training.encoder_files import SkeletonEncoder
 from kinelex.transforms.rate import check_rates
@@ -82,8 +82,8 @@ def extract_all(
     parts: dict[str, list[np.ndarray]] = {name: [] for name in encoders}
     for encoder in encoders.values():
         encoder.to(device).eval()
-    scored = any(pipeline.config.scores for pipeline in pipelines.values())
-    clips = ScoredClips(store, indices) if scored else store
+    scores = any(pipeline.config.scores for pipeline in pipelines.values())
+    clips = clips_to_read(store, indices, scores)
     with torch.inference_mode():
         for number, batch in enumerate(SkeletonLoader(clips, indices, batch_size, places=places)):
             there = batch.to(device) if change is None else change(batch.to(device))

@@ -68,6 +68,10 @@ class Model(Facts):
         """The layout that the run reads; clips of other layouts are retargeted to it."""
         return next(iter(self.encoders.values())).layout
 
+    def say(self, text: str) -> None:
+        """Tell the user, as it is."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
     def facts(self) -> dict[str, Any]:
         """Run, classes, layout, what tells the classes, and what it was calibrated on."""
         return {
@@ -168,7 +172,7 @@ class Model(Facts):
             raise InputError("expects a clip, a folder of clips or a store")
         clips, notes = read_inputs([Path(s) for s in sources], read or ReadOptions(), self.dataset)
         for note in notes:
-            self.console.print(note, markup=False, soft_wrap=True)
+            self.say(note)
         return clips
 
     def predict_clips(self, groups: Rows[Clips]) -> Predictions:

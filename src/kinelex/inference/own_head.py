@@ -61,7 +61,7 @@ def classifier_calibration(
     except InputError as error:
         if holdout is not None or data is not None:
             raise
-        _say(model, f"{error}: probabilities are not calibrated (temperature 1), no clip is called unknown")
+        model.say(f"{error}: probabilities are not calibrated (temperature 1), no clip is called unknown")
         return Calibration(source=f"nothing: {error}", held_out=False)
     _keep(model, cache, key, found, {})
     return found
@@ -92,8 +92,7 @@ def _by_own_clips(model: Model, clips: TrainingClips) -> Calibration:
     if len(clips.held_out) >= _FEWEST:
         scores, labels = _scores(model, clips, clips.held_out)
         return calibrate(scores, labels, "clips of the training part that the run did not learn")
-    _say(
-        model,
+    model.say(
         "the run learned all clips of its training part: temperature and threshold are chosen on these, "
         "changed at random as in training, and are too sure; --holdout RUN takes a run of a fold",
     )
@@ -134,7 +133,7 @@ def probe_head(
             'by --examples FOLDER or --classes "waving, kicking"'
         ) from error
     rows = np.concatenate([clips.learned, clips.held_out])
-    _say(model, f"fits a logistic regression on the features of {len(rows)} training clips; it is kept")
+    model.say(f"fits a logistic regression on the features of {len(rows)} training clips; it is kept")
     head, found = fitted_probe(clips, rows, stored_features(model, clips.store, rows))
     _keep(model, cache, key, found, head.arrays(), classes=head.classes)
     return head, found
@@ -227,8 +226,4 @@ def _keep(
     try:
         cache.write_json(_NAME, key, content, arrays)
     except InputError as error:
-        _say(model, f"what was found is not kept for the next time: {error}")
-
-
-def _say(model: Model, text: str) -> None:
-    model.console.print(text, markup=False, soft_wrap=True)
+        model.say(f"what was found is not kept for the next time: {error}")

@@ -6,7 +6,7 @@ import numpy as np
 
 from kinelex.data import SkeletonStore
 from kinelex.errors import InputError
-from kinelex.inference.cache import Cache, digest, encoder_digest
+from kinelex.inference.cache import Cache, digest, encoder_digest, read_table, with_rows
 from kinelex.inference.model import Model
 
 _MANY = 500  # clips, from which on it is said that something is computed
@@ -21,29 +21,15 @@ def stored_features(model: Model, store: SkeletonStore, rows: np.ndarray) -> dic
     encoders, cache = model.reading(store), Cache(model.run / "evaluation" / "cache")
     content = cache.file_digest(store.path)
     keys = {stream: digest(encoder_digest(e), content, "", None) for stream, e in encoders.items()}
-    kept = {stream: cache.read(f"features-{stream}", key) or {} for stream, key in keys.items()}
-    known = [found["rows"] for found in kept.values() if {"rows", "features"} <= found.keys()]
-    complete = len(known) == len(encoders)
-    missing = rows[~np.all([np.isin(rows, own) for own in known], axis=0)] if complete else rows
-    if not len(missing):
-        return {s: found["features"][np.searchsorted(found["rows"], rows)] for s, found in kept.items()}
+    tables = {s: read_table(cache, f"features-{s}", keys[s], e.num_features) for s, e in encoders.items()}
+    missing = rows[~np.all([np.isin(rows, known) for known, _ in tables.values()], axis=0)]
     if len(missing) >= _MANY:
-        _say(model, f"computes the features of {len(missing)} clips; the run keeps them")
-    fresh = model.features(store, missing, encoders)
-    found = {}
+        model.say(f"computes the features of {len(missing)} clips; the run keeps them")
+    fresh = model.features(store, missing, encoders) if len(missing) else {}
     for stream, features in fresh.items():
-        own = kept[stream] if complete else {"rows": rows[:0], "features": features[:0]}
-        old = ~np.isin(own["rows"], missing)
-        together = np.concatenate([own["rows"][old], missing])
-        order = np.argsort(together)
-        values = np.concatenate([own["features"][old], features])[order]
-        found[stream] = values[np.searchsorted(together[order], rows)]
+        known, values = tables[stream] = with_rows(tables[stream], missing, features)
         try:
-            cache.write(f"features-{stream}", keys[stream], {"rows": together[order], "features": values})
+            cache.write(f"features-{stream}", keys[stream], {"rows": known, "features": values})
         except InputError as error:
-            _say(model, f"what was computed is not kept for the next time: {error}")
-    return found
-
-
-def _say(model: Model, text: str) -> None:
-    model.console.print(text, markup=False, soft_wrap=True)
+            model.say(f"what was computed is not kept for the next time: {error}")
+    return {stream: values[np.searchsorted(known, rows)] for stream, (known, values) in tables.items()}

@@ -24,7 +24,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from kinelex.data import SkeletonStore, open_store
 from kinelex.data.loader import SkeletonLoader
 from kinelex.data.persons import say_crowded
-from kinelex.data.scored_clips import ScoredClips
+from kinelex.data.scored_clips import clips_to_read
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
 from kinelex.training.build import InitialWeights
@@ -204,7 +204,7 @@ def estimate_batch_norm(
     order = np.random.default_rng(seed).permutation(rows)
     batches = np.array_split(order, -(-len(order) // _CLIPS_AT_A_TIME))
     config = next(iter(encoders.values())).pipeline.config
-    clips = ScoredClips(store, order) if config.scores else store
+    clips = clips_to_read(store, order, config.scores)
     loader = SkeletonLoader(clips, order, _CLIPS_AT_A_TIME, places=config.persons)
     norms = [norm for encoder in encoders.values() for norm in _batch_norms(encoder)]
     momenta = [norm.momentum for norm in norms]

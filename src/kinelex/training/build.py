@@ -17,7 +17,7 @@ from kinelex import encoders
 from kinelex.data import SkeletonStore, open_prompts
 from kinelex.data.clip_prompts import PromptStatistics, StorePrompts
 from kinelex.data.loader import SkeletonLoader
-from kinelex.data.scored_clips import ScoredClips
+from kinelex.data.scored_clips import clips_to_read
 from kinelex.datasets import Split
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError
@@ -157,7 +157,7 @@ def build_module(
     labels = store.labels[rows]
     counts = tuple(np.bincount(labels[labels >= 0], minlength=len(store.class_names)).tolist())
     statistics = {} if store_prompts is None else store_prompts.statistics(rows)
-    clips = ScoredClips(store, rows) if recipe.input.scores else store
+    clips = clips_to_read(store, rows, recipe.input.scores)
     method = build_method(recipe, layout, clips.channels, counts, statistics)
     if start is not None:
         start.load_into(method)

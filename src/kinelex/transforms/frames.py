@@ -59,6 +59,10 @@ class FrameChoice(Transform):
         """What test time averages over, instead of one choice of frames; nothing for most."""
         return []
 
+    def _kept(self, batch: Batch) -> tuple[Batch, Tensor | None]:
+        """The ragged frames to choose from, and which joints of them are there."""
+        return ragged_frames(batch)
+
     def _lengths(self, batch: Batch) -> Tensor:
         """Frames of each clip, at the rate of the result, (N,)."""
         return batch.lengths if self.fps is None else lengths_at(batch, self.fps)
@@ -67,8 +71,8 @@ class FrameChoice(Transform):
         return self.draw(self._lengths(batch), generator)
 
     def apply(self, batch: Batch, params: FramePlan | None = None) -> Batch:
+        batch, presence = self._kept(batch)
         plan = self.still(self._lengths(batch)) if params is None else params
-        batch, presence = ragged_frames(batch)
         if self.fps is None:
             return apply_plan(batch, plan, presence)
         return apply_plan_at(batch, plan, self.fps, presence)

@@ -19,8 +19,7 @@ from kinelex.skeleton import SkeletonLayout, joint_presence
 from kinelex.transforms.base import Transform, clips_of, register
 from kinelex.transforms.frames import FrameChoice
 from kinelex.transforms.normalise import align_body, centre
-from kinelex.transforms.rate import apply_plan_at
-from kinelex.transforms.temporal import FramePlan, apply_plan, ragged_frames
+from kinelex.transforms.temporal import FramePlan, picks, ragged_frames
 
 
 def pyskl_normalise_3d(clip: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
@@ -149,32 +148,23 @@ class UniformFrames(FrameChoice):
         bounds = steps * n // frames
         spread = bounds[:, :-1] + (part * bounds.diff(dim=1)).long()
         index = torch.where(n < frames, repeated, torch.where(n < 2 * frames, steps[:-1] + skipped, spread))
-        return FramePlan(index, index, torch.zeros_like(index, dtype=torch.float32))
+        return picks(index)
 
     def still(self, lengths: Tensor) -> FramePlan:
         return self._still(lengths, 0)
 
     def _still(self, lengths: Tensor, clip: int) -> FramePlan:
         drawn = [_test_frames(length, self.frames, self.clips)[clip] for length in lengths.tolist()]
-        index = torch.from_numpy(np.stack(drawn)).to(lengths.device)
-        return FramePlan(index, index, torch.zeros_like(index, dtype=torch.float32))
+        return picks(torch.from_numpy(np.stack(drawn)).to(lengths.device))
 
     def sample(self, batch: Batch, generator: torch.Generator) -> FramePlan:
-        return self.draw(self._lengths(self._seen(batch)[0]), generator)
+        return self.draw(self._lengths(self._kept(batch)[0]), generator)
 
     def views(self, batch: Batch) -> list[FramePlan]:
-        lengths = self._lengths(self._seen(batch)[0])
+        lengths = self._lengths(self._kept(batch)[0])
         return [self._still(lengths, clip) for clip in range(self.clips)]
 
-    def apply(self, batch: Batch, params: FramePlan | None = None) -> Batch:
-        batch, presence = self._seen(batch)
-        plan = self.still(self._lengths(batch)) if params is None else params
-        if self.fps is None:
-            return apply_plan(batch, plan, presence)
-        return apply_plan_at(batch, plan, self.fps, presence)
-
-    def _seen(self, batch: Batch) -> tuple[Batch, Tensor | None]:
-        """The ragged frames that are kept, and which joints of them are there."""
+    def _kept(self, batch: Batch) -> tuple[Batch, Tensor | None]:
         batch, presence = ragged_frames(batch)
         if not self.seen_only:
             return batch, presence

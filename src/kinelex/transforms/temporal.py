@@ -120,11 +120,11 @@ def uniform_plan(lengths: Tensor, frames: int) -> FramePlan:
     tensor([[0, 4, 8]])
     """
     share = torch.linspace(0, 1, frames, dtype=torch.float64, device=lengths.device)
-    return _picks(((lengths.unsqueeze(1) - 1) * share + 1e-6).floor().long())
+    return picks(((lengths.unsqueeze(1) - 1) * share + 1e-6).floor().long())
 
 
-def _picks(frames: Tensor) -> FramePlan:
-    """The plan of single frames (N, T), with nothing to mix."""
+def picks(frames: Tensor) -> FramePlan:
+    """The plan of single frames (N, T) int64, with nothing to mix."""
     return FramePlan(frames, frames, torch.zeros_like(frames, dtype=torch.float32))
 
 
@@ -141,7 +141,7 @@ def random_plan(lengths: Tensor, frames: int, generator: torch.Generator | None 
     steps = torch.arange(frames, device=lengths.device, dtype=torch.float64)
     n = lengths.unsqueeze(1)
     places = steps + offset.to(lengths.device, non_blocking=True)
-    return _picks(torch.minimum((places * (n / frames)).floor().long(), n - 1))
+    return picks(torch.minimum((places * (n / frames)).floor().long(), n - 1))
 
 
 def sorted_plan(lengths: Tensor, frames: int, generator: torch.Generator | None = None) -> FramePlan:
@@ -157,7 +157,7 @@ def sorted_plan(lengths: Tensor, frames: int, generator: torch.Generator | None 
     """
     share = torch.rand(len(lengths), frames, generator=generator, dtype=torch.float64).sort(dim=1).values
     n = lengths.unsqueeze(1)
-    return _picks(torch.minimum((share.to(lengths.device, non_blocking=True) * n).floor().long(), n - 1))
+    return picks(torch.minimum((share.to(lengths.device, non_blocking=True) * n).floor().long(), n - 1))
 
 
 def apply_plan(batch: Batch, plan: FramePlan, presence: Tensor | None = None) -> Batch:
@@ -206,7 +206,7 @@ def whole_clips(batch: Batch) -> Batch:
     time = torch.arange(int(batch.lengths.max()), device=batch.lengths.device)
     lengths = batch.lengths.unsqueeze(1)
     frame = torch.minimum(time, lengths - 1)
-    clips = apply_plan(batch, _picks(frame))
+    clips = apply_plan(batch, picks(frame))
     assert clips.x is not None
     assert clips.presence is not None
     inside = (time < lengths)[:, None, :, None, None]

@@ -10,12 +10,11 @@ import numpy as np
 from kinelex import __version__
 from kinelex.data import SkeletonStore
 from kinelex.datasets.describe import grouped, protocol_rows
-from kinelex.errors import InputError
-from kinelex.files.atomic import check_target, spare_stores, write_whole
+from kinelex.files.atomic import check_target, spare_stores
 from kinelex.reports.card.scan import Findings
 from kinelex.reports.card.warn import Warn, percent
 from kinelex.reports.page.player import clip_player
-from kinelex.reports.page.templates import template
+from kinelex.reports.page.templates import template, write_page
 from kinelex.reports.page.view import seen_from
 
 _BARS, _WIDTH, _HEIGHT = 50, 1000, 170  # of the histogram, in SVG units
@@ -54,12 +53,7 @@ def write_card(
         seen_from=seen_from(store.layout, store.channels),
         details=_details(description),
     )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, page)
-    except OSError as error:
-        raise InputError(f"--html {path} cannot be written: {error.strerror}") from error
-    return path
+    return write_page(path, page)
 
 
 def _facts(d: dict[str, Any]) -> list[tuple[str, str]]:

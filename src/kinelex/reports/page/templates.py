@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import jinja2
+
+from kinelex.errors import InputError
+from kinelex.files.atomic import write_whole
 
 
 def template(
@@ -28,6 +32,20 @@ def template(
     environment.globals["player"] = f"<style>\n{_asset('player.css')}</style>\n"
     environment.globals["player_script"] = f"<script>\n{_asset('player.js')}</script>"
     return environment.get_template(name)
+
+
+def write_page(path: Path, page: str) -> Path:
+    """Write the page that ``--html`` asks for; folders are made.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, page)
+    except OSError as error:
+        raise InputError(f"--html {path} cannot be written: {error.strerror}") from error
+    return path
 
 
 def _asset(name: str) -> str:

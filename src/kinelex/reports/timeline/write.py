@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from kinelex import __version__
-from kinelex.errors import InputError
-from kinelex.files.atomic import check_target, spare_stores, write_whole
+from kinelex.files.atomic import check_target, spare_stores
 from kinelex.inference.events import Event, Timeline
 from kinelex.inference.windows import FrameScores
 from kinelex.reports.page.strips import skeleton_frames
-from kinelex.reports.page.templates import template
+from kinelex.reports.page.templates import template, write_page
 from kinelex.reports.page.view import seen_from
 from kinelex.reports.run.style import CLASS_COLOURS
 from kinelex.skeleton import SkeletonLayout
@@ -57,12 +56,7 @@ def write_timelines(path: Path, timelines: Sequence[Timeline], about: str, frame
         seen_from=next((one["seen_from"] for one in shown if one["seen_from"]), ""),
         more=sum(len(one.events) for one in timelines) > _STRIPS * len(timelines),
     )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, page)
-    except OSError as error:
-        raise InputError(f"--html {path} cannot be written: {error.strerror}") from error
-    return path
+    return write_page(path, page)
 
 
 def _facts(timelines: Sequence[Timeline]) -> list[tuple[str, str]]:
