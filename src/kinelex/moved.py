@@ -44,7 +44,7 @@ MOVED = {
     "prompts.efficientnet": "prompts.embed.image_networks",
     "prompts.image_models": "prompts.embed.image_models",
     "prompts.kinematic": "prompts.engines.kinematic.engine",
-    "prompts.minilm": "prompts.embed.minilm",
+    "prompts.minilm": "models.minilm",
     "prompts.pictures": "prompts.video.pictures",
     "prompts.protocols": "prompts.base",
     "prompts.run": "prompts.make",

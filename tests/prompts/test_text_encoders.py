@@ -115,7 +115,7 @@ def test_wrong_checkpoints_and_options_are_said(folders: dict[str, Path]) -> Non
     reason="the extra `embedded` (MiniLM) is not installed",
 )
 def test_sentence_with_the_files_of_minilm_is_minilm() -> None:
-    from kinelex.prompts.embed.minilm import model_folder
+    from kinelex.models.minilm import model_folder
 
     made = encoder("sentence", model_folder())
     assert made.encode(TEXTS) == pytest.approx(create("text encoder", "minilm").encode(TEXTS), abs=1e-5)

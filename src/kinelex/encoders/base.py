@@ -50,6 +50,7 @@ class Encoder(nn.Module):
     name: ClassVar[str]  # in recipes and messages, where it is registered
     places_option: ClassVar[str] = "person_norms"  # which option says how many places there are
     unsaid: ClassVar[dict[str, Any]] = {}  # options of runs that are older than the option
+    any_layout: ClassVar[bool] = False  # whether the same weights read clips of any layout
     present_only: bool = False
 
     def __init__(
@@ -119,6 +120,19 @@ class Encoder(nn.Module):
         self.head = nn.Identity()
         if num_classes:
             self.head = nn.Linear(self.num_features, num_classes, device=parameter.device)
+        return self
+
+    def for_layout(self, layout: SkeletonLayout) -> Encoder:
+        """The same encoder, its weights shared, for clips of another layout; where ``any_layout`` says so.
+
+        Raises:
+            InputError: weights that are those of one layout's joints.
+        """
+        if layout.joints != self.layout.joints:
+            raise InputError(
+                f"the weights of {self.name} are those of {self.layout.name}, not of {layout.name}: retarget "
+                "the clips (kinelex.skeleton.retarget), or take an encoder that reads any layout (slots)"
+            )
         return self
 
     def check(self, x: Tensor) -> None:

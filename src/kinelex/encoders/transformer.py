@@ -38,7 +38,11 @@ def time_positions(segments: int, dim: int, device: torch.device | None = None) 
 
 
 class Attention(nn.Module):
-    """Layer norm, attention between the tokens of a row (B, L, D), and what is to be added to them."""
+    """Layer norm, attention between the tokens of a row (B, L, D), and what is to be added to them.
+
+    Queries and keys are turned by ``angles`` (…, L, D / heads / 2), radians, where there are any (rotary
+    positions); nobody attends to a token that is not in ``mask`` (B, 1, 1, L).
+    """
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -47,12 +51,36 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, angles: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         qkv = self.qkv(self.norm(x)).unflatten(2, (3, self.heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, L, D / heads)
+        if angles is not None:
+            q, k = turned(q, angles), turned(k, angles)
         p = self.dropout if self.training else 0.0
-        y = F.scaled_dot_product_attention(q, k, v, dropout_p=p)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=p)
         return F.dropout(self.out(y.transpose(1, 2).flatten(2)), p)
+
+
+def turned(x: Tensor, angles: Tensor) -> Tensor:
+    """The halves of ``x`` (…, L, 2·E) as real and imaginary parts, turned by ``angles`` (…, L, E).
+
+    Source: Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021, section 3.2.
+    """
+    real, imaginary = x.chunk(2, dim=-1)
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    return torch.cat([real * cos - imaginary * sin, real * sin + imaginary * cos], dim=-1)
+
+
+def perceptron(dim: int, dropout: float) -> nn.Sequential:
+    """Layer norm and two linear layers, what a block adds to each token by itself."""
+    return nn.Sequential(
+        nn.LayerNorm(dim),
+        nn.Linear(dim, MLP_RATIO * dim),
+        nn.GELU(),
+        nn.Dropout(dropout),
+        nn.Linear(MLP_RATIO * dim, dim),
+        nn.Dropout(dropout),
+    )
 
 
 class Block(nn.Module):
@@ -63,14 +91,7 @@ class Block(nn.Module):
         self.space: Attention | None = Attention(dim, heads, dropout) if factorised else None
         self.time: Attention | None = Attention(dim, heads, dropout) if factorised else None
         self.both: Attention | None = None if factorised else Attention(dim, heads, dropout)
-        self.mlp = nn.Sequential(
-            nn.LayerNorm(dim),
-            nn.Linear(dim, MLP_RATIO * dim),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(MLP_RATIO * dim, dim),
-            nn.Dropout(dropout),
-        )
+        self.mlp = perceptron(dim, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         b, s, v, _ = x.shape

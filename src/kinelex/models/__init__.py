@@ -1,1 +1,1 @@
-"""Networks of other libraries that prompts and MMCL share."""
+"""Networks of other libraries that prompts, MMCL and names of joints share."""

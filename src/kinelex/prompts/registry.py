@@ -45,7 +45,7 @@ _BUILT_IN = {
         "render": "kinelex.prompts.video.pictures:RenderPictures",
     },
     TEXT_ENCODER: {
-        "minilm": "kinelex.prompts.embed.minilm:MiniLM",
+        "minilm": "kinelex.models.minilm:MiniLM",
         "clip": "kinelex.prompts.embed.text_models:ClipText",
         "sentence": "kinelex.prompts.embed.text_models:SentenceEncoder",
     },

@@ -1,14 +1,27 @@
 """Text encoders ``clip`` and ``sentence``: any text tower or text encoder of ``transformers``."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from kinelex.errors import InputError, check_name
-from kinelex.prompts.embed.text_batches import TextBatches, TextCheckpoint, mean_of_tokens, token_limit
+from kinelex.models.text_batches import TextBatches, mean_of_tokens
+from kinelex.prompts.from_checkpoint import FromCheckpoint
 
 POOLINGS = ("mean", "cls")
+
+
+@dataclass(kw_only=True, eq=False)
+class TextCheckpoint(FromCheckpoint):
+    """The options of a text encoder of transformers.
+
+    Args:
+        batch_size: texts per pass, those of like length together; 0 takes 16 on a CPU, 256 on a GPU.
+    """
+
+    section: ClassVar[str] = "text_encoder"
+    batch_size: int = 0
 
 
 @dataclass(kw_only=True, eq=False)
@@ -85,6 +98,11 @@ class SentenceEncoder(TextCheckpoint, TextBatches):
     def _embed(self, inputs: Any) -> torch.Tensor:
         tokens = self._network(**inputs).last_hidden_state  # (n, tokens, D)
         return tokens[:, 0] if self.pooling == "cls" else mean_of_tokens(tokens, inputs["attention_mask"])
+
+
+def token_limit(tokenizer: Any, positions: int | None) -> int:
+    """How many tokens of a text a network reads: what it and its tokenizer both can."""
+    return min(int(tokenizer.model_max_length), positions or 1 << 30, 1 << 20)
 
 
 def _positions(config: Any) -> int | None:

