@@ -139,8 +139,9 @@ def open_evaluation(
     check_device(settings.get("device", "cpu"))
     check_report_place(directory)
     trained = load_encoders(directory.path)
-    layout = next(iter(trained.values())).source
-    if layout.joints != store.layout.joints:
+    first = next(iter(trained.values()))
+    layout = first.source
+    if layout.joints != store.layout.joints and not first.encoder.any_layout:
         raise InputError(
             f"{directory.path} expects {layout.num_joints} joints ({layout.name}), {store.path} has "
             f"{store.layout.num_joints} ({store.layout.name}): evaluate it on a store of its own layout, or "

@@ -38,7 +38,8 @@ class InitialWeights:
     """What a training begins with instead of fresh weights.
 
     Args:
-        encoders: trained encoders by stream; they keep their layout, clips are retargeted to it.
+        encoders: trained encoders by stream; they keep their layout and clips are retargeted to it, but for
+            those that read any layout.
         keeps_classifiers: whether their last layers are taken over too.
         record: where they come from, for ``config.yaml``.
     """
@@ -47,10 +48,9 @@ class InitialWeights:
     keeps_classifiers: bool
     record: dict[str, Any]
 
-    @property
-    def layout(self) -> SkeletonLayout:
-        """The layout of them all."""
-        return next(iter(self.encoders.values())).layout
+    def layout_for(self, source: SkeletonLayout) -> SkeletonLayout:
+        """The layout in which they read clips of a layout."""
+        return next(iter(self.encoders.values())).reading(source).layout
 
     def load_into(self, method: Method) -> None:
         """Give a method the weights."""
@@ -152,7 +152,7 @@ def build_module(
     if training.threads:
         torch.set_num_threads(training.threads)
     _check_hardware(training)
-    layout = store.layout if start is None else start.layout
+    layout = store.layout if start is None else start.layout_for(store.layout)
     recipe = with_person_norms(recipe, store)
     labels = store.labels[rows]
     counts = tuple(np.bincount(labels[labels >= 0], minlength=len(store.class_names)).tolist())

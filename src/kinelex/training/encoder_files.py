@@ -64,9 +64,10 @@ class SkeletonEncoder(nn.Module):
         return self.pipeline.source
 
     def reading(self, source: SkeletonLayout) -> SkeletonEncoder:
-        """The same encoder for clips of another layout, which are retargeted to its own."""
-        pipeline = InputPipeline(self.layout, self.pipeline.config, source)
-        other = SkeletonEncoder(self.encoder, pipeline, self.classifier, self.class_names)
+        """The same encoder for clips of another layout: read as they are, or retargeted to its own."""
+        encoder = self.encoder.for_layout(source) if self.encoder.any_layout else self.encoder
+        pipeline = InputPipeline(encoder.layout, self.pipeline.config, source)
+        other = SkeletonEncoder(encoder, pipeline, self.classifier, self.class_names)
         return other.train(self.training)  # the two share the encoder, and so its mode
 
     def for_store(self, store: SkeletonStore | NamedClips) -> SkeletonEncoder:
@@ -85,9 +86,8 @@ class SkeletonEncoder(nn.Module):
             )
         encoder = self.reading(store.layout)
         persons = person_places(encoder.pipeline.config.persons, self.encoder.places, store)
-        encoder.pipeline = InputPipeline(
-            self.layout, replace(encoder.pipeline.config, persons=persons), store.layout
-        )
+        config = replace(encoder.pipeline.config, persons=persons)
+        encoder.pipeline = InputPipeline(encoder.layout, config, store.layout)
         return encoder
 
     @property

@@ -90,7 +90,7 @@ def evaluate_on(
         **_judged(scores, store.labels[judged], pairs, store.class_names, first.class_names),
         "class_map": {store.class_names[a]: first.class_names[b] for a, b in pairs.items()},
         "class_map_name": Path(class_map).stem,
-        "retargeted": retargeted(store, first),
+        "retargeted": retargeted(store, next(iter(reading.values()))),
         "dataset": store.meta.dataset,
         "run_dataset": _learned_on(directory.config),
         "protocol": protocol,
