@@ -69,6 +69,6 @@ def _embedded(joints: list[str]) -> np.ndarray:
         return MiniLM().encode([words_of(joint) for joint in joints])
     except InputError as error:
         raise InputError(
-            f"joints {', '.join(joints[:5])} are outside of the common vocabulary, so that a text encoder has "
-            f"to read their names; call them as the built-in layouts do (left_wrist, …), or: {error}"
+            f"joints {', '.join(joints[:5])} are outside of the common vocabulary, so that a text encoder "
+            f"has to read their names; call them as the built-in layouts do (left_wrist, …), or: {error}"
         ) from error
