@@ -76,6 +76,7 @@ class SlotTransformer(Encoder):
     name = "slots"
     any_layout = True
     vectors: Tensor
+    rates: Tensor
 
     def __init__(
         self,
