@@ -58,7 +58,17 @@ OPTIONS = {
         "--layout",
         "--csv",
     ],
-    "live": ["run", "--engine", "--persons", "--windows", "--host", "--port", "--token", "--examples"],
+    "live": [
+        "run",
+        "--engine",
+        "--persons",
+        "--windows",
+        "--host",
+        "--port",
+        "--token",
+        "--source",
+        "--examples",
+    ],
     "count": ["inputs", "--csv", "--layout", "--fps", "--axes", "--json"],
     "search": [
         "store",

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -224,6 +225,77 @@ def test_elsewhere_the_token_is_needed(model, monkeypatch):
     ) as socket:
         socket.send_bytes(jpeg())
         assert json.loads(socket.receive_text())["people"]
+
+
+def bright_film(path):
+    """A second in which somebody goes to the right, in a picture larger than pages send."""
+    av = pytest.importorskip("av", reason="PyAV is not installed")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=20)
+        stream.width, stream.height, stream.pix_fmt = 960, 480, "yuv420p"
+        for number in range(20):
+            x = np.zeros((480, 960, 3), np.uint8)
+            x[100:400, 20 * number : 20 * number + 200] = 250
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(x, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def test_a_source_of_this_machine_is_watched_and_comes_again(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(ENGINES, "bright", Bright)
+    monkeypatch.setattr("kinelex.live.source._PAUSE", 0.1)
+    film = bright_film(tmp_path / "film.mp4")
+    pose = PoseOptions(engine="bright", persons=1)
+    options = LiveOptions(pose, windows=(0.5,), pages=1, source=str(film))
+    with TestClient(live_app(model, options), base_url=HOME) as client:
+        assert "film.mp4, read by the machine" in client.get("/").text
+        with client.websocket_connect(STREAM, headers=OWN) as socket:
+
+            def look(message):
+                (socket.send_text if isinstance(message, str) else socket.send_bytes)(message)
+                first = socket.receive()
+                picture = first.get("bytes")
+                said = json.loads(first["text"] if picture is None else socket.receive_text())
+                return said, picture
+
+            messages = iter(bad_messages(1000))
+            seen, said = [], {}
+            while len(seen) < 50 or not said.get("ready"):
+                said, picture = look(next(messages))
+                if said.get("people"):
+                    seen.append(said["people"][0]["joints"][0][0])
+                    assert said["size"] == [480, 240]
+                    assert Image.open(io.BytesIO(picture)).size == (480, 240)
+            steps = np.diff(seen)
+            assert (np.abs(steps) > 5).all()  # no frame twice
+            assert (steps < 0).any()  # it begins again
+            shutil.move(film, tmp_path / "away.mp4")
+            while "error" not in said:
+                said, _ = look("next")
+            assert said["error"].endswith(
+                "film.mp4: cannot be read (No such file or directory); it is tried again"
+            )
+            shutil.move(tmp_path / "away.mp4", film)
+            while not said.get("people"):
+                said, _ = look("next")
+
+
+def test_a_source_that_cannot_be_opened_is_one_message(tmp_path):
+    from kinelex.live.source import Source
+
+    pytest.importorskip("av", reason="PyAV is not installed")
+    (tmp_path / "text.mp4").write_text("no video at all")
+    for name, message in (
+        ("nowhere.mp4", "does not exist"),
+        (str(tmp_path), "is no file"),
+        (str(tmp_path / "text.mp4"), "cannot be read"),
+        ("999", "camera"),
+        ("rtsp://somebody:secret@127.0.0.1:9/x", r"//127.0.0.1:9/x: cannot be read \(Connection refused\)"),
+        ("nothing://x", "cannot be read"),
+    ):
+        with pytest.raises(InputError, match=message) as found:
+            Source(name)
+        assert "secret" not in str(found.value)
 
 
 def test_names_of_this_machine():

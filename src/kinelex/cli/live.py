@@ -22,6 +22,7 @@ def live(
     host: str = "127.0.0.1",
     port: int = 8765,
     token: str | None = None,
+    source: str | None = None,
     **told: Any,
 ) -> None:
     """Show what a run says of a webcam or a video, live, on a page of this machine.
@@ -42,6 +43,8 @@ def live(
         host: address to listen on; another than this machine's own needs --token.
         port: port to listen on.
         token: what the page's address has to bring as ?token=, so that others cannot use it.
+        source: a camera that this machine has (0, /dev/video0), an address (rtsp://...) or a video file,
+            which is read here; by default the page's own webcam or file.
     """
     from rich.console import Console
 
@@ -52,7 +55,7 @@ def live(
 
     notes = Console(stderr=True)
     pose = PoseOptions(engine=engine, persons=persons, **read_settings(settings, engine, smooth))
-    options = LiveOptions(pose, window_lengths(windows), every, least, host, port, token)
+    options = LiveOptions(pose, window_lengths(windows), every, least, host, port, token, source=source)
     model = load_model(run, model_options(**told), notes)
 
     def ready(address: str) -> None:

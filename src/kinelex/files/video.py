@@ -26,7 +26,7 @@ class BrokenVideo(Exception):
 def need_av() -> None:
     """Complain if PyAV is not installed."""
     if find_spec("av") is None:
-        raise InputError("videos are read with the package av: pip install 'kinelex[models]'")
+        raise InputError("videos are read with the package av: pip install 'kinelex[pose]'")
 
 
 def _decode(context: Any, packet: Any) -> list[Any]:
@@ -51,7 +51,7 @@ class VideoFile:
         try:
             self._container = av.open(str(self.path))
         except (av.FFmpegError, OSError) as error:
-            raise BrokenVideo(f"cannot be read as a video ({_reason(error)})") from error
+            raise BrokenVideo(f"cannot be read as a video ({reason(error)})") from error
         if not self._container.streams.video:
             raise BrokenVideo("has no pictures in it")
         return self._container.streams.video[0]
@@ -65,7 +65,7 @@ class VideoFile:
             usable = (p for p in self._container.demux(stream) if not p.is_discard and not p.is_corrupt)
             packets = [(p.pts, p.is_keyframe) for p in usable if p.size]
         except av.FFmpegError as error:
-            raise BrokenVideo(f"cannot be read to its end ({_reason(error)})") from error
+            raise BrokenVideo(f"cannot be read to its end ({reason(error)})") from error
         promised = stream.frames or self._frames_by_duration(stream)
         if len(packets) < WHOLE * promised:
             raise BrokenVideo(f"is truncated: {len(packets)} of {promised} frames are there")
@@ -118,7 +118,7 @@ class VideoFile:
             if frame is None:
                 raise BrokenVideo(f"is damaged: frame {number} of {self.frames} does not come")
             size = size or {"width": frame.width, "height": frame.height}
-            yield number, _upright(frame.to_ndarray(format="rgb24", **size), frame.rotation)
+            yield number, upright(frame.to_ndarray(format="rgb24", **size), frame.rotation)
 
     def timed_pictures(self) -> Iterator[tuple[float, np.ndarray]]:
         """All frames in the order in which they are shown, each with its time in seconds from the first one.
@@ -137,7 +137,7 @@ class VideoFile:
             size = size or {"width": frame.width, "height": frame.height}
             first = frame.pts if first is None else first
             time = (frame.pts - first) * self._second if self._timed else shown / self._rate
-            yield time, _upright(frame.to_ndarray(format="rgb24", **size), frame.rotation)
+            yield time, upright(frame.to_ndarray(format="rgb24", **size), frame.rotation)
             shown += 1
         if shown < WHOLE * self.frames:
             raise BrokenVideo(f"is damaged: {shown} of {self.frames} frames come")
@@ -195,14 +195,16 @@ class VideoFile:
             try:
                 frames = _decode(self._context, None if self._ended else packet)
             except av.FFmpegError as error:
-                raise BrokenVideo(f"is damaged at packet {self._at} ({_reason(error)})") from error
+                raise BrokenVideo(f"is damaged at packet {self._at} ({reason(error)})") from error
             self.decoded += len(frames)
             self._ready.extend(frames)
 
 
-def _upright(picture: np.ndarray, degrees: int) -> np.ndarray:
+def upright(picture: np.ndarray, degrees: int) -> np.ndarray:
+    """A picture turned as a player shows it; ``degrees`` is the frame's rotation."""
     return np.rot90(picture, round(degrees / 90) % 4) if degrees else picture
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """What the system says of an error, in a few words."""
     return str(getattr(error, "strerror", None) or error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,8 @@ from kinelex.inference.stream import StreamModel
 from kinelex.inference.usual_windows import usual_windows
 from kinelex.live.guard import Guard
 from kinelex.live.session import MOST_BYTES, MOST_RATE, Session, check_layout
+from kinelex.live.source import SIDE, Source
+from kinelex.live.watch import Viewer, Watch
 from kinelex.pose import PoseOptions, PoseStream
 from kinelex.reports.page.templates import template
 
@@ -38,7 +40,8 @@ class LiveOptions:
         host: address to listen on; another than this machine's own needs a token.
         port: its port.
         token: what the address of the page has to bring as ``?token=``.
-        pages: how many pages may send at once.
+        pages: how many pages may be at work at once.
+        source: a camera, an address or a video file that this machine reads; None takes what pages send.
 
     Raises:
         InputError: a value out of range, or an address that others reach without a token.
@@ -52,6 +55,7 @@ class LiveOptions:
     port: int = 8765
     token: str | None = None
     pages: int = 2
+    source: str | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:
@@ -70,7 +74,8 @@ def live_app(model: Model, options: LiveOptions) -> Starlette:
     """The application: ``/`` is the page, ``/stream`` takes its pictures.
 
     Raises:
-        InputError: the extra ``live`` is not installed, no pose engine, or joints that the run cannot read.
+        InputError: the extra ``live`` is not installed, no pose engine, joints that the run cannot read, or
+            a source that cannot be opened.
     """
     try:
         from starlette.applications import Starlette
@@ -85,19 +90,37 @@ def live_app(model: Model, options: LiveOptions) -> Starlette:
         stream = StreamModel(model, pose.engine.layout, persons, windows, options.every, options.least)
         return Session(pose, stream)
 
-    first = session()
-    with contextlib.closing(first):
+    source = None if options.source is None else Source(options.source)
+    with contextlib.closing(session()) as first:
         check_layout(first.model)
         bones = [list(bone) for bone in first.model.layout.bones]
+    watch = None if source is None else Watch(source, session())
     page = template("kinelex.live", "page.html.j2")
     guard = options.guard()
-    shown = {"about": model.by, "run": Path(model.run).name, "bones": bones, "windows": windows}
+    shown = {"about": model.by, "run": Path(model.run).name, "bones": bones, "windows": windows, "side": SIDE}
+    shown["source"] = None if source is None else source.shown
+    at_page = session if watch is None else lambda: Viewer(watch)
     return Starlette(
         routes=[
             Route("/", _page(guard, lambda nonce: page.render(version=__version__, nonce=nonce, **shown))),
-            WebSocketRoute("/stream", _stream(guard, session, options.pages)),
-        ]
+            WebSocketRoute("/stream", _stream(guard, at_page, options.pages)),
+        ],
+        lifespan=_lifespan(watch),
     )
+
+
+def _lifespan(watch: Watch | None) -> Callable[[Any], Any]:
+    """Watch as long as the server runs."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        if watch is not None:
+            watch.start()
+        yield
+        if watch is not None:
+            watch.close()
+
+    return lifespan
 
 
 def _page(guard: Guard, render: Callable[[str], str]) -> Callable[..., Any]:
@@ -124,7 +147,7 @@ def _page(guard: Guard, render: Callable[[str], str]) -> Callable[..., Any]:
     return page
 
 
-def _stream(guard: Guard, session: Callable[[], Session], pages: int) -> Callable[..., Any]:
+def _stream(guard: Guard, session: Callable[[], Session | Viewer], pages: int) -> Callable[..., Any]:
     from starlette.concurrency import run_in_threadpool
     from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -139,7 +162,7 @@ def _stream(guard: Guard, session: Callable[[], Session], pages: int) -> Callabl
             await socket.close(BUSY, f"{pages} pages are at work already")
             return
         at_work.add(socket)
-        own: Session | None = None
+        own: Session | Viewer | None = None
         try:
             own = await run_in_threadpool(session)
             while True:
@@ -151,7 +174,8 @@ def _stream(guard: Guard, session: Callable[[], Session], pages: int) -> Callabl
                 if content is not None and len(content) > 4 * MOST_BYTES:
                     await socket.close(TOO_BIG)
                     return
-                await socket.send_text(await run_in_threadpool(own.answer, content))
+                for said in await run_in_threadpool(own.reply, content):
+                    await (socket.send_text(said) if isinstance(said, str) else socket.send_bytes(said))
         except WebSocketDisconnect:
             return
         finally:

@@ -48,8 +48,12 @@ class Session:
         self._first = clock()
         self._last = -1.0
 
-    def answer(self, message: bytes | str | None) -> str:
-        """What is said of a message, as JSON."""
+    def reply(self, message: bytes | str | None) -> list[bytes | str]:
+        """The messages that a page gets for its own."""
+        return [self.answer(message)]
+
+    def answer(self, message: bytes | str | np.ndarray | None) -> str:
+        """What is said of a message, or of a picture (H, W, 3), as JSON."""
         try:
             return json.dumps(self._answer(message))
         except Refused as error:
@@ -61,17 +65,17 @@ class Session:
         """Let go of the pose engine."""
         self.pose.close()
 
-    def _answer(self, message: bytes | str | None) -> dict[str, Any]:
+    def _answer(self, message: bytes | str | np.ndarray | None) -> dict[str, Any]:
         now = self.clock()
         if len(self._taken) == MOST_RATE and now - self._taken[0] < 1:
             raise Refused(f"too fast: at most {MOST_RATE} messages a second")
         self._taken.append(now)
-        if message == RESTART:
+        if isinstance(message, str) and message == RESTART:
             self.model.restart()
             return {"restarted": True}
-        if not isinstance(message, bytes):
+        if not isinstance(message, bytes | np.ndarray):
             raise Refused("expects a JPEG picture as a binary message")
-        picture = read_jpeg(message)
+        picture = read_jpeg(message) if isinstance(message, bytes) else message
         at = max(now - self._first, self._last + 2e-3)  # engines count in milliseconds
         self._last = at
         poses = self.pose.step(picture, at)
