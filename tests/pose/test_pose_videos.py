@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import run_python
 
 from kinelex.cli import main
 from kinelex.data import open_store
@@ -86,26 +88,26 @@ def film(
 OPTIONS = PoseOptions(engine="boxes")
 
 
+KILLED = """
+import os, signal, sys
+import test_pose_videos as t
+t.ENGINES["boxes"] = t.Boxes
+detect = t.Boxes.detect
+def killed(self, picture, time):
+    if len(self.seen) == 12:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return detect(self, picture, time)
+t.Boxes.detect = killed
+t.estimate(sys.argv[1], sys.argv[2], t.OPTIONS, progress=False, workers=1)
+"""
+
+
 def test_class_folders_give_labels_and_a_killed_run_goes_on(tmp_path: Path) -> None:
     for name in ("clap/one", "clap/two", "wave/three"):
         film(tmp_path / "in" / f"{name}.mp4", [10 + 2 * t for t in range(8)])
     (tmp_path / "in" / "wave" / "notes.txt").write_text("no video")
     out = tmp_path / "s.arrow"
-    engine, count = Boxes.detect, 0
-
-    def stopped(self: Boxes, picture: np.ndarray, time: float) -> Poses:
-        nonlocal count
-        count += 1
-        if count > 12:
-            raise KeyboardInterrupt
-        return engine(self, picture, time)
-
-    Boxes.detect = stopped  # type: ignore[method-assign]
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            estimate(tmp_path / "in", out, OPTIONS, progress=False, workers=1)
-    finally:
-        Boxes.detect = engine  # type: ignore[method-assign]
+    assert run_python(KILLED, str(tmp_path / "in"), str(out)).returncode == -signal.SIGKILL
     assert not out.exists()
     Boxes.seen = []
     summary = estimate(tmp_path / "in", out, OPTIONS, progress=False, workers=1)
@@ -148,6 +150,9 @@ def test_uneven_times_become_a_grid_and_the_rate_thins(tmp_path: Path) -> None:
     middle = pixels[:, 0].mean(axis=1)[:, 0]
     assert np.abs(np.diff(middle) - np.diff(middle).mean()).max() < 1.5
     assert any("uneven times" in note for note in summary.notes)
+    slow = film(tmp_path / "slow.mkv", [10] * 12, times=[100 * t + 25 * t * t for t in range(12)])
+    estimate(slow, tmp_path / "slow.arrow", OPTIONS, progress=False, workers=1)  # its header says 10 a second
+    assert open_store(tmp_path / "slow.arrow").lengths[0] > 10
     thin = PoseOptions(engine="boxes", rate=5, coordinates="image")
     estimate(film(tmp_path / "even.mp4", [10] * 20), tmp_path / "t.arrow", thin, progress=False, workers=1)
     store = open_store(tmp_path / "t.arrow")
@@ -182,6 +187,8 @@ def test_the_verb_skips_what_is_no_clip(tmp_path: Path, capsys: pytest.CaptureFi
     capsys.readouterr()
     assert main(words) == 2
     assert "nothing was written" in capsys.readouterr().err
+    assert main([words[0], str(folder / "nobody.mp4"), *words[2:]]) == 2
+    assert capsys.readouterr().err.endswith("nobody.mp4: nobody is seen in its 6 frames\n")
     assert out.read_bytes() == before
 
 

@@ -106,7 +106,7 @@ def test_a_few_frames_less_than_the_header_says(name: str, tmp_path: Path) -> No
 def test_a_film_in_matroska_that_ends_early_is_truncated(tmp_path: Path) -> None:
     content = write_video(tmp_path / "v.mkv", 90, "mpeg4").read_bytes()
     (tmp_path / "cut.mkv").write_bytes(content[: len(content) // 2])
-    with pytest.raises(BrokenVideo, match="of 90 frames are there"):
+    with pytest.raises(BrokenVideo, match=r"is truncated: 1\.\d of [34]\.\d seconds are there"):
         VideoFile(tmp_path / "cut.mkv")
 
 
@@ -124,6 +124,6 @@ def test_a_damaged_stretch_is_an_error_or_a_picture_never_a_hang(tmp_path: Path)
 
 def test_a_video_held_upright_is_turned() -> None:
     picture = np.arange(6).reshape(2, 3, 1).repeat(3, axis=2)
-    assert np.array_equal(video_file._upright(picture, 0), picture)
-    assert video_file._upright(picture, 90)[..., 0].tolist() == [[2, 5], [1, 4], [0, 3]]
-    assert video_file._upright(picture, -90)[..., 0].tolist() == [[3, 0], [4, 1], [5, 2]]
+    assert np.array_equal(video_file.upright(picture, 0), picture)
+    assert video_file.upright(picture, 90)[..., 0].tolist() == [[2, 5], [1, 4], [0, 3]]
+    assert video_file.upright(picture, -90)[..., 0].tolist() == [[3, 0], [4, 1], [5, 2]]

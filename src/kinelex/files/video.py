@@ -66,9 +66,8 @@ class VideoFile:
             packets = [(p.pts, p.is_keyframe) for p in usable if p.size]
         except av.FFmpegError as error:
             raise BrokenVideo(f"cannot be read to its end ({reason(error)})") from error
-        promised = stream.frames or self._frames_by_duration(stream)
-        if len(packets) < WHOLE * promised:
-            raise BrokenVideo(f"is truncated: {len(packets)} of {promised} frames are there")
+        if len(packets) < WHOLE * stream.frames:
+            raise BrokenVideo(f"is truncated: {len(packets)} of {stream.frames} frames are there")
         if not packets:
             raise BrokenVideo("has no frames")
         self.frames = max(len(packets), stream.frames)
@@ -78,14 +77,22 @@ class VideoFile:
         self._timed = ordered and not (stream.codec_context.has_b_frames and times == sorted(times))
         self._times = sorted(times) if self._timed else []
         self._second = float(stream.time_base or 0)  # of a unit of the times
+        if ordered and not stream.frames:
+            self._check_end(sorted(times))
         self._rate = float(stream.average_rate or stream.guessed_rate or 0)
         self._starts = [(time, at) for at, (time, is_key) in enumerate(packets) if is_key and self._timed]
 
-    def _frames_by_duration(self, stream: Any) -> int:
-        """What a container without a count promises; sound may last longer than the pictures."""
-        if self._container.duration is None or stream.average_rate is None or self._container.streams.audio:
-            return 0
-        return int(self._container.duration / 1e6 * float(stream.average_rate))
+    def _check_end(self, times: list[int]) -> None:
+        """Complain about a container without a count that ends long before the duration that it promises.
+
+        The last frame may be shown as long as any other; sound may last longer than the pictures.
+        """
+        if self._container.duration is None or self._container.streams.audio:
+            return
+        widest = max(np.diff(times), default=0)
+        there, promised = float(times[-1] + widest) * self._second, self._container.duration / 1e6
+        if there < WHOLE * promised:
+            raise BrokenVideo(f"is truncated: {there:.1f} of {promised:.1f} seconds are there")
 
     def _begin(self) -> None:
         stream = self._open()
