@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from kinelex.inference.search import NearestRows
+from kinelex.inference.vectors import NearestRows
 
 QUERIES = 20
 

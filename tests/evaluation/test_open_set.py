@@ -25,7 +25,10 @@ def context_of(run, store_path, protocol="xsub"):
 
 
 def test_features_that_name_known_classes_tell_the_others(acted, monkeypatch):
-    """Known classes have a direction of their own; clips of classes left out lie nearer to the origin."""
+    """Known classes have a direction of their own; clips of classes left out lie nearer to the origin.
+
+    Directions of classes left out are no known clip's either: near clips tell it even better.
+    """
     context = context_of(acted.run, acted.store)
     rng = np.random.default_rng(0)
     width = next(iter(context.encoders.values())).num_features
@@ -44,7 +47,10 @@ def test_features_that_name_known_classes_tell_the_others(acted, monkeypatch):
 
     unknown &= set(class_split("random:4:0", context.class_names).unseen)
     found = OpenSet().run(context, OpenSetOptions(split="random:4:0")).numbers
-    assert found["auroc"]["mean"] > 0.9
+    assert found["known_by"] == "neighbour"
+    assert found["auroc"] == found["auroc_neighbour"]
+    assert found["auroc_score"]["mean"] > 0.9
+    assert (found["draws"][0]["k"], found["kept"]) == (1, found["kept_neighbour"])  # 3 clips of a class
     assert found["top1_known"]["mean"] > 0.8
     assert [len(draw["unknown"]) for draw in found["draws"]] == [4]
     several = OpenSet().run(context, OpenSetOptions(unseen=3, draws=2)).numbers

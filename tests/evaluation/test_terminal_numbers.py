@@ -88,15 +88,20 @@ TOLD = {
     "open_set": (
         {
             "draws": [{"unknown": ["a", "b"]}],
-            "auroc": {"mean": 0.8, "sd": 0.01},
-            "auroc_neighbour": {"mean": 0.7, "sd": None},
-            "kept": {"mean": 0.9, "sd": None},
-            "refused": {"mean": 0.5, "sd": None},
+            "known_by": "neighbour",
+            "auroc_neighbour": {"mean": 0.8, "sd": 0.01},
+            "kept_neighbour": {"mean": 0.9, "sd": None},
+            "refused_neighbour": {"mean": 0.5, "sd": None},
+            "auroc_score": {"mean": 0.7, "sd": None},
+            "kept_score": None,
+            "refused_score": None,
         },
         [
-            "open_set  2 classes left out  AUROC: 80.0 ± 1.0  draws: 1",
-            "                              nearest neighbour's AUROC: 70.0  known kept: 90.0",
-            "                              unknown refused: 50.0",
+            "open_set                          classes left out: 2  draws: 1",
+            "                                  predict tells: by near training clips",
+            "          by near training clips  AUROC: 80.0 ± 1.0  known kept: 90.0",
+            "                                  unknown refused: 50.0",
+            "          by the highest score    AUROC: 70.0",
         ],
     ),
     "detection": (

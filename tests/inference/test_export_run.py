@@ -1,5 +1,6 @@
 """Exported runs say what `predict` says: every encoder, every kind of preparation, every head."""
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from encoder_cases import CASES, make, name_of
+from rich.console import Console
 
 import kinelex
-from kinelex import encoders
+from kinelex import encoders, runtime
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError
 from kinelex.inference.calibration import Calibration
@@ -19,6 +21,7 @@ from kinelex.inference.export import agreement
 from kinelex.inference.export.graph import RunGraph, _head
 from kinelex.inference.fusion import joined
 from kinelex.inference.heads import LinearHead, NearestHead, TextHead
+from kinelex.inference.known_clips import KnownClips
 from kinelex.inference.model import Model
 from kinelex.skeleton import get_layout
 from kinelex.training.encoder_files import SkeletonEncoder
@@ -64,6 +67,27 @@ def test_every_encoder_exports_to_onnx(case, tmp_path):
     assert [row["frames"] for row in made.differences] == list(agreement.LENGTHS)
     assert (tmp_path / "run.onnx").stat().st_size > 1000
     assert made.about["calibration"]["temperature"] == 1.5
+
+
+def test_clips_that_the_run_knows_are_in_the_file_unless_they_are_many(tmp_path, monkeypatch):
+    model = model_of(make("stgcn"), InputConfig(frames=9, centre="none", persons=2))
+    rng = np.random.default_rng(0)
+    model.known_clips = KnownClips(5 + rng.normal(size=(40, model.encoders["s0"].num_features)), k=3)
+    model.calibration = Calibration(1.5, 0.1, 0.8)
+    made = kinelex.export(model, tmp_path / "run.onnx")
+    assert made.about["outputs"][-1] == "neighbour"
+    assert agreement.largest(made.differences)["neighbour"] < 1e-5
+    clip = rng.normal(size=(30, 15, 3))
+    one, other = runtime.load(tmp_path / "run.onnx").predict(clip), model.predict(clip)
+    assert (one.threshold, one.score) == (0.8, pytest.approx(other.score, abs=1e-5))
+    monkeypatch.setattr("kinelex.inference.export._MOST_NUMBERS", 100)
+    model.console = Console(file=io.StringIO())
+    kinelex.export(model, tmp_path / "small.onnx")
+    assert "are left out" in model.console.file.getvalue()
+    small = runtime.load(tmp_path / "small.onnx").predict(clip)
+    model.known_clips = None
+    other = model.predict(clip)
+    assert (small.threshold, small.score) == (0.1, pytest.approx(other.score, abs=1e-4))
 
 
 PREPARATIONS = {

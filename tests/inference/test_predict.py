@@ -15,6 +15,8 @@ from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate, load_scores
 from kinelex.inference.fusion import softmax
+from kinelex.inference.known_clips import KnownClips
+from kinelex.inference.model import Model
 from kinelex.prompts import registry
 from kinelex.runtime.predictions import NONE
 from kinelex.training.train import train
@@ -56,6 +58,8 @@ def test_calibration_is_kept_and_needs_no_store_the_next_time(acted, judged, mod
     config = (copy / "config.yaml").read_text().replace(str(acted.store), str(tmp_path / "gone.arrow"))
     again = kinelex.load_model(judged)
     assert again.calibration == model.calibration
+    np.testing.assert_array_equal(again.known_clips.features, model.known_clips.features)
+    assert len(again.known_clips.features) == 51  # those that the run learned
     (copy / "config.yaml").write_text(config)
     alone = kinelex.load_model(copy)  # another config: nothing is kept for it, and the store is not there
     assert (alone.calibration.temperature, alone.calibration.threshold) == (1.0, None)
@@ -73,6 +77,35 @@ def test_a_run_that_learned_everything_is_calibrated_by_a_run_of_a_fold(acted, j
     assert (helped.held_out, helped.clips) == (True, 26)
     with pytest.raises(InputError, match="left 0 clips"):
         kinelex.load_model(run, holdout=run)
+
+
+def test_the_kth_nearest_known_clip_is_that_of_a_plain_loop():
+    rng = np.random.default_rng(0)
+    bank, query = rng.normal(size=(30, 8)), rng.normal(size=(7, 8))
+    for k, own in ((1, None), (3, None), (3, np.arange(7) * 2)):
+        wanted = []
+        for i, one in enumerate(query):
+            others = [row for j, row in enumerate(bank) if own is None or j != own[i]]
+            near = sorted(one @ row / np.linalg.norm(one) / np.linalg.norm(row) for row in others)
+            wanted.append(near[-k])
+        np.testing.assert_allclose(KnownClips(bank, k).cosines(query, own), wanted, atol=1e-6)
+
+
+def test_a_clip_is_unknown_where_it_is_far_from_the_training_clips(acted, model):
+    """What is said of it is the same from all places, and without their features by its highest score."""
+    store = open_store(acted.store)
+    rows = get_split(store, "xsub:fold1of3").test
+    features = model.features(store, rows)
+    _, cosines, least = model.told(features)
+    assert model.known_by == "neighbour"
+    assert np.mean(cosines >= least) == pytest.approx(0.95, abs=0.03)
+    np.testing.assert_allclose([model.predict(store)[row].score for row in rows], cosines, atol=1e-6)
+    away = {"joint": -features["joint"]}
+    assert not (model.told(away)[1] >= least).any()
+    without = Model(model.run, model.encoders, model.head, "", model.calibration)
+    assert without.known_by == "score"
+    _, scores, least = without.told(features)
+    assert (least, scores[0]) == (model.calibration.threshold, model.head.scores(features)[0].max())
 
 
 def test_a_clip_of_no_class_is_called_so(acted, model):
@@ -139,6 +172,7 @@ def test_a_run_without_labels_tells_the_classes_of_its_store_or_of_examples(acte
         assert few.classes == (store.class_names[2], store.class_names[5])
         assert few.examples["examples"] == 8
         assert 0 <= few.examples["leave_one_out"] <= 1
+        assert few.known_clips.k == 1
         assert few.predict(store.sequence(int(rows[0]))).label == store.class_names[5]
 
 

@@ -11,8 +11,8 @@ from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.errors import InputError
 from kinelex.inference import search as module
 from kinelex.inference.features import extract_features
-from kinelex.inference.search import NearestRows, SearchIndex
-from kinelex.inference.vectors import unit_rows
+from kinelex.inference.search import SearchIndex
+from kinelex.inference.vectors import NearestRows, unit_rows
 from kinelex.prompts import registry
 
 

@@ -54,6 +54,7 @@ def predict(
         "by": model.by,
         "classes": list(model.classes),
         "calibration": model.calibration.numbers(),
+        "known_by": model.known_by,
         **({} if model.examples is None else {"examples": model.examples}),
         "clips": [one.numbers(top) for one in found],
     }

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from kinelex.evaluation.context import Context
-from kinelex.inference.calibration import Calibration
-from kinelex.inference.heads import Head
 from kinelex.inference.known_clips import TrainingClips
 from kinelex.inference.load_model import load_model
+from kinelex.inference.model import Model
 from kinelex.inference.own_head import fitted_probe
 
 
@@ -17,7 +16,7 @@ def learned_labels(context: Context) -> bool:
     return all(encoder.classifier is not None for encoder in context.encoders.values())
 
 
-def known_head(context: Context, train: np.ndarray) -> tuple[Head, Calibration]:
+def known_model(context: Context, train: np.ndarray) -> Model:
     """The run's own classifier, else a logistic regression on training clips; calibrated.
 
     Args:
@@ -28,7 +27,12 @@ def known_head(context: Context, train: np.ndarray) -> tuple[Head, Calibration]:
         - train: (n,)
     """
     if learned_labels(context):
-        model = load_model(context.run.path, console=context.console, device=context.device)
-        return model.head, model.calibration
-    clips = TrainingClips(context.store, context.protocol, train, train[:0])
-    return fitted_probe(clips, train, {s: context.features(s, train) for s in context.encoders})
+        own = load_model(context.run.path, console=context.console, device=context.device)
+        told = own.head, own.calibration, own.known_clips
+    else:
+        clips = TrainingClips(context.store, context.protocol, train, train[:0])
+        told = fitted_probe(clips, train, {s: context.features(s, train) for s in context.encoders})
+    head, calibration, known = told
+    return Model(
+        context.run.path, context.encoders, head, "", calibration, device=context.device, known_clips=known
+    )

@@ -117,11 +117,15 @@ def _one_shot(numbers: Mapping[str, Any]) -> _Lines:
 
 def _open_set(numbers: Mapping[str, Any]) -> _Lines:
     draws = numbers["draws"]
-    found = [("AUROC", _spread(numbers["auroc"])), ("draws", str(len(draws)))]
-    found.append(("nearest neighbour's AUROC", _spread(numbers["auroc_neighbour"])))
-    if numbers["kept"] is not None:
-        found += [("known kept", _spread(numbers["kept"])), ("unknown refused", _spread(numbers["refused"]))]
-    yield f"{len(draws[0]['unknown'])} classes left out", found
+    ways = {"neighbour": "by near training clips", "score": "by the highest score"}
+    left_out = ("classes left out", str(len(draws[0]["unknown"])))
+    yield "", [left_out, ("draws", str(len(draws))), ("predict tells", ways[numbers["known_by"]])]
+    for name, way in ways.items():
+        found = [("AUROC", _spread(numbers[f"auroc_{name}"]))]
+        for key, what in (("kept", "known kept"), ("refused", "unknown refused")):
+            if numbers[f"{key}_{name}"] is not None:
+                found.append((what, _spread(numbers[f"{key}_{name}"])))
+        yield way, found
 
 
 def _detection(numbers: Mapping[str, Any]) -> _Lines:

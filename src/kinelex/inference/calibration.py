@@ -1,4 +1,4 @@
-"""How sure a model is: the temperature of its probabilities, and from which score on a clip is known.
+"""How sure a model is: the temperature of its probabilities, and from where on a clip is known.
 
 Both are chosen on clips whose classes are known and that the model did not learn.
 Source: Guo, Pleiss, Sun, Weinberger: On calibration of modern neural networks, ICML 2017; Hendrycks, Gimpel:
@@ -21,11 +21,13 @@ _FEWEST = 20  # clips: fewer say nothing of a share of 5 %
 
 @dataclass(frozen=True)
 class Calibration:
-    """Temperature and threshold, and where they are from.
+    """Temperature and thresholds, and where they are from.
 
     Args:
         temperature: scores are divided by it before they become probabilities.
-        threshold: the least score of a clip that is known; None where nothing tells.
+        threshold: the highest score of a class that a known clip has at least; None where nothing tells.
+        neighbour: the same of its cosine with a near one of the clips that the model knows (see
+            :class:`~kinelex.inference.known_clips.KnownClips`), which is used where these are at hand.
         source: what they were chosen on, in words.
         clips: how many clips these were.
         accuracy: share of them that was told right.
@@ -34,6 +36,7 @@ class Calibration:
 
     temperature: float = 1.0
     threshold: float | None = None
+    neighbour: float | None = None
     source: str = "none"
     clips: int = 0
     accuracy: float | None = None
@@ -64,12 +67,17 @@ def known_scores(scores: np.ndarray) -> np.ndarray:
 
 
 def calibrate(
-    scores: np.ndarray, labels: np.ndarray, source: str, held_out: bool = True, least: float = _COLDEST
+    scores: np.ndarray,
+    labels: np.ndarray,
+    source: str,
+    held_out: bool = True,
+    least: float = _COLDEST,
+    cosines: np.ndarray | None = None,
 ) -> Calibration:
-    """Choose temperature and threshold on clips whose classes are known.
+    """Choose temperature and thresholds on clips whose classes are known.
 
-    The temperature makes the true classes' mean log probability largest. The threshold leaves 5 % of the
-    clips below it; of fewer than 20 clips, none.
+    The temperature makes the true classes' mean log probability largest. A threshold leaves 5 % of the clips
+    below it; of fewer than 20 clips there is none.
 
     Args:
         scores: of the classes.
@@ -77,9 +85,10 @@ def calibrate(
         source: where the clips are from, in words.
         held_out: whether the model did not learn them.
         least: the lowest temperature.
+        cosines: with a near one of the clips that the model knows.
 
     Shape:
-        - scores: (n, classes); labels: (n,)
+        - scores: (n, classes); labels: (n,); cosines: (n,)
 
     >>> rng = np.random.default_rng(0)
     >>> labels = rng.integers(0, 3, 400)
@@ -89,9 +98,19 @@ def calibrate(
     (True, 0.95)
     """
     right = float((scores.argmax(axis=1) == labels).mean())
-    enough = len(labels) >= _FEWEST
-    threshold = float(np.quantile(known_scores(scores), 1 - KEEP)) if enough else None
-    return Calibration(temperature_of(scores, labels, least), threshold, source, len(labels), right, held_out)
+
+    def threshold(values: np.ndarray | None) -> float | None:
+        return None if values is None or len(labels) < _FEWEST else float(np.quantile(values, 1 - KEEP))
+
+    return Calibration(
+        temperature_of(scores, labels, least),
+        threshold(known_scores(scores)),
+        threshold(cosines),
+        source,
+        len(labels),
+        right,
+        held_out,
+    )
 
 
 def temperature_of(scores: np.ndarray, labels: np.ndarray, least: float = _COLDEST) -> float:

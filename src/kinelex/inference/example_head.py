@@ -15,6 +15,7 @@ from kinelex.errors import InputError
 from kinelex.inference.calibration import Calibration, calibrate
 from kinelex.inference.fusion import joined
 from kinelex.inference.heads import Head, NearestHead
+from kinelex.inference.known_clips import KnownClips, which_neighbour
 from kinelex.inference.linear_probe import linear_probe
 from kinelex.inference.model import Model
 from kinelex.inference.own_head import probes_head
@@ -48,10 +49,12 @@ def example_model(model: Model, source: Path, head: str, read: ReadOptions) -> M
     rows = np.arange(len(clips)) if isinstance(clips, NamedClips) else _rows(clips)
     features = model.features(clips, rows)
     made = _fitted(head, names, labels, features)
-    model.head = made
+    k = which_neighbour(len(labels), len(names))
+    model.head, known = made, KnownClips(joined(list(features.values())), k)
+    model.known_clips = known
     how = "the nearest example" if head == "knn" else "a logistic regression on the examples"
     model.by = f"{how} of {len(labels)} in {len(names)} classes"
-    model.calibration, model.examples = _judged(made, head, names, labels, features)
+    model.calibration, model.examples = _judged(made, known, head, names, labels, features)
     model.examples["seconds"] = usual_seconds(clips.lengths[rows], clips.fps[rows])
     return model
 
@@ -87,7 +90,12 @@ def _fitted(kind: str, names: tuple[str, ...], labels: np.ndarray, features: dic
 
 
 def _judged(
-    head: Head, kind: str, names: tuple[str, ...], labels: np.ndarray, features: dict[str, np.ndarray]
+    head: Head,
+    known: KnownClips,
+    kind: str,
+    names: tuple[str, ...],
+    labels: np.ndarray,
+    features: dict[str, np.ndarray],
 ) -> tuple[Calibration, dict[str, Any]]:
     """Each example told by the others, of the classes that have two or more."""
     counts = np.bincount(labels, minlength=len(names))
@@ -106,7 +114,8 @@ def _judged(
         if len(judged) > _MOST_LEFT_OUT:
             judged = np.sort(np.random.default_rng(0).permutation(judged)[:_MOST_LEFT_OUT])
         scores = np.concatenate([_left_out(kind, int(i), names, labels, features) for i in judged])
-    found = calibrate(scores, labels[judged], "the examples, each told by the others")
+    cosines = known.cosines(known.features[judged], own=judged)
+    found = calibrate(scores, labels[judged], "the examples, each told by the others", cosines=cosines)
     return found, {**about, "leave_one_out": found.accuracy}
 
 

@@ -1,9 +1,10 @@
-"""The labelled clips of a run's training part: what it learned, and what of it it did not."""
+"""The labelled clips of a run's training part: what it learned, what of it it did not, and their features."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ import numpy as np
 from kinelex.data import SkeletonStore, open_store
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
+from kinelex.inference.vectors import NearestRows
 from kinelex.training.learned import learned_config
 from kinelex.training.run_directory import RunDirectory
 
+_PAIRS = 1 << 22  # of clips, compared at once
+_FIFTH, _SHARE = 5, 3  # neighbours; of a class a third at most
 _PARTS = re.compile(r"(?::fold\d+of\d+|:few-(?:random|balanced):[^:]+:\d+)+")
 
 
@@ -36,6 +40,63 @@ class TrainingClips:
     protocol: str
     learned: np.ndarray
     held_out: np.ndarray
+
+
+@dataclass(frozen=True)
+class KnownClips:
+    """Features of clips that a model knows: the farther a clip is from them, the less it is known.
+
+    Not the nearest clip tells it but the k-th: one clip may be near by chance, or a copy.
+
+    Args:
+        features: theirs, of all streams side by side.
+        k: which of the nearest tells.
+
+    Shape:
+        - features: (n, F)
+
+    Source: Sun, Ming, Zhu, Li: Out-of-distribution detection with deep nearest neighbors, ICML 2022.
+
+    >>> known = KnownClips(np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]), k=2)
+    >>> known.cosines(np.array([[3.0, 4.0]])).round(3)
+    array([0.6])
+    """
+
+    features: np.ndarray
+    k: int = 1
+
+    @cached_property
+    def rows(self) -> NearestRows:
+        """The features as they are compared."""
+        return NearestRows(self.features)
+
+    def cosines(self, query: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
+        """The cosine of clips and the k-th nearest that is known.
+
+        Args:
+            query: features of the clips.
+            own: rows of ``features`` that are these clips themselves, and do not count.
+
+        Shape:
+            - query: (m, F); own: (m,); returns: (m,)
+        """
+        found, step = np.empty(len(query)), max(1, _PAIRS // len(self.features))
+        for first in range(0, len(query), step):
+            part = slice(first, first + step)
+            cosines = self.rows.cosines(query[part])
+            if own is not None:
+                cosines[np.arange(len(cosines)), own[part]] = -np.inf
+            found[part] = np.partition(cosines, -self.k, axis=1)[:, -self.k]
+        return found
+
+
+def which_neighbour(clips: int, classes: int) -> int:
+    """Which of the nearest clips is to tell whether one is known: the fifth, or an earlier one of few.
+
+    >>> which_neighbour(1000, 10), which_neighbour(40, 10)
+    (5, 1)
+    """
+    return max(1, min(_FIFTH, clips // (_SHARE * classes)))
 
 
 def training_clips(config: dict[str, Any], data: Path | None = None) -> TrainingClips:

@@ -116,11 +116,11 @@ def load_model(
         )
         model.by = "the run's own classifier"
         other = None if asked.holdout is None else load_model(asked.holdout, console=console, data=asked.data)
-        model.calibration = classifier_calibration(model, config, data, other)
+        model.calibration, model.known_clips = classifier_calibration(model, config, data, other)
         return model
     if asked.holdout is not None:
         raise InputError(f"holdout is for runs that learned from labels, and {run} did not: leave it out")
-    model.head, model.calibration = probe_head(model, config, data)
+    model.head, model.calibration, model.known_clips = probe_head(model, config, data)
     model.by = "a logistic regression on the features of the training part"
     return model
 

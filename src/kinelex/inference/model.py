@@ -18,7 +18,9 @@ from kinelex.inference.calibration import Calibration, known_scores
 from kinelex.inference.clips import Clips, clips_of_arrays, persons_alone, read_inputs
 from kinelex.inference.events import event_options, find_timelines
 from kinelex.inference.features import extract_all
+from kinelex.inference.fusion import joined
 from kinelex.inference.heads import Head
+from kinelex.inference.known_clips import KnownClips
 from kinelex.runtime.predictions import ClipPrediction, Predictions
 from kinelex.skeleton import SkeletonLayout, get_layout
 from kinelex.training.encoder_files import SkeletonEncoder
@@ -38,6 +40,7 @@ class Model(Facts):
         dataset: the data set that the run was trained on, whose raw files are known by their names.
         device: where the encoders run.
         console: where messages go; stderr by default.
+        known_clips: clips that the model knows, by which others are told to be of none of the classes.
     """
 
     def __init__(
@@ -50,11 +53,12 @@ class Model(Facts):
         dataset: str | None = None,
         device: str = "cpu",
         console: Console | None = None,
+        known_clips: KnownClips | None = None,
     ) -> None:
         self.run, self.encoders, self.head, self.by = run, encoders, head, by
         self.calibration = calibration or Calibration()
         self.dataset, self.device = dataset, device
-        self.console = console or Console(stderr=True)
+        self.console, self.known_clips = console or Console(stderr=True), known_clips
         self.examples: dict[str, Any] | None = None
         self.data: Path | None = None  # the training store, where it is not where the run was trained
 
@@ -209,12 +213,34 @@ class Model(Facts):
         ]
 
     def _said(self, ids: list[str], features: dict[str, np.ndarray]) -> list[ClipPrediction]:
-        scores = self.head.scores(features)
-        known, threshold = known_scores(scores), self.calibration.threshold
+        probabilities, known, threshold = self.told(features)
         return [
             ClipPrediction(name, self.classes, p, float(score), threshold)
-            for name, p, score in zip(ids, self.calibration.probabilities(scores), known, strict=True)
+            for name, p, score in zip(ids, probabilities, known, strict=True)
         ]
+
+    def told(self, features: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, float | None]:
+        """What is said of clips by their features.
+
+        Returns:
+            Probabilities of the classes, how well each clip is known, and the least of that at which one is;
+            None where nothing tells it.
+
+        Shape:
+            - features: (n, F) by stream
+            - returns: (n, classes) and (n,)
+        """
+        scores, calibration = self.head.scores(features), self.calibration
+        probabilities = calibration.probabilities(scores)
+        if self.known_clips is None or calibration.neighbour is None:
+            return probabilities, known_scores(scores), calibration.threshold
+        cosines = self.known_clips.cosines(joined([features[stream] for stream in self.encoders]))
+        return probabilities, cosines, calibration.neighbour
+
+    @property
+    def known_by(self) -> str:
+        """By what clips are told to be of none of the classes: ``neighbour`` or ``score``."""
+        return "score" if self.known_clips is None or self.calibration.neighbour is None else "neighbour"
 
     def reading(self, clips: Clips) -> dict[str, SkeletonEncoder]:
         """The encoders for clips of another layout, which are retargeted, with the run's person places.

@@ -18,7 +18,7 @@ from kinelex.inference.fusion import joined
 from kinelex.inference.load_model import bare_model
 from kinelex.inference.stored_features import stored_features
 from kinelex.inference.text_head import text_space
-from kinelex.inference.vectors import unit_rows
+from kinelex.inference.vectors import NearestRows
 from kinelex.training.run_directory import RunDirectory
 
 # What no body does: words that say something are nearer to some clips than nearly all of these.
@@ -30,47 +30,6 @@ CHANCE_WORDS = (
     *("a leather chair", "five per cent", "a garden gate", "electricity"),
 )
 _CHANCE, _NEAREST = 0.95, 5  # quantile of these words; how many of the nearest clips count
-
-
-class NearestRows:
-    """Rows to search by cosine: unit vectors without their mean, so that float32 tells near ones apart.
-
-    Shape:
-        - rows: (n, F)
-
-    >>> places, cosines = NearestRows(np.eye(3)).nearest(np.array([1.0, 0.2, 0.0]), 2)
-    >>> places.tolist(), cosines.round(2).tolist()
-    ([0, 1], [0.98, 0.2])
-    """
-
-    def __init__(self, rows: np.ndarray) -> None:
-        unit = unit_rows(rows)
-        self.mean = unit.mean(axis=0)
-        unit -= self.mean
-        self.squares = (unit**2).sum(axis=1) + ~np.any(rows, axis=1)  # a row of zeros is like no other
-        self.rows = unit.astype(np.float32)
-
-    def cosines(self, query: np.ndarray) -> np.ndarray:
-        """The cosine of every row and a query.
-
-        Shape:
-            - query: (F,); returns: (n,)
-        """
-        apart = unit_rows(query) - self.mean
-        return 1 - (self.squares + apart @ apart) / 2 + self.rows @ apart.astype(np.float32)
-
-    def nearest(self, query: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest rows, the most similar first, and their cosines.
-
-        Shape:
-            - query: (F,); returns: (count,) and (count,)
-        """
-        cosines = self.cosines(query)
-        count = min(count, len(cosines))
-        least = np.partition(cosines, -count)[-count]
-        places = np.flatnonzero(cosines >= least)
-        places = places[np.argsort(-cosines[places], kind="stable")][:count]
-        return places, cosines[places]
 
 
 @dataclass(frozen=True)

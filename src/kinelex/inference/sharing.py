@@ -117,6 +117,8 @@ def model_card(directory: RunDirectory, model: Model, name: str) -> str:
         "temperature": f"{model.calibration.temperature:.2f}, from {model.calibration.source}"
         if model.classes
         else None,
+        "known clips": model.known_clips
+        and f"features of {len(model.known_clips.features)} training clips, to tell clips of no class",
     }
     rows = "\n".join(f"| {key} | {value} |" for key, value in facts.items() if value)
     return f"""---

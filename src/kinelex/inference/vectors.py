@@ -21,3 +21,45 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
     lengths = np.sqrt(np.einsum("...f,...f->...", wide, wide))
     wide /= np.where(lengths > 0, lengths, 1.0)[..., None]
     return wide
+
+
+class NearestRows:
+    """Rows to search by cosine: unit vectors without their mean, so that float32 tells near ones apart.
+
+    Shape:
+        - rows: (n, F)
+
+    >>> places, cosines = NearestRows(np.eye(3)).nearest(np.array([1.0, 0.2, 0.0]), 2)
+    >>> places.tolist(), cosines.round(2).tolist()
+    ([0, 1], [0.98, 0.2])
+    """
+
+    def __init__(self, rows: np.ndarray) -> None:
+        unit = unit_rows(rows)
+        self.mean = unit.mean(axis=0)
+        unit -= self.mean
+        self.squares = (unit**2).sum(axis=1) + ~np.any(rows, axis=1)  # a row of zeros is like no other
+        self.rows = unit.astype(np.float32)
+
+    def cosines(self, query: np.ndarray) -> np.ndarray:
+        """The cosine of every row and a query; those of zeros are like nothing.
+
+        Shape:
+            - query: (..., F); returns: (..., n)
+        """
+        apart = unit_rows(query) - self.mean
+        squares = np.einsum("...f,...f->...", apart, apart) + ~np.any(query, axis=-1)
+        return 1 - (self.squares + squares[..., None]) / 2 + apart.astype(np.float32) @ self.rows.T
+
+    def nearest(self, query: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """The nearest rows, the most similar first, and their cosines.
+
+        Shape:
+            - query: (F,); returns: (count,) and (count,)
+        """
+        cosines = self.cosines(query)
+        count = min(count, len(cosines))
+        least = np.partition(cosines, -count)[-count]
+        places = np.flatnonzero(cosines >= least)
+        places = places[np.argsort(-cosines[places], kind="stable")][:count]
+        return places, cosines[places]

@@ -10,7 +10,6 @@ import numpy as np
 
 from kinelex.data.named_clips import NamedClips
 from kinelex.data.sequence import Sequence as Clip
-from kinelex.inference.calibration import known_scores
 from kinelex.skeleton import SkeletonLayout
 
 if TYPE_CHECKING:
@@ -110,10 +109,9 @@ def judge_of(model: Model) -> Judge:
     """What a model says of windows."""
 
     def judge(clips: NamedClips) -> np.ndarray:
-        scores = model.head.scores(model.features(clips, np.arange(len(clips))))
-        said, least = model.calibration.probabilities(scores), model.calibration.threshold
+        said, known, least = model.told(model.features(clips, np.arange(len(clips))))
         if least is not None:
-            said[known_scores(scores) < least] = 0
+            said[known < least] = 0
         return said
 
     return judge

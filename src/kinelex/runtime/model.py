@@ -111,9 +111,10 @@ class ExportedModel:
             self._said(f"{name}, person {m}", np.ascontiguousarray(x[:, m : m + 1]), rate)
             for m in (present if len(present) > 1 else ())
         ]
-        probabilities, scores = self._run(["probabilities", "scores"], x, rate)
-        about = (self.classes, probabilities.astype(np.float64), float(scores.max()))
-        threshold = self.about["calibration"]["threshold"]
+        near = "neighbour" in self.about["outputs"]  # else a clip is known by its highest score
+        probabilities, known = self._run(["probabilities", "neighbour" if near else "scores"], x, rate)
+        about = (self.classes, probabilities.astype(np.float64), float(known.max()))
+        threshold = self.about["calibration"]["neighbour" if near else "threshold"]
         own = ClipPrediction(name, *about, threshold)
         return ClipPrediction(name, *about, threshold, tuple(alone) or (own,))
 

@@ -13,14 +13,13 @@ from kinelex.data.labelled_clips import subject_groups
 from kinelex.errors import InputError
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.detection_metrics import TIOUS, Detection, Spans
-from kinelex.evaluation.known_head import known_head, learned_labels
+from kinelex.evaluation.known_head import known_model, learned_labels
 from kinelex.evaluation.raw import raw_features
 from kinelex.evaluation.recordings import Recording, from_clips, from_pku, from_store
 from kinelex.inference.calibration import Calibration, calibrate, known_scores
 from kinelex.inference.events import spans_of, suppress
 from kinelex.inference.heads import NearestHead
 from kinelex.inference.linear_probe import training_folds
-from kinelex.inference.model import Model
 from kinelex.inference.usual_windows import quantile_lengths
 from kinelex.inference.windows import Judge, judge_of, score_frames
 from kinelex.skeleton import has_landmarks
@@ -90,9 +89,8 @@ class DetectionTask:
         Raises:
             InputError: recordings that cannot be read.
         """
-        head, calibration = known_head(context, context.train)
-        model = Model(context.run.path, context.encoders, head, "", calibration, device=context.device)
-        if tuple(head.classes) != context.class_names:
+        model = known_model(context, context.train)
+        if tuple(model.classes) != context.class_names:
             raise InputError(f"{context.run.path} tells other classes than {context.store.path} has")
         judges = {"": judge_of(model), "nearest": _nearest(context)}
         lengths = quantile_lengths(context.store.lengths[context.train], options.windows)
@@ -120,7 +118,7 @@ class DetectionTask:
                 **_guesses(context, tiles, true),
             },
             "by": "classify" if learned_labels(context) else "linear",
-            "calibration": calibration.numbers(),
+            "calibration": model.calibration.numbers(),
         }
         return TaskResult(numbers)
 

@@ -11,14 +11,18 @@ import numpy as np
 from kinelex.data.splits.seen_classes import ClassSplit, class_split
 from kinelex.errors import InputError
 from kinelex.evaluation.context import Context, TaskResult
-from kinelex.evaluation.known_head import known_head, learned_labels
+from kinelex.evaluation.known_head import known_model, learned_labels
 from kinelex.evaluation.protocols.unseen import check_novel, own_split
 from kinelex.evaluation.statistics import mean_sd
 from kinelex.inference.calibration import known_scores
 from kinelex.inference.fusion import joined, softmax
+from kinelex.inference.known_clips import which_neighbour
 from kinelex.inference.neighbours import nearest
 
-_MEANS = ("auroc", "auroc_probability", "auroc_neighbour", "kept", "refused", "top1_known")
+_MEANS = (
+    *("auroc", "kept", "refused", "auroc_neighbour", "kept_neighbour", "refused_neighbour"),
+    *("auroc_score", "kept_score", "refused_score", "auroc_nearest", "auroc_probability", "top1_known"),
+)
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class OpenSet:
             **{key: _mean([draw[key] for draw in draws]) for key in _MEANS},
             "chance": 0.5,
             "by": "classify" if learned else "linear",
+            "known_by": draws[0]["known_by"],
             "draws": [{**draw, **novel[draw["split"]]} for draw in draws],
         }
         return TaskResult(numbers)
@@ -87,11 +92,13 @@ class OpenSet:
 def _rule(learned: bool) -> str:
     by = "the run's own classifier" if learned else "a logistic regression on the other training clips"
     return (
-        f"Classes are left out of all labels; {by} ranks test clips by their highest score. auroc: how often "
-        "a clip of a known class is above one of a class left out; auroc_neighbour: the same by the cosine "
-        "of the nearest known training clip. kept: known test clips above the threshold that was chosen to "
-        "keep 95 % of held-out training clips; refused: clips of the classes left out below it. Means over "
-        "draws of classes."
+        "Classes are left out of all labels. Test clips are ranked by the cosine with a near known training "
+        f"clip (neighbour: draws.k says which), by that with the nearest, by the highest score of {by} "
+        "(score) and by its highest probability. "
+        "auroc: how often a clip of a known class is above one of a class left out. kept: known test clips "
+        "above the threshold that was chosen to keep 95 % of held-out training clips; refused: clips of the "
+        "classes left out below it. Without a suffix by what predict uses (known_by). Means over draws of "
+        "classes."
     )
 
 
@@ -119,24 +126,32 @@ def _judged(context: Context, split: ClassSplit) -> dict[str, Any]:
     train, known, unknown = _parts(context, split)
     rows = np.concatenate([known, unknown])
     of_train, features = ({s: context.features(s, part) for s in context.encoders} for part in (train, rows))
-    head, calibration = known_head(context, train)
-    scores = head.scores(features)
-    sure, is_known = known_scores(scores), np.isin(rows, known)
+    model = known_model(context, train)
+    scores, is_known = model.head.scores(features), np.isin(rows, known)
     bank, query = (joined(list(part.values())) for part in (of_train, features))
-    near = nearest(bank, query, device=context.device)[1][:, 0]
-    least = calibration.threshold
+    k = which_neighbour(len(train), len(split.seen))
+    near = nearest(bank, query, k, device=context.device)[1]
+    found: dict[str, Any] = {}
+    for name, sure, least in (
+        ("", *model.told(features)[1:]),
+        ("_neighbour", near[:, -1], model.calibration.neighbour),
+        ("_nearest", near[:, 0], None),
+        ("_score", known_scores(scores), model.calibration.threshold),
+        ("_probability", softmax(scores).max(axis=1), None),
+    ):
+        found[f"auroc{name}"] = float(roc_auc_score(is_known, sure))
+        found[f"kept{name}"] = None if least is None else float((sure[is_known] >= least).mean())
+        found[f"refused{name}"] = None if least is None else float((sure[~is_known] < least).mean())
     right = scores[is_known].argmax(axis=1) == context.store.labels[known]
     return {
         "split": split.name,
         "unknown": [context.class_names[c] for c in split.unseen],
         "clips": {"known": len(known), "unknown": len(unknown)},
-        "auroc": float(roc_auc_score(is_known, sure)),
-        "auroc_probability": float(roc_auc_score(is_known, softmax(scores).max(axis=1))),
-        "auroc_neighbour": float(roc_auc_score(is_known, near)),
-        "kept": None if least is None else float((sure[is_known] >= least).mean()),
-        "refused": None if least is None else float((sure[~is_known] < least).mean()),
+        "known_by": model.known_by,
+        "k": k,
+        **{name: value for name, value in found.items() if name in _MEANS},
         "top1_known": float(right.mean()),
-        "calibration": calibration.numbers(),
+        "calibration": model.calibration.numbers(),
     }
 
 

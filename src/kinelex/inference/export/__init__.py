@@ -22,6 +22,7 @@ from kinelex.facts import Facts
 from kinelex.files.atomic import check_target, write_whole
 from kinelex.inference.export.agreement import Arrays, check, differences, drawn_clips, largest, said_by
 from kinelex.inference.export.graph import RunGraph
+from kinelex.inference.known_clips import KnownClips
 from kinelex.inference.load_model import bare_model, load_model
 from kinelex.inference.model import Model
 from kinelex.runtime.model import METADATA, VERSION
@@ -30,6 +31,7 @@ from kinelex.training.encoder_files import SkeletonEncoder
 from kinelex.transforms import UniformFrames
 
 FORMATS = ("onnx", "torch")
+_MOST_NUMBERS = 1 << 22  # of features of known clips: 16 MiB of a file
 
 
 @dataclass(frozen=True, repr=False)
@@ -106,8 +108,9 @@ def export(
     clips = drawn_clips(source, _first(model).encoder.in_channels, persons)
     # Before the graph is made: what transforms keep for the next time (such as weights of joints) is kept
     # now, as numbers, and not while a graph is traced, where there are none.
-    said = said_by(model, clips, not features)
-    graph = RunGraph(model, encoders, persons, not features).eval()
+    known = None if features else _small(model)
+    said = said_by(model, clips, not features, known)
+    graph = RunGraph(model, encoders, persons, not features, known).eval()
     about = _about(model, source, persons, tuple(said))
     try:
         with _quiet():
@@ -119,6 +122,20 @@ def export(
     check(rows)
     write_whole(path, content)
     return ExportedRun(path, to, about, rows)
+
+
+def _small(model: Model) -> KnownClips | None:
+    """The clips that the model knows, as far as their features do not make the file large."""
+    if model.known_by != "neighbour" or model.known_clips is None:
+        return None
+    features = model.known_clips.features
+    if features.size <= _MOST_NUMBERS:
+        return model.known_clips
+    model.say(
+        f"the features of the {len(features)} clips that the run knows take {features.size / 2.5e5:.0f} MB "
+        "and are left out: the file calls a clip none of the classes by its highest score, not by near clips"
+    )
+    return None
 
 
 def _first(model: Model) -> SkeletonEncoder:

@@ -11,6 +11,7 @@ from kinelex.data.named_clips import NamedClips
 from kinelex.data.sequence import Sequence
 from kinelex.errors import InputError
 from kinelex.inference.fusion import joined
+from kinelex.inference.known_clips import KnownClips
 from kinelex.inference.model import Model
 from kinelex.skeleton import SkeletonLayout
 
@@ -43,13 +44,17 @@ def drawn_clips(layout: SkeletonLayout, channels: int, persons: int) -> NamedCli
     return NamedClips(clips, layout)
 
 
-def said_by(model: Model, clips: NamedClips, classes: bool) -> dict[str, np.ndarray]:
+def said_by(
+    model: Model, clips: NamedClips, classes: bool, known: KnownClips | None = None
+) -> dict[str, np.ndarray]:
     """What the run itself says of clips: what an exported file is compared with."""
     features = model.features(clips, np.arange(len(clips)))
     said = {"features": joined(list(features.values()))}
     if classes:
         said["scores"] = model.head.scores(features)
         said["probabilities"] = model.calibration.probabilities(said["scores"])
+    if known is not None:
+        said["neighbour"] = known.cosines(said["features"])
     return said
 
 
@@ -75,7 +80,7 @@ def differences(
             found = answer(given)
             for name, wanted in said.items():
                 apart = np.abs(found[name] - wanted[number]).max()
-                scale = 1.0 if name == "probabilities" else np.abs(said[name]).max()
+                scale = 1.0 if name in ("probabilities", "neighbour") else np.abs(said[name]).max()
                 row[name] = max(row.get(name, 0.0), float(apart / scale))
         rows.append(row)
     return rows

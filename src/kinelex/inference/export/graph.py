@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from kinelex.data.batch import Batch
 from kinelex.inference.heads import LinearHead, NearestHead, TextHead
+from kinelex.inference.known_clips import KnownClips
 from kinelex.inference.model import Model
 from kinelex.training.encoder_files import SkeletonEncoder
 
@@ -20,21 +21,29 @@ class RunGraph(nn.Module):
         encoders: its encoders by stream, for clips of the layout wanted.
         persons: how many persons the run has places for; those beyond are left out.
         classes: give scores and probabilities of the classes beside the features.
+        known: clips that the model knows, where they are to be in the graph.
 
     Shape:
         - frames: (N, T, M, V, C), coordinates in metres (2-D: as the run was trained), any N, T and M
         - presence: (N, T, M, V) bool, which joints are there; joints at 0 are not, as in a skeleton store
         - fps: (N,) float64, frames per second, for runs that resample to one rate
-        - returns: features (N, F), and with ``classes`` scores and probabilities (N, classes)
+        - returns: features (N, F), and with ``classes`` scores and probabilities (N, classes), and with
+          ``known`` their cosine with a near one of these clips (N,)
     """
 
     def __init__(
-        self, model: Model, encoders: dict[str, SkeletonEncoder], persons: int, classes: bool
+        self,
+        model: Model,
+        encoders: dict[str, SkeletonEncoder],
+        persons: int,
+        classes: bool,
+        known: KnownClips | None = None,
     ) -> None:
         super().__init__()
         self.encoders, self.persons = nn.ModuleDict(encoders), persons
         self.temperature = model.calibration.temperature
         self.head = _head(model) if classes else None
+        self.known = None if known is None else _Known(known)
 
     def forward(self, frames: Tensor, presence: Tensor, fps: Tensor | None = None) -> tuple[Tensor, ...]:
         batch = self.batch(frames, presence, fps)
@@ -46,7 +55,8 @@ class RunGraph(nn.Module):
         if self.head is None:
             return (joined,)
         scores = self.head(features)
-        return joined, scores, torch.softmax(scores / self.temperature, dim=1)
+        said = joined, scores, torch.softmax(scores / self.temperature, dim=1)
+        return said if self.known is None else (*said, self.known(joined))
 
     def batch(self, frames: Tensor, presence: Tensor, fps: Tensor | None) -> Batch:
         """The clips as the transforms take them: whole, with as many persons as there are places."""
@@ -111,6 +121,25 @@ class _Nearest(nn.Module):
     def forward(self, features: dict[str, Tensor]) -> Tensor:
         query = F.normalize(_joined([features[stream] for stream in self.streams]), dim=1)
         return torch.stack([c.amax(dim=1) for c in (query @ self.bank.T).split(self.counts, dim=1)], dim=1)
+
+
+class _Known(nn.Module):
+    """As :class:`KnownClips`."""
+
+    def __init__(self, known: KnownClips) -> None:
+        super().__init__()
+        self.k = known.k
+        self.rows: Tensor
+        self.mean: Tensor
+        self.squares: Tensor
+        for name in ("rows", "mean", "squares"):
+            values = getattr(known.rows, name)
+            self.register_buffer(name, torch.as_tensor(values, dtype=torch.float32))
+
+    def forward(self, features: Tensor) -> Tensor:
+        apart = F.normalize(features, dim=1) - self.mean  # what is large and common is left out of products
+        squares = apart.square().sum(dim=1, keepdim=True)
+        return (1 - (self.squares + squares) / 2 + apart @ self.rows.T).topk(self.k, dim=1).values[:, -1]
 
 
 class _Texts(nn.Module):
