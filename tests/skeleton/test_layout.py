@@ -26,6 +26,7 @@ JOINTS = {
     "penn13": 13,
     "hand21": 21,
     "coco133": 133,
+    "core16": 16,
 }
 BODIES = [name for name in layout_names() if name != "hand21"]
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from torch.utils.data import Dataset
 
 from kinelex.data.batch import Batch
 from kinelex.data.dataset import ArrayClips, ClipDataset
@@ -28,10 +29,14 @@ class SkeletonLoader:
         seed: seed of the order.
         repeat: how often a shuffled epoch visits each clip.
         rank, world_size: this process and their number.
+        groups: the group of each row, for example its store: a shuffled epoch draws from a group in
+            proportion to the power ``group_power`` of its size, as many clips as there are rows in all; of a
+            group that is drawn from less than it has, other rows in each epoch.
+        group_power: 1 draws every row as often, 0 every group.
         options: what :class:`ClipDataset` takes, for example ``prompts`` and ``placement``.
 
     Shape:
-        - indices: (rows,)
+        - indices, groups: (rows,)
 
     Raises:
         InputError: no rows, or a batch size that does not fit.
@@ -44,7 +49,7 @@ class SkeletonLoader:
 
     def __init__(
         self,
-        clips: SkeletonStore | ArrayClips | ClipDataset | np.ndarray,
+        clips: SkeletonStore | ArrayClips | Dataset[Any] | np.ndarray,
         indices: np.ndarray,
         batch_size: int,
         shuffle: bool = False,
@@ -52,6 +57,8 @@ class SkeletonLoader:
         repeat: int = 1,
         rank: int = 0,
         world_size: int = 1,
+        groups: np.ndarray | None = None,
+        group_power: float = 1.0,
         **options: Any,
     ) -> None:
         if len(indices) == 0:
@@ -63,13 +70,18 @@ class SkeletonLoader:
         self.indices = np.ascontiguousarray(indices, dtype=np.int64)
         if shuffle:
             self.indices = np.repeat(self.indices, repeat)
+        self._shares = []
+        if shuffle and groups is not None:
+            found, counts = np.unique(groups, return_counts=True)
+            draws = drawn_counts(counts, group_power, len(self.indices))
+            self._shares = [(indices[groups == g], n) for g, n in zip(found, draws, strict=True)]
         self.batch_size = min(batch_size, len(self.indices) // world_size) if shuffle else batch_size
         self.shuffle, self.seed = shuffle, seed
         self.rank, self.world_size = rank, world_size
         self.epoch, self._first = 0, 0
-        if not isinstance(clips, ClipDataset):
-            clips = ClipDataset(clips, rows=self.indices, **options)
-        self.dataset = clips
+        self.dataset: Any = clips  # ClipDataset, or one that answers `batch` as it does
+        if not isinstance(clips, Dataset):
+            self.dataset = ClipDataset(clips, rows=self.indices, **options)
         self.prompts = self.dataset.prompts
 
     def __len__(self) -> int:
@@ -87,7 +99,10 @@ class SkeletonLoader:
         """Rows of this process in the order in which the epoch visits them."""
         indices = self.indices
         if self.shuffle:
-            indices = np.random.default_rng([self.seed, epoch]).permutation(indices)
+            generator = np.random.default_rng([self.seed, epoch])
+            if self._shares:
+                indices = np.concatenate([_drawn(rows, n, generator) for rows, n in self._shares])
+            indices = generator.permutation(indices)
             indices = indices[: len(self) * self.batch_size * self.world_size]
         return indices[self.rank :: self.world_size]
 
@@ -100,3 +115,23 @@ class SkeletonLoader:
     def batch(self, rows: np.ndarray) -> Batch:
         """The batch of given store rows."""
         return self.dataset.batch(rows)
+
+
+def drawn_counts(sizes: np.ndarray, power: float, total: int) -> np.ndarray:
+    """How often an epoch draws from groups of some sizes: by a power of the size, ``total`` in all.
+
+    Shape:
+        - sizes: (groups,); returns: (groups,) int64, each at least 1
+
+    >>> drawn_counts(np.array([900, 100]), 0.5, 1000).tolist()
+    [750, 250]
+    """
+    share = sizes.astype(np.float64) ** power
+    ends = np.rint(np.cumsum(share / share.sum()) * total).astype(np.int64)
+    return np.maximum(np.diff(ends, prepend=0), 1)
+
+
+def _drawn(rows: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+    """Rows, each as often as any other but for one time."""
+    whole, rest = divmod(count, len(rows))
+    return np.concatenate([np.tile(rows, whole), generator.permutation(rows)[:rest]])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
 from kinelex.data import PromptStore, open_prompts, open_store
 from kinelex.data.persons import say_crowded
@@ -17,11 +19,13 @@ from kinelex.errors import InputError
 from kinelex.evaluation.baseline_rows import baseline_rows
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.output import results_table, write_results
-from kinelex.evaluation.protocols.supervision import check_classes, check_unseen
+from kinelex.evaluation.protocols.supervision import check_classes, check_unseen, retargeted
+from kinelex.evaluation.rows import percent, result_rows
 from kinelex.evaluation.task_runs import run_tasks, task_options
 from kinelex.inference.features import check_device
 from kinelex.training.encoder_files import load_encoders
 from kinelex.training.run_directory import RunDirectory
+from kinelex.training.store_runs import check_one_store, store_runs
 
 
 @dataclass(frozen=True)
@@ -88,10 +92,54 @@ def evaluate(
     Raises:
         InputError: see :func:`open_evaluation`.
     """
+    if data is None and (parts := store_runs(run)):
+        return each_store(evaluate, parts, protocol, tasks, prompts, baselines, **settings)
     evaluation = open_evaluation(run, data, protocol, tasks, prompts, **settings)
     result = evaluation.numbers(baselines)
     show_results(evaluation, result)
     return result
+
+
+def each_store(
+    judge: Callable[..., dict[str, Any]],
+    runs: Sequence[Path],
+    protocol: str | None = None,
+    tasks: Sequence[str] | None = None,
+    prompts: str | Path | None = None,
+    *arguments: Any,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Judge the runs of several stores one after the other, and print a table of all.
+
+    Args:
+        judge: :func:`evaluate`, or what takes its arguments.
+        runs: as :func:`~kinelex.training.store_runs.store_runs` gives them.
+        protocol, prompts: must be None: each store has its own.
+
+    Returns:
+        ``stores``: by name the numbers of each; ``mean``: the mean top-1 of each task.
+
+    Raises:
+        InputError: a protocol or prompts for all, or what ``judge`` refuses.
+    """
+    for option, value in (("--protocol", protocol), ("--prompts", prompts)):
+        if value is not None:
+            raise InputError(f"every store has its own: leave out {option}, or name one store with --data")
+    results = {run.name: judge(run, None, None, tasks, None, *arguments, **settings) for run in runs}
+    rates = {name: {row.name: row.top1 for row in result_rows(found)} for name, found in results.items()}
+    whole = [row for row in next(iter(rates.values())) if all(row in found for found in rates.values())]
+    table = Table(title="all stores, top-1 %", title_justify="left")
+    table.add_column("what")
+    for name in (*results, "mean"):
+        table.add_column(name, justify="right")
+    means = {}
+    for row in whole:
+        values = [found[row] for found in rates.values()]
+        if all(value is not None for value in values):
+            means[row] = float(np.mean([value for value in values if value is not None]))
+        table.add_row(row, *map(percent, values), percent(means.get(row)))
+    (settings.get("console") or Console()).print(table)
+    return {"stores": results, "mean": means}
 
 
 def show_results(evaluation: Evaluation, result: dict[str, Any]) -> None:
@@ -120,14 +168,17 @@ def open_evaluation(
             :class:`~kinelex.evaluation.context.Context`.
 
     Raises:
-        InputError: no such task or option, a run of another layout or other classes than the store, test
-            clips whose labels the run learned, a protocol the set does not have, prompts made for another
-            store, no labels, no such device, or a run directory that cannot be written.
+        InputError: no such task or option, a store whose joints the run's cannot be made from, or of other
+            classes than the run's, test clips whose labels the run learned, a protocol the set does not
+            have, prompts made for another store, no labels, no such device, or a run directory that cannot
+            be written.
     """
     if tasks is not None and not tasks:
         raise InputError("expects at least one task, for example --tasks knn,linear")
     chosen = task_options(tasks or (), options or {})
     directory = RunDirectory(run)
+    if data is None:
+        check_one_store(directory)
     store = open_store(_given(data, directory, "data", "--data STORE"))
     name = str(_given(protocol, directory, "protocol", "--protocol P"))
     bank = _prompts(prompts, directory, data)
@@ -139,14 +190,6 @@ def open_evaluation(
     check_device(settings.get("device", "cpu"))
     check_report_place(directory)
     trained = load_encoders(directory.path)
-    first = next(iter(trained.values()))
-    layout = first.source
-    if layout.joints != store.layout.joints and not first.encoder.any_layout:
-        raise InputError(
-            f"{directory.path} expects {layout.num_joints} joints ({layout.name}), {store.path} has "
-            f"{store.layout.num_joints} ({store.layout.name}): evaluate it on a store of its own layout, or "
-            "adapt it (`kinelex adapt`)"
-        )
     split = get_split(store, name)
     if not chosen:
         has_classifier = all(encoder.classifier is not None for encoder in trained.values())
@@ -161,6 +204,8 @@ def open_evaluation(
     trained = {stream: encoder.for_store(store) for stream, encoder in trained.items()}
     context = Context(directory, trained, store, split.name, train, test, bank, **settings)
     persons = next(iter(trained.values())).pipeline.config.persons
+    if change := retargeted(store, next(iter(trained.values()))):
+        context.console.print(f"clips are brought from {change}", markup=False, soft_wrap=True)
     say_crowded(context.console, store, np.concatenate([train, test]), persons)
     unlabelled = len(split.train) + len(split.test) - len(train) - len(test)
     return Evaluation(context, chosen, unlabelled)

@@ -13,12 +13,14 @@ from kinelex.errors import InputError
 from kinelex.evaluation.score_pickles import read_published
 from kinelex.evaluation.scores import ScoreFile, load_scores, scores_of_run
 from kinelex.training.run_directory import RunDirectory
+from kinelex.training.store_runs import check_one_store
 
 
 def files_of(path: Path, task: str, protocol: str | None = None) -> list[Path]:
     """A score file itself; a run stands for its scores of a task on a protocol, by default its own."""
     if not path.is_dir():
         return [path]
+    check_one_store(RunDirectory(path))
     protocol = protocol or RunDirectory(path).config["protocol"]
     if protocol is None:
         raise InputError(f"{path} does not say which protocol it was trained on: pass its score files")

@@ -113,6 +113,8 @@ def training_clips(config: dict[str, Any], data: Path | None = None) -> Training
             the run was trained on, or has no label.
     """
     own = learned_config(config)
+    if "stores" in own:
+        raise InputError("the run was trained on several stores: take the run of one, RUN/stores/NAME")
     path, protocol = data or own.get("data") or _data_of_base(config), own.get("protocol")
     if path is None or protocol is None:
         raise InputError("the run does not say which clips it was trained on")

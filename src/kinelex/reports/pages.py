@@ -10,13 +10,14 @@ from rich.console import Console
 
 from kinelex.evaluation.comparison import Comparison, Group, compare_groups, write_tables
 from kinelex.evaluation.comparison.compare import compare as compare_numbers
-from kinelex.evaluation.evaluate import open_evaluation, show_results
+from kinelex.evaluation.evaluate import each_store, open_evaluation, show_results
 from kinelex.evaluation.rows import classifying_tasks
 from kinelex.evaluation.study import run_study as run_numbers
 from kinelex.reports.comparison import write_comparison
 from kinelex.reports.run.maps import check_map
 from kinelex.reports.run.write import write_report
 from kinelex.training.run_directory import RunDirectory
+from kinelex.training.store_runs import store_runs
 
 
 def evaluate(
@@ -48,6 +49,9 @@ def evaluate(
         InputError: what that function refuses, no such map, or UMAP without umap-learn.
     """
     check_map(map_by)
+    if data is None and (parts := store_runs(run)):
+        others = {"against": against, "map_by": map_by, **settings}
+        return each_store(evaluate, parts, protocol, tasks, prompts, baselines, **others)
     compared = None if against is None else RunDirectory(against)
     evaluation = open_evaluation(run, data, protocol, tasks, prompts, **settings)
     result = evaluation.numbers(baselines)

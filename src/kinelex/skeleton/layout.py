@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import resources
@@ -101,6 +101,12 @@ class SkeletonLayout:
             raise unknown_name(f"joint of {self.name}", joint, self.joints)
         return self.joints.index(joint)
 
+    def _next_to(self, joint: int, names: Collection[str]) -> str | None:
+        """The parent of a joint, else a child, that is among some names."""
+        children = [j for j, parent in self.bones if parent == joint]
+        near = [self.joints[j] for j in (self.parents[joint], *children)]
+        return next((name for name in near if name in names), None)
+
     def _index(self, joint: str, default: int) -> int:
         return self.joints.index(joint) if joint in self.joints else default
 
@@ -193,3 +199,26 @@ def get_layout(name: str | Path) -> SkeletonLayout:
         raise unknown_name("layout", text, layout_names())
     file = resources.files("kinelex.skeleton").joinpath("layouts", f"{text}.yaml")
     return SkeletonLayout.from_yaml(file.read_text(encoding="utf-8"), origin=text)
+
+
+def joined_layout(layouts: Iterable[SkeletonLayout]) -> SkeletonLayout:
+    """All joints of several layouts by name, each once, in the tree that they make together.
+
+    The first layout keeps its order and tree; what another has more hangs from the joint that it is next to
+    there.
+
+    >>> joined = joined_layout([get_layout("kinect20"), get_layout("ntu25")])
+    >>> joined.joints[20:], joined.joints[joined.parents[joined.index("neck")]]
+    (('neck', 'left_thumb', 'left_hand_tip', 'right_thumb', 'right_hand_tip'), 'shoulder_center')
+    """
+    first, *others = layouts
+    joints, parents = list(first.joints), list(first.parents)
+    for layout in others:
+        waiting = [j for j, name in enumerate(layout.joints) if name not in joints]
+        while waiting:
+            places = {j: layout._next_to(j, joints) for j in waiting}
+            new = next((j for j, place in places.items() if place is not None), waiting[0])
+            parents.append(first.root if places[new] is None else joints.index(str(places[new])))
+            joints.append(layout.joints[new])
+            waiting.remove(new)
+    return SkeletonLayout("joined", tuple(joints), tuple(parents))

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinelex.errors import InputError
+from kinelex.errors import InputError, check_name
 from kinelex.skeleton.layout import SkeletonLayout
 from kinelex.skeleton.presence import all_present, complete, indices_on, joint_presence
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# How joints that a layout lacks are made: all of them from joints that can stand for them; those for which
+# none can are missing; or all of them are missing.
+RETARGETS = ("complete", "partial", "named")
 
 # For a joint that a layout lacks: the first line whose joints can all be had wins, and their mean is
 # taken. `{s}` is the side. Each line only names joints that are resolved without coming back.
@@ -135,21 +139,47 @@ def retarget_matrix(source: SkeletonLayout, target: SkeletonLayout) -> np.ndarra
     return np.stack([landmark_weights(source, joint) for joint in target.joints])
 
 
-def retarget_choices(source: SkeletonLayout, target: SkeletonLayout) -> np.ndarray:
+def retarget_choices(source: SkeletonLayout, target: SkeletonLayout, mode: str = "complete") -> np.ndarray:
     """Matrices that turn source joints into target joints, for when the sources of a better one are missing.
 
-    The first is :func:`retarget_matrix`. A joint that the source has is only ever copied.
+    A joint that the source has is only ever copied.
+
+    Args:
+        source, target: the layouts.
+        mode: of a target joint that the source lacks: ``complete`` makes it from joints that can stand for
+            it, as :func:`retarget_matrix` does; ``partial`` too, but where none can it is missing; ``named``
+            leaves it missing.
 
     Shape:
-        - returns: (K, V_target, V_source), rows sum to 1, or are 0 where there is no further choice.
+        - returns: (K, V_target, V_source), rows sum to 1, or are 0 where there is no further choice: a joint
+          that is missing has rows of zeros alone.
+
+    Raises:
+        InputError: ``complete`` and a joint without a counterpart, or no joint has one.
+
+    >>> from kinelex.skeleton import get_layout
+    >>> choices = retarget_choices(get_layout("sbu15"), get_layout("ntu25"), "named")
+    >>> choices.shape, int(choices.sum())
+    ((1, 25, 15), 15)
     """
-    first = retarget_matrix(source, target)
-    rows = [landmark_choices(source, joint) for joint in target.joints]
-    rows = [r[:1] if name in source.joints else r for r, name in zip(rows, target.joints, strict=True)]
-    choices = np.zeros((max(map(len, rows)), *first.shape), dtype=np.float32)
-    for joint, own in enumerate(rows):
-        choices[: len(own), joint] = own
-    choices[0] = first
+    check_name("retarget", mode, RETARGETS)
+    if mode == "complete":
+        retarget_matrix(source, target)  # says which joint cannot be had
+    rows = []
+    for joint in target.joints:
+        found = landmark_choices(source, joint)
+        if joint in source.joints:
+            found = found[:1]
+        rows.append(found[:0] if mode == "named" and joint not in source.joints else found)
+    most = max(map(len, rows))
+    if not most:
+        raise InputError(
+            f"no joint of the layout {target.name} can be had from {source.name}, which has "
+            f"{', '.join(source.joints)}"
+        )
+    choices = np.zeros((most, target.num_joints, source.num_joints), dtype=np.float32)
+    for number, found in enumerate(rows):
+        choices[: len(found), number] = found
     return choices
 
 
@@ -186,21 +216,24 @@ def weigh(
 
 
 def retarget_present(
-    x: Tensor, presence: Tensor, source: SkeletonLayout, choices: Tensor
+    x: Tensor, presence: Tensor, source: SkeletonLayout, choices: Tensor, lacking: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Coordinates in another layout and which of them are there, of clips in which joints may be missing.
 
     Args:
         x: coordinates in the source layout; absent joints are 0.
         source: layout of ``x``.
+        choices: as :func:`retarget_choices` gives them.
+        lacking: which target joints have no choice at all, where there are any: these are missing.
 
     Shape:
-        - x: (N, C, T, V_source, M); presence: (N, 1, T, V_source, M) bool; choices: (K, V_target, V_source)
+        - x: (N, C, T, V_source, M); presence: (N, 1, T, V_source, M) bool; choices: (K, V_target, V_source);
+          lacking: (V_target,) bool
         - returns: (N, C, T, V_target, M); (N, 1, T, V_target, M) bool
     """
     y, there = weigh(x, presence, choices[0], source)
     if all_present(presence):
-        return y, there
+        return y, there if lacking is None else there & ~lacking[:, None]
     y = y * there
     for weights in choices[1:]:
         other, found = weigh(x, presence, weights, source)

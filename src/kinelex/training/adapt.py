@@ -38,10 +38,10 @@ MODES = ("batch_norm", "linear", "full")
 # How clips are prepared, which belongs to the weights; the rest of `input` is augmentation.
 _PREPARATION = (
     "transforms", "frames", "sampling", "test_crop", "fill", "centre", "align", "scale", "view_first",
-    "persons",
+    "persons", "layout", "retarget", "lift",
 )  # fmt: skip
 # What must be known of a run that another was adapted from: what it learned, and where.
-_ORIGIN = ("method", "dataset", "store_fingerprint", "protocol", "adapted", "converted")
+_ORIGIN = ("method", "dataset", "store_fingerprint", "protocol", "stores", "adapted", "converted")
 _CLIPS_AT_A_TIME = 64
 
 

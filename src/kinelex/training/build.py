@@ -14,10 +14,19 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from kinelex import encoders
-from kinelex.data import SkeletonStore, open_prompts
+from kinelex.data import open_prompts
 from kinelex.data.clip_prompts import PromptStatistics, StorePrompts
+from kinelex.data.dataset import ClipDataset
 from kinelex.data.loader import SkeletonLoader
 from kinelex.data.scored_clips import clips_to_read
+from kinelex.data.several import (
+    SeveralDataset,
+    SeveralPrompts,
+    SeveralStores,
+    Stores,
+    listed_paths,
+    target_layout,
+)
 from kinelex.datasets import Split
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError
@@ -31,6 +40,7 @@ from kinelex.training.store_defaults import with_person_norms, with_places
 from kinelex.training.sync_batch_norm import synchronise_batch_norms
 from kinelex.transforms import InputPipeline
 from kinelex.transforms.rate import check_rates
+from kinelex.transforms.several import SeveralPipelines
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,7 @@ class InitialWeights:
                 method.classifiers[stream].load_state_dict(encoder.classifier.state_dict())
 
 
-def training_rows(recipe: Recipe, store: SkeletonStore, split: Split) -> np.ndarray:
+def training_rows(recipe: Recipe, store: Stores, split: Split) -> np.ndarray:
     """The clips to learn from: for a supervised method those with a label."""
     name = recipe.method["name"]
     if not method_class(name).needs_labels:
@@ -72,7 +82,7 @@ def training_rows(recipe: Recipe, store: SkeletonStore, split: Split) -> np.ndar
 
 
 def _store_prompts(
-    recipe: Recipe, store: SkeletonStore, rows: np.ndarray, prompts: str | Path | None
+    recipe: Recipe, store: Stores, rows: np.ndarray, prompts: str | Path | None
 ) -> StorePrompts | None:
     """The prompts of a method that reads them, checked; None for one that reads none."""
     name, modalities = recipe.method["name"], recipe.training.modalities
@@ -89,8 +99,13 @@ def _store_prompts(
         return None
     if prompts is None:
         raise InputError(f"{name} needs prompts: pass --prompts PROMPTS (see `kinelex prompts`)")
-    opened = open_prompts(prompts)
-    store_prompts = StorePrompts(opened, store, modalities or opened.modalities if reads is None else reads)
+    asked = modalities or None if reads is None else reads
+    store_prompts: StorePrompts
+    if isinstance(store, SeveralStores):
+        store_prompts = SeveralPrompts([*map(open_prompts, listed_paths(prompts))], store, asked)
+    else:
+        opened = open_prompts(prompts)
+        store_prompts = StorePrompts(opened, store, asked or opened.modalities)
     for modality, present in store_prompts.present.items():
         if not present[torch.from_numpy(rows)].any():
             what = "tiled pictures" if modality == "images" else f"{modality} prompts"
@@ -134,7 +149,7 @@ def build_method(
 
 def build_module(
     recipe: Recipe,
-    store: SkeletonStore,
+    store: Stores,
     rows: np.ndarray,
     prompts: str | Path | None,
     start: InitialWeights | None = None,
@@ -152,13 +167,13 @@ def build_module(
     if training.threads:
         torch.set_num_threads(training.threads)
     _check_hardware(training)
-    layout = store.layout if start is None else start.layout_for(store.layout)
+    layout = target_layout(recipe.input.layout, store) if start is None else start.layout_for(store.layout)
     recipe = with_person_norms(recipe, store)
     labels = store.labels[rows]
     counts = tuple(np.bincount(labels[labels >= 0], minlength=len(store.class_names)).tolist())
     statistics = {} if store_prompts is None else store_prompts.statistics(rows)
-    clips = clips_to_read(store, rows, recipe.input.scores)
-    method = build_method(recipe, layout, clips.channels, counts, statistics)
+    channels = 3 if recipe.input.scores or recipe.input.lift else store.channels
+    method = build_method(recipe, layout, channels, counts, statistics)
     if start is not None:
         start.load_into(method)
     recipe = with_places(recipe, next(iter(method.encoders.values())), store)
@@ -168,21 +183,49 @@ def build_module(
         raise InputError(
             f"expects a batch size that {training.devices} devices can share, got {training.batch_size}"
         )
-    settings = {name: getattr(training, name) for name in ("seed", "placement", "repeat")}
-    settings["device"] = "cuda" if training.placement == "device" and torch.cuda.is_available() else "cpu"
-    settings |= {"prompts": store_prompts, "world_size": training.devices, "places": recipe.input.persons}
-    loader = SkeletonLoader(clips, rows, training.batch_size // training.devices, shuffle=True, **settings)
     check_rates(store.fps[rows], recipe.input.fps)
+    loader = _loader(recipe, store, rows, store_prompts)
     method.check_step(loader.batch_size * training.devices)
-    module = MethodModule(method, InputPipeline(layout, recipe.input, store.layout), loader, recipe)
-    _rehearse(module, rows[store.persons[rows].argmax()])
+    pipeline = InputPipeline(layout, recipe.input, store.layout)
+    if isinstance(store, SeveralStores):
+        pipeline = SeveralPipelines(layout, recipe.input, [one.layout for one in store.stores])
+    module = MethodModule(method, pipeline, loader, recipe)
+    _rehearse(module, np.array([part[store.persons[part].argmax()] for part in _by_store(store, rows)]))
     return module
 
 
+def _by_store(store: Stores, rows: np.ndarray) -> list[np.ndarray]:
+    """The rows of each store."""
+    if not isinstance(store, SeveralStores):
+        return [rows]
+    which = store.located(rows)[0]
+    return [rows[which == number] for number in range(len(store.stores))]
+
+
+def _loader(recipe: Recipe, store: Stores, rows: np.ndarray, prompts: StorePrompts | None) -> SkeletonLoader:
+    training = recipe.training
+    on_device = training.placement == "device" and torch.cuda.is_available()
+    options: dict[str, Any] = {
+        "placement": training.placement,
+        "device": "cuda" if on_device else "cpu",
+        "places": recipe.input.persons,
+        "prompts": prompts,
+    }
+    settings: dict[str, Any] = {"seed": training.seed, "repeat": training.repeat}
+    dataset: ClipDataset | SeveralDataset
+    if isinstance(store, SeveralStores):
+        dataset = SeveralDataset(store, rows, scores=recipe.input.scores, **options)
+        settings |= {"groups": store.located(rows)[0], "group_power": training.store_power}
+    else:
+        dataset = ClipDataset(clips_to_read(store, rows, recipe.input.scores), rows=rows, **options)
+    batch_size = training.batch_size // training.devices
+    return SkeletonLoader(dataset, rows, batch_size, shuffle=True, world_size=training.devices, **settings)
+
+
 @torch.no_grad()
-def _rehearse(module: MethodModule, row: int) -> None:
-    """Pass the clip with the most persons through: what does not suit comes out before a file is written."""
-    crowded, pipeline = module.loader.batch(np.array([row])), module.pipeline
+def _rehearse(module: MethodModule, rows: np.ndarray) -> None:
+    """Pass the clips with the most persons through: what does not suit comes out before a file is written."""
+    crowded, pipeline = module.loader.batch(rows), module.pipeline
     pipeline(crowded, pipeline.sample(crowded, torch.Generator().manual_seed(0)))
     next(iter(module.method.eval().encoders.values()))(pipeline(crowded).cpu())
     module.method.train()

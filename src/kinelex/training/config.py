@@ -61,6 +61,8 @@ class TrainingConfig:
             every task judges like a trained one.
         batch_size: clips per step, over all processes together.
         repeat: how often an epoch visits each clip, each time augmented anew.
+        store_power: with several stores, how often each is read: in proportion to this power of its number of
+            training clips; 1 reads all clips as often, 0 all stores.
         seed: the one seed.
         modalities: prompt modalities to use, ``language``, ``vision`` or both; empty is all there are.
         placement: where clips wait: ``memory``, ``mmap`` (in the file) or ``device``.
@@ -76,6 +78,7 @@ class TrainingConfig:
     epochs: int = 60
     batch_size: int = 128
     repeat: int = 1
+    store_power: float = 0.5
     seed: int = 0
     modalities: tuple[str, ...] = ()
     placement: str = "memory"
@@ -95,6 +98,8 @@ class TrainingConfig:
                 "expects epochs of at least 0 and repeat and devices of at least 1, "
                 f"got {self.epochs}, {self.repeat} and {self.devices}"
             )
+        if not 0 <= self.store_power <= 1:
+            raise InputError(f"expects training.store_power from 0 to 1, got {self.store_power}")
         if not 0 <= self.seed < 2**32 or min(self.threads, self.checkpoint_every) < 0:
             raise InputError(
                 "expects a seed from 0 to 4294967295 and threads and checkpoint_every of at least 0, "

@@ -78,8 +78,8 @@ class SkeletonEncoder(nn.Module):
         Raises:
             InputError: as :meth:`reading`, or a store in 2-D for an encoder of 3-D clips, or the reverse.
         """
-        channels, scores = self.encoder.in_channels, self.pipeline.config.scores
-        if store.channels != channels and not scores:
+        channels, config = self.encoder.in_channels, self.pipeline.config
+        if store.channels != channels and not config.scores and not (config.lift and store.channels == 2):
             raise InputError(
                 f"the run reads {channels}-D coordinates, {store.path} has {store.channels}-D ones: take a "
                 "store of the same kind, or train on this one"

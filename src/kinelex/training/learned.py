@@ -38,12 +38,16 @@ def learned_parts(config: Mapping[str, Any]) -> list[dict[str, str]]:
     """
     adapted = config.get("adapted") or {}
     parts = learned_parts(adapted["from"]) if adapted else []
-    fingerprint, protocol = config.get("store_fingerprint"), config.get("protocol")
     if not reads_labels(config) or adapted.get("mode") == "batch_norm":
         return parts
-    if fingerprint and protocol:
-        parts.insert(0, {"store_fingerprint": fingerprint, "protocol": protocol})
-    return parts
+    return trained_parts(config) + parts
+
+
+def trained_parts(config: Mapping[str, Any]) -> list[dict[str, str]]:
+    """``store_fingerprint`` and ``protocol`` of each store that a run itself was trained on."""
+    keys = ("store_fingerprint", "protocol")
+    stores = config.get("stores") or [config]
+    return [{key: part[key] for key in keys} for part in stores if all(part.get(key) for key in keys)]
 
 
 def learned_config(config: Mapping[str, Any]) -> dict[str, Any]:

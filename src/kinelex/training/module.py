@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kinelex.data.batch import Batch
 from kinelex.data.loader import SkeletonLoader
 from kinelex.errors import DivergenceError
 from kinelex.methods import Method
@@ -55,7 +54,11 @@ class MethodModule(L.LightningModule):
     """
 
     def __init__(
-        self, method: Method, pipeline: InputPipeline, loader: SkeletonLoader, recipe: Recipe
+        self,
+        method: Method,
+        pipeline: InputPipeline,
+        loader: SkeletonLoader,
+        recipe: Recipe,
     ) -> None:
         super().__init__()
         self.method, self.pipeline, self.loader, self.recipe = method, pipeline, loader, recipe
@@ -96,7 +99,7 @@ class MethodModule(L.LightningModule):
         self.method.on_epoch_start(self.current_epoch, self.recipe.training.epochs)
         self.epoch_sums, self.good_steps, self.steps_done = {}, {}, 0
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         seed = step_seed(self.recipe.training.seed, self.current_epoch, batch_idx, self.global_rank)
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)

@@ -18,6 +18,7 @@ import numpy as np
 from kinelex import encoders
 from kinelex.data import SkeletonStore
 from kinelex.data.persons import person_places
+from kinelex.data.several import CORE, SeveralStores, Stores, target_layout
 from kinelex.encoders import Encoder
 from kinelex.skeleton import has_landmarks, landmark_weights
 from kinelex.training.recipe import Recipe, is_recipe_file, resolve
@@ -44,9 +45,7 @@ def heading_spread(store: SkeletonStore, rows: np.ndarray) -> float:
     return float(np.linalg.norm((mean / np.maximum(length, 1e-9)).mean(axis=0)))
 
 
-def input_defaults(
-    given: Mapping[str, Any], store: SkeletonStore, rows: np.ndarray | None = None
-) -> dict[str, Any]:
+def input_defaults(given: Mapping[str, Any], store: Stores, rows: np.ndarray | None = None) -> dict[str, Any]:
     """The settings of ``input`` that must differ from a recipe's for a store.
 
     Clips in 2-D are not turned into the body's frame, which needs depth, turn in the picture's plane, and are
@@ -66,15 +65,30 @@ def input_defaults(
     return {key: value for key, value in changes.items() if value != asked[key]}
 
 
-def faces_one_way(store: SkeletonStore, rows: np.ndarray | None) -> bool:
+def several_defaults(store: Stores, encoder: str) -> dict[str, Any]:
+    """The settings of ``input`` that a training on several stores has unless a recipe says otherwise.
+
+    Clips are brought to one layout, or keep their joints for an encoder that reads any.
+    """
+    if not isinstance(store, SeveralStores):
+        return {}
+    mixed = {one.channels for one in store.stores} == {2, 3}
+    if getattr(encoders.builder(encoder), "any_layout", False):
+        return {"layout": "joined", "retarget": "named", "lift": mixed}
+    return {"layout": CORE, "retarget": "partial", "lift": mixed}
+
+
+def faces_one_way(store: Stores, rows: np.ndarray | None) -> bool:
     """Whether the bodies of a training part face about one way; False where none is given."""
-    if rows is None or not len(rows) or store.channels == 2 or not has_landmarks(store.layout, *TORSO):
+    if isinstance(store, SeveralStores) or rows is None or not len(rows):
+        return False
+    if store.channels == 2 or not has_landmarks(store.layout, *TORSO):
         return False
     return heading_spread(store, rows) > ONE_HEADING
 
 
 def resolve_for(
-    store: SkeletonStore,
+    store: Stores,
     name: str,
     content: dict[str, Any],
     overrides: Iterable[str] = (),
@@ -93,28 +107,38 @@ def resolve_for(
     Raises:
         InputError: as :func:`~kinelex.training.recipe.resolve`.
     """
-    overrides, fixed = list(overrides), fixed or {}
-    section = content.get("input", {})
+    overrides, fixed, section = list(overrides), fixed or {}, content.get("input", {})
+    named = [text.partition("=")[2] for text in overrides if text.startswith("encoder.name=")]
+    encoder = [*named, content.get("encoder", {}).get("name", "stgcn")][0]
+    unsaid = {k: v for k, v in several_defaults(store, encoder).items() if k not in {**section, **fixed}}
+    section = {**section, **unsaid}
+    content = {**content, "input": section}
     if fixed.get("transforms"):  # a list stands instead of the short form, the recipe's included
         section, fixed = ({k: v for k, v in given.items() if k in LISTLESS} for given in (section, fixed))
     written = resolve(name, {**content, "input": {**section, **fixed}} if fixed else content, overrides)
     general = None if "/" in name else rows
     changes = {} if is_recipe_file(name) else input_defaults(section, store, general)
     if not changes:
-        return written
+        return replace(written, from_store=_differing(unsaid, InputConfig(), written.input))
     suited = resolve(name, {**content, "input": {**section, **changes, **fixed}}, overrides)
-    before, after = asdict(written.input), asdict(suited.input)
-    differing = {f"input.{key}": after[key] for key in changes if after[key] != before[key]}
-    return replace(suited, from_store=differing)
+    differing = _differing(changes, written.input, suited.input)
+    return replace(suited, from_store=_differing(unsaid, InputConfig(), suited.input) | differing)
 
 
-def said(recipe: Recipe, store: SkeletonStore) -> str:
+def _differing(keys: Iterable[str], before: InputConfig, after: InputConfig) -> dict[str, Any]:
+    """The settings among ``keys`` that are not what they were, by their full keys."""
+    return {f"input.{k}": getattr(after, k) for k in keys if getattr(after, k) != getattr(before, k)}
+
+
+def said(recipe: Recipe, store: Stores) -> str:
     """What was chosen because of the store, in one line; empty where nothing was."""
     if not recipe.from_store:
         return ""
     why = ["2-D store"] * (store.channels == 2)
     if not has_landmarks(store.layout, *TORSO):
         why.append(f"layout {store.layout.name} without a torso")
+    if isinstance(store, SeveralStores):
+        why.append("several stores")
     if not why:
         why.append("bodies face about one way")
     chosen = ", ".join(f"{key}={_text(value)}" for key, value in recipe.from_store.items())
@@ -125,7 +149,7 @@ def _text(value: Any) -> str:
     return f"[{','.join(f'{v:g}' for v in value)}]" if isinstance(value, tuple) else str(value)
 
 
-def with_person_norms(recipe: Recipe, store: SkeletonStore) -> Recipe:
+def with_person_norms(recipe: Recipe, store: Stores) -> Recipe:
     """The recipe with a number for ``encoder.person_norms``; None is as published: one for each place."""
     if recipe.encoder.get("person_norms", 1) is not None:
         return recipe
@@ -133,19 +157,19 @@ def with_person_norms(recipe: Recipe, store: SkeletonStore) -> Recipe:
     return replace(recipe, encoder={**recipe.encoder, "person_norms": most})
 
 
-def with_places(recipe: Recipe, encoder: Encoder, store: SkeletonStore) -> Recipe:
+def with_places(recipe: Recipe, encoder: Encoder, store: Stores) -> Recipe:
     """The recipe with a number for ``input.persons``, see :func:`~kinelex.data.persons.person_places`."""
     persons = person_places(recipe.input.persons, encoder.places, store)
     return replace(recipe, input=replace(recipe.input, persons=persons))
 
 
-def for_persons_of(store: SkeletonStore, recipe: Recipe) -> Recipe:
+def for_persons_of(store: Stores, recipe: Recipe) -> Recipe:
     """The recipe as the ``config.yaml`` of a run has it: with what follows from a store's persons."""
     recipe = with_person_norms(recipe, store)
     if recipe.input.persons is not None:
         return recipe
     options = dict(recipe.encoder)
-    encoder = encoders.create(
-        options.pop("name"), store.layout, in_channels=3 if recipe.input.scores else store.channels, **options
-    )
+    channels = 3 if recipe.input.scores or recipe.input.lift else store.channels
+    layout = target_layout(recipe.input.layout, store)
+    encoder = encoders.create(options.pop("name"), layout, in_channels=channels, **options)
     return with_places(recipe, encoder, store)

@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from kinelex import plugins
-from kinelex.data import SkeletonStore, open_prompts, open_store
+from kinelex.data import open_prompts
 from kinelex.data.persons import say_crowded
-from kinelex.datasets import get_split
+from kinelex.data.several import SeveralStores, Stores, listed_paths, open_stores
+from kinelex.data.splits.several import protocols_of, split_of
 from kinelex.errors import InputError
 from kinelex.files.lock import sole_writer
 from kinelex.training.build import InitialWeights, build_module, training_rows
@@ -29,6 +30,7 @@ from kinelex.training.module import MethodModule
 from kinelex.training.recipe import Recipe, find_recipe, plain, resolve
 from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.store_defaults import resolve_for, said
+from kinelex.training.store_runs import write_store_runs
 
 
 def train(
@@ -45,10 +47,12 @@ def train(
 
     Args:
         recipe: recipe name (a bare method name takes the one for the store's data set) or YAML file.
-        data: the skeleton store.
-        protocol: a protocol of the store, for example ``xview``.
+        data: the skeleton store, or several with commas between them.
+        protocol: a protocol of the store, for example ``xview``; of several stores one each with commas
+            between them, or one for all.
         out: the run directory to make, or to go on with.
-        prompts: the prompt store, for a method that reads prompts.
+        prompts: the prompt store, for a method that reads prompts; of several stores those that there are,
+            with commas between them.
         overrides: ``key=value`` changes to the recipe.
         resume: go on with the run in ``out``; its own config holds.
         console: where to print.
@@ -56,21 +60,22 @@ def train(
     Raises:
         InputError: anything that does not fit together; nothing is written then.
     """
-    store = open_store(data)
+    store = open_stores(data)
     if resume:
         if "adapted" in RunDirectory(out).config:
             raise InputError(f"{out} was made by `kinelex adapt`: go on with `kinelex adapt ... --resume`")
         resolved, config = reopen(out, store, protocol, overrides)
         prompts = prompts or config["prompts"]
     else:
-        name, content = find_recipe(recipe, store.meta.dataset)
-        resolved = resolve_for(store, name, content, overrides, rows=get_split(store, protocol).train)
+        several = isinstance(store, SeveralStores)
+        name, content = find_recipe(recipe, "any" if several else store.meta.dataset)
+        resolved = resolve_for(store, name, content, overrides, rows=split_of(store, protocol).train)
     return train_resolved(resolved, store, protocol, out, prompts, resume, console)
 
 
 def train_resolved(
     recipe: Recipe,
-    store: SkeletonStore,
+    store: Stores,
     protocol: str,
     out: str | Path,
     prompts: str | Path | None = None,
@@ -84,7 +89,7 @@ def train_resolved(
         InputError: anything that does not fit together; nothing is written then.
     """
     console = console or Console()
-    split = get_split(store, protocol)
+    split = split_of(store, protocol)
     if is_first_process() and not resume:
         check_free(out, can_resume=True)
     resolved = _with_precision(recipe)
@@ -116,10 +121,11 @@ def train_resolved(
         if chosen := said(resolved, store):
             console.print(chosen, markup=False, soft_wrap=True)
         say_crowded(console, store, rows, resolved.input.persons)
-        if prompts is not None and not method.needs_labels and open_prompts(prompts).meta.uses_labels:
+        labelled = [path for path in listed_paths(prompts or "") if open_prompts(path).meta.uses_labels]
+        if labelled and not method.needs_labels:
             console.print(
-                f"[yellow]warning[/]: {escape(str(prompts))} was made from labels, so this training is not "
-                "self-supervised",
+                f"[yellow]warning[/]: {escape(','.join(labelled))} was made from labels, so this training is "
+                "not self-supervised",
                 soft_wrap=True,
             )
         if resolved.training.epochs:
@@ -129,12 +135,14 @@ def train_resolved(
             save_encoders(run.path, method.encoders, resolved.encoder, module.pipeline, *last)
             if method.embedding_space is not None:
                 save_embedding_space(run.path, method.embedding_space)
+            if isinstance(store, SeveralStores):
+                write_store_runs(run, store)
     return run
 
 
 def rehearse(
     recipe: Recipe,
-    store: SkeletonStore,
+    store: Stores,
     protocol: str,
     start: InitialWeights | None = None,
     prompts: str | Path | None = None,
@@ -142,7 +150,7 @@ def rehearse(
     """Build all that :func:`train_resolved` needs, pass one clip through it, and leave nothing."""
     training = replace(recipe.training, placement="mmap")  # one clip is read, not the whole store
     resolved = _with_precision(replace(recipe, training=training))
-    build_module(resolved, store, training_rows(resolved, store, get_split(store, protocol)), prompts, start)
+    build_module(resolved, store, training_rows(resolved, store, split_of(store, protocol)), prompts, start)
 
 
 def is_first_process() -> bool:
@@ -150,24 +158,24 @@ def is_first_process() -> bool:
     return int(os.environ.get("LOCAL_RANK", 0)) == 0
 
 
-def store_config(store: SkeletonStore, protocol: str) -> dict[str, str]:
-    """What a run was trained on, as its ``config.yaml`` says it."""
-    return {
-        "data": str(store.path.resolve()),
-        "dataset": store.meta.dataset,
-        "store_fingerprint": store.fingerprint,
-        "protocol": protocol,
-    }
+def store_config(store: Stores, protocol: str) -> dict[str, Any]:
+    """What a run was trained on, as its ``config.yaml`` says it; of several stores also each by itself."""
+    config = {"dataset": store.meta.dataset, "store_fingerprint": store.fingerprint, "protocol": protocol}
+    if not isinstance(store, SeveralStores):
+        return {"data": str(store.path.resolve()), **config}
+    protocols = protocols_of(store, protocol)
+    parts = [store_config(*pair) for pair in zip(store.stores, protocols, strict=True)]
+    return {"data": ",".join(part["data"] for part in parts), **config, "stores": parts}
 
 
-def _config(
-    recipe: Recipe, store: SkeletonStore, protocol: str, prompts: str | Path | None
-) -> dict[str, Any]:
+def _config(recipe: Recipe, store: Stores, protocol: str, prompts: str | Path | None) -> dict[str, Any]:
     return {
         "recipe": recipe.name,
         **store_config(store, protocol),
-        "prompts": None if prompts is None else str(Path(prompts).resolve()),
-        "prompts_fingerprint": None if prompts is None else open_prompts(prompts).fingerprint,
+        "prompts": None
+        if prompts is None
+        else ",".join(str(Path(p).resolve()) for p in listed_paths(prompts)),
+        "prompts_fingerprint": None if prompts is None else _prompts_fingerprint(prompts),
         **{k: v for k, v in recipe.to_dict().items() if k != "name"},
         **({"from_store": plain(recipe.from_store)} if recipe.from_store else {}),
         "plugins": plugins.used_by(*recipe.parts),
@@ -187,7 +195,7 @@ def _with_precision(recipe: Recipe) -> Recipe:
 
 
 def reopen(
-    out: str | Path, store: SkeletonStore, protocol: str, overrides: Iterable[str] = ()
+    out: str | Path, store: Stores, protocol: str, overrides: Iterable[str] = ()
 ) -> tuple[Recipe, dict[str, Any]]:
     """Recipe and config of a run that is to go on.
 
@@ -220,7 +228,11 @@ def reopen(
 def has_prompts(config: dict[str, Any], prompts: str | Path | None) -> bool:
     """Whether a run was trained with these very prompts; old runs do not say it and count as such."""
     recorded = config.get("prompts_fingerprint")
-    return recorded is None or prompts is None or open_prompts(prompts).fingerprint == recorded
+    return recorded is None or prompts is None or _prompts_fingerprint(prompts) == recorded
+
+
+def _prompts_fingerprint(prompts: str | Path) -> str:
+    return ",".join(open_prompts(path).fingerprint for path in listed_paths(prompts))
 
 
 def _check_checkpoint(path: Path, module: MethodModule) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from kinelex.data.batch import Batch
 from kinelex.errors import InputError, one_line, unknown_name
 from kinelex.skeleton import STREAMS, SkeletonLayout
-from kinelex.skeleton.retarget import retarget_matrix
-from kinelex.transforms.base import Compose, Transform, clips_of, listed
+from kinelex.skeleton.retarget import RETARGETS, retarget_choices
+from kinelex.transforms.base import Compose, Transform, channels_of, clips_of, listed
 from kinelex.transforms.corruption import ShearOrCorrupt
 from kinelex.transforms.fill import FillEmpty
 from kinelex.transforms.frames import CropResize, FrameChoice, PickFrames
@@ -35,6 +36,14 @@ class InputConfig:
 
     Args:
         frames: frames T after resampling.
+        layout: the layout that clips are brought to: a built-in name, a YAML file, or ``joined``, which has
+            the joints of all stores of a training. By default a store's own, and ``core16`` where a training
+            has several stores.
+        retarget: joints of that layout which clips lack are all made from joints that can stand for them
+            (``complete``, or clips are refused), or missing where none can (``partial``), or all missing
+            (``named``).
+        lift: clips in 2-D stand in a plane in space, with a third coordinate of 0, so that they are read
+            beside clips in 3-D. A training on stores of both kinds does so.
         fps: frames per second that clips are resampled to before anything else, so that what lasts as long
             has as many frames; by default they stay as filmed. Clips have to say their rate.
         sampling: ``crop`` crops and resizes; ``frames`` picks frames, in training one at random from each of
@@ -64,7 +73,8 @@ class InputConfig:
             ones are zeros. By default a training takes the most persons of any clip of its store (no more
             than the encoder has places for), and the run keeps this number.
         transforms: the list itself, instead of the short form: names of transforms and presets, and mappings
-            with a ``name`` and options. Beside it ``fps``, ``stream``, ``scores`` and ``persons`` may be set.
+            with a ``name`` and options. Beside it ``layout``, ``retarget``, ``lift``, ``fps``, ``stream``,
+            ``scores`` and ``persons`` may be set.
     """
 
     frames: int = 64
@@ -88,11 +98,14 @@ class InputConfig:
     scores: bool = False
     persons: int | None = None
     fps: float | None = None
+    layout: str | None = None
+    retarget: str = "complete"
+    lift: bool = False
     transforms: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         known = {"sampling": SAMPLINGS, "stream": STREAMS, "centre": CENTRES}
-        known |= {"align": ALIGNMENTS, "scale": SCALES}
+        known |= {"align": ALIGNMENTS, "scale": SCALES, "retarget": RETARGETS}
         for name, values in known.items():
             if getattr(self, name) not in values:
                 raise unknown_name(name, getattr(self, name), values)
@@ -145,7 +158,8 @@ class InputConfig:
             object.__setattr__(self, "fps", rate)
 
 
-LISTLESS = ("transforms", "fps", "stream", "scores", "persons")  # what may stand beside a list
+# what may stand beside a list
+LISTLESS = ("transforms", "layout", "retarget", "lift", "fps", "stream", "scores", "persons")
 
 
 def _plain(entry: Any) -> Any:
@@ -218,8 +232,8 @@ class InputPipeline:
         self.source = source or layout
         added: list[Transform] = [] if config.persons is None else [PersonPlaces(config.persons)]
         if self.source.joints != layout.joints:
-            retarget_matrix(self.source, layout)
-            added.append(Retarget(layout))
+            retarget_choices(self.source, layout, config.retarget)
+            added.append(Retarget(layout, config.retarget))
         steps = transforms_of(config)
         first = int(steps[0].chooses_frames and not config.whole_clip)  # else whole clips are fitted
         stream: list[Transform] = [] if config.stream == "joint" else [Stream(config.stream, config.scores)]
@@ -233,7 +247,14 @@ class InputPipeline:
 
     def sample(self, batch: Batch, generator: torch.Generator) -> dict[str, Any]:
         """Draw the training augmentation of a batch: by transform what :meth:`Transform.sample` gives."""
-        return self.transforms.sample(batch, generator)
+        return self.transforms.sample(self._lifted(batch), generator)
+
+    def _lifted(self, batch: Batch) -> Batch:
+        """Clips in 2-D with a third coordinate of 0, where ``input.lift`` asks for it."""
+        if not self.config.lift or channels_of(batch) != 2:
+            return batch
+        assert batch.frames is not None  # batches come as they are loaded
+        return replace(batch, frames=F.pad(batch.frames, (0, 0, 0, 0, 0, 1)))
 
     def views(self, batch: Batch) -> list[dict[str, Any] | None]:
         """What to prepare a batch by at test time, one after another, and to average features over."""
@@ -256,4 +277,4 @@ class InputPipeline:
         Shape:
             - returns: (N, C, T, V, M); (N, 1, T, V, M) bool
         """
-        return clips_of(self.transforms.apply(batch, params))
+        return clips_of(self.transforms.apply(self._lifted(batch), params))

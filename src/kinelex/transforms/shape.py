@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kinelex.data.batch import Batch
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name, unknown_name
 from kinelex.skeleton import STREAMS, SkeletonLayout, get_layout, make_stream
-from kinelex.skeleton.retarget import retarget_choices, retarget_present
+from kinelex.skeleton.retarget import RETARGETS, retarget_choices, retarget_present
 from kinelex.transforms.base import Transform, clips_of, layout_of, register
 
 
@@ -43,13 +43,16 @@ class Retarget(Transform):
 
     Args:
         layout: the layout wanted, by name or as an object.
+        mode: what becomes of its joints that clips lack, see
+            :func:`~kinelex.skeleton.retarget.retarget_choices`.
     """
 
-    def __init__(self, layout: str | SkeletonLayout = "ntu25") -> None:
-        self.layout = get_layout(layout) if isinstance(layout, str) else layout
+    def __init__(self, layout: str | SkeletonLayout = "ntu25", mode: str = "complete") -> None:
+        check_name("retarget", mode, RETARGETS)
+        self.layout, self.mode = get_layout(layout) if isinstance(layout, str) else layout, mode
 
     def __repr__(self) -> str:
-        return f"Retarget(layout={self.layout.name!r})"
+        return f"Retarget(layout={self.layout.name!r}, mode={self.mode!r})"
 
     def layout_after(self, layout: SkeletonLayout | None) -> SkeletonLayout:
         """The layout wanted."""
@@ -59,15 +62,19 @@ class Retarget(Transform):
         x, there = clips_of(batch)
         source = layout_of(batch)
         if source.joints != self.layout.joints:
-            choices = _choices(source, self.layout).to(x.device, x.dtype, non_blocking=True)
-            x, there = retarget_present(x, there, source, choices)
+            choices, lacking = _choices(source, self.layout, self.mode)
+            choices = choices.to(x.device, x.dtype, non_blocking=True)
+            lacking = None if lacking is None else lacking.to(x.device, non_blocking=True)
+            x, there = retarget_present(x, there, source, choices, lacking)
         return replace(batch, x=x, presence=there, layout=self.layout)
 
 
 @lru_cache(maxsize=16)
-def _choices(source: SkeletonLayout, target: SkeletonLayout) -> Tensor:
+def _choices(source: SkeletonLayout, target: SkeletonLayout, mode: str) -> tuple[Tensor, Tensor | None]:
     with torch.inference_mode(False):  # so that a later training may use it, too
-        return torch.from_numpy(retarget_choices(source, target))
+        choices = torch.from_numpy(retarget_choices(source, target, mode))
+        lacking = choices[0].sum(dim=1) == 0
+        return choices, lacking if lacking.any() else None
 
 
 @register

@@ -12,7 +12,7 @@ from kinelex.data.splits.seen_classes import ClassSplit, class_split
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation.context import Context
-from kinelex.training.learned import learned_parts
+from kinelex.training.learned import learned_parts, trained_parts
 
 _OF_PROTOCOL = re.compile(r"(?:.+?:seen-|classes:)(?P<classes>.+?)(?::few-.*|:fold\d+of\d+)*")
 
@@ -59,11 +59,11 @@ def check_novel(context: Context, split: ClassSplit) -> dict[str, Any]:
                 f"{context.run.path} learned labels of the unseen classes of {split.name} (trained on "
                 f"{part['protocol']}): train it on a protocol such as xsub:seen-{split.name}"
             )
-    if config.get("protocol") is None or config.get("store_fingerprint") is None:
+    trained = trained_parts(config)
+    if not trained:
         return {"unseen_in_training": None, "note": "the run does not say which clips it was trained on"}
-    if config["store_fingerprint"] != store.fingerprint:
-        return {"unseen_in_training": 0}
-    count = _count(context, config["protocol"], split)
+    own = [part["protocol"] for part in trained if part["store_fingerprint"] == store.fingerprint]
+    count = sum(_count(context, protocol, split) for protocol in own)
     if not count:
         return {"unseen_in_training": 0}
     note = (

@@ -23,6 +23,7 @@ from kinelex.reports.prompts.examples import cut, kept_pictures
 from kinelex.runtime.predictions import ClipPrediction
 from kinelex.skeleton import get_layout
 from kinelex.training.run_directory import RunDirectory
+from kinelex.training.store_runs import check_one_store
 
 USUAL = 12  # clips, where nobody says how many
 _MOST_TEXTS, _MOST_LETTERS = 24, 240  # beside a clip
@@ -160,6 +161,7 @@ def _of_run(
     run: Path, options: ShowOptions, notes: list[str]
 ) -> tuple[ShowOptions, list[Clips], list[np.ndarray]]:
     """The test clips of a run, with its own predictions, and its prompts where they are still there."""
+    check_one_store(RunDirectory(run))
     config = RunDirectory(run).config
     path, protocol = options.data or config["data"], config["protocol"]
     if path is None or not Path(path).is_file():
