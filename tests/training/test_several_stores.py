@@ -171,9 +171,8 @@ def test_a_run_is_a_run_of_each_store(acted: Any, others: tuple[Path, Path], tmp
         evaluate(run.path, protocol="xsub")
     model = kinelex.load_model(runs[1])  # arms
     clip = open_store(others[1]).clip(0)
-    assert (
-        model.predict(clip.coordinates, layout=ARMS, fps=clip.fps).names == open_store(others[1]).class_names
-    )
+    said = model.predict(clip.coordinates, layout=ARMS, fps=clip.fps)
+    assert said.label in open_store(others[1]).class_names
 
 
 def test_an_encoder_of_any_layout_sees_the_joints_of_each_store(

@@ -36,7 +36,7 @@ def evaluate(
     Args:
         run: the run directory.
         options: TASK.KEY=VALUE, options of the tasks.
-        data: the skeleton store; by default the one it was trained on.
+        data: the skeleton store; by default the one it was trained on, and of several one after the other.
         protocol: the split; by default the one it was trained on.
         tasks: comma-separated names of those below; by default classify for a run that learned from labels,
             else knn,linear.

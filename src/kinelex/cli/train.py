@@ -22,10 +22,12 @@ def train(
 
     Args:
         recipe: recipe name (c2vl, cmd, mmcl, supervised: the one for the store's data set) or a YAML file.
-        data: the skeleton store.
-        protocol: the split to train on, for example xview.
+        data: the skeleton store, or several with commas between them: one encoder learns from all.
+        protocol: the split to train on, for example xview; of several stores one for all, or one each with
+            commas between them.
         out: the run directory to make.
-        prompts: the prompt store, for c2vl and mmcl.
+        prompts: the prompt store, for c2vl and mmcl; of several stores those that there are, with commas
+            between them.
         resume: go on with the run in --out where it stopped.
     """
     from kinelex.training.train import is_first_process

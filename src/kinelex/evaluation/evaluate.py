@@ -74,7 +74,8 @@ def evaluate(
 
     Args:
         run: the run directory.
-        data: the skeleton store; the one the run was trained on by default.
+        data: the skeleton store; the one the run was trained on by default. A run that was trained on several
+            is judged on each, see :func:`each_store`.
         protocol: the split; the one the run was trained on by default.
         tasks: names of :data:`kinelex.evaluation.TASKS`; by default ``classify`` for a run that learned from
             labels, else ``knn`` and ``linear``.
