@@ -17,7 +17,7 @@ from kinelex.skeleton import (
     retarget_matrix,
 )
 
-BODIES = [name for name in layout_names() if name not in ("hand21", "coco133")]
+BODIES = [name for name in layout_names() if name not in ("hand21", "coco133", "text2action8")]
 PAIRS = [
     *permutations(BODIES, 2),
     *(("coco133", name) for name in BODIES),

@@ -71,7 +71,8 @@ def render_store(description: dict[str, Any]) -> Group:
     tables = [_overview(description)]
     if description["protocols"]:
         tables.append(_protocols(description["protocols"]))
-    tables.append(_classes(description["classes"]))
+    if description["classes"]:
+        tables.append(_classes(description["classes"]))
     return Group(*tables)
 
 

@@ -28,6 +28,8 @@ READERS: dict[str, tuple[str | type[Reader], str]] = {  # name: (where its reade
     "utkinect": ("utkinect:UtKinectReader", "UT-Kinect Action3D"),
     "penn_action": ("penn_action:PennActionReader", "Penn Action, 2-D"),
     "jhmdb": ("jhmdb:JhmdbReader", "JHMDB, puppet joints, 2-D"),
+    "text2action": ("text2action:Text2ActionReader", "Text2Action, upper bodies with human sentences"),
+    "bandai_namco": ("bandai_namco:BandaiNamcoReader", "Bandai-Namco motion data set 1, actions in styles"),
     "pyskl": ("pyskl:PysklReader", "annotation pickle of PYSKL and MMAction2, 2-D or 3-D"),
     "ctrgcn_npz": ("ctrgcn_npz:CtrgcnNpzReader", "npz file of CTR-GCN's preparation"),
     "npy": ("npy:NpyReader", "padded arrays (N, C, T, V, M) with a label pickle, of CMD, AimCLR and others"),

@@ -30,6 +30,7 @@ _BUILT_IN = {
         "blip_vqa": "kinelex.prompts.engines.blip_vqa:BlipVQA",
         "openai": "kinelex.prompts.engines.openai:OpenAIServer",
         "texts": "kinelex.prompts.engines.texts:TextsLanguage",
+        "captions": "kinelex.prompts.engines.texts:CaptionsLanguage",
         "classes": "kinelex.prompts.engines.classes:ClassesLanguage",
     },
     VISION: {

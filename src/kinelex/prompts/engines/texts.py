@@ -94,15 +94,18 @@ class TextsLanguage:
         path = file or context.source
         if path is None:
             raise InputError("language engine texts reads a file: name it with --source FILE")
-        self._texts = read_texts(Path(path))
-        content = json.dumps(self._texts, sort_keys=True).encode()
-        self.settings: dict[str, Any] = {"content": hashlib.sha256(content).hexdigest()[:16]}
-        self.default_frames = max(map(len, self._texts.values()))
+        self._take(read_texts(Path(path)))
         self.ids = list(self._texts) if context.store is None else context.store.ids
         self.dataset = Path(path).stem
         if not any(clip in self._texts for clip in self.ids):
             ids = f"its first id is {next(iter(self._texts))}, the store's is {self.ids[0]}"
             raise InputError(f"{path} has no texts for any clip of {context.clips(self.name).path}: {ids}")
+
+    def _take(self, texts: dict[str, list[str]]) -> None:
+        self._texts = texts
+        content = json.dumps(texts, sort_keys=True).encode()
+        self.settings: dict[str, Any] = {"content": hashlib.sha256(content).hexdigest()[:16]}
+        self.default_frames = max(map(len, texts.values()))
 
     def texts(self, row: int, indices: np.ndarray) -> ClipTexts | None:
         """A clip's texts, spread over the frames; None where the file has none of it.
@@ -113,3 +116,21 @@ class TextsLanguage:
         if mine is None:
             return None
         return ClipTexts([mine[i] for i in sample_frames(len(mine), len(indices))])
+
+
+class CaptionsLanguage(TextsLanguage):
+    """The captions that the clips of a store came with; of several lines each is a text."""
+
+    name = "captions"
+
+    def __init__(self, context: EngineContext) -> None:
+        store = context.clips(self.name)
+        self.ids, self.dataset = store.ids, store.meta.dataset
+        pairs = zip(store.ids, store.captions, strict=True)
+        lines = {clip: [line.strip() for line in (words or "").splitlines()] for clip, words in pairs}
+        texts = {clip: said for clip, all_lines in lines.items() if (said := [*filter(None, all_lines)])}
+        if not texts:
+            raise InputError(
+                f"no clip of {store.path} has a caption: take another language engine, such as kinematic"
+            )
+        self._take(texts)
