@@ -115,10 +115,10 @@ def test_wrong_input_is_one_message_and_writes_nothing(run, store, tmp_path):
     with pytest.raises(InputError, match="did you mean 'xsub'"):
         evaluate(run.path, protocol="xsubj")
     other = tmp_path / "other.arrow"
-    with SkeletonStoreWriter(other, StoreMeta("utd_mhad", get_layout("ntu25"), ("a",))) as writer:
+    with SkeletonStoreWriter(other, StoreMeta("utd_mhad", get_layout("hand21"), ("a",))) as writer:
         for subject in (1, 2):
-            writer.add(Sequence(f"s{subject}", np.ones((3, 1, 25, 3)), 0, subject))
-    with pytest.raises(InputError, match=r"expects 20 joints \(kinect20\).*has 25 \(ntu25\)"):
+            writer.add(Sequence(f"s{subject}", np.ones((3, 1, 21, 3)), 0, subject))
+    with pytest.raises(InputError, match="hand21 has neither the joint 'pelvis' nor joints that can stand"):
         evaluate(run.path, data=other)
     assert not list((run.path / "evaluation").glob("*"))
     assert not (run.path / "report.html").exists()
