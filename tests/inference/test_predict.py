@@ -14,6 +14,7 @@ from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate, load_scores
+from kinelex.inference.ensemble import Ensemble
 from kinelex.inference.fusion import softmax
 from kinelex.inference.known_clips import KnownClips
 from kinelex.inference.model import Model
@@ -144,6 +145,48 @@ def test_the_command_writes_table_json_and_csv(acted, judged, tmp_path, capsys):
         listed = list(csv.DictReader(file))
     assert {row["id"] for row in listed} == {one["id"] for one in numbers["clips"]}
     assert "the run's own classifier" in capsys.readouterr().out
+
+
+def test_many_classes_stand_below_each_other_in_a_terminal(acted, judged, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    clips = clips_of(open_store(acted.store), range(3), tmp_path / "clips")
+    assert main(["predict", str(judged), str(clips), "--top", "24"]) == 0
+    said = capsys.readouterr()
+    lines = [line for line in said.out.splitlines() if " %  " in line]
+    assert len(lines) == 24
+    assert max(map(len, lines)) <= 80
+    assert "1 of 3 rows are shown" in said.err
+
+
+def test_several_runs_are_averaged(acted, judged, tmp_path, capsys):
+    clips, store = clips_of(open_store(acted.store), range(3), tmp_path / "clips"), open_store(acted.store)
+    both = kinelex.load_model([judged, acted.run])
+    apart = [kinelex.load_model(run).predict(store) for run in (judged, acted.run)]
+    said = both.predict(store)
+    wanted = np.mean([one.probabilities for one in apart], axis=0)
+    np.testing.assert_allclose(said.probabilities, wanted, atol=1e-6)
+    row = int(np.flatnonzero(store.persons == 2)[0])
+    persons = [one[row].persons[1].probabilities for one in apart]
+    np.testing.assert_allclose(said[row].persons[1].probabilities, np.mean(persons, axis=0), atol=1e-6)
+    known = np.array([[one.known for one in run] for run in apart])
+    assert [one.known for one in said] == (known.mean(axis=0) >= 0.5).tolist()
+    assert both.predict(store.sequence(0)).label == said[0].label
+    out = tmp_path / "out.json"
+    assert main(["predict", f"{judged},{acted.run}", str(clips), "--json", str(out)]) == 0
+    numbers = json.loads(out.read_text())
+    assert [one["known_by"] for one in numbers["runs"]] == ["neighbour", "neighbour"]
+    assert [one["id"] for one in numbers["clips"]] == list(store.ids[:3])
+    assert numbers["clips"][0]["probability"] == pytest.approx(wanted[0].max(), abs=1e-4)
+    assert "is for one run" in refused(
+        ["predict", f"{judged},{acted.run}", clips, "--holdout", judged], capsys
+    )
+    assert "gone is no run" in refused(["predict", f"{judged},gone", clips], capsys)
+    other = kinelex.load_model(judged)
+    other.head = replace(other.head, classes=other.classes[::-1])
+    with pytest.raises(InputError, match="the same classes in the same order"):
+        Ensemble([both.models[0], other])
+    with pytest.raises(InputError, match="two runs or more"):
+        kinelex.load_model([judged])
 
 
 def test_clips_of_another_layout_are_retargeted(model):

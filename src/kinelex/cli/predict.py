@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,11 @@ from kinelex.errors import InputError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from kinelex.inference.ensemble import Ensemble
     from kinelex.inference.model import Model
-    from kinelex.runtime.predictions import Predictions
 
 MOST_ROWS = 40  # of the table in the terminal
+BESIDE = 3  # classes that stand beside each other in it; more stand one below the other
 
 
 @shares(model_options, read_options)
@@ -27,7 +29,7 @@ def predict(
     --examples, or the words of --classes.
 
     Args:
-        run: the run directory.
+        run: the run directory, or several with commas between them, whose probabilities are averaged.
         inputs: clips of any format that prepare reads, folders of them, skeleton stores, or videos.
         top: how many classes are shown for each clip.
         csv: also write a row for each clip, and for each person of several, to this file.
@@ -35,6 +37,7 @@ def predict(
     from rich.console import Console
 
     from kinelex.files.atomic import check_target, csv_text, write_numbers
+    from kinelex.inference.ensemble import Ensemble
     from kinelex.inference.load_model import load_model
 
     if top < 1:
@@ -42,48 +45,72 @@ def predict(
     if csv is not None:
         check_target(csv)
     options, notes = model_options(**told), Console(stderr=True)
-    model = load_model(run, options, notes)
+    runs = _runs(run)
+    model = load_model(runs, options, notes) if len(runs) > 1 else load_model(run, options, notes)
     found = model.predict_files(inputs, options.read)
     if csv is not None:
         write_numbers(csv, csv_text(found.rows(top)))
-    Console().print(predictions_table(model, found, top))
-    if len(found.rows(1)) > MOST_ROWS:
-        notes.print(f"{MOST_ROWS} rows are shown; --csv FILE and --json FILE take all", markup=False)
+    most = MOST_ROWS if top <= BESIDE else max(1, MOST_ROWS // top)
+    Console().print(predictions_table(model, found.rows(top)[:most], top))
+    count = len(found.rows(1))
+    if count > most:
+        notes.print(f"{most} of {count} rows are shown; --csv FILE and --json FILE take all", markup=False)
+    if isinstance(model, Ensemble):
+        about: dict[str, Any] = {"runs": [{"run": str(one.run), **_about(one)} for one in model.models]}
+    else:
+        about = _about(model)
     return {
         "run": str(run),
         "by": model.by,
         "classes": list(model.classes),
-        "calibration": model.calibration.numbers(),
-        "known_by": model.known_by,
-        **({} if model.examples is None else {"examples": model.examples}),
+        **about,
         "clips": [one.numbers(top) for one in found],
     }
 
 
-def predictions_table(model: Model, found: Predictions, top: int) -> Table:
-    """What the terminal shows."""
+def _runs(text: Path) -> list[str]:
+    """Runs with commas between them; one whose own name has a comma is one.
+
+    >>> _runs(Path("runs/a,runs/b"))
+    ['runs/a', 'runs/b']
+    """
+    return [str(text)] if text.exists() else [run for run in str(text).split(",") if run]
+
+
+def _about(model: Model) -> dict[str, Any]:
+    examples = {} if model.examples is None else {"examples": model.examples}
+    return {"calibration": model.calibration.numbers(), "known_by": model.known_by, **examples}
+
+
+def predictions_table(model: Model | Ensemble, rows: list[dict[str, Any]], top: int) -> Table:
+    """What the terminal shows: of a few classes a column each, of more a line each."""
     from rich.markup import escape
     from rich.table import Table
 
+    from kinelex.inference.ensemble import Ensemble
+    from kinelex.runtime.predictions import NONE
+
     table = Table(title=escape(f"by {model.by}"), title_justify="left", caption_justify="left")
-    for name in ("clip", "person", "answer"):
-        table.add_column(name)
-    for place in range(1, min(top, len(model.classes)) + 1):
-        table.add_column(f"{place}.", overflow="fold")
-    for row in found.rows(top)[:MOST_ROWS]:
-        cells = [
-            f"{row[f'class_{place}']} {100 * float(row[f'probability_{place}']):.1f} %"
-            for place in range(1, min(top, len(model.classes)) + 1)
-        ]
-        table.add_row(*map(escape, (row["id"], row["person"], row["answer"], *cells)))
-    calibration, lines = model.calibration, []
-    if model.examples is not None and model.examples["leave_one_out"] is not None:
-        lines.append(f"the examples told by each other: {100 * model.examples['leave_one_out']:.1f} % right")
-    heat = f"temperature {calibration.temperature:.2f}"
-    lines.append(
-        f"{heat}, chosen on {calibration.source}"
-        if calibration.clips
-        else f"{heat}, from {calibration.source}"
-    )
-    table.caption = escape("\n".join(lines))
+    places = range(1, min(top, len(model.classes)) + 1)
+    beside = ["clip", "person", "answer", *(f"{place}." for place in places)]
+    for name in beside if top <= BESIDE else ("clip", "person", "classes"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        said = [(row[f"class_{place}"], 100 * float(row[f"probability_{place}"])) for place in places]
+        cells = [row["answer"], *(f"{name} {rate:.1f} %" for name, rate in said)]
+        if top > BESIDE:
+            lines = [f"{rate:5.1f} %  {name}" for name, rate in said]
+            cells = ["\n".join([NONE] * (row["answer"] == NONE) + lines)]
+        table.add_row(*map(escape, (row["id"], row["person"], *cells)), end_section=top > BESIDE)
+    models = model.models if isinstance(model, Ensemble) else [model]
+    table.caption = escape("\n".join(line for one in models for line in _chosen(one)))
     return table
+
+
+def _chosen(model: Model) -> Iterator[str]:
+    """How good the examples are, and what the probabilities were calibrated on."""
+    calibration, examples = model.calibration, model.examples
+    if examples is not None and examples["leave_one_out"] is not None:
+        yield f"the examples told by each other: {100 * examples['leave_one_out']:.1f} % right"
+    how = "chosen on" if calibration.clips else "from"
+    yield f"temperature {calibration.temperature:.2f}, {how} {calibration.source}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from rich.console import Console
 
 from kinelex.datasets.single import ReadOptions
 from kinelex.errors import InputError, unknown_name
+from kinelex.inference.ensemble import Ensemble
 from kinelex.inference.example_head import example_model
 from kinelex.inference.features import check_device
 from kinelex.inference.heads import LinearHead
@@ -72,9 +73,27 @@ class ModelOptions:
         return tuple(" ".join(word.split()) for word in given)
 
 
+@overload
 def load_model(
     run: str | Path, options: ModelOptions | None = None, console: Console | None = None, **changes: Any
-) -> Model:
+) -> Model: ...
+
+
+@overload
+def load_model(
+    run: list[str] | list[Path],
+    options: ModelOptions | None = None,
+    console: Console | None = None,
+    **changes: Any,
+) -> Ensemble: ...
+
+
+def load_model(
+    run: str | Path | list[str] | list[Path],
+    options: ModelOptions | None = None,
+    console: Console | None = None,
+    **changes: Any,
+) -> Model | Ensemble:
     """A run directory as a model that predicts.
 
     A run that learned from labels tells classes by its own classifier. One that did not tells the classes of
@@ -83,20 +102,24 @@ def load_model(
     kept in the run directory with the regression.
 
     Args:
-        run: the run directory; a zip file of one; ``hf://user/name``; ``https://…/run.zip#sha256=…``.
+        run: the run directory; a zip file of one; ``hf://user/name``; ``https://…/run.zip#sha256=…``; or a
+            list of runs, whose calibrated probabilities are averaged.
         options: what tells the classes.
         console: where messages go; stderr by default.
         **changes: fields of ``options``.
 
     Raises:
         InputError: no finished run, nothing that tells classes, examples of one class, words for a run
-            without a space of texts, or no such device.
+            without a space of texts, runs of several classes, or no such device.
 
     >>> load_model("no_run")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     kinelex.errors.InputError: no_run is no run directory ...
     """
-    asked, run = _asked(options, changes), run_folder(run)
+    asked = _asked(options, changes)
+    if isinstance(run, list):
+        return _ensemble(run, asked, console)
+    run = run_folder(run)
     directory = RunDirectory(run)
     model = bare_model(run, asked, console)
     encoders, config, console = model.encoders, directory.config, model.console
@@ -123,6 +146,14 @@ def load_model(
     model.head, model.calibration, model.known_clips = probe_head(model, config, data)
     model.by = "a logistic regression on the features of the training part"
     return model
+
+
+def _ensemble(runs: Rows[str | Path], asked: ModelOptions, console: Console | None) -> Ensemble:
+    if len(runs) < 2:
+        raise InputError(f"expects a run, or a list of two runs or more, got a list of {len(runs)}")
+    if asked.holdout is not None:
+        raise InputError("holdout is for one run: leave it out of an ensemble")
+    return Ensemble([load_model(run, asked, console) for run in runs])
 
 
 def bare_model(
