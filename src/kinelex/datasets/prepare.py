@@ -25,6 +25,11 @@ from kinelex.files.atomic import check_target
 from kinelex.files.lock import sole_writer
 
 NUM_ACTED = 960  # clips of the built-in actors unless another number is asked for
+ACTED: dict[str, Option] = {  # the options of the built-in actors
+    "clips": (int, NUM_ACTED, "how many clips"),
+    "actions": (str, "basic", "the basic 24, or all 164 with movements that are made from parameters"),
+    "layout": (str, "ntu25", "the layout of the clips, by name or as a YAML file"),
+}
 _SMALL = 64 << 20  # bytes of raw files that are parsed in seconds: workers and parts are not worth while
 
 
@@ -75,11 +80,11 @@ def dataset_options(dataset: str) -> dict[str, Option]:
 
     Those that all data sets with raw files share come last.
 
-    >>> dataset_options("actors")
-    {'clips': (<class 'int'>, 960, 'how many clips')}
+    >>> dataset_options("actors")  # doctest: +ELLIPSIS
+    {'clips': (<class 'int'>, 960, 'how many clips'), ...}
     """
     if dataset == "actors":
-        return {"clips": (int, NUM_ACTED, "how many clips")}
+        return ACTED
     return {**reader_options(dataset), **OPTIONS}
 
 
@@ -131,7 +136,7 @@ def prepare(
     def bound() -> Reader | None:
         if dataset != "actors":
             return make_reader(dataset, source, options)
-        check_options(dataset, options, ["clips"])
+        check_options(dataset, options, ACTED)
         return None
 
     return prepare_reader(
@@ -140,7 +145,7 @@ def prepare(
         strict=strict,
         progress=progress,
         workers=workers,
-        otherwise=lambda: _prepare_actors(source, Path(out), progress, clips),
+        otherwise=lambda: _prepare_actors(source, Path(out), progress, clips, options),
     )
 
 
@@ -194,13 +199,15 @@ def _spare_others(out: Path) -> None:
         )
 
 
-def _prepare_actors(source: Path | None, out: Path, progress: bool, clips: int) -> int:
+def _prepare_actors(
+    source: Path | None, out: Path, progress: bool, clips: int, options: dict[str, Any]
+) -> int:
     if source is not None:
         raise InputError(f"actors are built in and read no files: leave out {source}")
     from kinelex.datasets.synthetic import write_actors
 
     with progress_bar("prepare actors", progress) as update:
-        return write_actors(out, clips, progress=update)
+        return write_actors(out, clips, progress=update, **options)
 
 
 def _prepare_files(
