@@ -19,13 +19,10 @@ def joint(x: np.ndarray, name: str) -> np.ndarray:
     return x[LAYOUT.index(name)]
 
 
-def reached(name: str, performer: int, seed: int) -> tuple[np.ndarray, str]:
-    """The frame that differs most from the first one, and the caption."""
+def played(name: str, performer: int, seed: int) -> tuple[np.ndarray, str]:
+    """The frames of a movement, and its caption."""
     shown = perform(BY_NAME[name], make_performer(performer), np.random.default_rng(seed))
-    x = shown.coordinates[:, 0]
-    centred = x - x[:, :1]
-    apart = np.linalg.norm(centred - centred[:1], axis=2).sum(axis=1)
-    return x[int(apart.argmax())], shown.caption
+    return shown.coordinates[:, 0], shown.caption
 
 
 HEAD, CHEST = "head", "shoulder_center"
@@ -52,9 +49,13 @@ def test_the_joints_do_what_the_name_says(says: str) -> None:
     for number, name in enumerate(names):
         side = "left" if "left" in name else "right"
         for performer in (1, 3, 6):  # the third is left-handed, which must not change the side
-            x, caption = reached(name, performer, number)
-            assert TRUE[says](x, side, 1 if side == "left" else -1), (name, performer)
+            frames, caption = played(name, performer, number)
+            sign = 1 if side == "left" else -1
+            done = np.array([TRUE[says](x, side, sign) for x in frames])
+            assert done.mean() > 0.25, (name, performer)
             assert side in caption
+        elsewhere, _ = played("nod, held", 1, number)  # the condition is none that always holds
+        assert not np.mean([TRUE[says](x, side, sign) for x in elsewhere]) > 0.2
 
 
 def test_names_and_captions_tell_movements_apart() -> None:
