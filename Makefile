@@ -7,22 +7,24 @@ VENV := .venv
 OUT ?= quickstart/$(shell date +%Y-%m-%d_%H-%M-%S)
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test help-texts
+.PHONY: quickstart test test-all help-texts
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/.installed-embedded
 	$(BIN)/kinelex quickstart --out $(OUT)
 
 # One thread per process: tests run in $(WORKERS) processes, and threads that wait for each other are slow.
-test: export OMP_NUM_THREADS := 1
-test: export OMP_WAIT_POLICY := passive
-test: $(VENV)/.installed-dev
+# `make test` leaves out what tests/slow.txt names, `make test-all` runs everything.
+test: SELECTED := -m "not slow"
+test test-all: export OMP_NUM_THREADS := 1
+test test-all: export OMP_WAIT_POLICY := passive
+test test-all: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/deptry src
-	$(BIN)/python -m pytest -n $(WORKERS) --doctest-modules src tests
+	$(BIN)/python -m pytest -n $(WORKERS) $(SELECTED) --doctest-modules src tests
 
 # The lists of tasks, engines, studies and data sets that end the help of verbs.
 help-texts: $(VENV)/.installed-dev

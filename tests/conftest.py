@@ -12,6 +12,25 @@ import torch
 torch.set_num_threads(1)  # one test process per core is faster than threads that wait for each other
 
 
+SLOW = Path(__file__).with_name("slow.txt")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what ``slow.txt`` names: ``make test`` leaves it out."""
+    lines = [line.split() for line in SLOW.read_text().splitlines() if line[:1] not in ("", "#")]
+    rules = [(line[0] != "!", line[1] if line[0] == "!" else line[0]) for line in lines]
+    for item in items:
+        told = [is_slow for is_slow, name in rules if _is(item.nodeid, name)]
+        if told and told[-1]:
+            item.add_marker(pytest.mark.slow)
+
+
+def _is(test: str, name: str) -> bool:
+    """Whether a test is of a file, is a test, or one whose parameters begin so."""
+    whole = "[" not in name or name.endswith("]")
+    return test == name or (test.startswith(name) and (not whole or test[len(name)] in ":["))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference numbers and real data beside the checkout."""
