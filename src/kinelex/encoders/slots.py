@@ -43,8 +43,10 @@ class Layer(nn.Module):
         self.attention = Attention(dim, heads, dropout)
         self.mlp = perceptron(dim, dropout)
 
-    def forward(self, x: Tensor, angles: Tensor, mask: Tensor) -> Tensor:
-        x = x + self.attention(x, angles, mask)
+    def forward(
+        self, x: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor, queries: int | None = None
+    ) -> Tensor:
+        x = x[:, :queries] + self.attention(x, rotary, mask, queries)
         return x + self.mlp(x)
 
 
@@ -52,7 +54,7 @@ class Layer(nn.Module):
 class SlotTransformer(Encoder):
     """Any skeleton's joints as tokens; the class token and the slots' mean and spread over time.
 
-    Absent joints, which are 0 in all coordinates, are no tokens. Features of several persons are averaged.
+    Absent joints, which are 0 in all coordinates, are no tokens; absent persons are left out of the mean.
 
     Args:
         dim: width D of a token.
@@ -74,7 +76,7 @@ class SlotTransformer(Encoder):
     """
 
     name = "slots"
-    any_layout = True
+    any_layout = present_only = True
     vectors: Tensor
     rates: Tensor
 
@@ -178,9 +180,12 @@ class SlotTransformer(Encoder):
         angles = torch.cat([when.expand(b, -1), at], dim=1)[:, None, :, None] * self.rates
         mask = torch.cat([there.new_ones(b, first + slots), there], dim=1)[:, None, None]
         x = torch.cat([own, tokens], dim=1)
-        for block in self.blocks:
-            x = block(x, angles, mask)
-        x = self.norm(x[:, : first + slots])
+        rotary = angles.cos(), angles.sin()
+        for block in self.blocks[:-1]:
+            x = block(x, rotary, mask)
+        x = self.norm(
+            self.blocks[-1](x, rotary, mask, first + slots)
+        )  # what joints were is not read any more
         return Body(x[:, 0], x[:, first:].unflatten(1, (step.shape[0], self.num_slots)))
 
     def forward_persons(self, x: Tensor) -> Tensor:

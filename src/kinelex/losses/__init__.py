@@ -20,6 +20,7 @@ from kinelex.losses.queue_info_nce import (
     queue_info_nce,
     queue_similarities,
 )
+from kinelex.losses.self_distillation import koleo, sinkhorn
 from kinelex.losses.soft_targets import (
     INTRA,
     cycle_consistency,
@@ -32,5 +33,6 @@ __all__ = ["CLASS_WEIGHTS", "Mix", "class_weights", "classification_loss", "mixu
 __all__ += ["alignment", "entropy", "off_diagonal_histogram", "pair_diagnostics", "uniformity"]
 __all__ += ["feature_alignment", "gather", "mean_over_processes", "pair_logits", "pair_mask", "soft_info_nce"]
 __all__ += ["MINING", "Neighbourhood", "mutual_distillation", "neighbour_targets", "queue_info_nce"]
+__all__ += ["koleo", "sinkhorn"]
 __all__ += ["check_room", "contrastive_accuracy", "enqueue", "new_queue", "queue_similarities"]
 __all__ += ["INTRA", "cycle_consistency", "progressive_alpha", "self_similarity", "soft_targets"]

@@ -6,7 +6,8 @@ from kinelex.methods.c2vl import C2VL
 from kinelex.methods.cmd import CMD
 from kinelex.methods.mmcl import MMCL
 from kinelex.methods.registry import list_methods, method_class, register
+from kinelex.methods.sofa import SOFA
 from kinelex.methods.supervised import Supervised
 
-__all__ = ["C2VL", "CMD", "MMCL", "Method", "Prompts", "StepOutput", "Supervised"]
+__all__ = ["C2VL", "CMD", "MMCL", "SOFA", "Method", "Prompts", "StepOutput", "Supervised"]
 __all__ += ["list_methods", "method_class", "register"]

@@ -81,3 +81,21 @@ def classifier_warnings(history: History, streams: Iterable[str], classes: int) 
         for stream in streams
         if len(history) >= EPOCHS and history[-1][f"loss/{stream}"] > 0.97 * math.log(max(2, classes))
     ]
+
+
+def prototype_warnings(history: History) -> list[str]:
+    """SOfA: clips that all go to a few prototypes, or to all alike."""
+    if len(history) < EPOCHS:
+        return []
+    last, warnings = history[-1], []
+    if last["prototypes_used"] < 0.05:
+        warnings.append(
+            f"collapse: the teacher sends all clips to {last['prototypes_used']:.1%} of the prototypes that they "
+            "could have (lower optimizer.lr, or raise method.koleo_weight)"
+        )
+    if last["prototype_entropy"] > 0.97 * last["uniform_entropy"]:
+        warnings.append(
+            f"prototypes are uniform: after {len(history)} epochs the student tells clips apart hardly better "
+            "than by guessing (more steps: epochs, repeat, a smaller batch; or fewer method.prototypes)"
+        )
+    return warnings

@@ -8,6 +8,7 @@ from kinelex.transforms.aimclr import AxisMask, GaussianBlur, MainAxisRotation, 
 from kinelex.transforms.base import Compose, Transform, create, names, register
 from kinelex.transforms.corruption import (
     JointMap,
+    JointMask,
     ShearOrCorrupt,
     map_joints,
     sample_corruption,
@@ -51,6 +52,7 @@ __all__ += [
     "InputConfig",
     "InputPipeline",
     "JointMap",
+    "JointMask",
     "JointNoise",
     "MainAxisRotation",
     "MainPersonFirst",

@@ -1,4 +1,4 @@
-"""Shear and joint corruption: one random linear map per clip, on all of its joints or on some.
+"""Shear and joint corruption: one random linear map per clip, on all of its joints or on some; absent joints.
 
 Source: CMD (Mao et al., ECCV 2022, arXiv 2208.12448); here for a whole batch at once and any layout.
 """
@@ -13,6 +13,7 @@ from torch import Tensor
 from kinelex.data.batch import Batch
 from kinelex.errors import InputError
 from kinelex.transforms.base import Transform, clips_of, register
+from kinelex.transforms.frames import Sometimes, chance
 from kinelex.transforms.spatial import rotate
 
 
@@ -108,6 +109,13 @@ def map_joints(x: Tensor, change: JointMap) -> Tensor:
     return torch.where(joints[:, None, None, :, None], rotate(x, matrix), x)
 
 
+def joints_of(batch: Batch) -> int:
+    """Joints V of a batch's clips."""
+    clips = batch.frames if batch.x is None else batch.x
+    assert clips is not None
+    return clips.shape[-2] if batch.layout is None else batch.layout.num_joints
+
+
 @register
 @dataclass(frozen=True)
 class ShearOrCorrupt(Transform):
@@ -131,11 +139,42 @@ class ShearOrCorrupt(Transform):
             )
 
     def sample(self, batch: Batch, generator: torch.Generator) -> JointMap:
-        clips = batch.frames if batch.x is None else batch.x
-        assert clips is not None
-        joints = clips.shape[-2] if batch.layout is None else batch.layout.num_joints
         amounts = (self.shear, self.corrupt, self.shear_probability)
-        return sample_joint_map(len(batch), joints, *amounts, generator)
+        return sample_joint_map(len(batch), joints_of(batch), *amounts, generator)
 
     def apply(self, batch: Batch, params: JointMap | None = None) -> Batch:
         return batch if params is None else replace(batch, x=map_joints(clips_of(batch)[0], params))
+
+
+@register
+@dataclass(frozen=True)
+class JointMask(Sometimes):
+    """In some clips some joints are absent, in all frames and of all persons.
+
+    Args:
+        probability: share of the clips, a fraction of 1.
+        share: bounds of the share of their joints that is absent, a fraction of 1.
+
+    Source: SOfA (arXiv 2609.07078), joint-wise masking; how many joints is our reading.
+    """
+
+    share: tuple[float, float] = (0.0, 0.5)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.share[0] <= self.share[1] <= 1:
+            raise InputError(f"expects a share from 0 to 1, the smaller bound first, got {self.share}")
+
+    def sample(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Draw what stays, (N, 1, 1, V, 1) bool."""
+        low, high = self.share
+        share = low + (high - low) * torch.rand(len(batch), 1, generator=generator)
+        masked = torch.rand(len(batch), joints_of(batch), generator=generator) < share
+        return ~(masked[:, None, None, :, None] & chance(len(batch), self.probability, generator))
+
+    def apply(self, batch: Batch, params: Tensor | None = None) -> Batch:
+        if params is None:
+            return batch
+        x, there = clips_of(batch)
+        stays = params.to(x.device, non_blocking=True)
+        return replace(batch, x=x * stays, presence=there & stays)

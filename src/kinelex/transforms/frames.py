@@ -165,13 +165,26 @@ class Sometimes(Transform):
     probability: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.probability <= 1:
-            raise InputError(f"expects a probability from 0 to 1, got {self.probability}")
+        check_probability(self.probability)
+
+
+def check_probability(probability: float) -> None:
+    """Refuse a share of the clips that is none."""
+    if not 0 <= probability <= 1:
+        raise InputError(f"expects a probability from 0 to 1, got {probability}")
 
 
 def chance(n: int, probability: float, generator: torch.Generator) -> Tensor:
     """For each clip whether something happens to it, (N, 1, 1, 1, 1) bool."""
     return (torch.rand(n, generator=generator) < probability).view(-1, 1, 1, 1, 1)
+
+
+def sometimes(drawn: Tensor, unchanged: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """What was drawn (N, …) for some clips, for others what changes nothing; draws nothing for all of them."""
+    if probability == 1:
+        return drawn
+    chosen = torch.rand(len(drawn), generator=generator) < probability
+    return torch.where(chosen.view(-1, *[1] * (drawn.ndim - 1)), drawn, unchanged)
 
 
 @register

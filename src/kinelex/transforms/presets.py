@@ -31,6 +31,21 @@ PRESETS: dict[str, tuple[Any, ...]] = {
         "axis_mask",
         "time_flip",
     ),
+    # SOfA's augmentations, and clips before them as its recipes prepare them; how strong they are is our reading.
+    "sofa": (
+        {"name": "crop_resize", "crop": (0.5, 1.0), "minimum": 32},
+        {"name": "centre", "mode": "mean"},
+        {"name": "align_body", "mode": "torso"},
+        {"name": "scale_clip", "mode": "torso"},
+        "sofa_augmentations",
+    ),
+    "sofa_augmentations": (
+        {"name": "random_rotation", "limits": (0.3, 0.3, 1.5), "probability": 0.5},
+        {"name": "random_scaling", "bounds": (0.8, 1.2), "probability": 0.5},
+        "swap_sides",
+        "axis_mask",
+        "joint_mask",
+    ),
     # AimCLR's other view, that of SkeletonCLR.
     "aimclr_normal": (
         "centre",
@@ -45,7 +60,7 @@ def preset(name: str) -> tuple[Transform, ...]:
 
     Args:
         name: ``c2vl``, ``cmd``, ``ctrgcn`` (CTR-GCN and MMCL on NTU), ``pyskl``, ``pyskl_2d``, ``aimclr``
-            (its strong view) or ``aimclr_normal``.
+            (its strong view), ``aimclr_normal``, ``sofa`` or ``sofa_augmentations`` (what is random in it).
 
     Raises:
         InputError: an unknown name.

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from kinelex.data.batch import Batch
 from kinelex.errors import InputError
 from kinelex.transforms.base import Transform, channels_of, clips_of, register
-from kinelex.transforms.frames import Sometimes, chance
+from kinelex.transforms.frames import Sometimes, chance, check_probability, sometimes
 
 
 def rotation_between(source: Tensor, target: Tensor) -> Tensor:
@@ -133,6 +133,7 @@ class RandomRotation(Transform):
 
     Args:
         limits: largest angle about x, y and z in radians; clips in 2-D turn about z alone.
+        probability: share of the clips that turn, a fraction of 1.
 
     >>> from kinelex.transforms import Compose
     >>> clips, generator = torch.ones(1, 3, 2, 25, 1), torch.Generator().manual_seed(0)
@@ -142,10 +143,15 @@ class RandomRotation(Transform):
     """
 
     limits: tuple[float, float, float] = (0.3, 0.3, 0.3)
+    probability: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_probability(self.probability)
 
     def sample(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Draw rotations (N, C, C)."""
-        return sample_rotation(len(batch), self.limits, generator, channels_of(batch))
+        drawn = sample_rotation(len(batch), self.limits, generator, channels_of(batch))
+        return sometimes(drawn, torch.eye(drawn.shape[1]), self.probability, generator)
 
     def apply(self, batch: Batch, params: Tensor | None = None) -> Batch:
         if params is None:
@@ -161,13 +167,19 @@ class RandomScaling(Transform):
 
     Args:
         bounds: smallest and largest factor.
+        probability: share of the clips that are stretched, a fraction of 1.
     """
 
     bounds: tuple[float, float] = (0.9, 1.1)
+    probability: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_probability(self.probability)
 
     def sample(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Draw factors (N, 3)."""
-        return sample_scale(len(batch), self.bounds, generator)
+        drawn = sample_scale(len(batch), self.bounds, generator)
+        return sometimes(drawn, torch.ones(3), self.probability, generator)
 
     def apply(self, batch: Batch, params: Tensor | None = None) -> Batch:
         x, _ = clips_of(batch)
