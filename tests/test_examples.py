@@ -30,7 +30,7 @@ def run_example(monkeypatch, tmp_path, capsys):
     return run
 
 
-LOOPS = ("loop_c2vl.py", "loop_cmd.py", "loop_mmcl.py", "loop_supervised.py")
+LOOPS = ("loop_c2vl.py", "loop_cmd.py", "loop_mmcl.py", "loop_sofa.py", "loop_supervised.py")
 
 
 def test_they_are_short():

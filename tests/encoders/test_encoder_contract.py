@@ -20,6 +20,8 @@ ORDERED = tuple(
 RECURRENT = ("gru",)
 PICKS_PERSONS = (
     "stgcn, present_only",
+    "slots",
+    "slots, nameless",
 )  # what it computes depends on who is there: a graph computes everybody
 
 every_case = pytest.mark.parametrize("case", CASES)

@@ -10,7 +10,8 @@ from kinelex.errors import InputError
 from kinelex.methods import StepOutput, method_class
 
 CLIPS, LAYOUT = 8, "sbu15"
-OPTIONS = {"cmd": {"queue": 16, "top_k": 4, "dim": 8}}
+OPTIONS = {"cmd": {"queue": 16, "top_k": 4, "dim": 8}, "sofa": {"prototypes": 8, "dim": 4, "hidden": 8}}
+ENCODERS = {"sofa": ("slots", {"dim": 8, "depth": 1, "heads": 2})}  # others take any
 
 
 def make(name, factory=None, **options):
@@ -23,7 +24,8 @@ def make(name, factory=None, **options):
         given["prompts"] = step["prompts"] = prompts
     if method.needs_labels:
         given["num_classes"], step["labels"] = 3, torch.arange(CLIPS) % 3
-    encoder = factory or create_encoder("stgcn", layout=LAYOUT, channels=2, depth=(1, 1, 1))
+    kind, sizes = ENCODERS.get(name, ("stgcn", {"channels": 2, "depth": (1, 1, 1)}))
+    encoder = factory or create_encoder(kind, layout=LAYOUT, **sizes)
     made = method(encoder, **{**given, **options})
     return made, {"x": torch.randn(CLIPS * made.views, 3, 8, 15, 1), **step}
 

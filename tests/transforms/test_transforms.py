@@ -114,7 +114,9 @@ def test_a_preset_is_what_the_recipe_does(name: str, recipe: str) -> None:
 def test_every_preset_runs(name: str) -> None:
     prepare = Compose(preset(name), "ntu25")
     x = prepare(clips(), seeded())
-    frames = next((n for start, n in {"aimclr": 50, "pyskl": 100}.items() if name.startswith(start)), 64)
+    frames = next(
+        (n for start, n in {"aimclr": 50, "pyskl": 100, "sofa_": 40}.items() if name.startswith(start)), 64
+    )
     assert x.shape == (4, 3, frames, 25, 2)
     assert not torch.equal(x, prepare(clips()))
 

@@ -1,7 +1,7 @@
 """Self-distillation: assignments to prototypes, and embeddings that keep apart.
 
-Caron et al., "Emerging Properties in Self-Supervised Vision Transformers" (DINO), ICCV 2021, and Oquab et al.,
-"DINOv2", 2023.
+Caron et al., "Emerging Properties in Self-Supervised Vision Transformers" (DINO), ICCV 2021, and Oquab et
+al., "DINOv2", 2023.
 """
 
 import math

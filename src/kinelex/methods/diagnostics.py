@@ -90,12 +90,12 @@ def prototype_warnings(history: History) -> list[str]:
     last, warnings = history[-1], []
     if last["prototypes_used"] < 0.05:
         warnings.append(
-            f"collapse: the teacher sends all clips to {last['prototypes_used']:.1%} of the prototypes that they "
-            "could have (lower optimizer.lr, or raise method.koleo_weight)"
+            f"collapse: the teacher sends all clips to {last['prototypes_used']:.1%} of the prototypes that "
+            "they could have (lower optimizer.lr, or raise method.koleo_weight)"
         )
     if last["prototype_entropy"] > 0.97 * last["uniform_entropy"]:
         warnings.append(
-            f"prototypes are uniform: after {len(history)} epochs the student tells clips apart hardly better "
-            "than by guessing (more steps: epochs, repeat, a smaller batch; or fewer method.prototypes)"
+            f"prototypes are uniform: after {len(history)} epochs the student tells clips apart hardly "
+            "better than by guessing (more steps: epochs, repeat, a smaller batch; fewer method.prototypes)"
         )
     return warnings

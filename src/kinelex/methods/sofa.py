@@ -69,9 +69,9 @@ class SOFA(Method):
             half cosine over the epochs.
         temperature, teacher_temperature: τ of the student's and of the teacher's assignments. (DINOv2's)
         iterations: of Sinkhorn-Knopp. (DINOv2's)
-        canonical: how far slots are apart. ``standardised``: squared distance of what a head of the student's
-            makes of them to the teacher's, whose dimensions have mean 0 and variance 1 over the batch, so that
-            1 is a guess; ``cosine``: 1 - cosine to the teacher's as they are. (our reading)
+        canonical: how far slots are apart. ``standardised``: squared distance of what a head of the
+            student's makes of them to the teacher's, whose dimensions have mean 0 and variance 1 over the
+            batch, so that 1 is a guess; ``cosine``: 1 - cosine to the teacher's as they are. (our reading)
         canonical_weight, dino_weight, koleo_weight: weights of the three losses. (the first is our reading)
         views: augmentations of a clip per step. With 2 a student's prototypes are those of both views of its
             teacher, and slots are compared within a view, where steps in time belong together. (our reading)
@@ -164,9 +164,9 @@ class SOFA(Method):
         """The canonical loss of slots (N, M, S, J, D), a mean over clips and those present in them."""
         if self.canonical == "cosine":
             return mean_present(1 - F.cosine_similarity(predicted, slots, dim=-1), present).mean()
-        moments = torch.stack([mean_present(v, present).mean(dim=(0, 1)) for v in (slots, slots.square())])
-        mean, square = mean_over_processes(moments)  # (J, D) each
-        target = (slots - mean) * (square - mean.square()).clamp(min=1e-6).rsqrt()
+        target = slots - mean_over_processes(mean_present(slots, present).mean(dim=(0, 1)))  # less (J, D)
+        variance = mean_over_processes(mean_present(target.square(), present).mean(dim=(0, 1)))
+        target = target * variance.clamp(min=1e-6).rsqrt()
         return mean_present((predicted - target).square(), present).mean()
 
     def _loss(self, canonical: Tensor, summary: Tensor, known: Tensor) -> StepOutput:
@@ -182,12 +182,12 @@ class SOFA(Method):
         parts = {"canonical": canonical, "dino": dino, "koleo": spread}
         loss = torch.stack([w * v for w, v in zip(self.weights, parts.values(), strict=True)]).sum()
         logs = {f"loss/{name}": value.detach() for name, value in parts.items()}
-        rows, k = scores.flatten(0, 1), scores.shape[2]
-        used = torch.zeros(k, device=rows.device).index_fill_(0, rows.argmax(dim=1), 1.0).sum()
+        n, k = target.shape
+        used = torch.zeros(k, device=target.device).index_fill_(0, target.argmax(dim=1), 1.0).sum()
         logs["prototype_entropy"] = entropy(p.detach().exp().flatten(0, 1))
         logs["target_entropy"] = entropy(target)
         logs["uniform_entropy"] = torch.tensor(math.log(k))
-        logs["prototypes_used"] = used / min(len(rows), k)
+        logs["prototypes_used"] = used / min(n, k)
         return StepOutput(loss, logs | {"momentum": torch.tensor(self.momentum)})
 
     def warnings(self, history: list[dict[str, float]]) -> list[str]:

@@ -180,7 +180,7 @@ def chance(n: int, probability: float, generator: torch.Generator) -> Tensor:
 
 
 def sometimes(drawn: Tensor, unchanged: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """What was drawn (N, …) for some clips, for others what changes nothing; draws nothing for all of them."""
+    """What was drawn (N, …) for some clips, for others what changes nothing."""
     if probability == 1:
         return drawn
     chosen = torch.rand(len(drawn), generator=generator) < probability

@@ -31,7 +31,7 @@ PRESETS: dict[str, tuple[Any, ...]] = {
         "axis_mask",
         "time_flip",
     ),
-    # SOfA's augmentations, and clips before them as its recipes prepare them; how strong they are is our reading.
+    # SOfA's augmentations, after what its recipes do to clips; how strong they are is our reading.
     "sofa": (
         {"name": "crop_resize", "crop": (0.5, 1.0), "minimum": 32},
         {"name": "centre", "mode": "mean"},
