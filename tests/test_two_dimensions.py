@@ -18,6 +18,7 @@ OF_RECIPE = {
     "supervised": ["encoder.channels=2", "depth=[1,1,1]"],
     "c2vl": ["encoder.channels=2", "depth=[1,1,1]", "dim=8"],
     "cmd": ["hidden=8", "queue=16", "top_k=8"],
+    "sofa": ["encoder.dim=8", "depth=1", "encoder.heads=2", "prototypes=8", "method.dim=4", "hidden=8"],
     "mmcl": ["encoder.channels=2", "depth=[1,1,1]"],
 }
 BRIEF = "epochs=1,batch_size=6"
@@ -33,6 +34,7 @@ TASKS = {
         + [f"semi.changes={BRIEF}"],
     ),
     "c2vl": (("knn",), []),
+    "sofa": (("knn",), []),
     "mmcl": (("classify",), []),
 }
 

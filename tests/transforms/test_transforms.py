@@ -96,7 +96,8 @@ def test_options_are_those_of_the_constructor() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "recipe"), [("c2vl", "c2vl"), ("cmd", "cmd/ntu60"), ("ctrgcn", "supervised/ntu120")]
+    ("name", "recipe"),
+    [("c2vl", "c2vl"), ("cmd", "cmd/ntu60"), ("ctrgcn", "supervised/ntu120"), ("sofa", "sofa")],
 )
 def test_a_preset_is_what_the_recipe_does(name: str, recipe: str) -> None:
     config = resolve(*find_recipe(recipe)).input

@@ -6,7 +6,8 @@ slots attend to the tokens of the joints and to each other. The joints' tokens a
 weights read every layout, and joints that no training had. Our reading: one attention for all tokens;
 positions in time are rotary, and the class token and the registers stand at its beginning; coordinates are
 divided by their root mean square over a clip, so that units do not matter; frames of a token without the
-joint are the mean of those with it; the table of names is MiniLM's and is not trained.
+joint are the mean of those with it; the table of names is MiniLM's and is not trained; a name scales the
+embedded coordinates and is added to them, so that a mean over joints still tells whose they were.
 """
 
 from __future__ import annotations
@@ -105,10 +106,10 @@ class SlotTransformer(Encoder):
         super().__init__(layout, in_channels, 3 * dim, norm=None)
         self.dim, self.patch, self.num_slots = dim, patch, slots
         self.embed = nn.Linear(patch * in_channels, dim)
-        self.identity = nn.Linear(WIDTH, dim, bias=False) if names else None
+        self.identity = nn.Linear(WIDTH, 2 * dim, bias=False) if names else None
         self.register_buffer("vectors", torch.from_numpy(name_vectors(layout.joints)), persistent=False)
-        self.first = nn.Parameter(torch.randn(1 + registers, dim) * 0.5)  # the class token, then registers
-        self.slots = nn.Parameter(torch.randn(slots, dim) * 0.5)
+        self.first = nn.Parameter(torch.randn(1 + registers, dim) * 0.02)  # the class token, then registers
+        self.slots = nn.Parameter(torch.randn(slots, dim) * 0.02)
         self.blocks = nn.ModuleList(Layer(dim, heads, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(dim)
         for module in self.modules():
@@ -162,7 +163,8 @@ class SlotTransformer(Encoder):
         names = None if self.identity is None else self.identity(self.vectors).repeat(steps, 1)
         tokens = self.embed(patches)
         if names is not None:
-            tokens = tokens + names
+            scale, shift = names.chunk(2, dim=1)
+            tokens = tokens * scale + shift
         if share < 1:
             draws = torch.rand(there.shape, generator=generator).to(x.device, non_blocking=True)
             order = draws.masked_fill(~there, 2).argsort(dim=1)[:, : math.ceil(share * there.shape[1])]

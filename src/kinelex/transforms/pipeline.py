@@ -59,11 +59,13 @@ class InputConfig:
         view_first: rotate and scale at random before ``scale``, not after it (CTR-GCN on N-UCLA).
         rotation: largest random rotation about x, y, z in training, radians; of 2-D clips about z alone.
         scaling: bounds of the random scaling per axis in training.
+        view_probability: share of the training clips that is turned, and that is scaled, a fraction of 1.
         noise: standard deviation of Gaussian noise added in training to each coordinate of each frame, in
             units of the scaled clip.
         shear: amplitude of the random shear in training (CMD: 1); 0 does not shear.
         corrupt: share of the joints that a random corruption sets to 0 or distorts (CMD: 0.6); 0 does not.
         shear_probability: share of the training clips that is sheared; the others are corrupted.
+        augment: further transforms of training clips, after all others, as in ``transforms``.
         whole_clip: fill, centre, turn and scale the whole clip before frames are chosen, as the published
             data files of CMD and CTR-GCN are made, instead of the chosen frames.
         scores: read x and y as shares of half the picture from its middle, and the confidence of each joint
@@ -90,10 +92,12 @@ class InputConfig:
     view_first: bool = False
     rotation: tuple[float, float, float] = (0.0, 0.0, 0.0)
     scaling: tuple[float, float] = (1.0, 1.0)
+    view_probability: float = 1.0
     noise: float = 0.0
     shear: float = 0.0
     corrupt: float = 0.0
     shear_probability: float = 0.5
+    augment: tuple[Any, ...] = ()
     whole_clip: bool = False
     scores: bool = False
     persons: int | None = None
@@ -118,6 +122,10 @@ class InputConfig:
         if not (self.noise >= 0 and self.noise < math.inf):
             raise InputError(f"expects input.noise of at least 0, got {self.noise}")
         ShearOrCorrupt(self.shear, self.corrupt, self.shear_probability)
+        RandomScaling(probability=self.view_probability)
+        object.__setattr__(self, "augment", tuple(_plain(entry) for entry in self.augment))
+        if any(t.chooses_frames for t in listed(self.augment, PRESETS)):
+            raise InputError("input.augment changes frames that are chosen: choose them by input.sampling")
         if self.transforms:
             self._check_list()
         elif self.scores:
@@ -184,9 +192,10 @@ def transforms_of(config: InputConfig) -> list[Transform]:
         chosen = CropResize(config.frames, config.fps, config.crop, config.crop_minimum, config.test_crop)
     else:
         chosen = PickFrames(config.frames, config.fps, config.sampling == "random")
-    view: list[Transform] = [RandomRotation(config.rotation)] if any(config.rotation) else []
+    share = config.view_probability
+    view: list[Transform] = [RandomRotation(config.rotation, share)] if any(config.rotation) else []
     if tuple(config.scaling) != (1.0, 1.0):
-        view.append(RandomScaling(config.scaling))
+        view.append(RandomScaling(config.scaling, share))
     normal: list[Transform] = [FillEmpty()] if config.fill else []
     if config.centre != "none":
         normal.append(Centre(mode=config.centre))
@@ -201,6 +210,7 @@ def transforms_of(config: InputConfig) -> list[Transform]:
         augment.append(JointNoise(std=config.noise))
     if config.shear or config.corrupt:
         augment.append(ShearOrCorrupt(config.shear, config.corrupt, config.shear_probability))
+    augment += listed(config.augment, PRESETS)
     return [*normal, chosen, *augment] if config.whole_clip else [chosen, *normal, *augment]
 
 
