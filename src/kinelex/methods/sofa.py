@@ -149,8 +149,9 @@ class SOFA(Method):
         present = (batch.x != 0).flatten(1, 3).any(dim=1)
         present = present | F.pad(~present.any(dim=1, keepdim=True), (0, present.shape[1] - 1))
         with torch.no_grad():
-            pairs = (list(branch.parameters()) for branch in (self.teacher, self.student))
-            torch._foreach_lerp_(*pairs, 1 - self.momentum)
+            teacher: list[Tensor] = list(self.teacher.parameters())
+            student: list[Tensor] = list(self.student.parameters())
+            torch._foreach_lerp_(teacher, student, 1 - self.momentum)
             known, slots = self.teacher(batch.x, present, 1.0)
         summary, found = self.student(batch.x, present, self.visible, batch.generator)
         predicted = self.predictor(found)
