@@ -72,8 +72,8 @@
         this.look(this.yaw + event.movementX * 0.012, this.tilt + event.movementY * 0.012);
       });
       new ResizeObserver(() => this.draw()).observe(this.canvas);
-      new IntersectionObserver(([seen]) => {
-        this.visible = seen.isIntersecting;
+      new IntersectionObserver((seen) => {
+        this.visible = seen.at(-1).isIntersecting; // of several that waited, the last is true
         this.draw();
       }, { rootMargin: "200px" }).observe(this.canvas);
     }
@@ -164,7 +164,7 @@
       const pen = this.canvas.getContext("2d"), style = getComputedStyle(this.canvas);
       pen.scale(sharp, sharp);
       this.middle = [width / 2, height / 2];
-      this.scale = Math.min(width / this.clip.across, height / this.clip.down) * 0.44;
+      this.scale = Math.min(width / this.clip.across, height / this.clip.down) * (this.solid ? 0.4 : 0.44); // who is near is drawn larger
       pen.lineCap = pen.lineJoin = "round";
       if (this.solid) this.drawFloor(pen, style.getPropertyValue("--line"));
       for (let person = 0; person < this.clip.persons; person++) this.drawPerson(pen, style, person, height);
@@ -209,7 +209,7 @@
       const top = there.reduce((best, point) => (point[1] < best[1] ? point : best));
       pen.fillStyle = style.getPropertyValue("--ink");
       pen.font = `600 13px ${style.fontFamily}`;
-      pen.fillText(String(person), top[0] - 4, top[1] - 10);
+      pen.fillText(String(person), top[0] - 4, Math.max(12, top[1] - 10));
     }
 
     dot(pen, x, y, radius) {

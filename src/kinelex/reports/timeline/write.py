@@ -27,6 +27,7 @@ _STRIPS = 60  # events whose skeletons are drawn
 _FRAMES = 4
 _MINUTE = 900  # pixels, at least
 _STEPS = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)  # seconds between ticks
+_LAST_TICK = 0.92  # of the length: the number stands to the right of its tick
 
 
 def write_timelines(path: Path, timelines: Sequence[Timeline], about: str, frames: Drawn) -> Path:
@@ -150,6 +151,7 @@ def _points(curve: np.ndarray) -> str:
 def _ticks(seconds: float) -> list[dict[str, str]]:
     step = next((one for one in _STEPS if seconds / one <= 12), _STEPS[-1])
     times = np.arange(0, seconds, step)
+    times = times[times <= _LAST_TICK * seconds]
     return [{"left": f"{100 * t / seconds:.3f}", "text": clock(t) if t >= 60 else f"{t:g} s"} for t in times]
 
 
