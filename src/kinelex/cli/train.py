@@ -21,7 +21,7 @@ def train(
     method.alpha=0.5 or --optimizer.lr 0.001.
 
     Args:
-        recipe: recipe name (c2vl, cmd, mmcl, supervised: the one for the store's data set) or a YAML file.
+        recipe: recipe name (c2vl, cmd, mmcl, sofa, ...: the one for the store's data set) or a YAML file.
         data: the skeleton store, or several with commas between them: one encoder learns from all.
         protocol: the split to train on, for example xview; of several stores one for all, or one each with
             commas between them.

@@ -8,6 +8,7 @@ from kinelex.methods.mmcl import MMCL
 from kinelex.methods.registry import list_methods, method_class, register
 from kinelex.methods.sofa import SOFA
 from kinelex.methods.supervised import Supervised
+from kinelex.methods.usdrl import USDRL
 
-__all__ = ["C2VL", "CMD", "MMCL", "SOFA", "Method", "Prompts", "StepOutput", "Supervised"]
+__all__ = ["C2VL", "CMD", "MMCL", "SOFA", "USDRL", "Method", "Prompts", "StepOutput", "Supervised"]
 __all__ += ["list_methods", "method_class", "register"]

@@ -99,3 +99,13 @@ def prototype_warnings(history: History) -> list[str]:
             "better than by guessing (more steps: epochs, repeat, a smaller batch; fewer method.prototypes)"
         )
     return warnings
+
+
+def collapse_warnings(history: History, domains: Iterable[str]) -> list[str]:
+    """USDRL: domains in which all embeddings are nearly alike."""
+    return [
+        f"the embeddings of {domain} have collapsed: after {len(history)} epochs they hardly differ between "
+        "clips (raise method.variance, or lower the learning rate)"
+        for domain in domains
+        if len(history) >= EPOCHS and history[-1][f"spread/{domain}"] < 0.1
+    ]
