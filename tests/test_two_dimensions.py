@@ -18,6 +18,7 @@ OF_RECIPE = {
     "supervised": ["encoder.channels=2", "depth=[1,1,1]"],
     "c2vl": ["encoder.channels=2", "depth=[1,1,1]", "dim=8"],
     "cmd": ["hidden=8", "queue=16", "top_k=8"],
+    "usdrl": ["channels=2", "encoder.depth=[1,1,1]", "dim=8", "hidden=8"],
     "sofa": ["encoder.dim=8", "depth=1", "encoder.heads=2", "prototypes=8", "method.dim=4", "hidden=8"],
     "mmcl": ["encoder.channels=2", "depth=[1,1,1]"],
 }
@@ -35,6 +36,7 @@ TASKS = {
     ),
     "c2vl": (("knn",), []),
     "sofa": (("knn",), []),
+    "usdrl": (("knn",), []),
     "mmcl": (("classify",), []),
 }
 

@@ -1,7 +1,7 @@
 """Losses: tensors in, scalar out. They know no trainer and no encoder."""
 
 from kinelex.losses.classification import CLASS_WEIGHTS, Mix, class_weights, classification_loss, mixup
-from kinelex.losses.decorrelation import Decorrelation, decorrelation
+from kinelex.losses.decorrelation import decorrelation
 from kinelex.losses.diagnostics import (
     alignment,
     entropy,
@@ -32,7 +32,7 @@ from kinelex.losses.soft_targets import (
 
 __all__ = ["CLASS_WEIGHTS", "Mix", "class_weights", "classification_loss", "mixup"]
 __all__ += ["alignment", "entropy", "off_diagonal_histogram", "pair_diagnostics", "uniformity"]
-__all__ += ["Decorrelation", "decorrelation"]
+__all__ += ["decorrelation"]
 __all__ += ["feature_alignment", "gather", "mean_over_processes", "pair_logits", "pair_mask", "soft_info_nce"]
 __all__ += ["MINING", "Neighbourhood", "mutual_distillation", "neighbour_targets", "queue_info_nce"]
 __all__ += ["koleo", "sinkhorn"]
