@@ -20,6 +20,7 @@ OF_RECIPE = {
     "cmd": ["hidden=8", "queue=16", "top_k=8"],
     "usdrl": ["channels=2", "encoder.depth=[1,1,1]", "dim=8", "hidden=8"],
     "sofa": ["encoder.dim=8", "depth=1", "encoder.heads=2", "prototypes=8", "method.dim=4", "hidden=8"],
+    "mamp": ["encoder.dim=8", "depth=1", "encoder.heads=2", "decoder_depth=1", "decoder_heads=2"],
     "mmcl": ["encoder.channels=2", "depth=[1,1,1]"],
 }
 BRIEF = "epochs=1,batch_size=6"
@@ -37,6 +38,7 @@ TASKS = {
     "c2vl": (("knn",), []),
     "sofa": (("knn",), []),
     "usdrl": (("knn",), []),
+    "mamp": (("knn",), []),
     "mmcl": (("classify",), []),
 }
 

@@ -11,7 +11,9 @@ from kinelex.methods import StepOutput, method_class
 
 CLIPS, LAYOUT = 8, "sbu15"
 OPTIONS = {"cmd": {"queue": 16, "top_k": 4, "dim": 8}, "sofa": {"prototypes": 8, "dim": 4, "hidden": 8}}
-ENCODERS = {"sofa": ("slots", {"dim": 8, "depth": 1, "heads": 2})}  # others take any
+OPTIONS["mamp"] = {"decoder_heads": 2}
+SMALL = {"dim": 8, "depth": 1, "heads": 2}
+ENCODERS = {"sofa": ("slots", SMALL), "mamp": ("transformer", SMALL)}  # others take any
 
 
 def make(name, factory=None, **options):

@@ -154,7 +154,7 @@ class JointTimeTransformer(Encoder):
             got = f"dim {dim} and {heads} heads"
             raise InputError(f"transformer expects an even dim that heads divide, got {got}")
         super().__init__(layout, in_channels, dim)
-        self.segment = segment
+        self.segment, self.factorised = segment, factorised
         self.embed = nn.Linear(segment * in_channels, dim)
         self.joint_positions = nn.Parameter(torch.empty(layout.num_joints, dim))
         self.blocks = nn.Sequential(*(Block(dim, heads, dropout, factorised) for _ in range(depth)))

@@ -109,3 +109,13 @@ def collapse_warnings(history: History, domains: Iterable[str]) -> list[str]:
         for domain in domains
         if len(history) >= EPOCHS and history[-1][f"spread/{domain}"] < 0.1
     ]
+
+
+def motion_warnings(history: History) -> list[str]:
+    """MAMP: motion that is predicted no better than by its mean."""
+    if len(history) < EPOCHS or history[-1]["loss/motion"] < 0.97:
+        return []
+    return [
+        f"motion is not predicted: after {len(history)} epochs the loss is that of guessing (more steps, or "
+        "change optimizer.lr; clips that hardly move have nothing to predict)"
+    ]
