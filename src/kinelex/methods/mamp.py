@@ -2,8 +2,8 @@
 
 Mao et al., "Masked Motion Predictors are Strong 3D Action Representation Learners", ICCV 2023, arXiv
 2308.07092, on the encoder ``transformer``, which is the publication's: tokens are a few frames of one joint,
-nine of ten are masked, those that move more are masked more often, and a decoder predicts the motion inside the
-masked ones. It belongs to the method and is left behind. Our reading is said in the options of :class:`MAMP`.
+nine of ten are masked, those that move more are masked more often, and a decoder predicts the motion inside
+the masked ones. It belongs to the method and is left behind. Our reading is said in the options of MAMP.
 """
 
 from __future__ import annotations
