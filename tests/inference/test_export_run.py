@@ -63,9 +63,9 @@ def test_every_encoder_has_a_form():
 @pytest.mark.parametrize("case", FORMS.values())
 def test_every_encoder_exports_to_onnx(case, tmp_path):
     model = model_of(make(case), InputConfig(frames=9, centre="none", persons=2))
-    made = kinelex.export(model, tmp_path / "run.onnx")
+    made = kinelex.export(model, tmp_path / "new" / "run.onnx")
     assert [row["frames"] for row in made.differences] == list(agreement.LENGTHS)
-    assert (tmp_path / "run.onnx").stat().st_size > 1000
+    assert (tmp_path / "new" / "run.onnx").stat().st_size > 1000
     assert made.about["calibration"]["temperature"] == 1.5
 
 
@@ -178,6 +178,9 @@ def test_wrong_input_is_one_message_and_no_file(tmp_path, monkeypatch):
     model, out = model_of(make("stgcn"), config), tmp_path / "run.onnx"
     with pytest.raises(InputError, match="did you mean 'onnx'"):
         kinelex.export(model, out, "onx")
+    for place, message in ((tmp_path, "is a directory"), (Path(__file__) / "run.onnx", "is a file")):
+        with pytest.raises(InputError, match=message):
+            kinelex.export(model, place)
     with pytest.raises(InputError, match="option of load_model"):
         kinelex.export(model, out, head="linear")
     with pytest.raises(InputError, match=r"input\.persons"):

@@ -49,6 +49,8 @@ def search(
         raise InputError(
             'expects words such as "raises both hands", or --clip ID, or --like FILE: one of them'
         )
+    if top < 1:
+        raise InputError(f"--top {top}: expects to find 1 clip or more")
     for target in (out, csv):
         if target is not None:
             check_target(target)

@@ -13,7 +13,7 @@ import yaml
 from rich.console import Console
 
 from kinelex.errors import InputError
-from kinelex.files.atomic import check_target, write_whole
+from kinelex.files.atomic import check_place, check_target, spare_stores, write_whole
 from kinelex.files.download import file_digest
 from kinelex.files.folder_zip import pack_folder
 from kinelex.inference.load_model import bare_model, load_model
@@ -48,6 +48,8 @@ def push(run: str | Path, to: str, private: bool = False, console: Console | Non
     path = Path(to)
     if path.suffix == ".zip":
         check_target(path)
+        spare_stores(path)
+        check_place(path, f"{path} cannot be written")
     elif not re.fullmatch(r"[\w.-]+/[\w.-]+", to):
         raise InputError(f"expects user/name of a repository, or a file that ends in .zip, got {to!r}")
     try:
@@ -61,6 +63,7 @@ def push(run: str | Path, to: str, private: bool = False, console: Console | Non
             console.print("the card says where the terms of data and weights are to be filled in (README.md)")
         files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
         if path.suffix == ".zip":
+            path.parent.mkdir(parents=True, exist_ok=True)
             pack_folder(folder, path)
             digest = file_digest(path)
             return {"zip": str(path), "sha256": digest, "files": files, "load": f"https://…#sha256={digest}"}

@@ -19,7 +19,7 @@ import torch
 from kinelex import __version__
 from kinelex.errors import InputError, one_line, unknown_name
 from kinelex.facts import Facts
-from kinelex.files.atomic import check_target, write_whole
+from kinelex.files.atomic import check_place, check_target, spare_stores, write_whole
 from kinelex.inference.export.agreement import Arrays, check, differences, drawn_clips, largest, said_by
 from kinelex.inference.export.graph import RunGraph
 from kinelex.inference.known_clips import KnownClips
@@ -91,6 +91,8 @@ def export(
         raise InputError("ONNX needs onnxscript and onnxruntime: pip install 'kinelex[export]'")
     path = Path(out)
     check_target(path)
+    spare_stores(path)
+    check_place(path, f"{path} cannot be written")
     if isinstance(run, Model):
         if options:
             raise InputError(f"{next(iter(options))} is an option of load_model, and a model was given")
@@ -120,6 +122,7 @@ def export(
         raise _no_form(_first(model), error) from error
     rows = differences(answer, said, clips, about["fps"] is not None)
     check(rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, content)
     return ExportedRun(path, to, about, rows)
 
