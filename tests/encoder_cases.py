@@ -17,7 +17,7 @@ CASES = {
     "msg3d": {"channels": 6, "scales": 3, "window_scales": 2, "person_norms": 1},
     "msg3d, places": {"channels": 6, "scales": 3, "window_scales": 2},
     "slots": {"dim": 16, "depth": 2, "heads": 2, "registers": 2},
-    "slots, nameless": {"dim": 16, "depth": 1, "heads": 2, "patch": 3, "names": False},
+    "slots, nameless": {"dim": 16, "depth": 1, "heads": 2, "patch": 3, "names": False, "pooling": "slots"},
     "stgcnpp": {"channels": 8, "depth": (1, 1, 1)},
     "stgcn": {"channels": 4, "depth": (1, 1, 1)},
     "stgcn, present_only": {"channels": 4, "depth": (1, 1, 1), "present_only": True},

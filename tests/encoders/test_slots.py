@@ -147,6 +147,17 @@ def test_the_table_is_what_minilm_says():
     assert np.isfinite(antenna).all()
 
 
+def test_features_of_each_slot():
+    encoder, x = make(pooling="slots"), clips(t=20)
+    slots = encoder.body(x[..., 0]).slots
+    expected = [encoder.body(x[..., 0]).summary]
+    expected += [slots[:, :, j].mean(dim=1) for j in range(5)]
+    expected += [slots[:, :, j].var(dim=1, correction=0).add(1e-6).sqrt() for j in range(5)]
+    torch.testing.assert_close(encoder(x), torch.cat(expected, dim=1))
+    with pytest.raises(InputError, match="did you mean 'slots'"):
+        make(pooling="slot")
+
+
 def test_wrong_options_say_what_was_expected():
     with pytest.raises(InputError, match="twice the heads divide, got dim 12 and 4 heads"):
         make(dim=12, heads=4)

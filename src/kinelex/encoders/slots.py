@@ -23,9 +23,10 @@ from kinelex.encoders.base import Encoder
 from kinelex.encoders.joint_names import WIDTH, name_vectors
 from kinelex.encoders.registry import register
 from kinelex.encoders.transformer import Attention, perceptron
-from kinelex.errors import InputError
+from kinelex.errors import InputError, check_name
 from kinelex.skeleton import SkeletonLayout
 
+POOLINGS = ("mean", "slots")
 LONGEST = 100.0  # of the rotary periods, in units of 2π steps
 
 
@@ -64,10 +65,12 @@ class SlotTransformer(Encoder):
         slots: canonical slots J of a step of ``patch`` frames.
         registers: tokens more that the network can use as it likes.
         dropout: dropout on attention weights, and on what attention and perceptrons add.
+        pooling: of what mean and spread over time are features: of all slots together (``mean``), or of each
+            of them (``slots``), 1 + 2·J instead of 3 times as wide as a token.
         names: joints have names; without, a joint is nothing but its coordinates (for comparison).
 
     Shape:
-        - x: (N, C, T, V, M); returns: (N, 3·D)
+        - x: (N, C, T, V, M); returns: (N, 3·D), or (N, (1 + 2·J)·D)
 
     >>> from kinelex.encoders import create
     >>> encoder = create("slots", layout="ntu25", dim=16, depth=1, heads=2).eval()
@@ -92,6 +95,7 @@ class SlotTransformer(Encoder):
         slots: int = 5,
         registers: int = 4,
         dropout: float = 0.0,
+        pooling: str = "mean",
         names: bool = True,
     ) -> None:
         sizes = (dim, depth, heads, patch, slots)
@@ -103,8 +107,10 @@ class SlotTransformer(Encoder):
         if dim % (2 * heads):
             got = f"dim {dim} and {heads} heads"
             raise InputError(f"slots expects a dim that twice the heads divide, got {got}")
-        super().__init__(layout, in_channels, 3 * dim, norm=None)
-        self.dim, self.patch, self.num_slots = dim, patch, slots
+        check_name("pooling", pooling, POOLINGS)
+        width = (1 + 2 * (slots if pooling == "slots" else 1)) * dim
+        super().__init__(layout, in_channels, width, norm=None)
+        self.dim, self.patch, self.num_slots, self.pooling = dim, patch, slots, pooling
         self.embed = nn.Linear(patch * in_channels, dim)
         self.identity = nn.Linear(WIDTH, 2 * dim, bias=False) if names else None
         self.register_buffer("vectors", torch.from_numpy(name_vectors(layout.joints)), persistent=False)
@@ -191,8 +197,11 @@ class SlotTransformer(Encoder):
         return Body(x[:, 0], x[:, first:].unflatten(1, (step.shape[0], self.num_slots)))
 
     def forward_persons(self, x: Tensor) -> Tensor:
-        """Features of single persons, in which all frames and joints are: (B, 3·D, 1, 1)."""
+        """Features of single persons, in which all frames and joints are: (B, F, 1, 1)."""
         body = self.body(x)
-        slots = body.slots.flatten(1, 2)  # (B, S·J, D)
+        slots = (
+            body.slots if self.pooling == "slots" else body.slots.flatten(1, 2)
+        )  # (B, S, J, D), (B, S·J, D)
         spread = (slots.var(dim=1, correction=0) + 1e-6).sqrt()
-        return torch.cat([body.summary, slots.mean(dim=1), spread], dim=1)[:, :, None, None]
+        features = [body.summary, *(value.flatten(1) for value in (slots.mean(dim=1), spread))]
+        return torch.cat(features, dim=1)[:, :, None, None]
