@@ -22,10 +22,11 @@ from kinelex.encoders import Encoder
 from kinelex.errors import InputError, one_line, unknown_name
 from kinelex.files.atomic import whole_folder, write_whole
 from kinelex.files.bounded import safe_json
-from kinelex.skeleton import SkeletonLayout
+from kinelex.skeleton import SkeletonLayout, has_landmarks, joined_layout
 from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.run_sources import run_folder
 from kinelex.transforms import InputConfig, InputPipeline, transforms_of
+from kinelex.transforms.normalise import TORSO
 
 
 class SkeletonEncoder(nn.Module):
@@ -64,8 +65,15 @@ class SkeletonEncoder(nn.Module):
         return self.pipeline.source
 
     def reading(self, source: SkeletonLayout) -> SkeletonEncoder:
-        """The same encoder for clips of another layout: read as they are, or retargeted to its own."""
-        encoder = self.encoder.for_layout(source) if self.encoder.any_layout else self.encoder
+        """The same encoder for clips of another layout: read as they are, or retargeted to its own.
+
+        Where a layout lacks the trunk by which clips are normalised, an encoder of any layout that has seen
+        clips without one reads them beside its own joints, which are missing then, as in training.
+        """
+        encoder, config = self.encoder, self.pipeline.config
+        if encoder.any_layout:
+            whole = config.retarget == "complete" or has_landmarks(source, *TORSO)
+            encoder = encoder.for_layout(source if whole else joined_layout([source, encoder.layout]))
         pipeline = InputPipeline(encoder.layout, self.pipeline.config, source)
         other = SkeletonEncoder(encoder, pipeline, self.classifier, self.class_names)
         return other.train(self.training)  # the two share the encoder, and so its mode
