@@ -1,12 +1,14 @@
 """`kinelex predict` and `load_model` on the built-in actors: the same numbers everywhere."""
 
 import csv
+import io
 import json
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import kinelex
 from kinelex.cli.main import main
@@ -286,6 +288,9 @@ class Drawn:
         rows = [sum((letters[ord(c) % 26] for c in text), np.zeros(8)) for text in texts]
         return np.stack([row * (text != "hm") for text, row in zip(texts, rows, strict=True)])
 
+    def in_pieces(self, text):
+        return [word for word in text.split() if word in ("asdf", "qwer")]
+
 
 @pytest.fixture
 def drawn(monkeypatch):
@@ -301,6 +306,10 @@ def test_words_are_classes_by_the_space_that_the_run_learned(acted):
     assert said.known is None
     assert said.probabilities.sum() == pytest.approx(1)
     assert words.calibration.temperature == 0.07
+    console = Console(file=io.StringIO(), width=200)
+    kinelex.load_model(acted.run, console=console, classes="waving asdf, qwer asdf")
+    assert console.file.getvalue().count("knows no word of") == 1
+    assert "'qwer asdf'" in console.file.getvalue()
     for classes, message in (
         ("waving, hm", "says nothing"),
         ("tea, eat", "the same to the text encoder"),

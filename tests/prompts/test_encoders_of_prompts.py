@@ -38,6 +38,8 @@ def test_minilm_knows_what_is_alike() -> None:
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
     assert np.array_equal(vectors[0], vectors[3])
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2
+    assert encoder.in_pieces("sitting down, waving") == []
+    assert encoder.in_pieces("asdf waves qwer") == ["asdf", "qwer"]
     assert encoder.encode([]).shape == (0, 384)
 
 

@@ -17,7 +17,7 @@ from kinelex.errors import InputError
 from kinelex.inference.fusion import joined
 from kinelex.inference.load_model import bare_model
 from kinelex.inference.stored_features import stored_features
-from kinelex.inference.text_head import text_space
+from kinelex.inference.text_head import TextSpace, text_space
 from kinelex.inference.vectors import NearestRows
 from kinelex.training.run_directory import RunDirectory
 
@@ -123,7 +123,7 @@ class SearchIndex:
         found = self._hits(self._clips_of_texts, vector, count)
         near = self._clips_of_texts.nearest(vector, _NEAREST)[1].mean()
         if near >= self._chance:
-            return Hits(words, found)
+            return Hits(words, found, self._text_space.unsure(words))
         return Hits(
             words,
             found,
@@ -157,7 +157,7 @@ class SearchIndex:
         return NearestRows(self._joined)
 
     @cached_property
-    def _text_space(self) -> Any:
+    def _text_space(self) -> TextSpace:
         return text_space(
             RunDirectory(self.model.run),
             self.model.encoders,
@@ -169,11 +169,11 @@ class SearchIndex:
     def _clips_of_texts(self) -> NearestRows:
         (features,) = self._features.values()
         with torch.inference_mode():
-            return NearestRows(self._text_space[0].embed("skeleton", torch.from_numpy(features)).numpy())
+            return NearestRows(self._text_space.space.embed("skeleton", torch.from_numpy(features)).numpy())
 
     def _embedded(self, texts: list[str]) -> np.ndarray:
         """Texts in the space, by mean and scale of the training prompts: one text has no mean of its own."""
-        space, encode = self._text_space
+        space, encode, _ = self._text_space
         vectors = encode([[text] for text in texts])
         if not vectors.any(axis=1).all() or not np.isfinite(vectors).all():
             raise InputError(f"{texts[0]!r} says nothing to the text encoder: expects other words")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Rows
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +25,14 @@ from kinelex.training.run_directory import RunDirectory
 
 _SAME, _ALIKE = 0.999, 0.95  # cosines of the words' embeddings
 _TEMPERATURE = 0.07  # of cosines, as C2VL learns by default
+
+
+class TextSpace(NamedTuple):
+    """A run's space of clips and texts, what embeds texts for it, and a note on texts it knows no word of."""
+
+    space: EmbeddingSpace
+    embed: Callable[[Rows[Rows[str]]], np.ndarray]
+    unsure: Callable[[str], str]
 
 
 def text_head(
@@ -47,11 +56,13 @@ def text_head(
             them, fewer than two words, or words that are the same to the text encoder.
     """
     _check_words(words)
-    space, embed = text_space(run, encoders, prompts, "show the classes by --examples FOLDER")
+    space, embed, unsure = text_space(run, encoders, prompts, "show the classes by --examples FOLDER")
     vectors = embed([[word] for word in words])
     _check_vectors(words, vectors)
     texts = space.embed_texts(torch.from_numpy(vectors)).numpy()
     _warn_alike(words, vectors, texts, console)
+    for note in filter(None, map(unsure, words)):
+        console.print(note, markup=False, soft_wrap=True)
     heat: Any = run.config["method"].get("temperature", _TEMPERATURE)
     source = "the training (method.temperature): nothing labelled tells it for words"
     return TextHead(words, space, texts), Calibration(float(heat), source=source, held_out=False)
@@ -59,8 +70,8 @@ def text_head(
 
 def text_space(
     run: RunDirectory, encoders: Mapping[str, SkeletonEncoder], prompts: str | Path | None, instead: str
-) -> tuple[EmbeddingSpace, Callable[[Rows[Rows[str]]], np.ndarray]]:
-    """The space of clips and texts that a run learned, and what embeds texts for it, as its prompts were.
+) -> TextSpace:
+    """The space of clips and texts that a run learned, and what reads texts for it, as its prompts were read.
 
     Args:
         run: the run directory.
@@ -89,7 +100,19 @@ def text_space(
     meta = open_prompts(path).meta
     by_sentence = meta.engines.get("language", {}).get("pool", "sentences") == "sentences"
     encoder = text_encoder(meta)
-    return space, lambda texts: np.ascontiguousarray(embed_classes(texts, encoder, by_sentence), np.float32)
+
+    def embed(texts: Rows[Rows[str]]) -> np.ndarray:
+        return np.ascontiguousarray(embed_classes(texts, encoder, by_sentence), np.float32)
+
+    def unsure(text: str) -> str:
+        find = getattr(encoder, "in_pieces", None)  # a plugin's may not tell
+        in_pieces: list[str] = [] if find is None else find(text)
+        whole = [word for word in re.findall(r"[^\W\d_]+", text) if word not in in_pieces]
+        if whole or not in_pieces:
+            return ""
+        return f"the text encoder knows no word of {text!r}: what is said of it is a guess"
+
+    return TextSpace(space, embed, unsure)
 
 
 def _check_words(words: tuple[str, ...]) -> None:

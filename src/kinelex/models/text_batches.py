@@ -1,5 +1,6 @@
 """What text encoders have in common: texts of like length go through the network together."""
 
+import re
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -56,6 +57,11 @@ class TextBatches(ABC):
                 vectors = self._embed(inputs.to(self._network.device)).float()
                 batches.append(torch.nn.functional.normalize(vectors, dim=1).cpu())
         return torch.cat(batches).numpy()[[row[text] for text in texts]]
+
+    def in_pieces(self, text: str) -> list[str]:
+        """Words of a text that are not in the network's vocabulary as a whole: rare, misspelt, or none."""
+        words = re.findall(r"[^\W\d_]+", text)
+        return [word for word in words if len(self._tokenizer.tokenize(word)) > 1]
 
     @abstractmethod
     def _embed(self, inputs: Any) -> torch.Tensor:
