@@ -10,6 +10,7 @@ CASES = {
     "aagcn, places": {"channels": 8, "depth": (1, 1, 1)},
     "ctrgcn": {"channels": 8, "depth": (1, 1, 1)},
     "gru": {"hidden": 6, "layers": 2},
+    "gru, apart": {"hidden": 6, "layers": 2, "apart": True},
     "gru, bidirectional": {"hidden": 6, "layers": 2, "bidirectional": True},
     "ctrgcn, places": {"channels": 8, "depth": (1, 1, 1), "person_norms": 2},
     "hdgcn": {"channels": 8, "depth": (1, 1, 1), "person_norms": 1},

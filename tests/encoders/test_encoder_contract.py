@@ -13,12 +13,13 @@ from kinelex.errors import InputError
 from kinelex.skeleton import layout_names
 
 ORDERED = tuple(
-    case for case in CASES if case.startswith("gru") or "places" in case
+    case for case in CASES if case in ("gru", "gru, bidirectional") or "places" in case
 )  # a place for each person
 # torch neither compiles nor exports nn.GRU without unrolling its frames: compiled with a break in the graph,
 # exported for one number of frames.
 RECURRENT = ("gru",)
 PICKS_PERSONS = (
+    "gru, apart",
     "stgcn, present_only",
     "slots",
     "slots, nameless",

@@ -94,6 +94,21 @@ def test_fewer_persons_are_filled_up_with_zeros(bidirectional):
     torch.testing.assert_close(encoder(x), encoder(padded))
 
 
+def test_persons_read_apart_are_averaged_in_any_order():
+    torch.manual_seed(0)
+    encoder = encoders.create("gru", layout="sbu15", hidden=4, layers=2, apart=True).eval()
+    x = torch.randn(3, 3, 9, 15, 2)
+    x[1, ..., 1] = 0  # one of the clips has one person
+    features = encoder(x)
+    alone = torch.stack([encoder(x[..., [m]]) for m in (0, 1)])
+    torch.testing.assert_close(features[[0, 2]], alone.mean(dim=0)[[0, 2]])
+    torch.testing.assert_close(features[1], alone[0, 1])
+    torch.testing.assert_close(features, encoder(x.flip(4)))
+    single = encoders.create("gru", layout="sbu15", hidden=4, layers=2, persons=1).eval()
+    single.load_state_dict(encoder.state_dict())
+    torch.testing.assert_close(single(x[..., :1]), alone[0])
+
+
 def test_wrong_input_says_what_to_do():
     with pytest.raises(InputError, match=r"at most 2 persons, got 3: set encoder\.persons=3"):
         make()(clips(m=3))

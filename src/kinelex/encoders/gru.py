@@ -62,9 +62,11 @@ class RecurrentEncoder(Encoder):
         layers: recurrent layers.
         bidirectional: a true bidirectional GRU instead of the published pairs of forward GRUs. It is a
             different model and cannot take the published weights.
+        apart: read each person alone, and average over those who are there: any number of persons, whose
+            order does not count, instead of ``persons`` places of one input. (ours)
 
     Shape:
-        - x: (N, C, T, V, M), M up to ``persons``; returns: (N, 2·hidden)
+        - x: (N, C, T, V, M), M up to ``persons``, with ``apart`` any; returns: (N, 2·hidden)
     """
 
     name = "gru"
@@ -79,23 +81,33 @@ class RecurrentEncoder(Encoder):
         hidden: int = 1024,
         layers: int = 3,
         bidirectional: bool = False,
+        apart: bool = False,
     ) -> None:
         if min(persons, hidden, layers) < 1:
             got = f"{persons}, {hidden} and {layers}"
             raise InputError(f"gru expects persons, hidden and layers of at least 1, got {got}")
-        super().__init__(layout, in_channels, 2 * hidden, places=persons)
-        width = layout.num_joints * in_channels * persons
+        super().__init__(layout, in_channels, 2 * hidden, places=None if apart else persons)
+        self.present_only = apart
+        width = layout.num_joints * in_channels * (self.places or 1)
         self.recurrent = (BothWays if bidirectional else ForwardPairs)(width, hidden, layers)
         for name, parameter in self.recurrent.named_parameters():
             if "weight" in name:
                 nn.init.xavier_uniform_(parameter)  # published
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """The last frame's output, in which all persons and joints are: (N, 1, 2·hidden, 1, 1)."""
+        """The last frame's output, (N, M, 2·hidden, 1, 1); M is 1 where all persons are in it."""
+        if self.places is None:
+            return super().forward_features(x)
         self.check(x)
         frames = self.with_places(x).permute(2, 0, 3, 1, 4).flatten(2)  # (T, N, V·C·M)
         normed = self.input_norm(frames.flatten(0, 1)).view(frames.shape)
         return self.recurrent(normed)[:, None, :, None, None]
 
+    def forward_persons(self, x: Tensor) -> Tensor:
+        frames = x.permute(2, 0, 3, 1).flatten(2)  # (T, B, V·C)
+        return self.recurrent(frames)[:, :, None, None]
+
     def forward_present(self, x: Tensor, present: Tensor) -> Tensor:
+        if self.places is None:
+            return super().forward_present(x, present)
         return self.pooled(self.forward_features(x))
