@@ -68,8 +68,8 @@ class PrepareSummary:
 def dataset_names() -> tuple[str, ...]:
     """Names of the data sets that :func:`prepare` knows.
 
-    >>> dataset_names()[:3]
-    ('actors', 'ctrgcn_npz', 'folder')
+    >>> "nw_ucla" in dataset_names()
+    True
     """
     plugins.load_installed()
     return tuple(sorted(["actors", *READERS]))

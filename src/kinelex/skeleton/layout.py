@@ -161,8 +161,8 @@ def _part_of(name: str) -> str:
 def layout_names() -> tuple[str, ...]:
     """Names of the built-in layouts.
 
-    >>> layout_names()[:4]
-    ('azure32', 'body25', 'coco133', 'coco17')
+    >>> "ntu25" in layout_names()
+    True
     """
     files = resources.files("kinelex.skeleton").joinpath("layouts").iterdir()
     return tuple(sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml")))
