@@ -27,6 +27,7 @@ from scipy.io import savemat
 
 from kinelex.datasets import prepare
 from kinelex.datasets.registry import READERS
+from kinelex.skeleton import get_layout
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,29 @@ def _utkinect(folder: Path) -> None:
     (folder / "joints").mkdir()
     (folder / "joints" / "joints_s01_e01.txt").write_text("\n".join(rows) + "\n")
     (folder / "actionLabel.txt").write_text("s01_e01\nwalk: 0 2\nsitDown: 3 5\ncarry: NaN NaN\n")
+
+
+def _text2action(folder: Path) -> None:
+    numbers = _points(8, 4)[:, 0].transpose(1, 2, 0).astype(float)  # (8, 3, T)
+    numbers[1:] /= np.linalg.norm(numbers[1:], axis=1, keepdims=True)
+    for part in ("pose", "script"):
+        (folder / part).mkdir()
+    savemat(folder / "pose" / "data_0003.mat", {"pred_vector": numbers.reshape(24, -1)})
+    (folder / "script" / "script_0003.txt").write_text("a man waves\nsomebody waves\n")
+
+
+def _bandai_namco(folder: Path) -> None:
+    joints = get_layout("bandai21")
+    children = {p: [j for j, q in enumerate(joints.parents) if q == p != j] for p in range(21)}
+
+    def body(joint: int) -> str:
+        below = " ".join(map(body, children[joint])) or "End Site { OFFSET 1 0 0 }"
+        return f"JOINT {joints.joints[joint]} {{ OFFSET 1 2 3 CHANNELS 1 Zrotation {below} }}"
+
+    hierarchy = f"HIERARCHY ROOT joint_Root {{ OFFSET 0 0 0 CHANNELS 1 Yposition {body(joints.root)} }}"
+    motion = "\n".join(" ".join(f"{n}.5" for n in range(t, t + 22)) for t in range(3))
+    text = f"{hierarchy}\nMOTION\nFrames: 3\nFrame Time: 0.0333333\n{motion}\n"
+    (folder / "dataset-1_bow_sad_001.bvh").write_text(text)
 
 
 def _jhmdb(folder: Path) -> None:
@@ -282,6 +306,8 @@ RAW: dict[str, Kind] = {
     "sysu": Kind(_sysu, _prepared("sysu")),
     "sbu": Kind(_sbu, _prepared("sbu")),
     "msr_action3d": Kind(_msr, _prepared("msr_action3d")),
+    "text2action": Kind(_text2action, _prepared("text2action")),
+    "bandai_namco": Kind(_bandai_namco, _prepared("bandai_namco")),
     "utkinect": Kind(_utkinect, _prepared("utkinect")),
     "jhmdb": Kind(_jhmdb, _prepared("jhmdb")),
     "penn_action": Kind(_penn_action, _prepared("penn_action")),

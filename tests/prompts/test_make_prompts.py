@@ -256,7 +256,7 @@ def test_the_example_of_the_docs(lively: np.ndarray, tmp_path: Path) -> None:
     with SkeletonStoreWriter(path, StoreMeta("tiny", get_layout("kinect20"), ("a",))) as writer:
         writer.add(Sequence("one", lively, label=0, caption="He waves."))
         writer.add(Sequence("two", lively, label=0))
-    summary = make(path, tmp_path / "p.arrow", language="captions", vision=None)
+    summary = make(path, tmp_path / "p.arrow", language="notes", vision=None)
     assert summary.missing == {"language": 1}
     language = open_prompts(tmp_path / "p.arrow").clip("one").language
     assert language is not None
