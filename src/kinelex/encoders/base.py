@@ -86,16 +86,14 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
         self.check(x)
         if present is None and self.present_only and x.shape[4] > 1:
-            present = (x != 0).flatten(1, 3).any(dim=1)
+            present = present_persons(x)
         if present is None:
             return self.head(self.pooled(self.forward_features(x)))
         if present.shape != (x.shape[0], x.shape[4]):
             raise InputError(f"expects present (N, M) of {tuple(x.shape)}, got shape {tuple(present.shape)}")
         present = present.bool()
         x = x.masked_fill(~present[:, None, None, None], 0)
-        nobody = F.pad(~present.any(dim=1, keepdim=True), (0, x.shape[4] - 1))
-        # A clip without anybody is its first, empty person.
-        return self.head(self.forward_present(x, present | nobody))
+        return self.head(self.forward_present(x, with_somebody(present)))
 
     def forward_present(self, x: Tensor, present: Tensor) -> Tensor:
         """Features (N, F), computed and averaged for those persons alone who are present."""
@@ -172,3 +170,13 @@ class Encoder(nn.Module):
         if present is not None and self.places is not None:
             persons = persons[present.flatten()]
         return persons.permute(0, 2, 3, 1)
+
+
+def present_persons(x: Tensor) -> Tensor:
+    """Who is there in clips (N, C, T, V, M), any coordinate not 0: (N, M) bool."""
+    return (x != 0).flatten(1, 3).any(dim=1)
+
+
+def with_somebody(present: Tensor) -> Tensor:
+    """The same (N, M) but that a clip without anybody is its first, empty person."""
+    return present | F.pad(~present.any(dim=1, keepdim=True), (0, present.shape[1] - 1))

@@ -168,14 +168,18 @@ class JointTimeTransformer(Encoder):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
 
-    def tokens(self, x: Tensor) -> Tensor:
-        """Embedded segments with their positions: (B, C, T, V) to (B, ⌈T / segment⌉, V, dim)."""
+    def cut(self, x: Tensor) -> Tensor:
+        """The numbers of each token: (B, C, T, V) to (B, S, V, segment·C), S = ⌈T / segment⌉."""
         b, c, t, v = x.shape
         segments = (t + self.segment - 1) // self.segment
         frames = torch.arange(segments * self.segment, device=x.device).clamp(max=t - 1)
         x = x.permute(0, 3, 1, 2).index_select(3, frames).view(b, v, c, segments, self.segment)
-        tokens = self.embed(x.permute(0, 3, 1, 4, 2).flatten(3))  # (B, segments, V, segment·C) → dim
-        time = time_positions(segments, self.num_features, x.device)
+        return x.permute(0, 3, 1, 4, 2).flatten(3)
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """Embedded segments with their positions: (B, C, T, V) to (B, ⌈T / segment⌉, V, dim)."""
+        tokens = self.embed(self.cut(x))
+        time = time_positions(tokens.shape[1], self.num_features, x.device)
         return tokens + time[:, None] + self.joint_positions
 
     def forward_persons(self, x: Tensor) -> Tensor:

@@ -129,11 +129,8 @@ def _by_own_clips(model: Model, clips: TrainingClips) -> tuple[Calibration, Know
     encoders = model.reading(clips.store)
     features = extract_all(encoders, clips.store, rows, device=model.device, augment=True)
     cosines = known.cosines(joined(list(features.values())), own=np.arange(len(rows)))
-    source, scores = (
-        "clips that the run learned, changed at random as in training",
-        model.head.scores(features),
-    )
-    labels = clips.store.labels[rows]
+    source = "clips that the run learned, changed at random as in training"
+    scores, labels = model.head.scores(features), clips.store.labels[rows]
     return calibrate(scores, labels, source, held_out=False, least=1.0, cosines=cosines), known
 
 

@@ -105,9 +105,8 @@ class MAMP(Method):
         x, layout = batch.x, self.encoder.layout
         presence = joint_presence(x) if batch.presence is None else batch.presence
         motion = make_stream(x, layout, "motion", presence)
-        moves, there = (
-            self._tokens(v.permute(0, 4, 1, 2, 3).flatten(0, 1)) for v in (motion, presence.float())
-        )
+        persons = (v.permute(0, 4, 1, 2, 3).flatten(0, 1) for v in (motion, presence.float()))
+        moves, there = (self.encoder.cut(v).flatten(1, 2) for v in persons)  # (B, S·V, segment·C)
         there = there.amax(dim=2) > 0  # (B, S·V), B persons
         hidden = self._masked(moves, there, batch.generator)
         kept = max(1, round((1 - self.mask) * there.shape[1]))
@@ -122,14 +121,6 @@ class MAMP(Method):
             per_clip = (v.unflatten(0, (len(x), -1)).flatten(1).sum(dim=1) for v in (apart, counts))
             loss = mean_over_processes((next(per_clip) / next(per_clip).clamp(min=1)).mean())
         return StepOutput(loss, {"loss/motion": loss.detach()})
-
-    def _tokens(self, x: Tensor) -> Tensor:
-        """Numbers of all tokens of persons (B, C, T, V), as the encoder cuts them: (B, S·V, segment·C)."""
-        b, c, t, v = x.shape
-        segments = (t + self.encoder.segment - 1) // self.encoder.segment
-        frames = torch.arange(segments * self.encoder.segment, device=x.device).clamp(max=t - 1)
-        x = x.index_select(2, frames).view(b, c, segments, self.encoder.segment, v)
-        return x.permute(0, 2, 4, 3, 1).flatten(3).flatten(1, 2)
 
     def _masked(self, moves: Tensor, there: Tensor, generator: torch.Generator | None) -> Tensor:
         """What is masked first, the largest of (B, S·V): motion and Gumbel's noise; what is absent always."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinelex.encoders import Encoder
+from kinelex.encoders.base import present_persons, with_somebody
 from kinelex.encoders.slots import SlotTransformer
 from kinelex.errors import InputError, check_name
 from kinelex.losses import entropy, gather, koleo, mean_over_processes, sinkhorn
@@ -146,8 +147,7 @@ class SOFA(Method):
 
     def step(self, batch: StepInput) -> StepOutput:
         """Loss of a batch and what to log; the teacher follows first."""
-        present = (batch.x != 0).flatten(1, 3).any(dim=1)
-        present = present | F.pad(~present.any(dim=1, keepdim=True), (0, present.shape[1] - 1))
+        present = with_somebody(present_persons(batch.x))
         with torch.no_grad():
             teacher: list[Tensor] = list(self.teacher.parameters())
             student: list[Tensor] = list(self.student.parameters())

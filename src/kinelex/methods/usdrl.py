@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinelex.encoders import Encoder
+from kinelex.encoders.base import present_persons
 from kinelex.errors import InputError
 from kinelex.losses import decorrelation, gather
 from kinelex.methods.base import Encoders, Method, StepInput, StepOutput, encoders_by_stream
@@ -90,7 +91,7 @@ class USDRL(Method):
         """Features (rows, F) of each domain; those of the second view lie in the second half."""
         features = self.encoder.forward_features(x)  # (2N, M, F, T', V')
         if features.shape[1] > 1:  # absent persons say nothing
-            present = F.pad((x != 0).flatten(1, 3).any(dim=1), (0, features.shape[1] - x.shape[4]))
+            present = F.pad(present_persons(x), (0, features.shape[1] - x.shape[4]))
             share = present / present.sum(dim=1, keepdim=True).clamp(min=1)
             features = features * share[:, :, None, None, None]
         features = features.sum(dim=1)  # (2N, F, T', V')

@@ -186,9 +186,11 @@ def build_module(
     check_rates(store.fps[rows], recipe.input.fps)
     loader = _loader(recipe, store, rows, store_prompts)
     method.check_step(loader.batch_size * training.devices)
-    pipeline = InputPipeline(layout, recipe.input, store.layout)
-    if isinstance(store, SeveralStores):
-        pipeline = SeveralPipelines(layout, recipe.input, [one.layout for one in store.stores])
+    pipeline = (
+        SeveralPipelines(layout, recipe.input, [one.layout for one in store.stores])
+        if isinstance(store, SeveralStores)
+        else InputPipeline(layout, recipe.input, store.layout)
+    )
     module = MethodModule(method, pipeline, loader, recipe)
     _rehearse(module, np.array([part[store.persons[part].argmax()] for part in _by_store(store, rows)]))
     return module

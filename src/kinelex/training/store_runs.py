@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from safetensors.torch import load_file, save
 
-from kinelex.data import open_prompts
+from kinelex.data import PromptStore, open_prompts
 from kinelex.data.several import SeveralStores, listed_paths
 from kinelex.data.skeleton_store import SkeletonStore
 from kinelex.data.splits.files import as_file_name
@@ -29,6 +29,7 @@ FOLDER = "stores"
 def write_store_runs(run: RunDirectory, stores: SeveralStores) -> None:
     """Write ``RUN/stores/NAME`` for each store of a finished run."""
     config = run.config
+    prompts = [open_prompts(path) for path in listed_paths(config["prompts"] or "")]
     for name, store, part in zip(stores.names, stores.stores, config["stores"], strict=True):
         folder = run.path / FOLDER / as_file_name(name)
         folder.mkdir(parents=True, exist_ok=True)
@@ -37,7 +38,7 @@ def write_store_runs(run: RunDirectory, stores: SeveralStores) -> None:
                 shutil.copy(file, folder)
         _write_encoder(run.path, folder, name, store)
         own = (
-            {key: value for key, value in config.items() if key != "stores"} | part | _prompts(config, store)
+            {key: value for key, value in config.items() if key != "stores"} | part | _prompts(prompts, store)
         )
         write_whole(folder / "config.yaml", yaml.safe_dump(own, sort_keys=False))
 
@@ -56,9 +57,8 @@ def _write_encoder(run: Path, folder: Path, name: str, store: SkeletonStore) -> 
     write_whole(folder / "encoder.json", json.dumps(description, indent=2))
 
 
-def _prompts(config: dict[str, Any], store: SkeletonStore) -> dict[str, Any]:
-    opened = [open_prompts(path) for path in listed_paths(config["prompts"] or "")]
-    own = next((one for one in opened if one.belongs_to(store)), None)
+def _prompts(prompts: list[PromptStore], store: SkeletonStore) -> dict[str, Any]:
+    own = next((one for one in prompts if one.belongs_to(store)), None)
     if own is None:
         return {"prompts": None, "prompts_fingerprint": None}
     return {"prompts": str(own.path), "prompts_fingerprint": own.fingerprint}
