@@ -7,7 +7,7 @@ VENV := .venv
 OUT ?= quickstart/$(shell date +%Y-%m-%d_%H-%M-%S)
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-all help-texts
+.PHONY: quickstart test test-all docs help-texts
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/.installed-embedded
@@ -26,6 +26,10 @@ test test-all: $(VENV)/.installed-dev
 	$(BIN)/deptry src
 	$(BIN)/python -m pytest -n $(WORKERS) $(SELECTED) --doctest-modules src tests
 
+# The site, with its notebooks run: docs/_build/html/index.html. What is missing or linked wrongly is an error.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m sphinx -W -n --keep-going -q -b html docs docs/_build/html
+
 # The lists of tasks, engines, studies and data sets that end the help of verbs.
 help-texts: $(VENV)/.installed-dev
 	$(BIN)/python -c "from kinelex.cli.help_texts import write_lists; write_lists()"
@@ -37,5 +41,5 @@ $(VENV)/.installed-embedded: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -c constraints.txt -e '.[embedded,models,openai,ray,umap,formats,pose,live,export,dev]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[embedded,models,openai,ray,umap,formats,pose,live,export,docs,dev]'
 	touch $@ $(VENV)/.installed-embedded

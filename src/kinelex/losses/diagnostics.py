@@ -31,7 +31,7 @@ def alignment(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def uniformity(a: Tensor, mask: Tensor | None = None) -> Tensor:
-    """log of the mean of exp(-2 |a_i - a_j|²) over pairs i ≠ j: lower is more spread out; 0 without a pair.
+    """log of the mean of exp(-2 ‖a_i - a_j‖²) over pairs i ≠ j: lower is more spread out; 0 without a pair.
 
     Shape:
         - a: (N, D), L2-normalised; mask: (N,) bool, rows that count.
