@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch.nn import functional as F
 
 from kinelex import encoders
 from kinelex.data.clip_prompts import PromptShape, PromptStatistics
@@ -130,6 +131,7 @@ def test_a_clip_without_vision_does_not_touch_the_vision_terms():
         {"prompt_dropout": 0.5},
         {"prompt": "mean", "segments": 2},
         {"projector_norm": True},
+        {"text_space": True},
     ],
 )
 def test_every_switch_changes_the_loss(options):
@@ -323,6 +325,19 @@ def test_missing_prompts_may_be_nan_where_a_mask_says_so():
     torch.testing.assert_close(loss, expected)
     loss.backward()
     assert all(p.grad.isfinite().all() for p in method.trained_parameters())
+
+
+def test_in_the_text_space_language_stays_as_it_is():
+    method = make_method(text_space=True, prompt="mean")
+    space = method.embedding_space
+    vectors = torch.randn(5, method.prompts.widths["language"])
+    torch.testing.assert_close(space.embed("language", vectors), F.normalize(vectors, dim=1))
+    assert method.student.projectors["skeleton"][-1].out_features == vectors.shape[1]
+    again = type(space).from_description(space.description())
+    again.load_state_dict(space.state_dict())
+    torch.testing.assert_close(again.embed("language", vectors), F.normalize(vectors, dim=1))
+    with pytest.raises(InputError, match="text_space=true needs language prompts"):
+        C2VL(Flat(), {"vision": STATISTICS["vision"]}, text_space=True)
 
 
 def test_an_encoder_is_an_encoder():

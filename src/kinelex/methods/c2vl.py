@@ -21,7 +21,7 @@ from kinelex.losses import INTRA, gather, pair_mask, progressive_alpha, soft_inf
 from kinelex.methods.base import Encoders, Method, StepInput, StepOutput, encoders_by_stream
 from kinelex.methods.diagnostics import Pair, c2vl_logs, c2vl_warnings
 from kinelex.methods.embedding_space import EmbeddingSpace
-from kinelex.methods.projector import projector
+from kinelex.methods.projector import projectors
 from kinelex.methods.prompt_choice import PromptChoice, prompt_statistics
 from kinelex.methods.registry import register
 
@@ -69,6 +69,8 @@ class C2VL(Method):
             other, as in SLIP (Mu et al., ECCV 2022). (ours)
         view_weight: weight of the terms between the two views.
         language_weight, vision_weight: weight of the terms with that modality. (ours)
+        text_space: no projector for language: skeletons (and pictures) are brought into the text encoder's
+            own space, in which D is the width of a clip's language prompts. For zero-shot. (ours)
 
     Raises:
         InputError: no modality, or an option out of range.
@@ -101,6 +103,7 @@ class C2VL(Method):
         view_weight: float = 1.0,
         language_weight: float = 1.0,
         vision_weight: float = 1.0,
+        text_space: bool = False,
     ) -> None:
         super().__init__()
         if not prompts:
@@ -117,8 +120,10 @@ class C2VL(Method):
         if more:
             raise InputError(f"c2vl learns with one encoder, got {', '.join([self.stream, *dict(more)])}")
         self.prompts = PromptChoice.of(prompt_statistics(prompts), prompt, segments, standardise)
+        if text_space and "language" not in prompts:
+            raise InputError("text_space=true needs language prompts: make some, or leave it off")
         widths = {"skeleton": skeleton.num_features, **self.prompts.widths}
-        heads = nn.ModuleDict({m: projector(w, hidden, dim, projector_norm) for m, w in widths.items()})
+        heads = projectors(widths, hidden, dim, projector_norm, text_space)
         self.student = Student(skeleton, heads, prompt_dropout)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False).eval()
         self.modalities, self.views = tuple(prompts), views

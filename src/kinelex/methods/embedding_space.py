@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from kinelex.data.clip_prompts import PromptShape
 from kinelex.errors import InputError
-from kinelex.methods.projector import projector
+from kinelex.methods.projector import projectors
 from kinelex.methods.prompt_choice import PromptChoice
 
 
@@ -27,8 +27,8 @@ class EmbeddingSpace(nn.Module):
     >>> import torch
     >>> shapes = {"language": PromptShape(count=2, width=4, clip_width=4)}
     >>> prompts = PromptChoice(shapes, "mean")
-    >>> projectors = nn.ModuleDict({"skeleton": projector(6, 8, 3), "language": projector(8, 8, 3)})
-    >>> space = EmbeddingSpace(projectors, prompts).eval()
+    >>> heads = projectors({"skeleton": 6, "language": 8}, hidden=8, dim=3, norm=False, text_space=False)
+    >>> space = EmbeddingSpace(heads, prompts).eval()
     >>> space.embed("skeleton", torch.ones(5, 6)).shape
     torch.Size([5, 3])
     >>> again = EmbeddingSpace.from_description(space.description())
@@ -93,6 +93,7 @@ class EmbeddingSpace(nn.Module):
             "choice": self.prompts.choice,
             "segments": max(self.prompts.segments.values()),
             "standardise": self.prompts.standardise,
+            "text_space": any(isinstance(head, nn.Identity) for head in self.projectors.values()),
         }
 
     @classmethod
@@ -103,7 +104,7 @@ class EmbeddingSpace(nn.Module):
         prompts = PromptChoice(shapes, *options)
         widths = {"skeleton": description["features"], **prompts.widths}
         form = (description["hidden"], description["dim"], description["norm"])
-        return cls(nn.ModuleDict({m: projector(w, *form) for m, w in widths.items()}), prompts)
+        return cls(projectors(widths, *form, description.get("text_space", False)), prompts)
 
 
 def standardised(vectors: np.ndarray) -> np.ndarray:
