@@ -2,10 +2,11 @@
 
     python benchmarks/layouts.py RUN STORE --protocol P --clips 300 --csv layouts.csv
 
-Clips of the test part are retargeted to other layouts and given to the run, which brings them to the layout that
-it was trained on. Printed for each: the mean cosine (and the lowest twentieth) between the features
-of a clip and those of the same clip with all joints of the store, beside the cosine of two different clips;
-and the rate of right nearest neighbours among the training clips with all joints. All streams together.
+Clips of the test part are retargeted to other layouts and given to the run, which brings them to the
+layout that it was trained on. Printed for each: the mean cosine (and the lowest twentieth) between the
+features of a clip and those of the same clip with all joints of the store, beside the cosine of two clips of
+different classes; and the rate of right nearest neighbours among the training clips with all joints. All
+streams together.
 """
 
 import argparse
