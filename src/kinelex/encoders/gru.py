@@ -70,6 +70,7 @@ class RecurrentEncoder(Encoder):
     """
 
     name = "gru"
+    cached = 256
     places_option = "persons"
     input_norm: nn.BatchNorm1d
 

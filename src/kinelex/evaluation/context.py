@@ -87,7 +87,7 @@ class Context:
         prompts: the prompt store, if there is one for this skeleton store.
         device: where to compute.
         seed: of whatever is random.
-        batch_size: clips per forward pass.
+        batch_size: clips per forward pass; by default what is fast.
         console: where messages go.
         fresh: do not read what earlier calls have cached.
 
@@ -104,7 +104,7 @@ class Context:
     prompts: PromptStore | None = None
     device: str = "cpu"
     seed: int = 0
-    batch_size: int = 256
+    batch_size: int | None = None
     console: Console = field(default_factory=Console)
     fresh: bool = False
 

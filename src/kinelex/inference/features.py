@@ -16,12 +16,14 @@ from kinelex.errors import InputError
 from kinelex.training.encoder_files import SkeletonEncoder
 from kinelex.transforms.rate import check_rates
 
+LOADED = 256  # clips that are read and prepared at a time
+
 
 def extract_features(
     encoder: SkeletonEncoder,
     store: SkeletonStore | NamedClips,
     indices: np.ndarray,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     device: torch.device | str = "cpu",
 ) -> np.ndarray:
     """Features of clips, prepared as at test time.
@@ -30,7 +32,8 @@ def extract_features(
         encoder: the encoder, as :func:`~kinelex.training.encoder_files.load_encoder` gives it.
         store: the skeleton store, or clips in memory.
         indices: rows to embed.
-        batch_size: clips at a time.
+        batch_size: clips at a time; by default 256, which go through the encoder in parts of as many as are
+            fastest on a CPU.
         device: where to compute.
 
     Shape:
@@ -47,7 +50,7 @@ def extract_all(
     encoders: Mapping[str, SkeletonEncoder],
     store: SkeletonStore | NamedClips,
     indices: np.ndarray,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     device: torch.device | str = "cpu",
     change: Callable[[Batch], Batch] | None = None,
     augment: bool = False,
@@ -85,12 +88,12 @@ def extract_all(
     scores = any(pipeline.config.scores for pipeline in pipelines.values())
     clips = clips_to_read(store, indices, scores)
     with torch.inference_mode():
-        for number, batch in enumerate(SkeletonLoader(clips, indices, batch_size, places=places)):
+        for number, batch in enumerate(SkeletonLoader(clips, indices, batch_size or LOADED, places=places)):
             there = batch.to(device) if change is None else change(batch.to(device))
             for name, encoder in encoders.items():
                 pipeline, generator = pipelines[name], torch.Generator().manual_seed(number)
                 views = [pipeline.sample(there, generator)] if augment else pipeline.views(there)
-                seen = [encoder(pipeline(there, view)).float() for view in views]
+                seen = [_in_parts(encoder, pipeline(there, view), batch_size) for view in views]
                 mean = seen[0] if len(seen) == 1 else torch.stack(seen).mean(dim=0)
                 parts[name].append(mean.cpu().numpy())
     for name, encoder in encoders.items():
@@ -99,6 +102,13 @@ def extract_all(
     for name, found in features.items():
         _check_finite(f"the {name} encoder" if name else "the encoder", found, store, indices)
     return features
+
+
+def _in_parts(encoder: SkeletonEncoder, x: torch.Tensor, size: int | None) -> torch.Tensor:
+    """Features of clips that go through an encoder some at a time."""
+    if size is None:
+        size = encoder.encoder.cached if x.device.type == "cpu" else LOADED
+    return torch.cat([encoder(part).float() for part in x.split(size)])
 
 
 def _check_finite(

@@ -92,7 +92,7 @@ def class_scores(
     encoders: Mapping[str, SkeletonEncoder],
     store: SkeletonStore,
     rows: np.ndarray,
-    batch_size: int,
+    batch_size: int | None,
     device: str,
 ) -> dict[str, np.ndarray]:
     """Logits (n, classes) of clips by the classifiers of the encoders that have one, by stream."""

@@ -36,7 +36,7 @@ def evaluate_on(
     data: str | Path,
     class_map: str | Path,
     protocol: str | None = None,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     device: str = "cpu",
     console: Console | None = None,
 ) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def evaluate_on(
         class_map: a YAML file of the other set's classes (names, or a3 for the third) and the run's, or
             the name of one that comes with the package: ``utd_mhad_to_ntu120``.
         protocol: judge the test part of this protocol of the other set; by default all clips.
-        batch_size: clips per forward pass.
+        batch_size: clips per forward pass; by default what is fast.
         device: where the encoder runs.
         console: where the table goes; the terminal by default.
 
