@@ -30,7 +30,7 @@ OPTIONS = {
     "show": ["source", "--out", "--clips", "--most", "--run", "--prompts", "--layout", "--json"],
     "prompts": ["store", "--out", "--language", "--source", "--frames", "--shard", "--merge", "--ray", "vlm"],
     "prompts-report": ["prompts", "--data", "--protocol", "--out", "--seed", "--json"],
-    "train": ["recipe", "--data", "--protocol", "--prompts", "--out", "--resume", "key=value"],
+    "train": ["recipe", "--data", "--protocol", "--prompts", "--out", "--resume", "--slurm", "key=value"],
     "evaluate": ["run", "--data", "--protocol", "--tasks", "--prompts", "--against", "--on", "--class-map"],
     "compare": ["runs", "--protocol", "--out", "--json"],
     "adapt": ["run", "--data", "--protocol", "--out", "--mode", "--labels", "--resume", "key=value"],

@@ -11,6 +11,7 @@ import pytest
 
 from kinelex.encoders.registry import ENCODERS
 from kinelex.methods.registry import METHODS
+from kinelex.training.registry import CALLBACKS
 from kinelex.transforms.base import TRANSFORMS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,6 +37,7 @@ def test_examples_run(page, acted, tmp_path, monkeypatch):
         patch.dict(ENCODERS),
         patch.dict(METHODS),
         patch.dict(TRANSFORMS),
+        patch.dict(CALLBACKS),
     ):  # what a page registers is forgotten
         result = doctest.DocTestRunner(optionflags=FLAGS, verbose=False).run(test, out=said.append)
     assert result.failed == 0, "".join(said)

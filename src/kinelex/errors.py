@@ -21,6 +21,14 @@ class DivergenceError(RuntimeError):
     """
 
 
+class StoppedError(RuntimeError):
+    """A training was asked by a signal to make room: it has written a checkpoint, ``--resume`` goes on.
+
+    The command line prints the message without a traceback and ends with exit status 75, which a job script
+    takes for "start me again".
+    """
+
+
 def without_secrets(text: str) -> str:
     """A text in which no address shows its password or key.
 

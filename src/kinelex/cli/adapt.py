@@ -34,9 +34,9 @@ def adapt(
         recipe: another recipe for the mode: adapt/cmd_semi, or a file.
         resume: go on with the run in --out where it stopped.
     """
+    from kinelex.files.lock import is_first_process
     from kinelex.training.adapt import AdaptOptions
     from kinelex.training.adapt import adapt as adapt_run
-    from kinelex.training.train import is_first_process
 
     adapted = adapt_run(run, data, protocol, out, mode, AdaptOptions(labels, overrides, recipe, resume))
     if not is_first_process():

@@ -8,9 +8,10 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from kinelex.errors import DivergenceError, InputError, without_secrets
+from kinelex.errors import DivergenceError, InputError, StoppedError, without_secrets
 from kinelex.files.atomic import NO_ROOM
 
+TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 _LONGEST = 4000  # characters of a message
 # A full or read-only disk, a name that is too long, a file that may not be read: the machine's, not ours.
 _NAMES = ("EROFS", "EIO", "EACCES", "EPERM", "ENAMETOOLONG", "ELOOP", "ESTALE", "EMFILE", "ENFILE")
@@ -21,8 +22,8 @@ def run_verb(action: Callable[[], None]) -> int:
     """Run a verb and turn its end into an exit status.
 
     Returns:
-        0 done, 2 wrong input or no room for what is made, 1 our fault or a training that diverged, 130 by
-        Ctrl-C, 141 when nobody reads the output any more.
+        0 done, 2 wrong input or no room for what is made, 1 our fault or a training that diverged, 75 a
+        training that was asked to make room, 130 by Ctrl-C, 141 when nobody reads the output any more.
     """
     try:
         action()
@@ -31,6 +32,8 @@ def run_verb(action: Callable[[], None]) -> int:
         return _failed(str(error), 2)
     except DivergenceError as error:
         return _failed(str(error), 1)
+    except StoppedError as error:
+        return _failed(str(error), TRY_AGAIN)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         return 141

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from kinelex.cli.slurm import Job, array_words, command_of, write_job
 from kinelex.errors import InputError
 from kinelex.options import listed, shown_default, wrapped
 
@@ -29,6 +30,7 @@ def prompts(
     merge: bool = False,
     ray: str | None = None,
     workers: int | None = None,
+    slurm: Path | None = None,
 ) -> dict[str, Any]:
     """Make knowledge prompts for every clip of a store. A killed run goes on where it stopped.
 
@@ -56,7 +58,12 @@ def prompts(
         merge: put the shares together when all are there; needs nothing but --out.
         ray: address of a Ray cluster whose workers share the work, or local to start one here.
         workers: how many Ray workers; by default one per GPU of the cluster, or one per core.
+        slurm: write a job script for SLURM to this file, with --shard 1/n of n jobs, and make nothing.
     """
+    share = None if shard is None else read_share(shard)
+    if slurm is not None:
+        words = array_words(command_of(prompts, locals()), share)
+        return write_job(slurm, words, Job(out.stem, shares=share and share[1]))
     from kinelex.prompts import make_prompts, merge_prompts
     from kinelex.prompts.registry import split_options
 
@@ -80,7 +87,7 @@ def prompts(
             keep=[what for what in listed(keep) if what != "none"],
             tile_size=tile_size,
             options=split_options(options),
-            share=None if shard is None else read_share(shard),
+            share=share,
             ray=ray,
             workers=workers,
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kinelex.cli.prompts import read_share
+from kinelex.cli.slurm import Job, array_words, command_of, write_job
 from kinelex.errors import InputError
 from kinelex.options import listed, wrapped
 
@@ -21,6 +22,7 @@ def study(
     tasks: str | None = None,
     shard: str | None = None,
     device: str = "cpu",
+    slurm: Path | None = None,
 ) -> dict[str, Any]:
     """Answer one question by training a grid of recipes, judging each run and comparing them.
 
@@ -41,12 +43,18 @@ def study(
         tasks: what judges, comma-separated; by default the study's.
         shard: do share i of n only, for example 3/8: an array job. The last to finish compares.
         device: where the runs are judged: cpu, cuda. Recipes train on training.accelerator.
+        slurm: write a job script for SLURM to this file, with --shard 1/n of n jobs, and train nothing.
     """
+    share = None if shard is None else read_share(shard)
+    if slurm is not None:
+        words = array_words(command_of(study, locals()), share)
+        gpus = None if "cpu" in " ".join(c for c in changes if "accelerator" in c) else 1
+        return write_job(slurm, words, Job(out.name, gpus=gpus, shares=share and share[1]))
     from kinelex.reports import run_study
 
     asked: dict[str, Any] = {"seeds": None if seeds is None else _read_seeds(seeds), "device": device}
     asked |= {"tasks": None if tasks is None else listed(tasks)}
-    asked |= {"share": None if shard is None else read_share(shard), "prompts": prompts or ()}
+    asked |= {"share": share, "prompts": prompts or ()}
     return run_study(name, data, protocol, out, changes=changes, **asked)
 
 

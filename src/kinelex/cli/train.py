@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from kinelex.cli.slurm import Job, command_of, write_job
+
 
 def train(
     recipe: str,
@@ -14,6 +16,7 @@ def train(
     out: Path,
     prompts: Path | None = None,
     resume: bool = False,
+    slurm: Path | None = None,
 ) -> dict[str, Any] | None:
     """Train a method on the training part of a protocol.
 
@@ -29,12 +32,42 @@ def train(
         prompts: the prompt store, for c2vl and mmcl; of several stores those that there are, with commas
             between them.
         resume: go on with the run in --out where it stopped.
+        slurm: write a job script for SLURM to this file, and do not train.
     """
-    from kinelex.training.train import is_first_process
+    given = dict(locals())
+    training = _checked(recipe, data, overrides).training
+    if slurm is not None:
+        job = Job(
+            out.name,
+            training.num_nodes,
+            training.devices,
+            None if training.accelerator == "cpu" else training.devices,
+            training.threads or 8,
+            resume=None if resume else out / "config.yaml",
+        )
+        return write_job(slurm, command_of(train, given), job)
+    from kinelex.files.lock import is_first_process
     from kinelex.training.train import train as train_method
 
-    run = train_method(recipe, data, protocol, out, prompts, overrides, resume)
+    run = train_method(recipe, data, protocol, out, prompts, overrides, resume, describe=_describe)
     if not is_first_process():
         return None
     print(f"run directory: {run.path}")
     return (run.metrics() or [{}])[-1]
+
+
+def _checked(recipe: str, data: Path, overrides: tuple[str, ...]) -> Any:
+    """The recipe, its keys checked before the trainer is imported, which takes longer than the rest."""
+    from kinelex.data.several import SeveralStores, open_stores
+    from kinelex.training.recipe import find_recipe, resolve
+
+    store = open_stores(data)
+    dataset = "any" if isinstance(store, SeveralStores) else store.meta.dataset
+    return resolve(*find_recipe(recipe, dataset), overrides)
+
+
+def _describe(run: Any) -> Any:
+    """What trackers show of the finished run."""
+    from kinelex.reports.run.description import describe_run
+
+    return describe_run(run)

@@ -13,6 +13,15 @@ from kinelex.errors import InputError
 _HELD: set[Path] = set()  # by this process
 
 
+# What torchrun, SLURM's srun, and Lightning within a node and over nodes call a process of one training.
+_RANKS = ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK")
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks for a training, in which there may be several, on several nodes."""
+    return not any(os.environ.get(name, "0").strip() not in ("", "0") for name in _RANKS)
+
+
 class InUseError(InputError):
     """Another process makes the same thing."""
 
@@ -33,7 +42,7 @@ def sole_writer(path: str | Path, shared: bool = False) -> Iterator[None]:
     """
     path = Path(os.path.realpath(path))
     lock = path.with_name(f".{path.name}.lock")
-    if lock in _HELD or int(os.environ.get("LOCAL_RANK", 0)):  # the other processes of one training
+    if lock in _HELD or not is_first_process():
         yield
         return
     made = [folder for folder in lock.parents if not folder.exists()]

@@ -177,15 +177,15 @@ def build_module(
     if start is not None:
         start.load_into(method)
     recipe = with_places(recipe, next(iter(method.encoders.values())), store)
-    if training.devices > 1 and training.sync_batchnorm:
+    if training.processes > 1 and training.sync_batchnorm:
         synchronise_batch_norms(method)
-    if training.batch_size % training.devices:
+    if training.batch_size % training.processes:
         raise InputError(
-            f"expects a batch size that {training.devices} devices can share, got {training.batch_size}"
+            f"expects a batch size that {training.processes} devices can share, got {training.batch_size}"
         )
     check_rates(store.fps[rows], recipe.input.fps)
     loader = _loader(recipe, store, rows, store_prompts)
-    method.check_step(loader.batch_size * training.devices)
+    method.check_step(loader.batch_size * training.processes)
     pipeline = (
         SeveralPipelines(layout, recipe.input, [one.layout for one in store.stores])
         if isinstance(store, SeveralStores)
@@ -220,8 +220,8 @@ def _loader(recipe: Recipe, store: Stores, rows: np.ndarray, prompts: StorePromp
         settings |= {"groups": store.located(rows)[0], "group_power": training.store_power}
     else:
         dataset = ClipDataset(clips_to_read(store, rows, recipe.input.scores), rows=rows, **options)
-    batch_size = training.batch_size // training.devices
-    return SkeletonLoader(dataset, rows, batch_size, shuffle=True, world_size=training.devices, **settings)
+    batch_size = training.batch_size // training.processes
+    return SkeletonLoader(dataset, rows, batch_size, shuffle=True, world_size=training.processes, **settings)
 
 
 @torch.no_grad()
@@ -235,7 +235,8 @@ def _rehearse(module: MethodModule, rows: np.ndarray) -> None:
 
 def _check_hardware(training: TrainingConfig) -> None:
     """Ask Lightning for the devices before anything is written."""
-    settings = {name: getattr(training, name) for name in ("accelerator", "devices", "precision")}
+    names = ("accelerator", "devices", "num_nodes", "strategy", "precision")
+    settings = {name: getattr(training, name) for name in names}
     try:
         L.Trainer(**settings, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     except (MisconfigurationException, ValueError) as error:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from kinelex.errors import InputError, unknown_name
+from kinelex.training.registry import TRACKERS, callbacks_of
+
+# Strategies that shard weights write other checkpoints, and encoders of skeletons are small.
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
 
 
 @dataclass(frozen=True)
@@ -67,12 +72,18 @@ class TrainingConfig:
         modalities: prompt modalities to use, ``language``, ``vision`` or both; empty is all there are.
         placement: where clips wait: ``memory``, ``mmap`` (in the file) or ``device``.
         accelerator: ``auto``, ``cpu``, ``gpu``, ...
-        devices: number of devices.
+        devices: number of devices, on each node.
+        num_nodes: number of machines, see docs/cluster.md.
+        strategy: how several processes work together: ``auto``, ``ddp``, or
+            ``ddp_find_unused_parameters_true`` for a method that leaves some of its weights out of a step.
         sync_batchnorm: with several devices, batch norm's statistics are those of all of them together.
         precision: ``32-true``, ``bf16-mixed``, ``16-mixed``, ...; ``auto`` is bf16-mixed where the processor
             computes in bf16, else 32-true.
         threads: CPU threads; 0 leaves PyTorch's choice.
         checkpoint_every: also write a checkpoint every so many steps; 0 writes one per epoch.
+        logger: where the training is followed: ``tensorboard``, ``csv``, ``wandb``, ``mlflow``, ``comet``, or
+            one of a plugin; several are all used, none is an empty list.
+        callbacks: Lightning callbacks of plugins: names, and mappings with a name and options.
     """
 
     epochs: int = 60
@@ -84,20 +95,35 @@ class TrainingConfig:
     placement: str = "memory"
     accelerator: str = "auto"
     devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
     sync_batchnorm: bool = True
     precision: str = "32-true"
     threads: int = 0
     checkpoint_every: int = 0
+    logger: tuple[str, ...] = ("tensorboard",)
+    callbacks: tuple[Any, ...] = ()
+
+    @property
+    def processes(self) -> int:
+        """How many processes train together."""
+        return self.devices * self.num_nodes
 
     def __post_init__(self) -> None:
         for m in self.modalities:
             if m not in ("language", "vision"):
                 raise unknown_name("modality", m, ("language", "vision"))
-        if self.epochs < 0 or min(self.repeat, self.devices) < 1:
+        if self.epochs < 0 or min(self.repeat, self.devices, self.num_nodes) < 1:
             raise InputError(
-                "expects epochs of at least 0 and repeat and devices of at least 1, "
-                f"got {self.epochs}, {self.repeat} and {self.devices}"
+                "expects epochs of at least 0 and repeat, devices and num_nodes of at least 1, "
+                f"got {self.epochs}, {self.repeat}, {self.devices} and {self.num_nodes}"
             )
+        if self.strategy not in STRATEGIES:
+            raise unknown_name("strategy", self.strategy, STRATEGIES)
+        TRACKERS.check(*self.logger)
+        if len(set(self.logger)) < len(self.logger):
+            raise InputError(f"training.logger names one twice: {', '.join(self.logger)}")
+        callbacks_of(self.callbacks)
         if not 0 <= self.store_power <= 1:
             raise InputError(f"expects training.store_power from 0 to 1, got {self.store_power}")
         if not 0 <= self.seed < 2**32 or min(self.threads, self.checkpoint_every) < 0:

@@ -21,6 +21,7 @@ from kinelex.errors import InputError, unknown_name
 from kinelex.files.bounded import bounded_text, safe_yaml
 from kinelex.methods import list_methods, method_class
 from kinelex.training.config import OptimizerConfig, TrainingConfig
+from kinelex.training.registry import TRACKERS, callbacks_of
 from kinelex.transforms import InputConfig, transforms_of
 from kinelex.transforms.pipeline import LISTLESS
 
@@ -52,7 +53,9 @@ class Recipe:
     def parts(self) -> list[Any]:
         """The classes and functions that it names: what a run of it must have."""
         named = [method_class(self.method["name"]), encoders.builder(self.encoder["name"])]
-        return [*named, *map(type, transforms_of(self.input))]
+        named += [kind for kind in map(TRACKERS.get, self.training.logger) if not isinstance(kind, str)]
+        more = [*transforms_of(self.input), *callbacks_of(self.training.callbacks)]
+        return [*named, *map(type, more)]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as written into ``config.yaml``; without ``from_store``, which is no section."""

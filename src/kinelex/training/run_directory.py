@@ -34,13 +34,17 @@ class RunDirectory(Facts):
     ``encoder.safetensors`` with ``encoder.json``, ``diagnostics.npz``, ``tensorboard/``, ``evaluation/``
     and ``report.html``.
 
+    Args:
+        path: the directory.
+        is_there: False where another process of a training makes it.
+
     Raises:
         InputError: the directory holds no run.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, is_there: bool = True) -> None:
         self.path = Path(path)
-        if not (self.path / "config.yaml").is_file():
+        if is_there and not (self.path / "config.yaml").is_file():
             raise InputError(
                 f"{self.path} is no run directory (it has no config.yaml); make one with `kinelex train`"
             )

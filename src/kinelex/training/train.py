@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.markup import escape
 
@@ -21,16 +17,18 @@ from kinelex.data.persons import say_crowded
 from kinelex.data.several import SeveralStores, Stores, listed_paths, open_stores
 from kinelex.data.splits.several import protocols_of, split_of
 from kinelex.errors import InputError
-from kinelex.files.lock import sole_writer
+from kinelex.files.lock import is_first_process, sole_writer
 from kinelex.training.build import InitialWeights, build_module, training_rows
-from kinelex.training.callbacks import AtomicCheckpointIO, EpochCheckpoint, EpochProgress, EpochRecorder
 from kinelex.training.embedding_space_files import save_embedding_space
 from kinelex.training.encoder_files import complete_options, save_encoders
-from kinelex.training.module import MethodModule
+from kinelex.training.fit import fit
 from kinelex.training.recipe import Recipe, find_recipe, plain, resolve
 from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.store_defaults import resolve_for, said
 from kinelex.training.store_runs import write_store_runs
+from kinelex.training.trackers import Description, check_trackers, following
+
+Describe = Callable[[RunDirectory], Description]
 
 
 def train(
@@ -42,6 +40,7 @@ def train(
     overrides: Iterable[str] = (),
     resume: bool = False,
     console: Console | None = None,
+    describe: Describe | None = None,
 ) -> RunDirectory:
     """Train a method on the training part of a protocol. Only a supervised method reads labels.
 
@@ -56,6 +55,7 @@ def train(
         overrides: ``key=value`` changes to the recipe.
         resume: go on with the run in ``out``; its own config holds.
         console: where to print.
+        describe: what the trackers of ``training.logger`` show of the finished run beside its metrics.
 
     Raises:
         InputError: anything that does not fit together; nothing is written then.
@@ -70,7 +70,7 @@ def train(
         several = isinstance(store, SeveralStores)
         name, content = find_recipe(recipe, "any" if several else store.meta.dataset)
         resolved = resolve_for(store, name, content, overrides, rows=split_of(store, protocol).train)
-    return train_resolved(resolved, store, protocol, out, prompts, resume, console)
+    return train_resolved(resolved, store, protocol, out, prompts, resume, console, describe=describe)
 
 
 def train_resolved(
@@ -82,6 +82,7 @@ def train_resolved(
     resume: bool = False,
     console: Console | None = None,
     start: InitialWeights | None = None,
+    describe: Describe | None = None,
 ) -> RunDirectory:
     """Train what a recipe says, once it is settled; see :func:`train`.
 
@@ -93,12 +94,13 @@ def train_resolved(
     if is_first_process() and not resume:
         check_free(out, can_resume=True)
     resolved = _with_precision(recipe)
+    check_trackers(resolved.training.logger)
     rows = training_rows(resolved, store, split)
     module = build_module(resolved, store, rows, prompts, start)
     resolved = module.recipe
     with sole_writer(out):
         if resume or not is_first_process():
-            run = RunDirectory(out)
+            run = RunDirectory(out, is_there=resume)  # the first process may not have made it yet
             if resume and not has_prompts(run.config, prompts):
                 raise InputError(
                     f"{out} was trained with other prompts than those in {prompts}: resume with the same, or "
@@ -128,15 +130,17 @@ def train_resolved(
                 "not self-supervised",
                 soft_wrap=True,
             )
-        if resolved.training.epochs:
-            _fit(module, resolved, run, resume, console)
-        if is_first_process():
-            last = method.classifiers, store.class_names if method.classifiers else ()
-            save_encoders(run.path, method.encoders, resolved.encoder, module.pipeline, *last)
-            if method.embedding_space is not None:
-                save_embedding_space(run.path, method.embedding_space)
-            if isinstance(store, SeveralStores):
-                write_store_runs(run, store)
+        names = resolved.training.logger if is_first_process() and resolved.training.epochs else ()
+        with following(names, run, describe) as loggers:
+            if resolved.training.epochs:
+                fit(module, resolved, run, resume, console, loggers)
+            if is_first_process():
+                last = method.classifiers, store.class_names if method.classifiers else ()
+                save_encoders(run.path, method.encoders, resolved.encoder, module.pipeline, *last)
+                if method.embedding_space is not None:
+                    save_embedding_space(run.path, method.embedding_space)
+                if isinstance(store, SeveralStores):
+                    write_store_runs(run, store)
     return run
 
 
@@ -151,11 +155,6 @@ def rehearse(
     training = replace(recipe.training, placement="mmap")  # one clip is read, not the whole store
     resolved = _with_precision(replace(recipe, training=training))
     build_module(resolved, store, training_rows(resolved, store, split_of(store, protocol)), prompts, start)
-
-
-def is_first_process() -> bool:
-    """Whether this process speaks for a training: Lightning starts the others with a LOCAL_RANK above 0."""
-    return int(os.environ.get("LOCAL_RANK", 0)) == 0
 
 
 def store_config(store: Stores, protocol: str) -> dict[str, Any]:
@@ -233,48 +232,3 @@ def has_prompts(config: dict[str, Any], prompts: str | Path | None) -> bool:
 
 def _prompts_fingerprint(prompts: str | Path) -> str:
     return ",".join(open_prompts(path).fingerprint for path in listed_paths(prompts))
-
-
-def _check_checkpoint(path: Path, module: MethodModule) -> None:
-    """Refuse a checkpoint that cannot be read, or is of another training."""
-    anew = "restore it from a copy, or train anew with another --out"
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        shapes = {name: value.shape for name, value in content["state_dict"].items()}
-        complete = {"kinelex", "pytorch-lightning_version", "optimizer_states", "loops"} <= content.keys()
-    except Exception as error:  # a damaged pickle can raise anything; weights_only keeps it from running
-        raise InputError(f"the checkpoint {path} is damaged: {anew}") from error
-    if not complete or shapes != {name: value.shape for name, value in module.state_dict().items()}:
-        raise InputError(f"the checkpoint {path} is of another training than its config.yaml says: {anew}")
-
-
-def _fit(module: MethodModule, recipe: Recipe, run: RunDirectory, resume: bool, console: Console) -> None:
-    training = recipe.training
-    checkpoint = run.checkpoint if resume and run.checkpoint.is_file() else None
-    if checkpoint is not None:
-        _check_checkpoint(checkpoint, module)
-    last = EpochCheckpoint(run, training.checkpoint_every)
-    callbacks: list[L.Callback] = [EpochRecorder(run, console), EpochProgress(console), last]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        trainer = L.Trainer(
-            default_root_dir=run.path,
-            max_epochs=training.epochs,
-            accelerator=training.accelerator,
-            devices=training.devices,
-            precision=training.precision,  # type: ignore[arg-type]
-            gradient_clip_val=recipe.optimizer.clip or None,
-            logger=TensorBoardLogger(run.path, name="tensorboard", version=""),
-            plugins=[AtomicCheckpointIO()],
-            callbacks=callbacks,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-        )
-        try:
-            trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
-        except SystemExit as ended:  # Lightning turns Ctrl-C into exit(1)
-            if trainer.interrupted:
-                raise KeyboardInterrupt from ended
-            raise

@@ -29,7 +29,10 @@ from kinelex.training.run_directory import RunDirectory
 
 # Of a run's config: where files lay, and how the machine went through the work.
 _NOT_SETTINGS = ("data", "prompts", "recipe", "out")
-_NOT_TRAINING = ("seed", "threads", "devices", "accelerator", "placement", "checkpoint_every")
+_NOT_TRAINING = (
+    *("seed", "threads", "devices", "num_nodes", "strategy", "accelerator", "placement", "checkpoint_every"),
+    "logger",
+)
 
 
 def compare(
@@ -103,7 +106,10 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     kept = {key: value for key, value in config.items() if key not in _NOT_SETTINGS}
     if isinstance(kept.get("training"), Mapping):
-        kept["training"] = {k: v for k, v in kept["training"].items() if k not in _NOT_TRAINING}
+        training = {k: v for k, v in kept["training"].items() if k not in _NOT_TRAINING}
+        kept["training"] = {
+            k: v for k, v in training.items() if (k, v) != ("callbacks", [])
+        }  # old runs lack it
     if isinstance(kept.get("adapted"), Mapping):  # what the run was adapted from has a seed, too
         adapted = {k: v for k, v in kept["adapted"].items() if k not in ("run", "from")}
         kept["adapted"] = {**adapted, "from": settings(config["adapted"].get("from") or {})}
