@@ -7,7 +7,7 @@ VENV := .venv
 OUT ?= quickstart/$(shell date +%Y-%m-%d_%H-%M-%S)
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-all docs help-texts
+.PHONY: quickstart test test-all docs release-check help-texts
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/.installed-embedded
@@ -28,7 +28,11 @@ test test-all: $(VENV)/.installed-dev
 
 # The site, with its notebooks run: docs/_build/html/index.html. What is missing or linked wrongly is an error.
 docs: $(VENV)/.installed-dev
-	$(BIN)/python -m sphinx -W -n --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -W -n --keep-going -q -d docs/_build/doctrees -b html docs docs/_build/html
+
+# Wheel and sdist, the wheel in a fresh environment outside the checkout, and the first commands of every page.
+release-check: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/release_check.py --out $$(mktemp -d)/release
 
 # The lists of tasks, engines, studies and data sets that end the help of verbs.
 help-texts: $(VENV)/.installed-dev

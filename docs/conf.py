@@ -42,6 +42,7 @@ myst_heading_anchors = 4
 nb_execution_mode = "off" if PAGES_ALONE else "cache"
 nb_execution_timeout = 180
 nb_execution_raise_on_error = True
+nb_execution_in_temp = True
 nb_merge_streams = True
 
 autodoc_member_order = "bysource"

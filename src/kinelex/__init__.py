@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # two cores). It must be set before torch is imported, and a user's own setting wins.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 _FUNCTIONS = {
     "create_encoder": "encoders:create",
     "evaluate": "reports:evaluate",
