@@ -40,6 +40,7 @@ copybutton_selector = ":not(.output) > div.highlight > pre"
 myst_enable_extensions = ["colon_fence", "attrs_inline"]
 myst_heading_anchors = 4
 nb_execution_mode = "off" if PAGES_ALONE else "cache"
+suppress_warnings = ["myst-nb.lexer"] if PAGES_ALONE else []  # the kernel says what it speaks
 nb_execution_timeout = 180
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
