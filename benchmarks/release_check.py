@@ -1,10 +1,10 @@
-"""Build wheel and sdist, install the wheel outside the checkout, run the first commands of every page as typed.
+"""Build wheel and sdist, install the wheel outside the checkout, run the first commands of every page.
 
-    python benchmarks/release_check.py --out /somewhere/new [--python python3.13] [--pages cmd,tasks/pyskl]
+    python benchmarks/release_check.py --out NEW [--python python3.13] [--pages cmd,tasks/pyskl]
 
-A page runs in an empty folder. One whose commands install ``kinelex[extra]`` gets an environment of its own, which
-sees the base installation and nothing else, so that a page which forgets an extra fails. ``pip`` takes kinelex from
-the folder of the wheel. The table is printed while it grows and kept in ``OUT/table.txt``.
+Commands run as typed, each page in an empty folder. A page whose commands install ``kinelex[extra]`` gets an
+environment of its own, which sees the base installation and nothing else, so that one which forgets an extra
+fails. ``pip`` takes kinelex from the folder of the wheel. The table grows on the screen and in ``OUT/table.txt``.
 """
 
 from __future__ import annotations
