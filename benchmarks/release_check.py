@@ -3,8 +3,8 @@
     python benchmarks/release_check.py --out NEW [--python python3.13] [--pages cmd,tasks/pyskl]
 
 Commands run as typed, each page in an empty folder. A page whose commands install ``kinelex[extra]`` gets an
-environment of its own, which sees the base installation and nothing else, so that one which forgets an extra
-fails. ``pip`` takes kinelex from the folder of the wheel. The table grows on the screen and in ``OUT/table.txt``.
+environment of its own, which sees the base installation alone, so that one which forgets an extra
+fails. ``pip`` takes kinelex from the folder of the wheel. The table is in ``OUT/table.txt``, too.
 """
 
 from __future__ import annotations
