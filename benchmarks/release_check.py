@@ -65,6 +65,8 @@ class Environments:
         links = f"{os.environ.get('PIP_FIND_LINKS', '')} {self.dist}".strip()
         self.variables = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
         self.variables |= {"PIP_FIND_LINKS": links, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        if (self.base / "bin" / "kinelex").exists():  # of a check that was interrupted
+            return
         run([sys.executable, "-m", "build", "--outdir", str(self.dist), str(ROOT)])
         run([python, "-m", "venv", str(self.base)])
         constraints = ["-c", str(ROOT / "constraints.txt")] if python == sys.executable else []
@@ -76,7 +78,7 @@ class Environments:
         place = self.base
         if COMMAND.search(commands) and "pip install" in commands:
             place = self.out / "environments" / name.replace("/", "-")
-            run([str(self.base / "bin" / "python"), "-m", "venv", "--without-pip", str(place)])
+            run([str(self.base / "bin" / "python"), "-m", "venv", "--clear", "--without-pip", str(place)])
             packages = next(place.glob("lib/python*/site-packages"))
             seen = next(self.base.glob("lib/python*/site-packages"))
             (packages / "base.pth").write_text(f"{seen}\n")
@@ -95,6 +97,7 @@ def run(command: list[str], env: dict[str, str] | None = None) -> None:
 
 def run_page(name: str, commands: str, folder: Path, env: dict[str, str], limit: float) -> str:
     """``works``, or how it failed."""
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     log = folder.with_suffix(".log")
     with log.open("w") as output:
@@ -118,20 +121,26 @@ def run_page(name: str, commands: str, folder: Path, env: dict[str, str], limit:
 def main() -> None:
     """Build, install, run every page, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="a new folder, outside the checkout")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="a folder outside the checkout; a check goes on in it"
+    )
     parser.add_argument("--python", default=sys.executable, help="the Python of the environment")
     parser.add_argument("--pages", help="these alone, with commas between them")
-    parser.add_argument("--limit", type=float, default=900, help="seconds for a page")
+    parser.add_argument("--limit", type=float, default=1800, help="seconds for a page")
     options = parser.parse_args()
     out = options.out.resolve()
-    if out.is_relative_to(ROOT) or out.exists():
-        parser.error("--out has to be a new folder outside the checkout")
+    if out.is_relative_to(ROOT):
+        parser.error("--out has to be outside the checkout")
+    table = out / "table.txt"
+    done = table.read_text().splitlines() if table.exists() else []
+    lines = ["\n".join(pair) for pair in zip(done[::2], done[1::2], strict=True) if " works" in pair[0]]
+    done = [line.split()[0] for line in lines]
     chosen = options.pages.split(",") if options.pages else [name_of(page) for page in pages()]
     environments = Environments(out, options.python)
-    lines, failed = [], 0
+    failed = 0
     for page in pages():
         name, commands = name_of(page), first_commands(page)
-        if name not in chosen or commands is None:
+        if name not in chosen or name in done or commands is None:
             continue
         started, result = time.monotonic(), f"not run: needs {NEEDS.get(name)}"
         if name not in NEEDS:
@@ -146,7 +155,7 @@ def main() -> None:
         first = next(line for line in commands.splitlines() if COMMAND.match(line))
         lines.append(f"{name:24} {time.monotonic() - started:5.0f} s  {result}\n{'':34}{first}")
         print(lines[-1], flush=True)
-        (out / "table.txt").write_text("\n".join(lines) + "\n")
+        table.write_text("\n".join(lines) + "\n")
     shutil.rmtree(out / "environments", ignore_errors=True)
     print(f"{len(lines) - failed} pages, {failed} failed")
     raise SystemExit(1 if failed else 0)

@@ -35,7 +35,7 @@ html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": True}
 highlight_language = "none"  # a fence that names no language holds commands or what they print
-copybutton_selector = ":not(.output) > div.highlight > pre"
+copybutton_prompt_text, copybutton_prompt_is_regexp = r">>> |\.\.\. ", True
 
 myst_enable_extensions = ["colon_fence", "attrs_inline"]
 myst_heading_anchors = 4
@@ -45,11 +45,11 @@ nb_execution_timeout = 180
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
 nb_merge_streams = True
+nb_output_stderr = "remove"  # progress bars
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
-autodoc_default_options = {"show-inheritance": True}
 autoclass_content = "both"
 napoleon_numpy_docstring = False
 napoleon_custom_sections = ["Shape", "Source"]
