@@ -20,19 +20,17 @@ BEGIN, END = "<!-- table: python benchmarks/recipes_table.py -->\n", "<!-- end -
 def table() -> str:
     """The lines between the marks: a row for each recipe, blank where nothing was measured."""
     measured = yaml.safe_load((DOCS / "recipes.yaml").read_text("utf-8"))
-    rows = [
-        "| recipe | what | encoder | epochs | reaches, top-1 in % | on | time |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    rows = ["| recipe | what | reaches, top-1 in % | time |", "|---|---|---|---|"]
     for path in sorted(RECIPES.rglob("*.yaml")):
         name = path.relative_to(RECIPES).with_suffix("").as_posix()
         text = path.read_text("utf-8")
-        recipe, what = yaml.safe_load(text), _what(text)
-        encoder = recipe.get("encoder", {}).get("name", "the run's")
+        recipe = yaml.safe_load(text)
+        encoder = recipe.get("encoder", {}).get("name", "the run's encoder")
         found = measured.pop(name, {})
-        cells = [f"`{name}`", what, encoder, recipe["training"]["epochs"]]
-        cells += [found.get(key, "") for key in ("reaches", "data", "time")]
-        rows.append("| " + " | ".join(map(str, cells)) + " |")
+        reached = f"{found['reaches']}: {found['data']}" if found else ""
+        what = f"{_what(text)} ({encoder}, {recipe['training']['epochs']} epochs)"
+        cells = [f"`{name}`", what, reached, found.get("time", "")]
+        rows.append("| " + " | ".join(cells) + " |")
     if measured:
         raise SystemExit(f"recipes.yaml names recipes that are not there: {', '.join(measured)}")
     return "\n".join(rows) + "\n"
