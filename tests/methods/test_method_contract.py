@@ -70,6 +70,21 @@ def test_the_same_draws_give_the_same_loss(name):
 
 
 @pytest.mark.parametrize("name", list_methods())
+def test_half_precision_gives_nearly_the_same_loss(name):
+    """`precision: auto` of the recipes takes it where the processor has it."""
+    losses = []
+    for enabled in (False, True):
+        method, step = make(name)
+        method.on_epoch_start(1, 3)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            out = method(**step, generator=torch.Generator().manual_seed(3))
+        out.loss.backward()
+        assert out.loss.dtype == torch.float32
+        losses.append(float(out.loss.detach()))
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
+@pytest.mark.parametrize("name", list_methods())
 def test_wrong_use_is_one_message(name):
     method, step = make(name)
     if method.needs_epochs:

@@ -43,7 +43,8 @@ class Branch(nn.Module):
         """Class tokens (N, D), averaged over those present (N, M), and slots (N, M, S, J, D) of all."""
         body = self.encoder.body(self.encoder.normed_persons(x), share, generator)
         summary, slots = (value.unflatten(0, present.shape).float() for value in body)
-        return mean_present(summary, present), slots
+        with torch.autocast(x.device.type, enabled=False):  # which would round the mean, and leave it rounded
+            return mean_present(summary, present), slots
 
     def similarities(self, summary: Tensor) -> Tensor:
         """Cosines of class tokens (N, V, D) and prototypes: (N, V, K)."""
