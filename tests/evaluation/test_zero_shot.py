@@ -21,6 +21,7 @@ from kinelex.evaluation.protocols.prompt_space import ClipSpace
 from kinelex.evaluation.protocols.retrieval import RetrievalOptions, RetrievalTask
 from kinelex.evaluation.protocols.unseen import harmonic_mean
 from kinelex.evaluation.protocols.zero_shot import ZeroShot, ZeroShotOptions
+from kinelex.evaluation.retrieval_metrics import retrieve
 from kinelex.methods.embedding_space import EmbeddingSpace
 from kinelex.methods.projector import projector
 from kinelex.methods.prompt_choice import PromptChoice
@@ -251,3 +252,23 @@ def test_the_texts_of_the_package_describe_every_class():
     assert class_texts("auto", "actors", ("jump",)) == ("names", [["jump"]])
     with pytest.raises(InputError, match="describe none of the classes of actors"):
         class_texts("utd_mhad", "actors", ("jump",))
+
+
+def test_clips_without_classes_are_asked_for_by_their_texts(context, store, monkeypatch):
+    said = (store.labels + (np.arange(len(store)) % 5 == 0)) % WIDTH
+    seen = {
+        int(row): features for row, features in enumerate(context.features("joint", np.arange(len(store))))
+    }
+    monkeypatch.setattr(Context, "features", lambda self, _, rows, *__: np.stack([seen[r] for r in rows]))
+    store.labels = np.full(len(store), -1)
+    RetrievalTask().check(context, RetrievalOptions())
+    found = RetrievalTask().run(context, RetrievalOptions()).numbers
+    assert "mAP" not in found
+    texts, skeletons = np.eye(WIDTH)[said[context.test]], context.features("joint", context.test)[:, :WIDTH]
+    kinds = said[context.test]
+    expected = retrieve(texts, kinds, skeletons, kinds).numbers()
+    assert found["text_to_skeleton"]["mAP"] == pytest.approx(expected["mAP"])
+    assert found["text_to_skeleton"]["mAP"] > found["text_to_skeleton"]["chance"]["mAP"]
+    context.prompts = None
+    with pytest.raises(InputError, match="has no classes, so retrieval goes from clips to prompts"):
+        RetrievalTask().check(context, RetrievalOptions())

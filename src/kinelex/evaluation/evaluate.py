@@ -19,6 +19,7 @@ from kinelex.errors import InputError
 from kinelex.evaluation.baseline_rows import baseline_rows
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.output import results_table, write_results
+from kinelex.evaluation.protocols.registry import find_task
 from kinelex.evaluation.protocols.supervision import check_classes, check_unseen, retargeted
 from kinelex.evaluation.rows import percent, result_rows
 from kinelex.evaluation.task_runs import run_tasks, task_options
@@ -39,7 +40,7 @@ class Evaluation:
     def numbers(self, baselines: bool = True) -> dict[str, Any]:
         """What :func:`evaluate` returns; with ``baselines`` False without them."""
         context, result = self.context, dict[str, Any](run_tasks(self.context, self.tasks))
-        if baselines:
+        if baselines and (context.truth >= 0).all():
             result |= baseline_rows(context, self.tasks.get("knn") or task_options(["knn"], {})["knn"])
         result["protocol"] = context.protocol
         result["dataset"] = context.store.meta.dataset
@@ -197,10 +198,15 @@ def open_evaluation(
         chosen = task_options(("classify",) if has_classifier else ("knn", "linear"), options or {})
     if "classify" in chosen:
         check_classes(trained, store, directory.path)
-    train, test = (rows[store.labels[rows] >= 0] for rows in (split.train, split.test))
+    train, test = split.train, split.test
+    if (store.labels >= 0).any() or any(getattr(find_task(name), "needs_labels", True) for name in chosen):
+        train, test = (rows[store.labels[rows] >= 0] for rows in (train, test))
     for part, rows in (("training", train), ("test", test)):
         if len(rows) == 0:
-            raise InputError(f"{store.path}: no clip of the {part} part has a label, nothing to evaluate")
+            raise InputError(
+                f"{store.path}: no clip of the {part} part has a label, nothing to evaluate; --tasks retrieval "
+                "judges by prompts"
+            )
     check_unseen(directory, store, test)
     trained = {stream: encoder.for_store(store) for stream, encoder in trained.items()}
     context = Context(directory, trained, store, split.name, train, test, bank, **settings)

@@ -54,7 +54,8 @@ def _retrieval(numbers: Mapping[str, Any]) -> _Lines:
         return [(name, percent(found[name]) + _interval(found) * (name == "mAP")) for name in names]
 
     streams = numbers.get("streams", {})
-    yield "all streams" if streams else "skeleton → skeleton", rates(numbers)
+    if "mAP" in numbers:
+        yield "all streams" if streams else "skeleton → skeleton", rates(numbers)
     for stream, found in streams.items():
         yield f"{stream} alone", rates(found)
     for key, found in numbers.items():
@@ -65,6 +66,7 @@ def _retrieval(numbers: Mapping[str, Any]) -> _Lines:
                 continue
             yield of, rates(found)
             yield f"{of}, own one", rates(found.get("pair", {}))
+            yield f"{of}, by chance", rates(found.get("chance", {}))
 
 
 def _calibration(numbers: Mapping[str, Any]) -> _Lines:

@@ -43,24 +43,32 @@ class RetrievalTask:
     title: ClassVar[str] = "retrieval"
     Options: ClassVar[type] = RetrievalOptions
     reads_prompts: ClassVar[bool] = True
+    needs_labels: ClassVar[bool] = False  # of clips without classes those of the same texts are asked for
 
     def check(self, context: Context, options: RetrievalOptions) -> None:
         """Refuse a gallery without an answer, and prompts that the run cannot read."""
         labels, counts = np.unique(context.truth, return_counts=True)
         train = context.store.labels[context.train]
         there = np.isin(labels, train) if options.gallery == "train" else counts > 1
-        if not there.any():
-            raise _no_answer(context, options)
         space = ClipSpace.of(context)
+        if _without_classes(context):
+            if space is None or context.prompts is None:
+                raise InputError(
+                    f"{context.store.path} has no classes, so retrieval goes from clips to prompts and back: "
+                    "take a run that learned a space of both (c2vl), and its prompts"
+                )
+        elif not there.any():
+            raise _no_answer(context, options)
         if space is not None and context.prompts is not None:
             for modality in space.embedding_space.modalities:
                 space.check_prompts(modality)
 
     def run(self, context: Context, options: RetrievalOptions) -> TaskResult:
         """Judge the run."""
-        skeletons = _skeletons(context, options)
-        numbers: dict[str, Any] = {"rule": _rule(options), **skeletons}
-        numbers |= {"skeleton_to_skeleton": skeletons, "gallery": options.gallery}
+        numbers: dict[str, Any] = {"rule": _rule(options), "gallery": options.gallery}
+        if not _without_classes(context):
+            skeletons = _skeletons(context, options)
+            numbers |= {**skeletons, "skeleton_to_skeleton": skeletons}
         space = ClipSpace.of(context)
         if space is None:
             numbers["note"] = "no texts: the run's method makes no space of skeletons and prompts"
@@ -78,7 +86,8 @@ def _rule(options: RetrievalOptions) -> str:
         f"Nothing is trained: each test clip ranks {gallery} by the cosine of their features; those of its "
         "class are asked for (mAP, R@k: one of them is among the first k). Between modalities test clips and "
         "prompts of test clips rank each other in the space that the run learned; pair: the own one is asked "
-        "for."
+        "for; chance: the same with random vectors. Of clips without classes those of the same prompts count "
+        "as one class."
     )
 
 
@@ -118,6 +127,10 @@ def _across(context: Context, space: ClipSpace, modality: str, options: Retrieva
     rows = context.test[there]
     sides = {"skeleton": space.skeletons(rows), called: other[there]}
     classes, pairs = context.store.labels[rows], np.arange(len(rows))
+    if _without_classes(context):
+        classes = np.unique(other[there].round(4), axis=0, return_inverse=True)[1].reshape(-1)
+    drawn = np.random.default_rng(context.seed).normal(size=(2, len(rows), 8))
+    by_chance = retrieve(drawn[0], classes, drawn[1], classes, None, options.at, context.device)
     numbers = {}
     for query, gallery in ((called, "skeleton"), ("skeleton", called)):
         same, pair = (
@@ -125,5 +138,13 @@ def _across(context: Context, space: ClipSpace, modality: str, options: Retrieva
             for of in (classes, pairs)
         )
         own = {name: rate for name, rate in pair.numbers(context.seed).items() if name.startswith("R@")}
-        numbers[f"{query}_to_{gallery}"] = {**same.numbers(context.seed), "pair": own}
+        numbers[f"{query}_to_{gallery}"] = {
+            **same.numbers(context.seed),
+            "pair": own,
+            "chance": by_chance.numbers(context.seed),
+        }
     return numbers
+
+
+def _without_classes(context: Context) -> bool:
+    return bool((context.truth < 0).all())
