@@ -204,8 +204,8 @@ def open_evaluation(
     for part, rows in (("training", train), ("test", test)):
         if len(rows) == 0:
             raise InputError(
-                f"{store.path}: no clip of the {part} part has a label, nothing to evaluate; --tasks retrieval "
-                "judges by prompts"
+                f"{store.path}: no clip of the {part} part has a label, nothing to evaluate; by prompts "
+                "judges --tasks retrieval"
             )
     check_unseen(directory, store, test)
     trained = {stream: encoder.for_store(store) for stream, encoder in trained.items()}
