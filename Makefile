@@ -45,5 +45,5 @@ $(VENV)/.installed-embedded: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -c constraints.txt -e '.[embedded,models,openai,ray,umap,formats,pose,live,export,trackers,comet,docs,dev]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[embedded,models,openai,ray,umap,formats,pose,live,export,trackers,comet,search,docs,dev]'
 	touch $@ $(VENV)/.installed-embedded

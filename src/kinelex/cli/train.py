@@ -17,6 +17,7 @@ def train(
     prompts: Path | None = None,
     resume: bool = False,
     slurm: Path | None = None,
+    dry_run: bool = False,
 ) -> dict[str, Any] | None:
     """Train a method on the training part of a protocol.
 
@@ -33,6 +34,7 @@ def train(
             between them.
         resume: go on with the run in --out where it stopped.
         slurm: write a job script for SLURM to this file, and do not train.
+        dry_run: say what the training will cost, from a few steps of it: memory, time, disk; write nothing.
     """
     given = dict(locals())
     training = _checked(recipe, data, overrides).training
@@ -46,6 +48,10 @@ def train(
             resume=None if resume else out / "config.yaml",
         )
         return write_job(slurm, command_of(train, given), job)
+    if dry_run:
+        from kinelex.training.cost import cost
+
+        return cost(recipe, data, protocol, prompts, overrides)
     from kinelex.files.lock import is_first_process
     from kinelex.training.train import train as train_method
 

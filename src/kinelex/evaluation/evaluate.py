@@ -18,6 +18,7 @@ from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation.baseline_rows import baseline_rows
 from kinelex.evaluation.context import Context
+from kinelex.evaluation.folds import each_fold
 from kinelex.evaluation.output import results_table, write_results
 from kinelex.evaluation.protocols.registry import find_task
 from kinelex.evaluation.protocols.supervision import check_classes, check_unseen, retargeted
@@ -25,6 +26,7 @@ from kinelex.evaluation.rows import percent, result_rows
 from kinelex.evaluation.task_runs import run_tasks, task_options
 from kinelex.inference.features import check_device
 from kinelex.training.encoder_files import load_encoders
+from kinelex.training.folds import fold_runs
 from kinelex.training.run_directory import RunDirectory
 from kinelex.training.store_runs import check_one_store, store_runs
 
@@ -76,7 +78,8 @@ def evaluate(
     Args:
         run: the run directory.
         data: the skeleton store; the one the run was trained on by default. A run that was trained on several
-            is judged on each, see :func:`each_store`.
+            is judged on each, see :func:`each_store`; one of several folds on each fold, see
+            :func:`~kinelex.evaluation.folds.each_fold`.
         protocol: the split; the one the run was trained on by default.
         tasks: names of :data:`kinelex.evaluation.TASKS`; by default ``classify`` for a run that learned from
             labels, else ``knn`` and ``linear``.
@@ -96,6 +99,8 @@ def evaluate(
     """
     if data is None and (parts := store_runs(run)):
         return each_store(evaluate, parts, protocol, tasks, prompts, baselines, **settings)
+    if data is None and (folds := fold_runs(run)):
+        return each_fold(evaluate, run, folds, protocol, tasks, prompts, baselines, **settings)
     evaluation = open_evaluation(run, data, protocol, tasks, prompts, **settings)
     result = evaluation.numbers(baselines)
     show_results(evaluation, result)

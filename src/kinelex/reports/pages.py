@@ -6,16 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from kinelex.evaluation.comparison import Comparison, Group, compare_groups, write_tables
 from kinelex.evaluation.comparison.compare import compare as compare_numbers
 from kinelex.evaluation.evaluate import each_store, open_evaluation, show_results
-from kinelex.evaluation.rows import classifying_tasks
+from kinelex.evaluation.folds import each_fold
+from kinelex.evaluation.rows import classifying_tasks, spread
 from kinelex.evaluation.study import run_study as run_numbers
+from kinelex.files.atomic import whole_file
 from kinelex.reports.comparison import write_comparison
-from kinelex.reports.run.maps import check_map
+from kinelex.reports.run.maps import check_map, confusion_figure
+from kinelex.reports.run.style import house_style
 from kinelex.reports.run.write import write_report
+from kinelex.training.folds import fold_runs
 from kinelex.training.run_directory import RunDirectory
 from kinelex.training.store_runs import store_runs
 
@@ -52,6 +57,11 @@ def evaluate(
     if data is None and (parts := store_runs(run)):
         others = {"against": against, "map_by": map_by, **settings}
         return each_store(evaluate, parts, protocol, tasks, prompts, baselines, **others)
+    if data is None and (folds := fold_runs(run)):
+        others = {"map_by": map_by, **settings}
+        return _report_of_folds(
+            run, each_fold(evaluate, run, folds, protocol, tasks, prompts, baselines, **others)
+        )
     compared = None if against is None else RunDirectory(against)
     evaluation = open_evaluation(run, data, protocol, tasks, prompts, **settings)
     result = evaluation.numbers(baselines)
@@ -66,6 +76,32 @@ def evaluate(
     metric = getattr(evaluation.tasks.get("knn"), "metric", "cosine")
     report = write_report(context, result, metric, compared, map_by)
     context.console.print(f"report in {report}", markup=False, soft_wrap=True)
+    return result
+
+
+def _report_of_folds(run: str | Path, result: dict[str, Any]) -> dict[str, Any]:
+    """Write the page of a run of several folds: its row, its classes, and the confusion of all clips."""
+    directory, tasks = RunDirectory(run), classifying_tasks(result)
+    if not tasks:
+        return result
+    group = Group(directory.path.resolve().name, (directory,))
+    comparison = compare_groups([group], result["protocol"], tasks=tasks)
+    notes = [
+        f"{result[task]['title']}: {spread(of['mean'], of['sd'])} % over the {len(of['values'])} folds; the "
+        "table is of their clips together."
+        for task in tasks
+        for of in [result[task]["folds"]]
+    ]
+    write_comparison(
+        comparison, directory.path, f"{group.name}: {result['protocol']}", notes=notes, name="report"
+    )
+    for task in tasks:
+        names = list(result[task]["per_class"])
+        with house_style():
+            draw = confusion_figure.__wrapped__  # type: ignore[attr-defined]
+            figure = draw(np.array(result[task]["confusion"]), names)
+            with whole_file(directory.evaluation_dir / f"confusion-{task}.svg") as file:
+                figure.savefig(file, format="svg", bbox_inches="tight")
     return result
 
 

@@ -23,6 +23,7 @@ from kinelex.errors import InputError, one_line, unknown_name
 from kinelex.files.atomic import whole_folder, write_whole
 from kinelex.files.bounded import safe_json
 from kinelex.skeleton import SkeletonLayout, has_landmarks, joined_layout
+from kinelex.training.folds import check_no_folds
 from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.run_sources import run_folder
 from kinelex.transforms import InputConfig, InputPipeline, transforms_of
@@ -222,6 +223,8 @@ def load_encoders(
     path = run_folder(run)
     if not (path / "encoder.json").is_file() or not (path / "encoder.safetensors").is_file():
         begun = (path / "config.yaml").is_file()
+        if begun:
+            check_no_folds(RunDirectory(path))
         hint = "its training has not finished: go on with --resume" if begun else "it is no run directory"
         raise InputError(f"{path} has no encoder.json and encoder.safetensors; {hint}")
     try:

@@ -21,6 +21,7 @@ from kinelex.data.splits.files import as_file_name
 from kinelex.errors import InputError
 from kinelex.files.atomic import write_whole
 from kinelex.files.bounded import safe_json
+from kinelex.training.folds import check_no_folds
 from kinelex.training.run_directory import RunDirectory
 
 FOLDER = "stores"
@@ -81,6 +82,7 @@ def store_runs(run: str | Path) -> list[Path]:
 
 def check_one_store(run: RunDirectory) -> None:
     """Refuse a run on several stores where the answer depends on the store, and say how each is called."""
+    check_no_folds(run)
     if folders := store_runs(run.path):
         raise InputError(
             f"{run.path} was trained on several stores: name the run of one, {' or '.join(map(str, folders))}"

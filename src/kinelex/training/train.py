@@ -12,16 +12,19 @@ from rich.console import Console
 from rich.markup import escape
 
 from kinelex import plugins
-from kinelex.data import open_prompts
+from kinelex.data import SkeletonStore, open_prompts
 from kinelex.data.persons import say_crowded
 from kinelex.data.several import SeveralStores, Stores, listed_paths, open_stores
+from kinelex.data.splits.folds import fold_names
 from kinelex.data.splits.several import protocols_of, split_of
+from kinelex.data.splits.split import get_split
 from kinelex.errors import InputError
 from kinelex.files.lock import is_first_process, sole_writer
 from kinelex.training.build import InitialWeights, build_module, training_rows
 from kinelex.training.embedding_space_files import save_embedding_space
 from kinelex.training.encoder_files import complete_options, save_encoders
 from kinelex.training.fit import fit
+from kinelex.training.folds import fold_path
 from kinelex.training.recipe import Recipe, find_recipe, plain, resolve
 from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.store_defaults import resolve_for, said
@@ -48,7 +51,8 @@ def train(
         recipe: recipe name (a bare method name takes the one for the store's data set) or YAML file.
         data: the skeleton store, or several with commas between them.
         protocol: a protocol of the store, for example ``xview``; of several stores one each with commas
-            between them, or one for all.
+            between them, or one for all. ``loso:*`` and other :func:`folds
+            <kinelex.data.splits.folds.fold_names>` are trained one after another, each in ``out/folds``.
         out: the run directory to make, or to go on with.
         prompts: the prompt store, for a method that reads prompts; of several stores those that there are,
             with commas between them.
@@ -61,6 +65,9 @@ def train(
         InputError: anything that does not fit together; nothing is written then.
     """
     store = open_stores(data)
+    if "*" in protocol and not isinstance(store, SeveralStores):
+        asked: dict[str, Any] = {"console": console, "describe": describe}
+        return _train_folds(recipe, store, protocol, out, prompts, overrides, resume, **asked)
     if resume:
         if "adapted" in RunDirectory(out).config:
             raise InputError(f"{out} was made by `kinelex adapt`: go on with `kinelex adapt ... --resume`")
@@ -71,6 +78,36 @@ def train(
         name, content = find_recipe(recipe, "any" if several else store.meta.dataset)
         resolved = resolve_for(store, name, content, overrides, rows=split_of(store, protocol).train)
     return train_resolved(resolved, store, protocol, out, prompts, resume, console, describe=describe)
+
+
+def _train_folds(
+    recipe: str,
+    store: SkeletonStore,
+    protocol: str,
+    out: str | Path,
+    prompts: str | Path | None,
+    overrides: Iterable[str],
+    resume: bool,
+    **settings: Any,
+) -> RunDirectory:
+    """Train a run for each fold of a protocol that stands for several; finished ones are left as they are."""
+    names = fold_names(store, protocol)
+    if resume:
+        settled, config = reopen(out, store, protocol, overrides)
+        run, prompts = RunDirectory(out), prompts or config["prompts"]
+    else:
+        check_free(out, can_resume=True)
+        found, rows = find_recipe(recipe, store.meta.dataset), get_split(store, names[0]).train
+        settled = resolve_for(store, *found, overrides, rows=rows)
+        rehearse(settled, store, names[0], prompts=prompts)
+        run = RunDirectory.create(out, {**_config(settled, store, protocol, prompts), "folds": names})
+    for name in names:
+        path = fold_path(out, name)
+        begun = (path / "config.yaml").is_file()
+        if not begun or not (path / "encoder.safetensors").is_file():
+            own = reopen(path, store, name)[0] if begun else settled
+            train_resolved(own, store, name, path, prompts, begun, **settings)
+    return run
 
 
 def train_resolved(
@@ -93,7 +130,7 @@ def train_resolved(
     split = split_of(store, protocol)
     if is_first_process() and not resume:
         check_free(out, can_resume=True)
-    resolved = _with_precision(recipe)
+    resolved = with_precision(recipe)
     check_trackers(resolved.training.logger)
     rows = training_rows(resolved, store, split)
     module = build_module(resolved, store, rows, prompts, start)
@@ -153,7 +190,7 @@ def rehearse(
 ) -> None:
     """Build all that :func:`train_resolved` needs, pass one clip through it, and leave nothing."""
     training = replace(recipe.training, placement="mmap")  # one clip is read, not the whole store
-    resolved = _with_precision(replace(recipe, training=training))
+    resolved = with_precision(replace(recipe, training=training))
     build_module(resolved, store, training_rows(resolved, store, split_of(store, protocol)), prompts, start)
 
 
@@ -181,7 +218,7 @@ def _config(recipe: Recipe, store: Stores, protocol: str, prompts: str | Path | 
     }
 
 
-def _with_precision(recipe: Recipe) -> Recipe:
+def with_precision(recipe: Recipe) -> Recipe:
     """Turn ``precision: auto`` into what this machine computes fast."""
     training = recipe.training
     if training.precision != "auto":

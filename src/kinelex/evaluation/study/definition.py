@@ -11,10 +11,11 @@ from typing import Any
 import yaml
 
 from kinelex.errors import InputError, one_line, unknown_name
+from kinelex.evaluation.study.search import Search, search_of
 from kinelex.files.bounded import bounded_text, safe_yaml
 
 Axis = dict[str, dict[str, Any]]  # name of a value -> the keys of the recipe that it sets
-_KEYS = ("title", "question", "recipe", "grid", "skip", "seeds", "tasks")
+_KEYS = ("title", "question", "recipe", "grid", "search", "skip", "seeds", "tasks")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Study:
         skip: combinations that are left out, each a name of a value by axis.
         seeds: of the trainings.
         tasks: what the runs are judged by.
+        search: instead of a grid, ranges in which settings are searched.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Study:
     skip: tuple[dict[str, str], ...] = ()
     seeds: tuple[int, ...] = (0, 1, 2)
     tasks: tuple[str, ...] = ("knn", "linear")
+    search: Search | None = None
 
 
 def study_names() -> tuple[str, ...]:
@@ -77,17 +80,20 @@ def find_study(name: str) -> Study:
 
 def _study(name: str, content: Any) -> Study:
     """Check what stands in a study's file."""
-    if not isinstance(content, dict) or not isinstance(content.get("grid"), dict) or not content["grid"]:
+    if not isinstance(content, dict) or ("search" in content) == bool(content.get("grid")):
+        raise InputError(f"study {name}: expects recipe: NAME, and either grid: or search:")
+    search = search_of(name, content["search"]) if "search" in content else None
+    if search is None and not isinstance(content["grid"], dict):
         raise InputError(f"study {name}: expects recipe: NAME and grid: {{key: [values]}} or more")
     for key in content:
         if key not in _KEYS:
             raise unknown_name(f"key of the study {name}", str(key), _KEYS)
     if not isinstance(content.get("recipe"), str):
         raise InputError(f"study {name}: expects recipe: NAME, got {content.get('recipe')!r}")
-    grid = {_short(key): axis(name, key, values) for key, values in content["grid"].items()}
-    if len(grid) < len(content["grid"]):
+    grid = {_short(key): axis(name, key, values) for key, values in (content.get("grid") or {}).items()}
+    if len(grid) < len(content.get("grid") or {}):
         raise InputError(f"study {name}: two axes have the same name: {', '.join(content['grid'])}")
-    seeds, tasks = content.get("seeds", [0, 1, 2]), content.get("tasks", ["knn", "linear"])
+    seeds, tasks = content.get("seeds", [0] if search else [0, 1, 2]), content.get("tasks", ["knn", "linear"])
     if not _list_of(seeds, int) or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise InputError(
             f"study {name}: expects seeds as a list of different whole numbers from 0 on, got {seeds!r}"
@@ -104,7 +110,8 @@ def _study(name: str, content: Any) -> Study:
         if value not in grid[key]:
             raise unknown_name(f"value of {key} in skip of the study {name}", value, grid[key])
     title, question = str(content.get("title", name)), str(content.get("question", ""))
-    return Study(name, title, question, content["recipe"], grid, left_out, tuple(seeds), tuple(tasks))
+    axes = content["recipe"], grid, left_out
+    return Study(name, title, question, *axes, tuple(seeds), tuple(tasks), search)
 
 
 def axis(study: str, key: str, values: Any) -> Axis:

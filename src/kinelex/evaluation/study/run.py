@@ -17,6 +17,7 @@ from kinelex.errors import DivergenceError, InputError
 from kinelex.evaluation.evaluate import check_device, evaluate
 from kinelex.evaluation.study.compare import compare_trials
 from kinelex.evaluation.study.definition import Study, find_study
+from kinelex.evaluation.study.search_run import SearchRun
 from kinelex.evaluation.study.trials import Trial, trials_of
 from kinelex.evaluation.task_runs import task_options
 from kinelex.files.atomic import check_place, write_whole
@@ -74,6 +75,7 @@ def run_study(
         **options: of :class:`StudyOptions`.
 
     Returns:
+        Of a search what :meth:`~kinelex.evaluation.study.search_run.SearchRun.run` returns. Of a grid
         ``study``, ``runs`` (how many), ``finished``, ``failed`` (message by run), ``left_out`` and, when all
         runs are finished, ``table`` and ``comparison`` (the page, where there is one).
 
@@ -95,6 +97,8 @@ def run_study(
                 f"{path} was made for another store ({opened.meta.dataset}) than {store.path}: make prompts "
                 f"for this one with `kinelex prompts {store.path} --out PROMPTS ...`"
             )
+    if study.search is not None:
+        return _search(study, store, protocol, Path(out), asked, console)
     trials, left_out = trials_of(study, store.meta.dataset, prompts, asked.changes, store, rows)
     folder = Path(out)
     check_place(folder, f"the folder {folder} cannot be made")
@@ -131,6 +135,19 @@ def run_study(
             "(by the last share, or without --shard)"
         )
     return result
+
+
+def _search(
+    study: Study, store: SkeletonStore, protocol: str, folder: Path, asked: StudyOptions, console: Console
+) -> dict[str, Any]:
+    """Search instead of a grid; any share takes the next trial."""
+    if len(asked.prompts) > 1:
+        raise InputError("a search trains with one prompt store, several are an axis of a grid")
+    check_place(folder, f"the folder {folder} cannot be made")
+    prompts = Path(asked.prompts[0]) if asked.prompts else None
+    return SearchRun(
+        study, store, protocol, folder, prompts, tuple(asked.changes), asked.device, console
+    ).run()
 
 
 # Keys that may leave open what a run makes of them: its config says what it became, on its machine or store.

@@ -82,7 +82,7 @@ def trials_of(
             continue
         keys = {k: v for label, chosen in values.items() for k, v in study.grid[label][chosen].items()}
         variant = ", ".join(f"{label} {chosen}" for label, chosen in values.items())
-        recipe = settle(name, content, [f"{key}={_text(value)}" for key, value in keys.items()] + common)
+        recipe = settle(name, content, [f"{key}={value_text(value)}" for key, value in keys.items()] + common)
         for called, path in stores.items():
             full = f"{variant}, prompts {called}" if len(stores) > 1 else variant
             wanted = recipe.training.modalities if path is not None else ()
@@ -135,5 +135,10 @@ def _by_name(prompts: Sequence[Path]) -> dict[str, Path | None]:
     return found
 
 
-def _text(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A value as it stands after ``key=``.
+
+    >>> value_text("cosine"), value_text([0, 1])
+    ('cosine', '[0, 1]')
+    """
     return value if isinstance(value, str) else json.dumps(value)
