@@ -44,9 +44,9 @@ from kinelex.reports.run.other_sets import other_sets
 from kinelex.reports.run.write import _diagnostics
 from kinelex.skeleton import get_layout
 from kinelex.training.encoder_files import load_encoders, save_encoders
+from kinelex.training.fit import _check_checkpoint
 from kinelex.training.recipe import find_recipe, resolve
 from kinelex.training.run_directory import RunDirectory
-from kinelex.training.train import _check_checkpoint
 from kinelex.transforms import InputConfig, InputPipeline
 
 SBU = get_layout("sbu15")

@@ -203,7 +203,7 @@ def test_wrong_things_to_train_on(refused, acted, tmp_path, quick):
     [
         ("epochs=two", "training.epochs: expected int. Got value: two"),
         ("epochs=", "training.epochs expects a value"),
-        ("epochs=-1", "epochs of at least 0 and repeat and devices of at least 1"),
+        ("epochs=-1", "epochs of at least 0 and repeat, devices and num_nodes of at least 1"),
         ("batch_size=0", "batch size of at least 1"),
         ("input.crop=0.5", "input.crop: expected"),
         ("crop=[0.9,0.1]", "0 < low <= high <= 1"),

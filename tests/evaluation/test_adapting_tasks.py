@@ -26,7 +26,7 @@ from kinelex.inference.features import extract_features
 from kinelex.inference.linear_probe import linear_probe
 from kinelex.inference.neighbours import knn
 from kinelex.skeleton import get_layout, retarget_matrix
-from kinelex.training import train as training
+from kinelex.training import fit as training
 from kinelex.training.adapt import AdaptOptions, adapt
 from kinelex.training.encoder_files import load_encoders
 from kinelex.training.run_directory import RunDirectory

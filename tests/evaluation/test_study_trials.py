@@ -119,7 +119,7 @@ def test_own_studies_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"grid": {}}, "expects recipe: NAME and grid"),
+        ({"grid": {}}, "expects recipe: NAME, and either grid: or search:"),
         ({"grid": {"beta": 3}}, "list of different values"),
         ({"grid": {"beta": [1, 1]}}, "list of different values"),
         ({"grid": {"beta": {"a": 1}}}, "list of different values"),

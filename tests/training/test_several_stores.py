@@ -56,6 +56,7 @@ def others(acted: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 
 
 BRIEF = ["epochs=1", "frames=16", "batch_size=24", "accelerator=cpu"]
+SMALL = ["encoder.name=stgcn"]  # what the fixture has settings for
 SHORT = [*BRIEF, "channels=2", "depth=[1,1,1]"]
 GRU = [*BRIEF, "epochs=2", "hidden=8", "queue=32", "top_k=16"]
 
@@ -214,7 +215,7 @@ def test_words_of_one_store_teach_beside_others(
     taken = prompts.batch(np.array([3, 125]))["language"]
     own = open_prompts(acted.prompts).bank("language").frame[3]
     assert torch.equal(taken.frame[0], torch.as_tensor(own).to(taken.frame.dtype))
-    run = train("c2vl", text(acted, others), "random:0.5:0", tmp_path / "run", acted.prompts, quick)
+    run = train("c2vl", text(acted, others), "random:0.5:0", tmp_path / "run", acted.prompts, SMALL + quick)
     configs = {path.name: (path / "config.yaml").read_text() for path in store_runs(run.path)}
     assert str(acted.prompts) in configs["actors"]
     assert "prompts: null" in configs["arms"]
@@ -227,7 +228,7 @@ def test_what_does_not_fit_is_said(acted: Any, others: tuple[Path, Path], quick:
     with pytest.raises(InputError, match="is there twice"):
         train("cmd", f"{acted.store},{acted.store}", "xsub", "nowhere", overrides=GRU)
     with pytest.raises(InputError, match="was made for another store"):
-        train("c2vl", ",".join(map(str, others)), "random:0.5:0", "nowhere", acted.prompts, quick)
+        train("c2vl", ",".join(map(str, others)), "random:0.5:0", "nowhere", acted.prompts, SMALL + quick)
     with pytest.raises(InputError, match="has neither the joint 'pelvis'"):
         train("cmd", data, "random:0.5:0", "nowhere", overrides=[*GRU, "retarget=complete"])
     assert not Path("nowhere").exists()
