@@ -149,6 +149,7 @@ class SearchRun:
         shown = ", ".join(f"{key}={value_text(value)}" for key, value in values.items())
         self.console.print(f"[{trial.number + 1}/{self.search.trials}] {shown}", markup=False, soft_wrap=True)
         state, rates = optuna.trial.TrialState, list[float]()
+        told = found.get_trials(deepcopy=False)[trial.number].intermediate_values  # of one that is taken up
         pairs = [(fold, seed) for seed in self.study.seeds for fold in folds]
         with ExitStack() as stack:
             try:
@@ -156,7 +157,8 @@ class SearchRun:
                 for step, (fold, seed) in enumerate(pairs):
                     rates.append(self._rate(self._recipe(values, seed), fold, self._path(trial.number)))
                     trial.set_user_attr("folds", rates)
-                    trial.report(float(np.mean(rates)), step)
+                    if step not in told:
+                        trial.report(float(np.mean(rates)), step)
                     if step + 1 < len(pairs) and trial.should_prune():
                         found.tell(trial, state=state.PRUNED)
                         return

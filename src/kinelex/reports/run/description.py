@@ -24,7 +24,8 @@ def describe_run(run: RunDirectory) -> Description:
             for line, (name, _) in zip(axes.get_lines(), panel.legend, strict=False):
                 line.set_label(name)
             if panel.legend:
-                axes.legend()
+                panel.figure.legend(loc="outside lower center", ncols=2)
+                panel.figure.set_figheight(2.5 + 0.2 * -(-len(panel.legend) // 2))
             figures[re.sub(r"\W+", "_", panel.title.lower()).strip("_")] = panel.figure
     try:
         card = model_card(run, bare_model(run.path), run.path.resolve().name)
