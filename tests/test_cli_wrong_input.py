@@ -196,6 +196,8 @@ def test_wrong_things_to_train_on(refused, acted, tmp_path, quick):
     without = ["--data", acted.store, "--protocol", "xsub", "--out", tmp_path / "o"]
     assert "pass --prompts PROMPTS" in refused("train", "c2vl", *without, *quick)
     assert "no run directory" in refused("train", "c2vl", *without, "--resume")
+    # A resumed training keeps its own recipe, and the one it was begun with may be gone.
+    assert "no run directory" in refused("train", tmp_path / "gone.yaml", *without, "--resume")
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ def train(
         dry_run: say what the training will cost, from a few steps of it: memory, time, disk; write nothing.
     """
     given = dict(locals())
-    training = _checked(recipe, data, overrides).training
+    if slurm is not None or not resume:  # a resumed training keeps its own
+        training = _checked(recipe, data, overrides).training
     if slurm is not None:
         job = Job(
             out.name,
@@ -64,12 +65,11 @@ def train(
 
 def _checked(recipe: str, data: Path, overrides: tuple[str, ...]) -> Any:
     """The recipe, its keys checked before the trainer is imported, which takes longer than the rest."""
-    from kinelex.data.several import SeveralStores, open_stores
-    from kinelex.training.recipe import find_recipe, resolve
+    from kinelex.data.several import open_stores
+    from kinelex.training.recipe import resolve
+    from kinelex.training.store_defaults import recipe_for
 
-    store = open_stores(data)
-    dataset = "any" if isinstance(store, SeveralStores) else store.meta.dataset
-    return resolve(*find_recipe(recipe, dataset), overrides)
+    return resolve(*recipe_for(recipe, open_stores(data)), overrides)
 
 
 def _describe(run: Any) -> Any:

@@ -21,12 +21,17 @@ from kinelex.data.persons import person_places
 from kinelex.data.several import CORE, SeveralStores, Stores, target_layout
 from kinelex.encoders import Encoder
 from kinelex.skeleton import has_landmarks, landmark_weights
-from kinelex.training.recipe import Recipe, is_recipe_file, resolve
+from kinelex.training.recipe import Recipe, find_recipe, is_recipe_file, resolve
 from kinelex.transforms import InputConfig
 from kinelex.transforms.normalise import TORSO
 from kinelex.transforms.pipeline import LISTLESS
 
 ONE_HEADING = 0.9  # UTD-MHAD has 0.99, MSR Action3D 0.96, N-UCLA 0.80, SBU 0.23
+
+
+def recipe_for(recipe: str, store: Stores) -> tuple[str, dict[str, Any]]:
+    """Name and content of a recipe; a bare method name takes the one for the store, of several ``any``."""
+    return find_recipe(recipe, "any" if isinstance(store, SeveralStores) else store.meta.dataset)
 
 
 def heading_spread(store: SkeletonStore, rows: np.ndarray) -> float:
