@@ -21,6 +21,7 @@ import kinelex
 from kinelex.data.splits.split import get_split
 from kinelex.inference.clips import Clips, clips_of_arrays
 from kinelex.inference.features import extract_all
+from kinelex.inference.fusion import joined
 from kinelex.inference.vectors import unit_rows
 from kinelex.skeleton import SkeletonLayout, get_layout, retarget
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
@@ -33,20 +34,17 @@ TEN = SkeletonLayout(
 )
 
 
-def in_layout(clip: np.ndarray, source: SkeletonLayout, target: SkeletonLayout, flat: bool) -> np.ndarray:
-    """A clip (T, M, V, C) in another layout; flat: as a picture from the front sees it, depth 0."""
+def in_layout(clip: np.ndarray, source: SkeletonLayout, target: SkeletonLayout) -> np.ndarray:
+    """A clip (T, M, V, C) in another layout."""
     x = torch.from_numpy(clip.copy()).permute(3, 0, 2, 1)
-    y = retarget(x, source, target).permute(1, 3, 2, 0).numpy()
-    if flat:
-        y[..., depth_axis(y)] = 0
+    return retarget(x, source, target).permute(1, 3, 2, 0).numpy()
+
+
+def flattened(clip: np.ndarray) -> np.ndarray:
+    """The clip as a picture sees it: 0 along the axis in which the body is thinnest."""
+    y, seen = clip.copy(), clip[(clip != 0).any(axis=-1)]
+    y[..., int(seen.std(axis=0).argmin()) if len(seen) else 0] = 0
     return y
-
-
-def depth_axis(clip: np.ndarray) -> int:
-    """The horizontal axis along which the body is thinner."""
-    seen = clip[(clip != 0).any(axis=-1)]
-    spread = seen.std(axis=0) if len(seen) else np.ones(3)
-    return int(spread.argmin())
 
 
 def without(clip: np.ndarray, count: int, draws: np.random.Generator) -> np.ndarray:
@@ -61,33 +59,19 @@ def variants(
 ) -> Iterator[tuple[str, list[np.ndarray], SkeletonLayout]]:
     """The clips as they are, in other layouts, and with joints removed."""
     yield f"{source.name}, as they are", clips, source
-    for target, flat in (
-        ("mediapipe33", 0),
-        ("smpl24", 0),
-        ("coco17", 0),
-        ("coco17", 1),
-        ("sbu15", 0),
-        (TEN, 0),
-    ):
-        layout = target if isinstance(target, SkeletonLayout) else get_layout(target)
-        made = [in_layout(clip, source, layout, bool(flat)) for clip in clips]
-        yield f"{layout.name}{', 2-D' if flat else ''}", made, layout
+    for layout in (*map(get_layout, ("mediapipe33", "smpl24", "coco17", "sbu15")), TEN):
+        yield layout.name, [in_layout(clip, source, layout) for clip in clips], layout
+    coco = get_layout("coco17")
+    yield "coco17, 2-D", [flattened(in_layout(clip, source, coco)) for clip in clips], coco
     for count in (1, 2, 4, 6, 8):
-        yield (
-            f"{count} of {source.num_joints} joints removed",
-            [without(c, count, draws) for c in clips],
-            source,
-        )
+        name = f"{count} of {source.num_joints} joints removed"
+        yield name, [without(clip, count, draws) for clip in clips], source
 
 
-def read_by(encoders: dict[str, SkeletonEncoder], clips: Clips) -> dict[str, SkeletonEncoder]:
-    """The encoders for these clips' layout."""
-    return {stream: encoder.for_store(clips) for stream, encoder in encoders.items()}
-
-
-def joined(features: dict[str, np.ndarray]) -> np.ndarray:
-    """Features of all streams side by side, of length 1."""
-    return unit_rows(np.concatenate([unit_rows(f) for f in features.values()], axis=1))
+def embedded(encoders: dict[str, SkeletonEncoder], clips: Clips, rows: np.ndarray) -> np.ndarray:
+    """Features of all streams side by side, of length 1, of clips of any layout."""
+    reading = {stream: encoder.for_store(clips) for stream, encoder in encoders.items()}
+    return unit_rows(joined(list(extract_all(reading, clips, rows).values())))
 
 
 def main() -> None:
@@ -103,13 +87,12 @@ def main() -> None:
     draws = np.random.default_rng(0)
     test = draws.permutation(split.test)[: asked.clips]
     encoders = load_encoders(asked.run)
-    gallery = joined(extract_all(read_by(encoders, store), store, np.asarray(split.train)))
+    gallery = embedded(encoders, store, np.asarray(split.train))
     clips, labels = [store.sequence(int(k)) for k in test], store.labels
     whole = None
     rows = []
     for name, made, layout in variants(clips, store.layout, draws):
-        given = clips_of_arrays(made, layout)
-        found = joined(extract_all(read_by(encoders, given), given, np.arange(len(made))))
+        found = embedded(encoders, clips_of_arrays(made, layout), np.arange(len(made)))
         whole = found if whole is None else whole
         own = (found * whole).sum(axis=1)
         others = (found @ whole.T)[labels[test][:, None] != labels[test][None]]

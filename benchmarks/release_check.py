@@ -76,7 +76,7 @@ class Environments:
     def for_page(self, name: str, commands: str) -> dict[str, str]:
         """The variables under which a page's commands run."""
         place = self.base
-        if COMMAND.search(commands) and "pip install" in commands:
+        if "pip install" in commands:
             place = self.out / "environments" / name.replace("/", "-")
             run([str(self.base / "bin" / "python"), "-m", "venv", "--clear", "--without-pip", str(place)])
             packages = next(place.glob("lib/python*/site-packages"))

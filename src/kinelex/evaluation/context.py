@@ -122,6 +122,11 @@ class Context:
         """Classes of the test clips: (n_test,). To judge with, never to fit."""
         return self.store.labels[self.test]
 
+    @property
+    def labelled(self) -> bool:
+        """Whether the test clips have classes: all of them have, or none of the store's clips."""
+        return bool((self.truth >= 0).all())
+
     @cached_property
     def store_digest(self) -> str:
         """Stands for everything in the store."""

@@ -42,7 +42,7 @@ class Evaluation:
     def numbers(self, baselines: bool = True) -> dict[str, Any]:
         """What :func:`evaluate` returns; with ``baselines`` False without them."""
         context, result = self.context, dict[str, Any](run_tasks(self.context, self.tasks))
-        if baselines and (context.truth >= 0).all():
+        if baselines and context.labelled:
             result |= baseline_rows(context, self.tasks.get("knn") or task_options(["knn"], {})["knn"])
         result["protocol"] = context.protocol
         result["dataset"] = context.store.meta.dataset

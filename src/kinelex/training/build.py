@@ -235,10 +235,8 @@ def _rehearse(module: MethodModule, rows: np.ndarray) -> None:
 
 def _check_hardware(training: TrainingConfig) -> None:
     """Ask Lightning for the devices before anything is written."""
-    names = ("accelerator", "devices", "num_nodes", "strategy", "precision")
-    settings = {name: getattr(training, name) for name in names}
     try:
-        L.Trainer(**settings, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+        L.Trainer(**training.hardware, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     except (MisconfigurationException, ValueError) as error:
-        words = ", ".join(f"{name}={value}" for name, value in settings.items())
+        words = ", ".join(f"{name}={value}" for name, value in training.hardware.items())
         raise InputError(f"{words} cannot be used on this machine: {error}") from error

@@ -109,6 +109,12 @@ class TrainingConfig:
         """How many processes train together."""
         return self.devices * self.num_nodes
 
+    @property
+    def hardware(self) -> dict[str, Any]:
+        """What Lightning's trainer is asked for, by its own names."""
+        names = ("accelerator", "devices", "num_nodes", "strategy", "precision")
+        return {name: getattr(self, name) for name in names}
+
     def __post_init__(self) -> None:
         for m in self.modalities:
             if m not in ("language", "vision"):

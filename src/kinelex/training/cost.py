@@ -19,14 +19,13 @@ from rich.table import Table
 from safetensors.torch import save
 from torch.utils.flop_counter import FlopCounterMode
 
-from kinelex.data.several import SeveralStores, open_stores
+from kinelex.data.several import SeveralStores, listed_paths, open_stores
 from kinelex.data.splits.folds import fold_names
 from kinelex.data.splits.several import split_of
 from kinelex.training.build import build_module, training_rows
 from kinelex.training.fit import trainer_of
 from kinelex.training.module import MethodModule
-from kinelex.training.recipe import find_recipe
-from kinelex.training.store_defaults import resolve_for
+from kinelex.training.store_defaults import recipe_for, resolve_for
 from kinelex.training.train import with_precision
 
 _SECONDS = 15.0  # of steps with the whole batch
@@ -61,14 +60,11 @@ def cost(
     Raises:
         InputError: anything that does not fit together.
     """
-    store = open_stores(data)
-    several = isinstance(store, SeveralStores)
-    folds = [protocol]
+    store, folds = open_stores(data), [protocol]
     if not isinstance(store, SeveralStores) and "*" in protocol:
         folds = fold_names(store, protocol)
     split = split_of(store, folds[0])
-    found = find_recipe(recipe, "any" if several else store.meta.dataset)
-    resolved = with_precision(resolve_for(store, *found, overrides, rows=split.train))
+    resolved = with_precision(resolve_for(store, *recipe_for(recipe, store), overrides, rows=split.train))
     alone = replace(resolved.training, devices=1, num_nodes=1, strategy="auto", epochs=1)
     own = replace(alone, batch_size=resolved.training.batch_size // resolved.training.processes)
     rows = training_rows(resolved, store, split)
@@ -115,7 +111,7 @@ def cost(
         "seconds": epoch * training.epochs * len(folds),
         "checkpoint_bytes": checkpoint,
         "encoder_bytes": weights,
-        "data_bytes": sum(p.stat().st_size for p in map(Path, str(data).split(","))),
+        "data_bytes": sum(p.stat().st_size for p in map(Path, listed_paths(data))),
         "precision": training.precision,
         "measured": size == batch,
     }

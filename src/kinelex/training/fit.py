@@ -88,11 +88,10 @@ def hardware(training: TrainingConfig) -> dict[str, Any]:
     SLURM's processes are taken as they are, but for Lightning's requeue, see
     :class:`~kinelex.training.requeue.Requeue`.
     """
-    names = ("accelerator", "devices", "num_nodes", "strategy", "precision")
     plugins: list[Any] = [AtomicCheckpointIO()]
     if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
         plugins.append(SLURMEnvironment(auto_requeue=False))
-    return {**{name: getattr(training, name) for name in names}, "plugins": plugins}
+    return {**training.hardware, "plugins": plugins}
 
 
 def _check_checkpoint(path: Path, module: MethodModule) -> None:

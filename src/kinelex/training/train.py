@@ -25,9 +25,9 @@ from kinelex.training.embedding_space_files import save_embedding_space
 from kinelex.training.encoder_files import complete_options, save_encoders
 from kinelex.training.fit import fit
 from kinelex.training.folds import fold_path
-from kinelex.training.recipe import Recipe, find_recipe, plain, resolve
+from kinelex.training.recipe import Recipe, plain, resolve
 from kinelex.training.run_directory import RunDirectory, check_free
-from kinelex.training.store_defaults import resolve_for, said
+from kinelex.training.store_defaults import recipe_for, resolve_for, said
 from kinelex.training.store_runs import write_store_runs
 from kinelex.training.trackers import Description, check_trackers, following
 
@@ -74,9 +74,8 @@ def train(
         resolved, config = reopen(out, store, protocol, overrides)
         prompts = prompts or config["prompts"]
     else:
-        several = isinstance(store, SeveralStores)
-        name, content = find_recipe(recipe, "any" if several else store.meta.dataset)
-        resolved = resolve_for(store, name, content, overrides, rows=split_of(store, protocol).train)
+        found, rows = recipe_for(recipe, store), split_of(store, protocol).train
+        resolved = resolve_for(store, *found, overrides, rows=rows)
     return train_resolved(resolved, store, protocol, out, prompts, resume, console, describe=describe)
 
 
@@ -97,17 +96,29 @@ def _train_folds(
         run, prompts = RunDirectory(out), prompts or config["prompts"]
     else:
         check_free(out, can_resume=True)
-        found, rows = find_recipe(recipe, store.meta.dataset), get_split(store, names[0]).train
+        found, rows = recipe_for(recipe, store), get_split(store, names[0]).train
         settled = resolve_for(store, *found, overrides, rows=rows)
         rehearse(settled, store, names[0], prompts=prompts)
         run = RunDirectory.create(out, {**_config(settled, store, protocol, prompts), "folds": names})
     for name in names:
         path = fold_path(out, name)
-        begun = (path / "config.yaml").is_file()
-        if not begun or not (path / "encoder.safetensors").is_file():
-            own = reopen(path, store, name)[0] if begun else settled
-            train_resolved(own, store, name, path, prompts, begun, **settings)
+        if not (path / "encoder.safetensors").is_file():
+            train_or_resume(settled, store, name, path, prompts, **settings)
     return run
+
+
+def train_or_resume(
+    recipe: Recipe,
+    store: Stores,
+    protocol: str,
+    out: str | Path,
+    prompts: str | Path | None = None,
+    **settings: Any,
+) -> RunDirectory:
+    """Train as :func:`train_resolved` does, or go on with the run that is in ``out``, by its own recipe."""
+    begun = (Path(out) / "config.yaml").is_file()
+    recipe = reopen(out, store, protocol)[0] if begun else recipe
+    return train_resolved(recipe, store, protocol, out, prompts, begun, **settings)
 
 
 def train_resolved(

@@ -29,10 +29,8 @@ from kinelex.training.run_directory import RunDirectory
 
 # Of a run's config: where files lay, and how the machine went through the work.
 _NOT_SETTINGS = ("data", "prompts", "recipe", "out")
-_NOT_TRAINING = (
-    *("seed", "threads", "devices", "num_nodes", "strategy", "accelerator", "placement", "checkpoint_every"),
-    "logger",
-)
+_HARDWARE = ("threads", "devices", "num_nodes", "strategy", "accelerator", "placement")
+_NOT_TRAINING = ("seed", "checkpoint_every", "logger", *_HARDWARE)
 
 
 def compare(
@@ -107,9 +105,9 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in config.items() if key not in _NOT_SETTINGS}
     if isinstance(kept.get("training"), Mapping):
         training = {k: v for k, v in kept["training"].items() if k not in _NOT_TRAINING}
-        kept["training"] = {
-            k: v for k, v in training.items() if (k, v) != ("callbacks", [])
-        }  # old runs lack it
+        if training.get("callbacks") == []:  # old runs lack it
+            del training["callbacks"]
+        kept["training"] = training
     if isinstance(kept.get("adapted"), Mapping):  # what the run was adapted from has a seed, too
         adapted = {k: v for k, v in kept["adapted"].items() if k not in ("run", "from")}
         kept["adapted"] = {**adapted, "from": settings(config["adapted"].get("from") or {})}

@@ -51,7 +51,7 @@ class RetrievalTask:
         train = context.store.labels[context.train]
         there = np.isin(labels, train) if options.gallery == "train" else counts > 1
         space = ClipSpace.of(context)
-        if _without_classes(context):
+        if not context.labelled:
             if space is None or context.prompts is None:
                 raise InputError(
                     f"{context.store.path} has no classes, so retrieval goes from clips to prompts and back: "
@@ -66,7 +66,7 @@ class RetrievalTask:
     def run(self, context: Context, options: RetrievalOptions) -> TaskResult:
         """Judge the run."""
         numbers: dict[str, Any] = {"rule": _rule(options), "gallery": options.gallery}
-        if not _without_classes(context):
+        if context.labelled:
             skeletons = _skeletons(context, options)
             numbers |= {**skeletons, "skeleton_to_skeleton": skeletons}
         space = ClipSpace.of(context)
@@ -127,10 +127,11 @@ def _across(context: Context, space: ClipSpace, modality: str, options: Retrieva
     rows = context.test[there]
     sides = {"skeleton": space.skeletons(rows), called: other[there]}
     classes, pairs = context.store.labels[rows], np.arange(len(rows))
-    if _without_classes(context):
+    if not context.labelled:
         classes = np.unique(other[there].round(4), axis=0, return_inverse=True)[1].reshape(-1)
     drawn = np.random.default_rng(context.seed).normal(size=(2, len(rows), 8))
     by_chance = retrieve(drawn[0], classes, drawn[1], classes, None, options.at, context.device)
+    chance = by_chance.numbers(context.seed)
     numbers = {}
     for query, gallery in ((called, "skeleton"), ("skeleton", called)):
         same, pair = (
@@ -138,13 +139,5 @@ def _across(context: Context, space: ClipSpace, modality: str, options: Retrieva
             for of in (classes, pairs)
         )
         own = {name: rate for name, rate in pair.numbers(context.seed).items() if name.startswith("R@")}
-        numbers[f"{query}_to_{gallery}"] = {
-            **same.numbers(context.seed),
-            "pair": own,
-            "chance": by_chance.numbers(context.seed),
-        }
+        numbers[f"{query}_to_{gallery}"] = {**same.numbers(context.seed), "pair": own, "chance": chance}
     return numbers
-
-
-def _without_classes(context: Context) -> bool:
-    return bool((context.truth < 0).all())

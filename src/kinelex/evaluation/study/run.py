@@ -199,12 +199,10 @@ class _Work:
 
     def finish(self, trial: Trial) -> None:
         """Train what is not trained yet and judge it."""
-        from kinelex.training.train import reopen, train_resolved
+        from kinelex.training.train import train_or_resume
 
-        path = self.path(trial)
-        begun = (path / "config.yaml").is_file()
-        recipe = reopen(path, self.store, self.protocol)[0] if begun else trial.recipe
-        train_resolved(recipe, self.store, self.protocol, path, trial.prompts, begun, self.console)
+        path, console = self.path(trial), self.console
+        train_or_resume(trial.recipe, self.store, self.protocol, path, trial.prompts, console=console)
         settings = {"device": self.device, "seed": trial.seed, "console": self.console}
         self.judge(path, self.store.path, self.protocol, self.study.tasks, trial.prompts, **settings)
         mark = {"run": run_digest(path), "tasks": list(self.study.tasks)}

@@ -173,14 +173,12 @@ class SearchRun:
 
     def _rate(self, recipe: Recipe, fold: str, folder: Path) -> float:
         """The top-1 of the study's first task on a fold, trained before or now."""
-        from kinelex.training.train import reopen, train_resolved
+        from kinelex.training.train import train_or_resume
 
         path = folder / as_file_name(f"{fold}+seed={recipe.training.seed}")
         judged = path / "evaluation" / f"{self.study.tasks[0]}.json"
         if not judged.is_file():
-            begun = (path / "config.yaml").is_file()
-            recipe = reopen(path, self.store, fold)[0] if begun else recipe
-            train_resolved(recipe, self.store, fold, path, self.prompts, begun, self.console)
+            train_or_resume(recipe, self.store, fold, path, self.prompts, console=self.console)
             settings = {"device": self.device, "seed": recipe.training.seed, "console": self.console}
             tasks = self.study.tasks
             evaluate(path, self.store.path, fold, tasks, self.prompts, baselines=False, **settings)
