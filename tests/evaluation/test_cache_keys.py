@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from kinelex.inference import cache as cache_module
 from kinelex.inference.cache import Cache, digest, encoder_digest
 from kinelex.reports import evaluate
 from kinelex.training.encoder_files import load_encoders
+from kinelex.training.run_directory import RunDirectory
 
 
 def test_features_depend_on_weights_preparation_and_the_version(run, monkeypatch):
@@ -69,6 +71,28 @@ def test_each_kind_of_baseline_is_kept_on_its_own(run, make_prompts, monkeypatch
     assert (raw, found) == ([1], {"knn"})
 
 
+def test_runs_of_a_store_share_what_is_not_their_own(run, make_prompts, tmp_path, monkeypatch):
+    """Raw rows and prompts once, in a folder beside the store, or in the run where that cannot be written."""
+    from kinelex.evaluation import baseline_rows
+
+    raw = []
+    monkeypatch.setattr(baseline_rows, "_raw", lambda context: raw.append(1) or {})
+    other = RunDirectory(shutil.copytree(run.path, tmp_path / "other"))
+    beside = tmp_path / "tiny.arrow.baselines"
+    first, _ = judged(run, "knn", prompts=make_prompts().path)
+    kinds = {file.name.rpartition("-")[0] for file in beside.iterdir()}
+    assert kinds >= {"baselines-raw", "baselines-prompts", "copies"}
+    assert judged(other, "knn", prompts=make_prompts().path) == (first, {"baselines"})
+    assert raw == [1]
+    assert judged(other, "knn", fresh=True)[0]["baselines"]
+    assert len(raw) == 2
+    shutil.rmtree(beside)
+    beside.write_text("a file where the folder would be")
+    assert judged(run, "knn")[0]["knn"] == first["knn"]
+    assert judged(run, "knn")[1] == {"knn", "baselines"}
+    assert len(raw) == 3
+
+
 def test_a_damaged_file_is_none_or_what_was_written(tmp_path):
     kept = Cache(tmp_path)
     kept.write_json("t", "k", {"a": 1}, {"scores": np.eye(2)})
@@ -90,7 +114,7 @@ def test_a_damaged_file_is_none_or_what_was_written(tmp_path):
 
 def test_a_damaged_result_is_computed_again(run):
     first, _ = judged(run, "knn,linear")
-    for file in (run.path / "evaluation" / "cache").iterdir():
+    for file in run.path.parent.rglob("*-*.npz"):
         file.write_bytes(file.read_bytes()[:-30])
     assert judged(run, "knn,linear") == (first, set())
     assert judged(run, "knn,linear") == (first, {"knn", "linear", "baselines"})
@@ -145,7 +169,7 @@ def test_a_second_report_projects_and_searches_nothing(run, make_prompts, monkey
     assert done == []
     page(fresh=True)
     assert (done.count("TSNE.fit_transform"), done.count("knn")) == (2, 1)
-    for file in (run.path / "evaluation" / "cache").glob("map-*"):
+    for file in run.path.parent.rglob("map-*"):
         file.write_bytes(file.read_bytes()[:-20])
     assert page() == first
 

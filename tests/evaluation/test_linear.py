@@ -12,6 +12,7 @@ from kinelex.errors import InputError
 from kinelex.evaluation import ProbeData, linear_probe, linear_sgd_probe, run_task
 from kinelex.evaluation.protocols.linear_sgd import SGDSchedule, linear_sgd_layers
 from kinelex.inference.linear_probe import training_folds
+from kinelex.inference.logistic import LogisticPath
 
 
 def make(rows: int = 240, noise: float = 1.0, classes: int = 4, seed: int = 0):
@@ -29,6 +30,44 @@ def test_probe_is_the_logistic_regression_of_scikit_learn():
     expected = oracle.predict_proba(scaler.transform(x))
     mine = torch.tensor(probe.scores(x)).softmax(dim=1).numpy()
     np.testing.assert_allclose(mine, expected, atol=0.01)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("width", [24, 400])
+def test_every_strength_of_a_path_is_nearer_to_the_optimum_than_scikit_learn_s_tolerance(width, classes):
+    """Of the same problem, with copies among the rows, and more features than rows where they are 400."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, classes, 120) * 2
+    x = rng.normal(size=(120, width)) + 2 * np.eye(2 * classes, width)[y]
+    x, y = np.concatenate([x, x[:40]]).astype(np.float32), np.concatenate([y, y[:40]])
+    other = rng.normal(size=(9, width)).astype(np.float32)
+    path = LogisticPath(x, y)
+    for strength in (1.0, 0.1, 0.01):
+        path.fit(strength)
+        options = {"C": 1 / (strength * len(x)), "max_iter": 20_000}
+        exact = LogisticRegression(tol=1e-8, **options).fit(x.astype(np.float64), y)
+        near = LogisticRegression(tol=1e-3, **options).fit(x, y)
+        weight, bias = path.weights()
+        np.testing.assert_allclose(path.scores(path.project(other)), other @ weight.T + bias, atol=2e-3)
+        pair = (weight[1:] - weight[:1], bias[1:] - bias[:1]) if classes == 2 else (weight, bias)
+        ours, optimum, theirs = (
+            penalised_loss(x, y, strength, *p)
+            for p in (pair, *((m.coef_, m.intercept_) for m in (exact, near)))
+        )
+        assert ours - optimum < max(2e-5, theirs - optimum)
+        assert ours > optimum - 1e-6
+
+
+def penalised_loss(x, y, strength, weight, bias) -> float:
+    """The mean cross-entropy and the penalty, in float64; a row of weights stands for two classes."""
+    logits = x.astype(np.float64) @ weight.T + bias
+    if logits.shape[1] == 1:
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
+    _, known = np.unique(y, return_inverse=True)
+    shares = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return float(
+        -shares[np.arange(len(y)), known].mean() + strength / 2 * np.square(weight, dtype=float).sum()
+    )
 
 
 def test_chosen_strength_is_the_strongest_of_the_best():

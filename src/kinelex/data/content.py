@@ -49,6 +49,19 @@ def validity(column: pa.Array) -> np.ndarray:
     return np.ones(len(column), bool) if valid is None else _bits(valid, column)
 
 
+def numbers(column: pa.Array) -> np.ndarray:
+    """A column of numbers without nulls, by its buffer: `to_numpy` imports pandas where it is there, 0.5 s.
+
+    >>> numbers(pa.array([1.5, 2.5, 3.5], pa.float32())[1:])
+    array([2.5, 3.5], dtype=float32)
+    """
+    name = str(column.type)
+    kind = np.dtype({"halffloat": "float16", "float": "float32", "double": "float64"}.get(name, name))
+    if len(column) == 0:
+        return np.zeros(0, kind)
+    return np.frombuffer(column.buffers()[1], kind)[column.offset : column.offset + len(column)]
+
+
 def offsets(column: pa.Array) -> np.ndarray:
     """Where each row of a list, text or binary column begins, and the end of the last: (rows + 1,) int32."""
     buffer = column.buffers()[1]

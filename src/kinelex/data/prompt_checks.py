@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from kinelex.data.content import row_lengths, validity
+from kinelex.data.content import numbers, row_lengths, validity
 from kinelex.data.prompt_writer import KEPT, MODALITIES, WHOLE_CLIP, PromptMeta, prompt_fields
 
 
@@ -51,7 +51,7 @@ def check_rows(batches: Iterable[pa.RecordBatch], meta: PromptMeta) -> None:
         for modality, width in meta.widths.items():
             frames = batch.column(f"{modality}_frames")
             present, count = validity(frames), row_lengths(frames)
-            if frames.values.null_count or (frames.flatten().to_numpy() < WHOLE_CLIP).any():
+            if frames.values.null_count or (numbers(frames.flatten()) < WHOLE_CLIP).any():
                 raise ValueError(f"a frame of the {modality} prompts is no frame")
             if (count[present] == 0).any():
                 raise ValueError(f"a clip has {modality} prompts of no frame")

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from kinelex.data.arrow import open_arrow
-from kinelex.data.content import ContentDigest, RowChecks
+from kinelex.data.content import ContentDigest, RowChecks, numbers, validity
 from kinelex.data.pictures import Pictures
 from kinelex.data.prompt_checks import check_rows, fields_of, is_cost
 from kinelex.data.prompt_writer import (
@@ -169,7 +169,8 @@ class PromptStore(Pictures, Facts):
 
     def present(self, modality: str) -> np.ndarray:
         """Which rows have prompts in a modality, shape (rows,) bool."""
-        return self._table.column(f"{modality}_frames").is_valid().to_numpy()
+        column = self._table.column(f"{modality}_frames")
+        return np.concatenate([validity(chunk) for chunk in column.chunks])
 
     def bank(self, modality: str) -> PromptBank:
         """All embeddings of one modality."""
@@ -180,8 +181,10 @@ class PromptStore(Pictures, Facts):
             )
         self.verify(pictures=False)
         present = self.present(modality)
-        frames = self._table.column(f"{modality}_frames").combine_chunks().flatten().to_numpy()
-        values = self._table.column(f"{modality}_embeddings").combine_chunks().flatten().to_numpy()
+        frames, values = (
+            numbers(self._table.column(f"{modality}_{name}").combine_chunks().flatten())
+            for name in ("frames", "embeddings")
+        )
         if self._recorded is None and not np.isfinite(values).all():  # a store without checksums
             raise PROMPTS.damaged(self.path, f"some {modality} embeddings are not finite numbers")
         count, width = int(present.sum()), self.meta.widths[modality]

@@ -13,7 +13,7 @@ import numpy as np
 
 from kinelex.data.arrow import open_arrow
 from kinelex.data.clip import Clip
-from kinelex.data.content import RowChecks
+from kinelex.data.content import RowChecks, numbers, offsets
 from kinelex.data.sequence import ARRAYS, NUMBERS, SKELETONS, StoreMeta
 from kinelex.data.skeleton_checks import check_columns, finite_rows, float32_column, int32_column
 from kinelex.data.skeleton_writer import CLIP_FIELDS
@@ -142,7 +142,7 @@ class SkeletonStore(Facts):
         return int(self._row_start[-1])
 
     def _flat(self, batch: int, name: str = "coordinates") -> np.ndarray:
-        return self._batches[batch].column(name).values.to_numpy(zero_copy_only=True)
+        return numbers(self._batches[batch].column(name).values)
 
     def _locate(self, index: int) -> tuple[int, int]:
         if not -len(self) <= index < len(self):
@@ -200,7 +200,7 @@ class SkeletonStore(Facts):
             return None
         self.verify([index % len(self)])
         shape = (self.lengths[index], self.persons[index], self.layout.num_joints, *per_joint)
-        return value.values.to_numpy().reshape(shape)
+        return numbers(value.values).reshape(shape)
 
     def image_size(self, index: int) -> tuple[int, int] | None:
         """(height, width) in pixels of the picture that 2-D coordinates refer to, or None."""
@@ -219,7 +219,7 @@ class SkeletonStore(Facts):
         width = self.layout.num_joints * self.channels
         tables = [self._flat(b).reshape(-1, width) for b in range(len(self._batches))]
         which = np.repeat(np.arange(len(tables)), np.diff(self._row_start))
-        starts = [b.column("coordinates").offsets.to_numpy()[:-1] // width for b in self._batches]
+        starts = [offsets(b.column("coordinates"))[:-1] // width for b in self._batches]
         return tables, which, np.concatenate(starts).astype(np.int64)
 
 

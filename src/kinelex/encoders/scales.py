@@ -5,7 +5,6 @@ CVPR 2020, arXiv 2003.14111.
 """
 
 import numpy as np
-from scipy.sparse.csgraph import shortest_path
 
 from kinelex.skeleton import SkeletonLayout
 
@@ -16,6 +15,8 @@ def hop_distances(linked: np.ndarray) -> np.ndarray:
     >>> hop_distances(np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]])).tolist()
     [[0, 1, 2], [1, 0, 1], [2, 1, 0]]
     """
+    from scipy.sparse.csgraph import shortest_path  # half a second that most encoders need not wait for
+
     hops = shortest_path(linked != 0, unweighted=True)
     return np.where(np.isfinite(hops), hops, -1).astype(np.int64)
 

@@ -1,4 +1,4 @@
-"""Private machinery of ``evaluate``: the rows of baselines, each kind kept in the cache on its own."""
+"""Private machinery of ``evaluate``: rows of baselines, each kind kept for all runs of a store."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def baseline_rows(context: Context, neighbours: KnnOptions) -> dict[str, Any]:
     rows, computed = {}, False
     for kind, (parts, make) in kinds.items():
         key = digest(context.clips_digest, *parts)
-        found = context.cache.read_json(f"baselines-{kind}", key)
+        found = context.shared.read_json(f"baselines-{kind}", key)
         if found is None:
             computed = True
             content = {name: _written(row, context) for name, row in make().items()}
-            context.cache.write_json(f"baselines-{kind}", key, content)
+            context.shared.write_json(f"baselines-{kind}", key, content)
         else:
             content = found[0]
         rows.update(content)

@@ -109,7 +109,10 @@ class Context:
     fresh: bool = False
 
     def __post_init__(self) -> None:
-        self.cache = Cache(self.run.path / "evaluation" / "cache", self.fresh)
+        folder = self.run.path / "evaluation" / "cache"
+        self.cache = Cache(folder, self.fresh)
+        beside = self.store.path.with_name(f"{self.store.path.name}.baselines")
+        self.shared = Cache(folder, self.fresh, beside)  # for what is not the run's own
         self._tables: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
 
     @property
@@ -130,7 +133,7 @@ class Context:
     @cached_property
     def store_digest(self) -> str:
         """Stands for everything in the store."""
-        return self.file_digest(self.store.path)
+        return self.shared.file_digest(self.store.path)
 
     @cached_property
     def clips_digest(self) -> str:
@@ -150,10 +153,10 @@ class Context:
     def copied(self) -> np.ndarray:
         """Which test clips are copies of training clips: (n_test,) bool."""
         key = digest(self.store_digest, self.train, self.test)
-        found = self.cache.read("copies", key)
+        found = self.shared.read("copies", key)
         if found is None or "copied" not in found:
             found = {"copied": copies(self.store, self.train, self.test)}
-            self.cache.write("copies", key, found)
+            self.shared.write("copies", key, found)
         return found["copied"]
 
     def features(

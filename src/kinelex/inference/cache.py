@@ -7,6 +7,7 @@ anew.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
@@ -25,7 +26,7 @@ from kinelex.files.bounded import safe_json
 from kinelex.files.npy import MOST_BYTES, read_npz
 from kinelex.training.encoder_files import SkeletonEncoder
 
-VERSION = 4  # to be raised by whoever changes what a feature, a task or a baseline comes to
+VERSION = 5  # to be raised by whoever changes what a feature, a task or a baseline comes to
 _ENTRIES = "entries"  # names of all arrays in a file
 _LARGE = 1 << 26  # bytes; to read a larger file once more takes longer than a look into the cache
 _SETTLED = 2 * 10**9  # nanoseconds after which a change of a file shows in its time for certain
@@ -38,6 +39,8 @@ class Cache:
     Args:
         folder: the folder; made when something is written.
         fresh: read nothing but what this object wrote.
+        shared: a folder beside a store, for what all its runs have in common: it is read first, and written
+            where it can be.
 
     >>> import tempfile
     >>> kept = Cache(Path(tempfile.mkdtemp()))
@@ -48,31 +51,34 @@ class Cache:
     (2, 2)
     """
 
-    def __init__(self, folder: Path, fresh: bool = False) -> None:
-        self.folder, self.fresh = folder, fresh
+    def __init__(self, folder: Path, fresh: bool = False, shared: Path | None = None) -> None:
+        self.folders, self.fresh = (folder,) if shared is None else (shared, folder), fresh
         self._written: set[Path] = set()
 
     def read(self, name: str, key: str) -> dict[str, np.ndarray] | None:
         """The arrays that were written under a name and a key; None where there are none, or damaged ones."""
-        path = self._path(name, key)
-        if self.fresh and path not in self._written:
-            return None
-        try:
-            found = read_npz(path, max(MOST_BYTES, path.stat().st_size))
-            return found if found.pop(_ENTRIES).tolist() == sorted(found) else None
-        except (OSError, ValueError, KeyError):
-            return None
+        for path in self._paths(name, key):
+            if self.fresh and path not in self._written:
+                continue
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                found = read_npz(path, max(MOST_BYTES, path.stat().st_size))
+                if found.pop(_ENTRIES).tolist() == sorted(found):
+                    return found
+        return None
 
     def write(self, name: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep arrays; the file appears whole or not at all."""
-        path = self._path(name, key)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(path) as file:
-                np.savez(file, **arrays, **{_ENTRIES: np.array(sorted(arrays))})  # type: ignore[arg-type]
-        except OSError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror}") from error
-        self._written.add(path)
+        paths = self._paths(name, key)
+        for path in paths:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with whole_file(path) as file:
+                    np.savez(file, **arrays, **{_ENTRIES: np.array(sorted(arrays))})  # type: ignore[arg-type]
+                self._written.add(path)
+                return
+            except OSError as error:
+                if path == paths[-1]:
+                    raise InputError(f"{path} cannot be written: {error.strerror}") from error
 
     def read_json(self, name: str, key: str) -> tuple[Any, dict[str, np.ndarray]] | None:
         """What :meth:`write_json` kept: the content, and the arrays beside it."""
@@ -102,8 +108,8 @@ class Cache:
             self.write_json("file", key, file_digest(path))
         return file_digest(path)
 
-    def _path(self, name: str, key: str) -> Path:
-        return self.folder / f"{as_file_name(name)}-{key}.npz"
+    def _paths(self, name: str, key: str) -> list[Path]:
+        return [folder / f"{as_file_name(name)}-{key}.npz" for folder in self.folders]
 
 
 def digest(*parts: Any) -> str:

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from kinelex.errors import InputError
-
-if TYPE_CHECKING:
-    from sklearn.linear_model import LogisticRegression
+from kinelex.inference.logistic import LogisticPath
 
 # L2 strengths tried, the strongest first: loss = mean cross-entropy + strength / 2 * |W|^2.
 STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4)
+_LARGE = 10**8  # multiplications in a product that more than one thread share
 
 
 @dataclass
@@ -98,14 +97,17 @@ def linear_probe(
         return LinearProbe(mean, scale, np.zeros((num_classes, len(mean))), alone, tried[0])
     accuracy: dict[float, float] = {}
     apart = training_folds(labels, groups, folds)
-    with threadpool_limits(1):  # the products are small: threads only wait for each other (7 times slower)
+    # In small products threads only wait for each other.
+    with threadpool_limits(1 if features.size * num_classes < _LARGE else None):
         if len(tried) > 1:
             accuracy = _fold_accuracy(features, labels, apart.parts, tried)
         # The strongest among equals: max() keeps the first, and they are in descending order.
         chosen = max(accuracy, key=accuracy.__getitem__) if accuracy else tried[0]
-        model = _model(chosen, len(labels))
-        _fit(model, _standardised(features, mean, scale), labels)
-    weight, bias = _expand(model, num_classes)
+        path = LogisticPath(_standardised(features, mean, scale), labels, chosen)
+        path.fit(chosen)
+    weight = np.zeros((num_classes, len(mean)), np.float32)
+    bias = np.full(num_classes, -np.inf, np.float32)  # of a class without a training clip
+    weight[path.classes], bias[path.classes] = path.weights()
     return LinearProbe(mean, scale, weight, bias, chosen, accuracy, apart.by if accuracy else "none")
 
 
@@ -170,17 +172,20 @@ def _fold_accuracy(
     strengths: tuple[float, ...],
 ) -> dict[float, float]:
     """Accuracy over all held-out rows per strength, until two in a row are worse than the best."""
-    usable = [(fit, held) for fit, held in folds if len(np.unique(labels[fit])) > 1]
-    scaled = [standardisation(features[fit]) for fit, _ in usable]
-    models = [_model(strengths[0], len(fit)) for fit, _ in usable]
+    around = min(max(0.1, strengths[-1]), strengths[0])
+    searched = []
+    for fit, held in folds:
+        if len(np.unique(labels[fit])) > 1:
+            mean, scale = standardisation(features[fit])
+            path = LogisticPath(_standardised(features[fit], mean, scale), labels[fit], around)
+            searched.append((path, path.project(_standardised(features[held], mean, scale)), labels[held]))
     result: dict[float, float] = {}
     for strength in strengths:
         right = total = 0
-        for (fit, held), (mean, scale), model in zip(usable, scaled, models, strict=True):
-            model.set_params(C=1.0 / (strength * len(fit)))
-            _fit(model, _standardised(features[fit], mean, scale), labels[fit])
-            right += int((model.predict(_standardised(features[held], mean, scale)) == labels[held]).sum())
-            total += len(held)
+        for path, held_out, truth in searched:
+            path.fit(strength)
+            right += int((path.classes[path.scores(held_out).argmax(axis=1)] == truth).sum())
+            total += len(truth)
         if total == 0:
             return {}
         result[strength] = right / total
@@ -188,29 +193,3 @@ def _fold_accuracy(
         if len(rates) > 2 and max(rates[-2:]) < max(rates[:-2]):
             break
     return result
-
-
-def _model(strength: float, rows: int) -> LogisticRegression:
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(C=1.0 / (strength * rows), tol=1e-3, max_iter=300, warm_start=True)
-
-
-def _fit(model: LogisticRegression, features: np.ndarray, labels: np.ndarray) -> None:
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # 300 iterations are enough for a probe
-        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # few clips per class
-        model.fit(features, labels)
-
-
-def _expand(model: LogisticRegression, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weights for all classes: scikit-learn leaves out absent ones, and has one row for two."""
-    coef, intercept = model.coef_, model.intercept_
-    if len(model.classes_) == 2:  # the one row is the log-odds of the second class
-        coef, intercept = np.concatenate([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
-    weight = np.zeros((num_classes, coef.shape[1]), coef.dtype)
-    bias = np.full(num_classes, -np.inf, coef.dtype)
-    weight[model.classes_], bias[model.classes_] = coef, intercept
-    return weight, bias

@@ -11,6 +11,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -85,7 +87,7 @@ class RunDirectory(Facts):
         """Everything the training was told, resolved."""
         path = self.path / "config.yaml"
         with _readable(path):
-            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+            config = deepcopy(_parsed(path.read_text(encoding="utf-8")))
         return _checked(config, path)
 
     @property
@@ -124,6 +126,12 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except _UNREADABLE as error:
         raise InputError(f"{path} is missing or damaged: {one_line(error)[:200]}") from error
+
+
+@lru_cache(maxsize=32)
+def _parsed(text: str) -> Any:
+    """What a YAML text holds: a config is asked for many times, and takes 20 ms to read."""
+    return yaml.safe_load(text)
 
 
 def _checked(config: Any, path: Path) -> dict[str, Any]:

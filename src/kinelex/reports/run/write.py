@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from kinelex.evaluation.raw import raw_features
 from kinelex.evaluation.rows import classifying_tasks, percent, result_rows, task_titles
 from kinelex.files.atomic import write_whole
 from kinelex.files.npy import read_npz
-from kinelex.inference.cache import digest
+from kinelex.inference.cache import Cache, digest
 from kinelex.inference.fusion import joined
 from kinelex.reports.page.templates import template
 from kinelex.reports.page.view import seen_from
@@ -67,7 +67,7 @@ def write_report(
     confusion = np.asarray(result[task]["confusion"])
     names, titles = store.class_names, task_titles(result)
     judged = [of for of in titles if "top1" in result[of]]
-    histograms, missing = _histograms(run, metrics, against)
+    histograms, missing = _histograms(context, metrics, against)
     neighbours = nearest_clips(context, features, metric)
     gallery = Gallery(store, context.train, context.test, neighbours, context.prompts)
     filters = {
@@ -86,13 +86,13 @@ def write_report(
         counts=result["counts"],
         settings=_settings(run),
         epochs=len(metrics),
-        curves=curves(metrics, reads_labels(run.config)) if metrics else None,
+        curves=_drawn(context, curves, metrics, reads_labels(run.config)) if metrics else None,
         histograms=histograms,
         no_histograms=missing,
         map=_map(context, features, map_by),
         map_caption=map_caption(map_by, min(len(context.test), _MOST_POINTS)),
         task=titles[task],
-        confusion=confusion_figure(confusion, names),
+        confusion=_drawn(context, confusion_figure, confusion, names),
         worst=worst_confusions(confusion, names),
         per_class=_per_class(result, names, confusion),
         hardest=gallery.hardest(confusion),
@@ -161,13 +161,24 @@ def _per_class(result: Mapping[str, Any], names: tuple[str, ...], confusion: np.
     return {"tasks": [t.replace("_", " ") for t in tasks], "rows": rows}
 
 
-def _projected(context: Context, features: np.ndarray, method: str) -> np.ndarray:
-    """Features in two dimensions, kept in the run's cache: t-SNE takes longer than the rest of the page."""
+def _drawn(context: Context, draw: Callable[..., str], *content: Any) -> str:
+    """A figure, kept in the run's cache: to import matplotlib and draw takes longer than all the rest."""
+    name = f"figure-{draw.__name__}"
+    key = digest(name, content)
+    found = context.cache.read_json(name, key)
+    if found is None:
+        found = draw(*content), {}
+        context.cache.write_json(name, key, found[0])
+    return str(found[0])
+
+
+def _projected(cache: Cache, features: np.ndarray, method: str) -> np.ndarray:
+    """Features in two dimensions, kept: t-SNE takes longer than the rest of the page."""
     key = digest(features, method)
-    found = context.cache.read("map", key)
+    found = cache.read("map", key)
     if found is None or "places" not in found:
         found = {"places": project(features, method=method)}
-        context.cache.write("map", key, found)
+        cache.write("map", key, found)
     return found["places"]
 
 
@@ -181,17 +192,17 @@ def _map(context: Context, features: np.ndarray, method: str) -> str | None:
         places = np.sort(np.random.default_rng(0).choice(len(test), _MOST_POINTS, replace=False))
     raw = raw_features(store, test[places], frames=32)
     maps = {
-        "features of the encoder": _projected(context, features[places], method),
-        "raw coordinates": _projected(context, raw, method),
+        "features of the encoder": _projected(context.cache, features[places], method),
+        "raw coordinates": _projected(context.shared, raw, method),
     }
-    return feature_maps(maps, store.labels[test[places]], store.class_names)
+    return _drawn(context, feature_maps, maps, store.labels[test[places]], store.class_names)
 
 
 def _histograms(
-    run: RunDirectory, metrics: list[dict[str, float]], against: RunDirectory | None
+    context: Context, metrics: list[dict[str, float]], against: RunDirectory | None
 ) -> tuple[str | None, str]:
     """The figure of similarity histograms, or None and why."""
-    mine = _diagnostics(run)
+    mine = _diagnostics(context.run)
     if mine is None:
         return None, "the run recorded no similarities"
     hard = bool(metrics) and metrics[0].get("alpha") == 0
@@ -204,7 +215,7 @@ def _histograms(
         }
         if against and other and pair in other[1] and np.array_equal(other[0], mine[0]):
             states[pair][f"last epoch of {against.path.name}"] = other[1][pair][-1]
-    return similarity_histograms(mine[0], states), ""
+    return _drawn(context, similarity_histograms, mine[0], states), ""
 
 
 def _diagnostics(run: RunDirectory) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
