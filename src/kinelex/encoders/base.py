@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kinelex.encoders.layers import is_recorded
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout
 
@@ -84,7 +85,15 @@ class Encoder(nn.Module):
         """
         self.check(x)
         x = self.with_places(x)
-        return self.forward_persons(self.normed_persons(x)).unflatten(0, (x.shape[0], x.shape[4]))
+        persons, alike = self.normed_persons(x), None
+        if not (self.training or is_recorded()):
+            alike = absent_persons(x, by_place=self.places is not None)
+        if alike is None:
+            features = self.forward_persons(persons)
+        else:  # at inference those who are absent have all the same features
+            some, which = alike
+            features = self.forward_persons(persons[some])[which]
+        return features.unflatten(0, (x.shape[0], x.shape[4]))
 
     def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
         self.check(x)
@@ -178,6 +187,30 @@ class Encoder(nn.Module):
 def present_persons(x: Tensor) -> Tensor:
     """Who is there in clips (N, C, T, V, M), any coordinate not 0: (N, M) bool."""
     return (x != 0).flatten(1, 3).any(dim=1)
+
+
+def absent_persons(x: Tensor, by_place: bool) -> tuple[Tensor, Tensor] | None:
+    """Which persons stand for all of clips (N, C, T, V, M), and for whom, as those of zeros are all alike.
+
+    Args:
+        by_place: they are alike only in the same place.
+
+    Returns:
+        Persons (K,) of N·M, and the place among them of each of the N·M; None where all differ.
+
+    >>> x = torch.ones(3, 3, 1, 1, 2)
+    >>> x[:2, ..., 1] = 0
+    >>> absent_persons(x, by_place=True)
+    (tensor([0, 1, 2, 4, 5]), tensor([0, 1, 2, 1, 3, 4]))
+    """
+    if x.shape[4] == 1:
+        return None
+    absent = ~present_persons(x)  # (N, M)
+    numbers = torch.arange(absent.numel(), device=x.device).view_as(absent)
+    others = numbers.masked_fill(~absent, absent.numel())
+    first = others.amin(dim=0 if by_place else (0, 1), keepdim=True)
+    some, which = torch.where(absent, first, numbers).flatten().unique(return_inverse=True)
+    return None if len(some) == absent.numel() else (some, which)
 
 
 def with_somebody(present: Tensor) -> Tensor:

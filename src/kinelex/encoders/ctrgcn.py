@@ -11,7 +11,6 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from kinelex.encoders.graph_network import GraphNetwork
 from kinelex.encoders.layers import ConvNorm, MultiScaleTime, init_by_outputs, residual
@@ -52,15 +51,24 @@ class RefinedGraphConv(nn.Module):
         """The refined graphs: (B, in_channels, V, T) to (B, K, out_channels, V from, V to)."""
         a, b = self.relate(x.mean(dim=3)).chunk(2, dim=1)  # (B, K·R, V) each
         relation = torch.tanh(a.unsqueeze(2) - b.unsqueeze(3))  # (B, K·R, V from, V to)
-        weight, bias = self.alpha * self.refine.weight, self.alpha * self.refine.bias  # type: ignore[operator]
-        refinement = F.conv2d(relation, weight, bias, groups=self.subsets).unflatten(1, (self.subsets, -1))
-        return refinement + self.topology.transpose(1, 2).unsqueeze(1)
+        relation = relation.view(len(x), self.subsets, -1, self.topology[0].numel())  # (B, K, R, V·V)
+        # Two more embeddings, the topology and 1, stand for the topology and the bias: one product makes all.
+        topology = self.topology.transpose(1, 2).reshape(1, self.subsets, 1, -1)
+        more = torch.cat([topology, torch.ones_like(topology)], dim=2)
+        relation = torch.cat([relation, more.expand(len(x), -1, -1, -1)], dim=2)
+        bias = self.refine.bias[:, None]  # type: ignore[index]
+        scaled = [self.alpha * self.refine.weight.flatten(1), torch.ones_like(bias), self.alpha * bias]
+        weight = torch.cat(scaled, dim=1)
+        weight = weight.unflatten(0, (self.subsets, -1))  # (K, out_channels, R + 2)
+        return torch.matmul(weight, relation).unflatten(3, self.topology.shape[1:])
 
     def forward(self, x: Tensor) -> Tensor:
         n, _, v, t = x.shape
         graphs = self.graphs(x).transpose(1, 2).reshape(-1, self.subsets * v, v)  # (B·C, K·V, V)
         # One product per clip and channel: channels go first in memory, and last again after it.
-        values = self.value(x).contiguous().view(-1, self.subsets * v, t)  # (B·C, K·V, T)
+        weight, bias = self.value.weight.flatten(1), self.value.bias[:, None]  # type: ignore[index]
+        values = torch.baddbmm(bias, weight.expand(n, -1, -1), x.flatten(2))
+        values = values.view(-1, self.subsets * v, t)  # (B·C, K·V, T)
         y = torch.bmm(graphs.transpose(1, 2), values).view(n, -1, v, t)
         y = self.norm(y.contiguous(memory_format=torch.channels_last))
         y += self.down(x)

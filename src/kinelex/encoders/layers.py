@@ -1,6 +1,6 @@
 """Layers that several encoders share; which names their parameters have is that of published checkpoints."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -27,10 +27,44 @@ def init_by_outputs(weight: Tensor, outputs: int) -> None:
     nn.init.normal_(weight, std=(2 / outputs) ** 0.5)
 
 
+def is_recorded() -> bool:
+    """Whether the steps are recorded, to be compiled or exported, so that they cannot depend on the data."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
+def can_fold(norm: nn.BatchNorm2d) -> bool:
+    """Whether a batch norm is a scale and a shift that nobody learns: at inference."""
+    return not (norm.training or torch.is_grad_enabled() or is_recorded())
+
+
+def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """What a batch norm multiplies by and then adds at inference, (channels,) each."""
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)  # type: ignore[operator,arg-type]
+    return scale, norm.bias - norm.running_mean * scale  # type: ignore[operator]
+
+
+def conv_scaled(x: Tensor, conv: nn.Conv2d, scale: Tensor, shift: Tensor) -> Tensor:
+    """``scale · conv(x) + shift`` per channel, as one convolution."""
+    bias = shift if conv.bias is None else torch.addcmul(shift, conv.bias, scale)
+    return conv._conv_forward(x, conv.weight * scale[:, None, None, None], bias)
+
+
+def norm_of_conv(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
+    """A convolution and its batch norm; at inference they are one convolution."""
+    return conv_scaled(x, conv, *scale_and_shift(norm)) if can_fold(norm) else norm(conv(x))
+
+
+class NormedConv(nn.Sequential):
+    """A convolution and a batch norm, which is folded into it at inference."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return norm_of_conv(x, *self)
+
+
 def conv_norm(in_channels: int, out_channels: int, stride: int = 1, bias: bool = True) -> nn.Sequential:
     """A 1×1 convolution and batch norm: a residual path where width or frames change."""
     conv = nn.Conv2d(in_channels, out_channels, 1, (stride, 1), bias=bias)
-    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
+    return NormedConv(conv, nn.BatchNorm2d(out_channels))
 
 
 class ConvNorm(nn.Module):
@@ -44,7 +78,7 @@ class ConvNorm(nn.Module):
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.conv(x))
+        return norm_of_conv(x, self.conv, self.norm)
 
 
 class TimeConv(nn.Module):
@@ -58,7 +92,25 @@ class TimeConv(nn.Module):
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.bn(self.conv(x))
+        return norm_of_conv(x, self.conv, self.bn)
+
+
+def norm_of_branches(branches: Iterable[tuple[Tensor, nn.Module]], norm: nn.BatchNorm2d) -> Tensor:
+    """Inputs through convolutions or a pooling, side by side, then a batch norm, folded at inference."""
+    if not can_fold(norm):
+        return norm(torch.cat([layer(x) for x, layer in branches], dim=1))
+    parts = list[Tensor]()
+    scales, shifts, start = *scale_and_shift(norm), 0
+    for x, layer in branches:
+        width = layer.out_channels if isinstance(layer, nn.Conv2d) else x.shape[1]
+        scale, shift = (numbers[start : start + width] for numbers in (scales, shifts))
+        start += width
+        if isinstance(layer, nn.Conv2d):
+            parts.append(conv_scaled(x, layer, scale, shift))
+        else:
+            y = layer(x)
+            parts.append(torch.addcmul(shift.to(y)[:, None, None], y, scale.to(y)[:, None, None]))
+    return torch.cat(parts, dim=1)
 
 
 class MultiScaleTime(nn.Module):
@@ -89,9 +141,9 @@ class MultiScaleTime(nn.Module):
                 nn.init.normal_(module.weight, 1.0, 0.02)
 
     def forward(self, x: Tensor) -> Tensor:
-        *parts, pooled = self.enter_norm(self.enter(x)).relu_().split(self.width, dim=1)
-        branches = [conv(part) for conv, part in zip(self.dilated, parts, strict=True)]
-        y = self.leave_norm(torch.cat([*branches, self.pool(pooled), self.straight(x)], dim=1))
+        parts = norm_of_conv(x, self.enter, self.enter_norm).relu_().split(self.width, dim=1)
+        branches = [*zip(parts, [*self.dilated, self.pool], strict=True), (x, self.straight)]
+        y = norm_of_branches(branches, self.leave_norm)
         return y.relu_() if self.rectify else y
 
 

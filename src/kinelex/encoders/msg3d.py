@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinelex.encoders.base import PERSONS, Encoder
-from kinelex.encoders.layers import conv_norm, residual
+from kinelex.encoders.layers import conv_norm, norm_of_branches, norm_of_conv, residual
 from kinelex.encoders.registry import register
 from kinelex.encoders.scales import k_adjacency, window_graph
 from kinelex.errors import InputError
@@ -43,8 +43,11 @@ class MultiScaleGraphConv(nn.Module):
         self.norm = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        scales = torch.einsum("bctv,kwv->bkctw", x, self.adjacency + self.mask)
-        return torch.relu(self.norm(self.mix(scales.flatten(1, 2))))
+        b, _, t, v = x.shape
+        graphs = (self.adjacency + self.mask).transpose(0, 1).reshape(1, -1, v)  # (1, V to · K, V from)
+        frames = x.permute(0, 2, 3, 1).reshape(b * t, v, -1)  # as it lies in memory
+        scales = torch.bmm(graphs.expand(b * t, -1, -1), frames).view(b, t, v, -1)  # K scales of C channels
+        return norm_of_conv(scales.permute(0, 3, 1, 2), self.mix, self.norm).relu_()
 
 
 class WindowConv(nn.Module):
@@ -84,13 +87,16 @@ class WindowConv(nn.Module):
             - x: (B, C, T, V); returns: (B, C, ⌈T / stride⌉, window·V), frame by frame
         """
         reach = self.window // 2 * self.dilation
-        padded = F.pad(x, (0, 0, reach, reach))
-        windows = padded.unfold(2, 2 * reach + 1, self.stride)[..., :: self.dilation]  # (B, C, T', V, window)
-        return windows.transpose(3, 4).flatten(3)
+        padded = F.pad(x, (0, 0, reach, reach)).permute(0, 2, 3, 1)
+        windows = padded.unfold(1, 2 * reach + 1, self.stride)[..., :: self.dilation]  # (B, T', V, C, window)
+        return windows.permute(0, 1, 4, 2, 3).flatten(2, 3).permute(0, 3, 1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.graph(self.unfold(x)).unflatten(3, (self.window, -1))  # (B, hidden, T', window, V)
-        return self.norm(self.collapse(y.transpose(2, 3).flatten(1, 2)))
+        y = (
+            self.graph(self.unfold(x)).unflatten(3, (self.window, -1)).flatten(2, 3)
+        )  # (B, hidden, T'·window, V)
+        weight = self.collapse.weight.view(len(self.collapse.weight), -1, self.window, 1)
+        return self.norm(F.conv2d(y, weight, stride=(self.window, 1)))
 
 
 class MultiScaleTemporalConv(nn.Module):
@@ -117,10 +123,12 @@ class MultiScaleTemporalConv(nn.Module):
         self.residual = residual(in_channels, out_channels, partial(conv_norm, bias=False), stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        *parts, pooled = self.reduce(x).chunk(BRANCHES - 1, dim=1)
-        branches = [conv(part) for conv, part in zip(self.dilated, parts, strict=True)]
-        y = self.norm(torch.cat([*branches, self.pool(pooled), self.single(x)], dim=1)) + self.residual(x)
-        return torch.relu(y) if self.activation else y
+        conv, norm, relu = self.reduce
+        y = norm_of_conv(x, conv, norm)  # type: ignore[arg-type]
+        parts = relu(y).chunk(BRANCHES - 1, dim=1)
+        branches = [*zip(parts, [*self.dilated, self.pool], strict=True), (x, self.single)]
+        y = norm_of_branches(branches, self.norm) + self.residual(x)
+        return y.relu_() if self.activation else y
 
 
 class Block(nn.Module):
@@ -206,4 +214,4 @@ class MSG3D(Encoder):
         )
 
     def forward_persons(self, x: Tensor) -> Tensor:
-        return self.blocks(x)
+        return self.blocks(x.contiguous(memory_format=torch.channels_last))
