@@ -108,6 +108,8 @@ def test_what_cannot_be_compared_is_refused(runs, run):
     first, second, _ = runs.values()
     with pytest.raises(InputError, match="two runs or more"):
         compare([first], console=quiet())
+    with pytest.raises(InputError, match="expects a folder, for comparison.html"):
+        compare([first, second], out="c.html", console=quiet())
     with pytest.raises(InputError, match="given twice"):
         compare([first, second, first / "."], console=quiet())
     with pytest.raises(InputError, match="was not judged on xsub"):

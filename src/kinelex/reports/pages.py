@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from kinelex.errors import InputError
 from kinelex.evaluation.comparison import Comparison, Group, compare_groups, write_tables
 from kinelex.evaluation.comparison.compare import compare as compare_numbers
 from kinelex.evaluation.evaluate import each_store, open_evaluation, show_results
@@ -121,6 +122,8 @@ def compare(
         InputError: what that function refuses, or a folder that cannot be written.
     """
     console = console or Console()
+    if out is not None and Path(out).suffix in (".html", ".csv", ".md", ".tex"):
+        raise InputError(f"--out {out}: expects a folder, for comparison.html and the table in three forms")
 
     def write(comparison: Comparison) -> None:
         if out is not None:

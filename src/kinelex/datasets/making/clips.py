@@ -28,7 +28,7 @@ def write_clips(
     clips = _clips(fitting(results), skipped, strict)
     first = next(clips, None)  # no store is begun before there is a clip for it
     if first is None and len(skipped) == 1:
-        raise InputError(f"nothing was written: {skipped[0].reason}")
+        raise InputError(skipped[0].reason)
     if first is None:
         raise InputError(
             f"none of the {len(skipped)} files in {reader.source} is a clip, nothing was written; "
