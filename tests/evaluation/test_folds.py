@@ -1,6 +1,7 @@
 """Protocols with a star: all folds are trained and judged, and end in one row that compare takes."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -105,5 +106,10 @@ def test_what_needs_one_encoder_names_the_run_of_a_fold(judged, capsys):
 def test_the_report_of_folds_has_a_page_and_confusions(judged):
     run = judged[0] / "run_1"
     assert main(["evaluate", str(run), "--tasks", "classify", "--no-baselines"]) == 0
-    assert "over the 3 folds" in (run / "report.html").read_text()
-    assert "<svg" in (run / "evaluation" / "confusion-classify.svg").read_text()
+    page = (run / "report.html").read_text()
+    assert "over the 3 folds" in page
+    assert "true class" in page
+    for linked in re.findall('href="([^#"]+)"', page):
+        assert (run / linked).is_file(), linked
+    assert page.count('href="folds/') == 3
+    assert 'href="report.csv"' in page

@@ -13,7 +13,7 @@ from rich.table import Table
 from kinelex.errors import InputError
 from kinelex.evaluation.metrics import classification_metrics
 from kinelex.evaluation.output import write_results
-from kinelex.evaluation.rows import interval_text, percent, spread, task_titles
+from kinelex.evaluation.rows import baseline_names, interval_text, percent, spread, task_titles
 from kinelex.evaluation.scores import ScoreFile, load_scores, score_path
 from kinelex.evaluation.statistics import bootstrap_interval, mean_sd
 from kinelex.evaluation.streams import hits_of
@@ -122,6 +122,6 @@ def _table(found: Mapping[str, Any], tasks: Sequence[str], folds: int) -> Table:
             interval_text(numbers.get("ci95")),
         )
         table.add_row(task_titles(found)[task], *rates, style="bold")
-    for name, rate in found.get("baselines", {}).items():
+    for name, rate in baseline_names(found.get("baselines", {})):
         table.add_row(name, percent(rate))
     return table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,8 @@ from kinelex.evaluation.evaluate import each_store, open_evaluation, show_result
 from kinelex.evaluation.folds import each_fold
 from kinelex.evaluation.rows import classifying_tasks, spread
 from kinelex.evaluation.study import run_study as run_numbers
-from kinelex.files.atomic import whole_file
-from kinelex.reports.comparison import write_comparison
-from kinelex.reports.run.maps import check_map, confusion_figure
-from kinelex.reports.run.style import house_style
+from kinelex.reports.comparison import Folds, write_comparison
+from kinelex.reports.run.maps import check_map
 from kinelex.reports.run.write import write_report
 from kinelex.training.folds import fold_runs
 from kinelex.training.run_directory import RunDirectory
@@ -60,9 +58,8 @@ def evaluate(
         return each_store(evaluate, parts, protocol, tasks, prompts, baselines, **others)
     if data is None and (folds := fold_runs(run)):
         others = {"map_by": map_by, **settings}
-        return _report_of_folds(
-            run, each_fold(evaluate, run, folds, protocol, tasks, prompts, baselines, **others)
-        )
+        found = each_fold(evaluate, run, folds, protocol, tasks, prompts, baselines, **others)
+        return _report_of_folds(run, folds, found)
     compared = None if against is None else RunDirectory(against)
     evaluation = open_evaluation(run, data, protocol, tasks, prompts, **settings)
     result = evaluation.numbers(baselines)
@@ -80,29 +77,26 @@ def evaluate(
     return result
 
 
-def _report_of_folds(run: str | Path, result: dict[str, Any]) -> dict[str, Any]:
-    """Write the page of a run of several folds: its row, its classes, and the confusion of all clips."""
+def _report_of_folds(run: str | Path, folds: Mapping[str, Path], result: dict[str, Any]) -> dict[str, Any]:
+    """Write the page of a run of several folds: its row, every fold, and the confusion of all clips."""
     directory, tasks = RunDirectory(run), classifying_tasks(result)
     if not tasks:
         return result
     group = Group(directory.path.resolve().name, (directory,))
     comparison = compare_groups([group], result["protocol"], tasks=tasks)
+    of = {task: result[task]["folds"] for task in tasks}
     notes = [
-        f"{result[task]['title']}: {spread(of['mean'], of['sd'])} % over the {len(of['values'])} folds; the "
-        "table is of their clips together."
+        f"{result[task]['title']}: {spread(of[task]['mean'], of[task]['sd'])} % over the {len(folds)} folds; "
+        "the table is of their clips together."
         for task in tasks
-        for of in [result[task]["folds"]]
     ]
-    write_comparison(
-        comparison, directory.path, f"{group.name}: {result['protocol']}", notes=notes, name="report"
+    parts = Folds(
+        [result[task]["title"] for task in tasks],
+        [(path, [of[task]["values"][fold] for task in tasks]) for fold, path in folds.items()],
+        {t: (np.array(result[t]["confusion"]), list(result[t]["per_class"])) for t in tasks},
     )
-    for task in tasks:
-        names = list(result[task]["per_class"])
-        with house_style():
-            draw = confusion_figure.__wrapped__  # type: ignore[attr-defined]
-            figure = draw(np.array(result[task]["confusion"]), names)
-            with whole_file(directory.evaluation_dir / f"confusion-{task}.svg") as file:
-                figure.savefig(file, format="svg", bbox_inches="tight")
+    title = f"{group.name}: {result['protocol']}"
+    write_comparison(comparison, directory.path, title, notes=notes, name="report", folds=parts)
     return result
 
 

@@ -1,5 +1,5 @@
 """The page of a comparison of many runs."""
 
-from kinelex.reports.comparison.write import write_comparison
+from kinelex.reports.comparison.write import Folds, write_comparison
 
-__all__ = ["write_comparison"]
+__all__ = ["Folds", "write_comparison"]

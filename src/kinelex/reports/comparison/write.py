@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kinelex import __version__
 from kinelex.errors import InputError
 from kinelex.evaluation.comparison import tables
@@ -17,6 +19,7 @@ from kinelex.files.atomic import write_whole
 from kinelex.files.bounded import safe_json
 from kinelex.reports.comparison import figures
 from kinelex.reports.page.templates import template
+from kinelex.reports.run.maps import confusion_figure
 from kinelex.reports.run.published import published_section
 from kinelex.reports.run.task_curves import panels_of, task_curves
 from kinelex.training.recipe import SECTIONS
@@ -26,6 +29,21 @@ _MOST_SENTENCES, _MOST_COLUMNS = 6, 7
 _PLAIN = ("recipe", "dataset", "protocol", "prompts")
 
 
+@dataclass(frozen=True)
+class Folds:
+    """What a run of several folds adds to its page.
+
+    Args:
+        tasks: titles of the tasks.
+        rows: the run of each fold, and its rate of each task.
+        confusions: by task the counts of all folds together, (classes, classes), and the classes' names.
+    """
+
+    tasks: list[str]
+    rows: list[tuple[Path, list[float]]]
+    confusions: dict[str, tuple[np.ndarray, list[str]]]
+
+
 def write_comparison(
     comparison: Comparison,
     folder: str | Path,
@@ -33,6 +51,7 @@ def write_comparison(
     question: str = "",
     notes: Sequence[str] = (),
     name: str = "comparison",
+    folds: Folds | None = None,
 ) -> Path:
     """Write ``comparison.html`` and the table as ``.csv``, ``.md`` and ``.tex``.
 
@@ -42,6 +61,7 @@ def write_comparison(
         title, question: head of the page.
         notes: sentences below the head.
         name: of the files, without what comes after the dot.
+        folds: of the one run compared, where it is a run of several folds.
 
     Returns:
         The page's path: one file that opens without a network.
@@ -52,14 +72,16 @@ def write_comparison(
     tables.write_tables(comparison, folder, name)
     path = Path(folder) / f"{name}.html"
     try:
-        write_whole(path, _page(comparison, title, question, notes, path.parent))
+        write_whole(path, _page(comparison, title, question, notes, path, folds))
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}") from error
     return path
 
 
-def _page(comparison: Comparison, title: str, question: str, notes: Sequence[str], folder: Path) -> str:
-    groups, reference = comparison.groups, comparison.reference
+def _page(
+    comparison: Comparison, title: str, question: str, notes: Sequence[str], path: Path, folds: Folds | None
+) -> str:
+    groups, reference, folder = comparison.groups, comparison.reference, path.parent
     columns = [c for c in comparison.columns if any(n is not None for n in c.numbers)]
     return template("kinelex.reports.comparison").render(
         title=title,
@@ -81,7 +103,10 @@ def _page(comparison: Comparison, title: str, question: str, notes: Sequence[str
         published=published_section(comparison.published, {c.task: c.name for c in columns}),
         settings=differing_settings(groups),
         runs=[(group.name, [_link(run.path, folder) for run in group.runs]) for group in groups],
-        files=[f"comparison.{ending}" for ending in tables.FILES],
+        files=[f"{path.stem}.{ending}" for ending in tables.FILES],
+        folds=folds and [(_link(run, folder), rates) for run, rates in folds.rows],
+        fold_tasks=folds and folds.tasks,
+        confusions=folds and [(task, confusion_figure(*of)) for task, of in folds.confusions.items()],
     )
 
 
