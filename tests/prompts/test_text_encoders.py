@@ -12,9 +12,12 @@ import tiny_models
 import torch
 import transformers as tf
 
+from kinelex import encoders
+from kinelex.encoders.joint_names import name_vectors
 from kinelex.errors import InputError
 from kinelex.models.transformers import find_checkpoint
 from kinelex.prompts import create
+from kinelex.skeleton import SkeletonLayout, get_layout
 
 TEXTS = [
     "He sits down.",
@@ -119,3 +122,16 @@ def test_sentence_with_the_files_of_minilm_is_minilm() -> None:
 
     made = encoder("sentence", model_folder())
     assert made.encode(TEXTS) == pytest.approx(create("text encoder", "minilm").encode(TEXTS), abs=1e-5)
+
+
+def test_it_reads_the_names_of_joints_for_the_slot_encoder(tmp_path: Path) -> None:
+    tiny_models.bert(tmp_path / "bert")
+    text = str(tmp_path / "bert")
+    sbu = get_layout("sbu15")
+    one = encoders.create("slots", layout=sbu, dim=16, depth=1, heads=2, text=text)
+    assert one.identity.in_features == name_vectors(sbu.joints, text).shape[1] != 384
+    assert one.vectors.std() == pytest.approx(1, abs=0.2)
+    mine = one.for_layout(SkeletonLayout("mine", ("pelvis", "left_antenna"), (0, 0)))
+    assert torch.equal(mine.vectors[0], torch.from_numpy(name_vectors(("pelvis",), text))[0])
+    with pytest.raises(InputError, match=r"encoder\.text: .* has no config\.json"):
+        encoders.create("slots", layout=sbu, text=str(tmp_path))

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from kinelex.encoders.base import Encoder
-from kinelex.encoders.joint_names import WIDTH, name_vectors
+from kinelex.encoders.joint_names import MINILM, name_vectors
 from kinelex.encoders.registry import register
 from kinelex.encoders.transformer import Attention, perceptron
 from kinelex.errors import InputError, check_name
@@ -68,6 +68,8 @@ class SlotTransformer(Encoder):
         pooling: of what mean and spread over time are features: of all slots together (``mean``), or of each
             of them (``slots``), 1 + 2·J instead of 3 times as wide as a token.
         names: joints have names; without, a joint is nothing but its coordinates (for comparison).
+        text: what reads the names: ``minilm``, or the folder or hub name of another text encoder, which is
+            needed again wherever the weights are read.
 
     Shape:
         - x: (N, C, T, V, M); returns: (N, 3·D), or (N, (1 + 2·J)·D)
@@ -97,6 +99,7 @@ class SlotTransformer(Encoder):
         dropout: float = 0.0,
         pooling: str = "mean",
         names: bool = True,
+        text: str = MINILM,
     ) -> None:
         sizes = (dim, depth, heads, patch, slots)
         if min(sizes) < 1 or registers < 0 or not 0 <= dropout < 1:
@@ -112,8 +115,9 @@ class SlotTransformer(Encoder):
         super().__init__(layout, in_channels, width, norm=None)
         self.dim, self.patch, self.num_slots, self.pooling = dim, patch, slots, pooling
         self.embed = nn.Linear(patch * in_channels, dim)
-        self.identity = nn.Linear(WIDTH, 2 * dim, bias=False) if names else None
-        self.register_buffer("vectors", torch.from_numpy(name_vectors(layout.joints)), persistent=False)
+        vectors, self.text = torch.from_numpy(name_vectors(layout.joints, text)), text
+        self.identity = nn.Linear(vectors.shape[1], 2 * dim, bias=False) if names else None
+        self.register_buffer("vectors", vectors, persistent=False)
         self.first = nn.Parameter(torch.randn(1 + registers, dim) * 0.02)  # the class token, then registers
         self.slots = nn.Parameter(torch.randn(slots, dim) * 0.02)
         self.blocks = nn.ModuleList(Layer(dim, heads, dropout) for _ in range(depth))
@@ -129,7 +133,7 @@ class SlotTransformer(Encoder):
     def for_layout(self, layout: SkeletonLayout) -> SlotTransformer:
         other = copy.copy(self)
         other.layout, other._buffers = layout, dict(self._buffers)
-        other.vectors = torch.from_numpy(name_vectors(layout.joints)).to(self.vectors)
+        other.vectors = torch.from_numpy(name_vectors(layout.joints, self.text)).to(self.vectors)
         return other
 
     def patches(self, x: Tensor) -> tuple[Tensor, Tensor]:

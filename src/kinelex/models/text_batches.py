@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from kinelex.errors import InputError
+from kinelex.models.transformers import find_checkpoint
 
 
 class TextBatches(ABC):
@@ -72,3 +73,27 @@ def mean_of_tokens(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The mean over the tokens (n, L, D) that are no padding by the mask (n, L): (n, D)."""
     real = mask.unsqueeze(-1)
     return (tokens.float() * real).sum(1) / real.sum(1).clamp(min=1)
+
+
+class MeanOfTokens(TextBatches):
+    """Texts by the mean of the tokens of a checkpoint (BERT, MPNet, E5, BGE ...), as vectors of length 1.
+
+    Args:
+        model: folder of the checkpoint, or its name on the hub.
+        option: the option that names it, for messages.
+
+    Raises:
+        InputError: there is no such checkpoint, it cannot be loaded, or transformers is not installed.
+    """
+
+    def __init__(self, model: str, option: str) -> None:
+        checkpoint = find_checkpoint(model, option)
+        tokenizer, network = (
+            checkpoint.processor("AutoTokenizer"),
+            checkpoint.network("AutoModel", "cpu", may_lack=("pooler",)),
+        )
+        most = min(tokenizer.model_max_length, getattr(network.config, "max_position_embeddings", 512))
+        super().__init__(tokenizer, network, 0, most)
+
+    def _embed(self, inputs: Any) -> torch.Tensor:
+        return mean_of_tokens(self._network(**inputs).last_hidden_state, inputs["attention_mask"])
