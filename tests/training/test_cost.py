@@ -6,7 +6,7 @@ import pytest
 
 from kinelex.cli import main
 from kinelex.errors import InputError
-from kinelex.training import cost as room
+from kinelex.training import rehearsal as room
 from kinelex.training.cost import cost
 from kinelex.training.encoder_files import load_encoders
 

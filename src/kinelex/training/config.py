@@ -78,7 +78,7 @@ class TrainingConfig:
             ``ddp_find_unused_parameters_true`` for a method that leaves some of its weights out of a step.
         sync_batchnorm: with several devices, batch norm's statistics are those of all of them together.
         precision: ``32-true``, ``bf16-mixed``, ``16-mixed``, ...; ``auto`` is bf16-mixed where the processor
-            computes in bf16, else 32-true.
+            has it and a few steps are faster in it, else 32-true.
         threads: CPU threads; 0 leaves PyTorch's choice.
         checkpoint_every: also write a checkpoint every so many steps; 0 writes one per epoch.
         logger: where the training is followed: ``tensorboard``, ``csv``, ``wandb``, ``mlflow``, ``comet``, or

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import resource
-import sys
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import lightning as L
-import torch
 from rich.console import Console
 from rich.table import Table
 from safetensors.torch import save
@@ -23,10 +17,9 @@ from kinelex.data.several import SeveralStores, listed_paths, open_stores
 from kinelex.data.splits.folds import fold_names
 from kinelex.data.splits.several import split_of
 from kinelex.training.build import build_module, training_rows
-from kinelex.training.fit import trainer_of
-from kinelex.training.module import MethodModule
+from kinelex.training.precision import measured_precision
+from kinelex.training.rehearsal import Rehearsal
 from kinelex.training.store_defaults import recipe_for, resolve_for
-from kinelex.training.train import with_precision
 
 _SECONDS = 15.0  # of steps with the whole batch
 _SHARE = 0.9  # of the memory that is free, which a training may take
@@ -64,12 +57,13 @@ def cost(
     if not isinstance(store, SeveralStores) and "*" in protocol:
         folds = fold_names(store, protocol)
     split = split_of(store, folds[0])
-    resolved = with_precision(resolve_for(store, *recipe_for(recipe, store), overrides, rows=split.train))
+    resolved = resolve_for(store, *recipe_for(recipe, store), overrides, rows=split.train)
+    rows = training_rows(resolved, store, split)
+    resolved = measured_precision(resolved, store, rows, prompts, console=console)
     alone = replace(resolved.training, devices=1, num_nodes=1, strategy="auto", epochs=1)
     own = replace(alone, batch_size=resolved.training.batch_size // resolved.training.processes)
-    rows = training_rows(resolved, store, split)
     module = build_module(replace(resolved, training=own), store, rows, prompts)
-    rehearsal = _Rehearsal(module)
+    rehearsal = Rehearsal(module)
     batch, steps = module.loader.batch_size, len(rows) * own.repeat // resolved.training.batch_size
     sizes = sorted({max(batch // 4, 1), max(batch // 2, 1)})
     with FlopCounterMode(display=False) as counter:
@@ -119,117 +113,6 @@ def cost(
     return result
 
 
-class _Rehearsal(L.Callback):
-    """Steps of a training, with the time of each and the memory at the peak."""
-
-    def __init__(self, module: MethodModule) -> None:
-        self.module, self.device = module, "cpu"
-        self._state = {key: value.clone() for key, value in module.state_dict().items()}
-        self._trainer: L.Trainer | None = None
-        self._seconds = 0.0
-        self._last, self._begun = 0.0, 0.0
-        self.times: list[float] = []
-        self.reads: list[float] = []
-        self.peak = 0
-
-    def steps(self, batch_size: int, number: int, seconds: float = 0.0) -> _Rehearsal:
-        """Take some steps from the first weights on, or as many as some seconds have room for."""
-        self.times, self.reads, self._seconds = [], [], seconds
-        self.module.load_state_dict(self._state)
-        self.module.loader.batch_size = batch_size
-        settings: dict[str, Any] = {"enable_checkpointing": False, "logger": False, "callbacks": [self]}
-        settings |= {"max_epochs": 1, "limit_train_batches": min(number, len(self.module.loader))}
-        recipe = self.module.recipe
-        with trainer_of(recipe, **settings) as trainer:
-            self._trainer = trainer
-            trainer.fit(self.module)
-        self.end = time.perf_counter() - self._last
-        return self
-
-    @property
-    def step(self) -> float:
-        """Seconds of a step, without the first, in which much is made that stays."""
-        return _mean(self.times[1:] or self.times)
-
-    @property
-    def read(self) -> float:
-        """Seconds of a step in which clips are read."""
-        return _mean(self.reads[1:] or self.reads)
-
-    def free(self) -> float:
-        """Bytes that this process may have in all."""
-        if self.device == "cuda":
-            return float(torch.cuda.mem_get_info()[0] + torch.cuda.memory_allocated())
-        for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-            text = Path(path).read_text().strip() if Path(path).is_file() else "max"
-            if text.isdigit() and int(text) < 2**50:
-                return float(min(int(text), _available() + _memory("VmRSS")))
-        return _available() + _memory("VmRSS")
-
-    def checkpoint(self) -> int:
-        """Bytes of a checkpoint, which is packed as it would be written."""
-        assert self._trainer is not None
-        packed = io.BytesIO()
-        optimizers = [optimizer.state_dict() for optimizer in self._trainer.optimizers]
-        torch.save({"state_dict": self.module.state_dict(), "optimizer_states": optimizers}, packed)
-        return packed.tell()
-
-    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self.device = module.device.type
-        self._last = self._begun = time.perf_counter()
-        _forget_peak(self.device)
-
-    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        self.reads.append(time.perf_counter() - self._last)
-
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        if self.device == "cuda":
-            torch.cuda.synchronize()
-        now = time.perf_counter()
-        self.times.append(now - self._last)
-        self._last = now
-        self.peak = _peak(self.device)
-        if self._seconds and now - self._begun > self._seconds:
-            trainer.should_stop = True
-            trainer.limit_train_batches = 0
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / max(len(values), 1)
-
-
-def _memory(key: str) -> float:
-    """Bytes of this process, as Linux calls them; the greatest it ever had elsewhere."""
-    if (found := _line(Path("/proc/self/status"), key)) is not None:
-        return found
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(most * (1 if sys.platform == "darwin" else 1024))
-
-
-def _available() -> float:
-    """Bytes that are free on this machine; 8 GB where that is not known."""
-    found = _line(Path("/proc/meminfo"), "MemAvailable")
-    return 8e9 if found is None else found
-
-
-def _line(path: Path, key: str) -> float | None:
-    """The bytes after a key in a file of Linux's that counts in kB."""
-    lines = path.read_text().splitlines() if path.is_file() else []
-    return next((1024.0 * int(line.split()[1]) for line in lines if line.startswith(key)), None)
-
-
-def _forget_peak(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        return
-    with suppress(OSError):  # Linux alone forgets
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak(device: str) -> int:
-    return torch.cuda.max_memory_allocated() if device == "cuda" else int(_memory("VmHWM"))
-
-
 def _table(found: dict[str, Any], placement: str, processes: int, device: str) -> Table:
     """What :func:`cost` found, for reading."""
     mb = {key: f"{found[key] / 1e6:,.0f} MB" for key in found if "memory" in key or "bytes" in key}
@@ -255,7 +138,7 @@ def _table(found: dict[str, Any], placement: str, processes: int, device: str) -
         f"placement={placement}": f"the clips are {mb['data_bytes']} on disk; reading them is "
         f"{1000 * found['read_seconds']:.0f} ms of a step",
         f"precision={found['precision']}": "bf16-mixed halves what a clip takes, and time where the "
-        "processor computes in it, which precision=auto finds out",
+        "processor computes in it fast, which precision=auto measures",
     }
     table = Table(title="what it will cost, measured here", title_justify="left", show_header=False)
     for name, text in rows.items():

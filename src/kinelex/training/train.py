@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.markup import escape
 
@@ -25,6 +24,7 @@ from kinelex.training.embedding_space_files import save_embedding_space
 from kinelex.training.encoder_files import complete_options, save_encoders
 from kinelex.training.fit import fit
 from kinelex.training.folds import fold_path
+from kinelex.training.precision import measured_precision, supported_precision
 from kinelex.training.recipe import Recipe, plain, resolve
 from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.store_defaults import recipe_for, resolve_for, said
@@ -141,9 +141,9 @@ def train_resolved(
     split = split_of(store, protocol)
     if is_first_process() and not resume:
         check_free(out, can_resume=True)
-    resolved = with_precision(recipe)
-    check_trackers(resolved.training.logger)
-    rows = training_rows(resolved, store, split)
+    check_trackers(recipe.training.logger)
+    rows = training_rows(recipe, store, split)
+    resolved = measured_precision(recipe, store, rows, prompts, start, console)
     module = build_module(resolved, store, rows, prompts, start)
     resolved = module.recipe
     with sole_writer(out):
@@ -201,7 +201,7 @@ def rehearse(
 ) -> None:
     """Build all that :func:`train_resolved` needs, pass one clip through it, and leave nothing."""
     training = replace(recipe.training, placement="mmap")  # one clip is read, not the whole store
-    resolved = with_precision(replace(recipe, training=training))
+    resolved = supported_precision(replace(recipe, training=training))
     build_module(resolved, store, training_rows(resolved, store, split_of(store, protocol)), prompts, start)
 
 
@@ -227,18 +227,6 @@ def _config(recipe: Recipe, store: Stores, protocol: str, prompts: str | Path | 
         **({"from_store": plain(recipe.from_store)} if recipe.from_store else {}),
         "plugins": plugins.used_by(*recipe.parts),
     }
-
-
-def with_precision(recipe: Recipe) -> Recipe:
-    """Turn ``precision: auto`` into what this machine computes fast."""
-    training = recipe.training
-    if training.precision != "auto":
-        return recipe
-    if training.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        has_bf16 = torch.cuda.is_bf16_supported()
-    else:
-        has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    return replace(recipe, training=replace(training, precision="bf16-mixed" if has_bf16 else "32-true"))
 
 
 def reopen(
