@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import kinelex.training.fit as fit_module
 from kinelex.cli import main
 from kinelex.errors import StoppedError
 from kinelex.training import registry
@@ -138,42 +139,57 @@ def test_shares_of_studies_and_prompts_are_arrays(acted, cluster):
     assert not (cluster / "s").exists()
 
 
-@pytest.mark.parametrize(
-    "shape", [["devices=2"], ["devices=1", "num_nodes=2"]], ids=["one node", "two nodes"]
-)
-def test_two_processes_of_torchrun_equal_one(acted, tmp_path, shape):
-    """Losses and weights of a training without chance in its input, batch norm synchronised."""
-    still = [
-        "crop=[1,1]",
-        "rotation=[0,0,0]",
-        "noise=0",
-        "method.dropout=0",
-        "encoder.dropout=0",
-        "scaling=[1,1]",
-        "precision=32-true",
-    ]
-    words = [*SMALL[:-2], "epochs=2", *still]
-    one = train("supervised", acted.store, "xsub", tmp_path / "one", overrides=words)
+STILL = [
+    *("crop=[1,1]", "rotation=[0,0,0]", "noise=0", "scaling=[1,1]"),
+    *("method.dropout=0", "encoder.dropout=0", "precision=32-true", "epochs=2"),
+]
+
+
+def in_two_processes(acted, out: Path, words: list[str], shape: str = "devices=2") -> RunDirectory:
+    """A training as torchrun starts it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        port = str(free.getsockname()[1])
     command = [sys.executable, "-m", "kinelex.cli", "train", "supervised", "--data", str(acted.store)]
-    command += ["--protocol", "xsub", "--out", str(tmp_path / "two"), *words, *shape]
-    common = {
-        "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "TORCHELASTIC_RUN_ID": "x",
-    }
+    command += ["--protocol", "xsub", "--out", str(out), *words]
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "x"}
     processes = []
     for rank in range(2):
-        local, node = (rank, 0) if shape[0] == "devices=2" else (0, rank)
+        local, node = (rank, 0) if shape == "devices=2" else (0, rank)
         own = {"RANK": str(rank), "LOCAL_RANK": str(local), "GROUP_RANK": str(node)}
         processes.append(subprocess.Popen(command, env={**os.environ, **common, **own}))
     assert [process.wait(300) for process in processes] == [0, 0]
-    two = RunDirectory(tmp_path / "two")
+    return RunDirectory(out)
+
+
+def assert_same(two: RunDirectory, one: RunDirectory) -> None:
+    """Losses and weights are those of one process."""
     for found, wanted in zip(two.metrics(), one.metrics(), strict=True):
         assert found["loss"] == pytest.approx(wanted["loss"], rel=1e-4)
     weights = [load_file(run.path / "encoder.safetensors") for run in (two, one)]
     for name, value in weights[1].items():
         torch.testing.assert_close(weights[0][name], value, rtol=1e-3, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def alone(acted, tmp_path_factory):
+    """A training without chance in its input, batch norm synchronised, in one process."""
+    out = tmp_path_factory.mktemp("alone") / "run"
+    return train("supervised", acted.store, "xsub", out, overrides=[*SMALL[:-2], *STILL])
+
+
+@pytest.mark.parametrize(
+    "shape", [["devices=2"], ["devices=1", "num_nodes=2"]], ids=["one node", "two nodes"]
+)
+def test_two_processes_of_torchrun_equal_one(acted, alone, tmp_path, shape):
+    words = [*SMALL[:-2], *STILL, *shape]
+    assert_same(in_two_processes(acted, tmp_path / "two", words, shape[0]), alone)
+
+
+def test_a_training_goes_on_in_another_number_of_processes(acted, alone, tmp_path, monkeypatch):
+    """Stopped within the second epoch of one process, it ends in two as if it had never been stopped."""
+    run = tmp_path / "run"
+    monkeypatch.setattr(fit_module, "callbacks_of", lambda names: [Signal(1, 2)])
+    with pytest.raises(StoppedError):
+        train("supervised", acted.store, "xsub", run, overrides=[*SMALL[:-2], *STILL])
+    assert_same(in_two_processes(acted, run, ["--resume", "devices=2"]), alone)

@@ -71,7 +71,8 @@ def measured_precision(
     with suppress(OSError, UnicodeDecodeError):
         if (chosen := kept.read_text(encoding="utf-8")) in (_BF16, _FLOAT32):
             return _with(recipe, chosen)
-    rehearsal, size, seconds = Rehearsal(module), module.loader.batch_size, {}
+    rehearsal, size = Rehearsal(module), module.loader.batch_size
+    seconds: dict[str, float] = {}
     for precision in (_BF16, _FLOAT32) * 2:
         module.recipe = _with(module.recipe, precision)
         times = rehearsal.steps(size, _STEPS, _SECONDS).times

@@ -229,6 +229,10 @@ def _config(recipe: Recipe, store: Stores, protocol: str, prompts: str | Path | 
     }
 
 
+# What a resumed training may change.
+_MACHINE = ("accelerator", "devices", "num_nodes", "strategy", "threads")
+
+
 def reopen(
     out: str | Path, store: Stores, protocol: str, overrides: Iterable[str] = ()
 ) -> tuple[Recipe, dict[str, Any]]:
@@ -253,11 +257,16 @@ def reopen(
     except InputError:
         plugins.require(config.get("plugins") or (), out)  # what is unknown may be a plugin's
         raise
-    if overrides and resolve(config["recipe"], sections, overrides) != recipe:
+    if not overrides:
+        return recipe, config
+    changed = resolve(config["recipe"], sections, overrides)
+    kept = {name: getattr(recipe.training, name) for name in _MACHINE}
+    if replace(changed, training=replace(changed.training, **kept)) != recipe:
         raise InputError(
-            f"a resumed run keeps its recipe ({out}/config.yaml); leave out {' '.join(overrides)}"
+            f"a resumed run keeps its recipe ({out}/config.yaml), but for {', '.join(_MACHINE)}; leave out "
+            f"{' '.join(overrides)}"
         )
-    return recipe, config
+    return changed, config
 
 
 def has_prompts(config: dict[str, Any], prompts: str | Path | None) -> bool:
