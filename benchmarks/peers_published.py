@@ -98,7 +98,7 @@ def checkout(folder: Path, device: str) -> Iterator[None]:
     """Inside, ``import`` finds the modules of a checkout; after it they are forgotten."""
     before, path, cuda = set(sys.modules), list(sys.path), (nn.Module.cuda, Tensor.cuda)
     finder, rand = _StandIns(), np.random.rand
-    sys.path.insert(0, str(folder))
+    sys.path[:0] = [str(folder), str(folder / "torchlight")]  # where AimCLR has its library
     sys.meta_path.append(finder)
     if device == "cpu":
         nn.Module.cuda = Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign,assignment]
@@ -117,6 +117,13 @@ def checkout(folder: Path, device: str) -> Iterator[None]:
             at = str(getattr(sys.modules[name], "__file__", None) or "")
             if at.startswith(str(folder)) or isinstance(sys.modules[name], _Anything):
                 del sys.modules[name]
+
+
+def _bare(*packages: str) -> None:
+    """Take packages without their __init__, which imports what is not needed, or not there."""
+    for name in packages:
+        sys.modules[name] = types.ModuleType(name)
+        sys.modules[name].__path__ = [os.path.join(sys.path[0], *name.split("."))]
 
 
 def _get(name: str) -> Any:
@@ -155,6 +162,8 @@ def ctr_gcn(clips: Clips, device: str) -> Published:
 
 def hd_gcn(clips: Clips, device: str) -> Published:
     """HD-GCN on NTU, around the chest, the joint stream."""
+    _bare("graph")
+    _get("graph.ntu_rgb_d_hierarchy.Graph")
     return _on_npz(clips, device, "model.HDGCN.Model", "graph.ntu_rgb_d_hierarchy.Graph", CoM=21)
 
 

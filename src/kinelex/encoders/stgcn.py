@@ -8,16 +8,17 @@ and number of persons is taken.
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from kinelex.encoders.base import Encoder
-from kinelex.encoders.layers import Block, conv_norm, residual, stages
+from kinelex.encoders.layers import Block, conv_norm, norm_of_conv, residual, stages
 from kinelex.encoders.registry import register
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, distance_subsets
 
 
 class GraphConv(nn.Module):
-    """Mix joints along the graph's subsets, with a matrix of channels for each subset."""
+    """Mix joints along the graph's subsets, with a matrix of channels for each subset; channels last."""
 
     def __init__(self, in_channels: int, out_channels: int, subsets: int) -> None:
         super().__init__()
@@ -25,20 +26,32 @@ class GraphConv(nn.Module):
         self.conv = nn.Conv2d(in_channels, subsets * out_channels, 1)
 
     def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
-        n, _, t, v = x.shape
-        x = self.conv(x).view(n, self.subsets, -1, t, v)
-        return torch.einsum("nkctv,kvw->nctw", x, adjacency)
+        n, c, t, v = x.shape
+        graphs = adjacency.permute(2, 0, 1).reshape(1, -1, v)  # (1, V to · K, V from)
+        frames = x.permute(0, 2, 3, 1).reshape(n * t, v, c)  # as it lies in memory
+        mixed = torch.bmm(graphs.expand(n * t, -1, -1), frames).view(n, t, v, -1).permute(0, 3, 1, 2)
+        weight = self.conv.weight.view(self.subsets, -1, c).transpose(0, 1).flatten(1)
+        y = F.conv2d(mixed, weight[:, :, None, None]).permute(0, 2, 3, 1)
+        bias = self.conv.bias.view(self.subsets, -1)  # type: ignore[union-attr]
+        y += adjacency.sum(dim=1).t() @ bias  # (V, C')
+        return y.permute(0, 3, 1, 2)
 
 
-def _time(channels: int, kernel: int, stride: int, dropout: float) -> nn.Sequential:
-    """Convolution over time between batch norms."""
-    return nn.Sequential(
-        nn.BatchNorm2d(channels),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(channels, channels, (kernel, 1), (stride, 1), (kernel // 2, 0)),
-        nn.BatchNorm2d(channels),
-        nn.Dropout(dropout),
-    )
+class NormedTime(nn.Sequential):
+    """Convolution over time between batch norms, the second of which is folded into it at inference."""
+
+    def __init__(self, channels: int, kernel: int, stride: int, dropout: float) -> None:
+        super().__init__(
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, (kernel, 1), (stride, 1), (kernel // 2, 0)),
+            nn.BatchNorm2d(channels),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm, relu, conv, last, drop = self
+        return drop(norm_of_conv(relu(norm(x)), conv, last))  # type: ignore[arg-type]
 
 
 @register
@@ -88,12 +101,14 @@ class STGCN(Encoder):
         self.blocks = nn.ModuleList()
         for i, (before, width, stride) in enumerate(plan):
             graph = GraphConv(before, width, len(adjacency))
-            time = _time(width, kernel, stride, dropout if i else 0.0)  # published: none in the first block
+            time = NormedTime(
+                width, kernel, stride, dropout if i else 0.0
+            )  # published: none in the first block
             self.blocks.append(Block(graph, time, residual(before, width, conv_norm, stride) if i else None))
         self.edge_importance = nn.ParameterList(torch.ones_like(adjacency) for _ in plan)
 
     def forward_persons(self, x: Tensor) -> Tensor:
-        x = x.contiguous()
+        x = x.contiguous(memory_format=torch.channels_last)
         for block, importance in zip(self.blocks, self.edge_importance, strict=True):
             x = block(x, self.adjacency * importance)
         return x

@@ -93,8 +93,10 @@ class SkeletonEncoder(nn.Module):
                 f"the run reads {channels}-D coordinates, {store.path} has {store.channels}-D ones: take a "
                 "store of the same kind, or train on this one"
             )
+        persons = person_places(config.persons, self.encoder.places, store)
+        if persons == config.persons and store.layout == self.source and not self.encoder.any_layout:
+            return self
         encoder = self.reading(store.layout)
-        persons = person_places(encoder.pipeline.config.persons, self.encoder.places, store)
         config = replace(encoder.pipeline.config, persons=persons)
         encoder.pipeline = InputPipeline(encoder.layout, config, store.layout)
         return encoder
