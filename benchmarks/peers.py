@@ -215,8 +215,8 @@ PEERS: dict[str, list[Peer]] = {
     "cmd": [
         (f"CMD, hidden {h}", "cmd/ntu60", [f"hidden={h}"], clips, way, partial(way, whole=True))
         for h, clips, way in (
-            (256, 64, partial(published.cmd, hidden=256)),
-            (1024, 32, partial(published.cmd, hidden=1024)),
+            (256, 16, partial(published.cmd, hidden=256)),
+            (1024, 16, partial(published.cmd, hidden=1024)),
         )
     ],
     "aimclr": [("SkeletonCLR", "cmd/ntu60", MOCO, 32, published.skeleton_clr, None)],
