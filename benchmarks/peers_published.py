@@ -1,7 +1,6 @@
 """The authors' published code as benchmarks/peers.py runs it, imported from checkouts; none of it is here.
 
-Packages that it imports and that the measured parts do not need are stood in for by modules in which every
-name is there; on a CPU ``.cuda()`` does nothing.
+In packages that it imports and that nothing here needs any name is there; on a CPU ``.cuda()`` does nothing.
 """
 
 from __future__ import annotations
@@ -71,37 +70,31 @@ class _StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def create_module(self, spec: Any) -> types.ModuleType:
         return _Anything(spec.name)
 
-    def exec_module(self, module: types.ModuleType) -> None:
-        """Give mmcv what the networks are built with."""
+    def exec_module(self, module: types.ModuleType) -> None:  # what mmcv builds networks with
+        registry = types.SimpleNamespace(register_module=lambda: lambda kind: kind)
         made: dict[str, dict[str, Any]] = {
             "mmcv.cnn": {
                 "build_norm_layer": lambda kind, width: ("bn", nn.BatchNorm2d(width)),
                 "build_activation_layer": lambda kind: nn.ReLU(),
             },
-            "mmcv.utils": {"Registry": _Registry, "_BatchNorm": nn.modules.batchnorm._BatchNorm},
+            "mmcv.utils": {
+                "Registry": lambda *_, **__: registry,
+                "_BatchNorm": nn.modules.batchnorm._BatchNorm,
+            },
         }
         vars(module).update(made.get(module.__name__, {}))
-
-
-class _Registry:
-    """Lets classes register, and forgets them."""
-
-    def __init__(self, *given: Any, **options: Any) -> None:
-        pass
-
-    def register_module(self) -> Callable[[type], type]:
-        return lambda kind: kind
 
 
 @contextlib.contextmanager
 def checkout(folder: Path, device: str) -> Iterator[None]:
     """Inside, ``import`` finds the modules of a checkout; after it they are forgotten."""
-    before, path, cuda = set(sys.modules), list(sys.path), (nn.Module.cuda, Tensor.cuda)
+    before, path, cuda = set(sys.modules), list(sys.path), (nn.Module.cuda, Tensor.cuda, Tensor.get_device)
     finder, rand = _StandIns(), np.random.rand
     sys.path[:0] = [str(folder), str(folder / "torchlight")]  # where AimCLR has its library
     sys.meta_path.append(finder)
     if device == "cpu":
         nn.Module.cuda = Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign,assignment]
+        Tensor.get_device = lambda self: self.device  # type: ignore[method-assign,assignment,return-value]
     np.random.rand = lambda *shape: rand() if shape == (1,) else rand(*shape)  # int([x]) fails since
     if not hasattr(np, "int"):  # nor is this
         setattr(np, "int", int)  # noqa: B010
@@ -112,7 +105,7 @@ def checkout(folder: Path, device: str) -> Iterator[None]:
         sys.path[:] = path
         sys.meta_path.remove(finder)
         np.random.rand = rand
-        nn.Module.cuda, Tensor.cuda = cuda  # type: ignore[method-assign]
+        nn.Module.cuda, Tensor.cuda, Tensor.get_device = cuda  # type: ignore[method-assign]
         for name in set(sys.modules) - before:
             at = str(getattr(sys.modules[name], "__file__", None) or "")
             if at.startswith(str(folder)) or isinstance(sys.modules[name], _Anything):
@@ -173,8 +166,8 @@ def ctr_gcn_ucla(folder: Path, device: str) -> Published:
     with contextlib.chdir(folder):
         train = feeder("joint", "train", repeat=5, random_choose=True, window_size=52)
         test = feeder("joint", "val")
-    settings = {"num_class": 10, "num_point": 20, "num_person": 1, "graph": "graph.ucla.Graph"}
-    network = _get("model.ctrgcn.Model")(**settings, graph_args=args)
+    settings = {"num_class": 10, "num_point": 20, "num_person": 1, "graph_args": args}
+    network = _get("model.ctrgcn.Model")(graph="graph.ucla.Graph", **settings)
     return _classifier(network.to(device), train, test, 0.0001)
 
 
@@ -204,7 +197,6 @@ def cmd(clips: Clips, device: str, hidden: int, whole: bool = False) -> Publishe
     network = method(kind, sizes, 128, 16384, 0.999, 0.07, 0.05, 0.1, 1.0, 8192, True).to(device)
     for encoder in (m for m in network.modules() if type(m).__name__ == "EncoderRNN" and whole):
         encoder.forward = lambda x, _, gru=encoder.gru: gru(x)[0][None, :, -1]  # type: ignore[method-assign]
-    encoder = network.encoder_q
 
     def loss(batch: Any) -> Tensor:
         *logits, target, distillation = network(*(view.float().to(device) for view in batch))
@@ -212,7 +204,7 @@ def cmd(clips: Clips, device: str, hidden: int, whole: bool = False) -> Publishe
 
     def embed(batch: Any) -> Tensor:
         x = batch[0].float().to(device).permute(0, 2, 3, 1, 4)
-        return encoder(x.reshape(*x.shape[:2], -1), True)
+        return network.encoder_q(x.reshape(*x.shape[:2], -1), True)
 
     return Published(network, train, test, loss, embed, {"lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4})
 
