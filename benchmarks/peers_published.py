@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-ABSENT = ("torchvision", "tensorboardX", "mmcv", "h5py", "decord")
+ABSENT = ("torchvision", "tensorboardX", "mmcv", "fvcore", "h5py", "decord")
 
 
 @dataclass
@@ -107,8 +107,9 @@ def checkout(folder: Path, device: str) -> Iterator[None]:
         np.random.rand = rand
         nn.Module.cuda, Tensor.cuda, Tensor.get_device = cuda  # type: ignore[method-assign]
         for name in set(sys.modules) - before:
-            at = str(getattr(sys.modules[name], "__file__", None) or "")
-            if at.startswith(str(folder)) or isinstance(sys.modules[name], _Anything):
+            module = sys.modules[name]
+            places = [getattr(module, "__file__", None) or "", *getattr(module, "__path__", [])]
+            if isinstance(module, _Anything) or any(p.startswith(str(folder)) for p in places):
                 del sys.modules[name]
 
 
@@ -231,9 +232,7 @@ def skeleton_clr(clips: Clips, device: str) -> Published:
     return Published(network, TwoViews(train), test, loss, embed, sgd)
 
 
-class TwoViews(Dataset[Any]):
-    """Each clip of a feeder twice, augmented anew."""
-
+class TwoViews(Dataset[Any]):  # each clip of a feeder twice, augmented anew
     def __init__(self, clips: Any) -> None:
         self.clips = clips
 
