@@ -8,13 +8,11 @@ process held while it ran, and how much of it was more than before. Pages of map
 and not counted. A row of growing values ends where the next would take more than ``--most`` seconds. The
 exponent is the slope of log seconds over log value, by the last three values, where what is the same for all
 counts least: 1 is linear. Encoders are narrow (ST-GCN of 8 channels), so that what grows beside them shows.
-Steps that are measured again replace their rows in the file.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import resource
 import subprocess
@@ -32,14 +30,14 @@ from prepare import write_files, write_table
 
 CLIPS = (1_000, 4_000, 16_000, 56_880, 114_480)
 FRAMES, PERSONS, BATCHES, CLASSES = (32, 100, 300, 1_200), (1, 2, 4, 8), (16, 64, 256), (10, 60, 240)
-WIDTH, MAP = 256, 1_500
+FEW, WIDTH, MAP = (256, 512, 1_024, 2_048), 256, 1_500
 
 
 @dataclass(frozen=True)
 class Size:
     """What a measurement is made of; the axis that grows takes other values than these."""
 
-    clips: int = 2_000
+    clips: int
     frames: int = 64
     persons: int = 1
     batch: int = 64
@@ -236,11 +234,11 @@ STEPS: tuple[tuple[str, dict[str, tuple[int, ...]], Step], ...] = (
     ("prompts", {"clips": (50, 100, 200, 400)}, _prompts),
     (
         "epoch",
-        {"clips": CLIPS, "frames": FRAMES, "persons": PERSONS, "batch": BATCHES, "classes": CLASSES},
+        {"clips": FEW, "frames": FRAMES, "persons": PERSONS, "batch": BATCHES, "classes": CLASSES},
         _epoch,
     ),
     ("some steps", {"clips": CLIPS[2:]}, _some_steps),
-    ("features", {"clips": CLIPS, "frames": FRAMES, "persons": PERSONS, "batch": BATCHES}, _features),
+    ("features", {"clips": FEW, "frames": FRAMES, "persons": PERSONS, "batch": BATCHES}, _features),
     ("knn", {"clips": CLIPS, "classes": CLASSES}, _knn),
     ("linear", {"clips": CLIPS, "classes": CLASSES}, _linear),
     ("map", {"clips": (375, 750, 1_500, 6_000)}, _map),
@@ -250,7 +248,7 @@ STEPS: tuple[tuple[str, dict[str, tuple[int, ...]], Step], ...] = (
 def row_of(step: str, axis: str, values: tuple[int, ...], folder: Path, most: float) -> list[dict[str, Any]]:
     """Measurements of one step along one axis, each in a process of its own."""
     rows: list[dict[str, Any]] = []
-    start = Size(clips=600) if axis in ("frames", "persons") else Size()
+    start = Size(clips=256, frames=32) if step in ("epoch", "features") else Size(clips=600)
     for value in values:
         if len(rows) > 1 and rows[-1]["seconds"] ** 2 / max(rows[-2]["seconds"], 1e-3) > most:
             break
@@ -292,12 +290,7 @@ def main() -> None:
             for axis, values in axes.items()
             for row in row_of(name, axis, values, Path(folder), given.most)
         ]
-    columns, steps = ["step", "axis", "value", "seconds", "mb", "mb_more", "exponent"], given.steps.split(",")
-    if given.out.exists():
-        with given.out.open(newline="") as file:
-            rows += [
-                {key: row[key] for key in columns} for row in csv.DictReader(file) if row["step"] not in steps
-            ]
+    columns = ["step", "axis", "value", "seconds", "mb", "mb_more", "exponent"]
     write_table(given.out, rows, columns)
 
 
