@@ -36,7 +36,10 @@ class Folds:
     Args:
         tasks: titles of the tasks.
         rows: the run of each fold, and its rate of each task.
-        confusions: by task the counts of all folds together, (classes, classes), and the classes' names.
+        confusions: by task the counts of all folds together, and the classes' names.
+
+    Shape:
+        - confusions: (classes, classes) counts; rows are true classes
     """
 
     tasks: list[str]
