@@ -43,7 +43,14 @@ def test_quickstart_makes_everything(tmp_path, quick, monkeypatch):
     result = run_quickstart(out, console, clips=(72, 24), overrides=quick)
     assert (out / "run" / "encoder.safetensors").stat().st_mtime_ns == trained
 
-    made = {"actors.arrow", "prompts.arrow", "prompts.arrow.cost.json", "run", "run_hard"}
+    made = {
+        "actors.arrow",
+        "actors.arrow.baselines",
+        "prompts.arrow",
+        "prompts.arrow.cost.json",
+        "run",
+        "run_hard",
+    }
     assert {p.name for p in out.iterdir()} == made
     assert len(open_store(out / "actors.arrow")) == 96
     assert open_prompts(out / "prompts.arrow").modalities == ("language", "vision")

@@ -71,7 +71,7 @@ def test_other_weights_other_preparation_and_other_clips_have_other_features(con
 
 def test_a_damaged_cache_file_is_made_anew(context, extracted):
     first = context.features("joint", np.arange(4))
-    (file,) = context.cache.folder.glob("features-*")
+    (file,) = context.cache.folders[-1].glob("features-*")
     file.write_bytes(file.read_bytes()[:-40])
     np.testing.assert_array_equal(replace(context).features("joint", np.arange(4)), first)
     assert extracted == [4, 4]

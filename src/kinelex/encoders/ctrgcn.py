@@ -49,13 +49,14 @@ class RefinedGraphConv(nn.Module):
 
     def graphs(self, x: Tensor) -> Tensor:
         """The refined graphs: (B, in_channels, V, T) to (B, K, out_channels, V from, V to)."""
+        n = x.shape[0]  # not len(x), which an exporter takes for a constant
         a, b = self.relate(x.mean(dim=3)).chunk(2, dim=1)  # (B, K·R, V) each
         relation = torch.tanh(a.unsqueeze(2) - b.unsqueeze(3))  # (B, K·R, V from, V to)
-        relation = relation.view(len(x), self.subsets, -1, self.topology[0].numel())  # (B, K, R, V·V)
+        relation = relation.view(n, self.subsets, -1, self.topology[0].numel())  # (B, K, R, V·V)
         # Two more embeddings, the topology and 1, stand for the topology and the bias: one product makes all.
         topology = self.topology.transpose(1, 2).reshape(1, self.subsets, 1, -1)
         more = torch.cat([topology, torch.ones_like(topology)], dim=2)
-        relation = torch.cat([relation, more.expand(len(x), -1, -1, -1)], dim=2)
+        relation = torch.cat([relation, more.expand(n, -1, -1, -1)], dim=2)
         bias = self.refine.bias[:, None]  # type: ignore[index]
         scaled = [self.alpha * self.refine.weight.flatten(1), torch.ones_like(bias), self.alpha * bias]
         weight = torch.cat(scaled, dim=1)
