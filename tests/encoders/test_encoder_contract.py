@@ -7,8 +7,10 @@ import re
 import pytest
 import torch
 from encoder_cases import CASES, clips, make, name_of
+from torch import nn
 
 from kinelex import encoders
+from kinelex.encoders.layers import PointConv
 from kinelex.errors import InputError
 from kinelex.skeleton import layout_names
 
@@ -208,3 +210,26 @@ def test_features_before_pooling_and_a_classifier_behind(case):
     assert encoder.reset_classifier(7)(x).shape == (2, 7)
     assert set(encoder.state_dict()) - names == {"head.weight", "head.bias"}
     assert torch.equal(encoder.reset_classifier(0)(x), features)
+
+
+@every_case
+def test_no_convolution_of_one_joint_and_frame_is_strided_by_the_library(case):
+    """That of oneDNN 3.12 writes past its memory on processors with AVX2 alone."""
+    for name, module in make(case).named_modules():
+        if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and module.stride != (1, 1):
+            assert isinstance(module, PointConv), name
+
+
+@pytest.mark.parametrize("channels", [2, 3, 6, 8, 12])
+def test_a_convolution_of_every_other_frame_has_the_gradients_of_double_precision(channels):
+    conv, x = PointConv(channels, 5, (2, 1)), torch.randn(3, channels, 9, 4)
+    x = x.to(memory_format=torch.channels_last).requires_grad_()
+    wide = x.detach().double()[:, :, ::2].requires_grad_()
+    weight = conv.weight.detach().double().requires_grad_()
+    y, expected = conv(x), nn.functional.conv2d(wide, weight, conv.bias.detach().double())
+    torch.testing.assert_close(y.double(), expected, rtol=1e-5, atol=1e-6)
+    (y**3).sum().backward()
+    (expected**3).sum().backward()
+    torch.testing.assert_close(conv.weight.grad.double(), weight.grad, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(x.grad[:, :, ::2].double(), wide.grad, rtol=1e-4, atol=1e-5)
+    assert not x.grad[:, :, 1::2].any()

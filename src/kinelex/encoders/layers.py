@@ -54,6 +54,25 @@ def norm_of_conv(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
     return conv_scaled(x, conv, *scale_and_shift(norm)) if can_fold(norm) else norm(conv(x))
 
 
+class PointConv(nn.Conv2d):
+    """A 1×1 convolution of every stride-th frame or joint, as ``nn.Conv2d`` with that stride.
+
+    Of fewer than 8 channels, what the stride leaves out is taken away first: where a processor has AVX2 alone
+    and channels come last, the strided convolution of oneDNN 3.12 (torch 2.13) writes past its memory.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: tuple[int, int], bias: bool = True
+    ) -> None:
+        super().__init__(in_channels, out_channels, 1, stride, bias=bias)
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.in_channels >= 8:
+            return super()._conv_forward(input, weight, bias)
+        rows, columns = self.stride
+        return nn.functional.conv2d(input[..., ::rows, ::columns], weight, bias)
+
+
 class NormedConv(nn.Sequential):
     """A convolution and a batch norm, which is folded into it at inference."""
 
@@ -63,7 +82,7 @@ class NormedConv(nn.Sequential):
 
 def conv_norm(in_channels: int, out_channels: int, stride: int = 1, bias: bool = True) -> nn.Sequential:
     """A 1×1 convolution and batch norm: a residual path where width or frames change."""
-    conv = nn.Conv2d(in_channels, out_channels, 1, (stride, 1), bias=bias)
+    conv = PointConv(in_channels, out_channels, (stride, 1), bias)
     return NormedConv(conv, nn.BatchNorm2d(out_channels))
 
 
@@ -72,7 +91,7 @@ class ConvNorm(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 1, (1, stride))
+        self.conv = PointConv(in_channels, out_channels, (1, stride))
         self.norm = nn.BatchNorm2d(out_channels)
         init_by_outputs(self.conv.weight, out_channels)
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
@@ -86,7 +105,10 @@ class TimeConv(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, kernel: int = 9) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, (kernel, 1), (stride, 1), (kernel // 2, 0))
+        if kernel == 1:
+            self.conv: nn.Conv2d = PointConv(in_channels, out_channels, (stride, 1))
+        else:
+            self.conv = nn.Conv2d(in_channels, out_channels, (kernel, 1), (stride, 1), (kernel // 2, 0))
         self.bn = nn.BatchNorm2d(out_channels)
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out")
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
@@ -131,7 +153,7 @@ class MultiScaleTime(nn.Module):
             nn.Conv2d(width, width, (1, kernel), (1, stride), (0, kernel // 2 * d), (1, d)) for d in dilations
         )
         self.pool = nn.MaxPool2d((1, 3), (1, stride), (0, 1))
-        self.straight = nn.Conv2d(channels, width, 1, (1, stride))
+        self.straight = PointConv(channels, width, (1, stride))
         self.leave_norm = nn.BatchNorm2d(channels)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinelex.encoders.base import PERSONS, Encoder
-from kinelex.encoders.layers import conv_norm, norm_of_branches, norm_of_conv, residual
+from kinelex.encoders.layers import PointConv, conv_norm, norm_of_branches, norm_of_conv, residual
 from kinelex.encoders.registry import register
 from kinelex.encoders.scales import k_adjacency, window_graph
 from kinelex.errors import InputError
@@ -118,7 +118,7 @@ class MultiScaleTemporalConv(nn.Module):
             nn.Conv2d(width, width, (3, 1), (stride, 1), (d, 0), (d, 1), bias=False) for d in DILATIONS
         )
         self.pool = nn.MaxPool2d((3, 1), (stride, 1), (1, 0))
-        self.single = nn.Conv2d(in_channels, width, 1, (stride, 1), bias=False)
+        self.single = PointConv(in_channels, width, (stride, 1), bias=False)
         self.norm = nn.BatchNorm2d(out_channels)
         self.residual = residual(in_channels, out_channels, partial(conv_norm, bias=False), stride)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kinelex.encoders.graph_network import StagedNetwork
-from kinelex.encoders.layers import conv_norm, residual
+from kinelex.encoders.layers import PointConv, conv_norm, residual
 from kinelex.encoders.registry import register
 from kinelex.skeleton import SkeletonLayout, spatial_subsets
 
@@ -58,7 +58,7 @@ class BranchedTime(nn.Module):
             self.branches.append(nn.Sequential(*begin(out), nn.Sequential(OrderedDict(conv=conv))))
         pool = nn.MaxPool2d((3, 1), (stride, 1), (1, 0))
         self.branches.append(nn.Sequential(*begin(width), pool))
-        self.branches.append(nn.Conv2d(channels, width, 1, (stride, 1)))
+        self.branches.append(PointConv(channels, width, (stride, 1)))
         self.transform = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(), nn.Conv2d(channels, channels, 1))
         self.bn = nn.BatchNorm2d(channels)
         self.drop = nn.Dropout(dropout)
