@@ -192,7 +192,9 @@ def build_module(
         else InputPipeline(layout, recipe.input, store.layout)
     )
     module = MethodModule(method, pipeline, loader, recipe)
-    _rehearse(module, np.array([part[store.persons[part].argmax()] for part in _by_store(store, rows)]))
+    _try_most_persons(
+        module, np.array([part[store.persons[part].argmax()] for part in _by_store(store, rows)])
+    )
     return module
 
 
@@ -225,7 +227,7 @@ def _loader(recipe: Recipe, store: Stores, rows: np.ndarray, prompts: StorePromp
 
 
 @torch.no_grad()
-def _rehearse(module: MethodModule, rows: np.ndarray) -> None:
+def _try_most_persons(module: MethodModule, rows: np.ndarray) -> None:
     """Pass the clips with the most persons through: what does not suit comes out before a file is written."""
     crowded, pipeline = module.loader.batch(rows), module.pipeline
     pipeline(crowded, pipeline.sample(crowded, torch.Generator().manual_seed(0)))

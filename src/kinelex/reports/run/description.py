@@ -7,7 +7,7 @@ import re
 from kinelex.errors import InputError
 from kinelex.inference.load_model import bare_model
 from kinelex.inference.sharing import model_card
-from kinelex.reports.run.figures import curves
+from kinelex.reports.run.figures import curve_panels
 from kinelex.reports.run.style import house_style
 from kinelex.training.learned import reads_labels
 from kinelex.training.run_directory import RunDirectory
@@ -18,7 +18,7 @@ def describe_run(run: RunDirectory) -> Description:
     """The figures and the card of a run, as ``report.html`` and ``kinelex push`` have them."""
     figures = {}
     with house_style():
-        for panel in curves.__wrapped__(run.metrics(), reads_labels(run.config)):  # type: ignore[attr-defined]
+        for panel in curve_panels(run.metrics(), reads_labels(run.config)):
             axes = panel.figure.axes[0]
             axes.set_title(panel.title)
             for line, (name, _) in zip(axes.get_lines(), panel.legend, strict=False):

@@ -59,8 +59,7 @@ def curve_groups(
     return groups + [(root, "", found) for root, found in others.items()]
 
 
-@as_panels
-def curves(metrics: Sequence[Mapping[str, float]], labels: bool = False) -> list[Panel]:
+def curve_panels(metrics: Sequence[Mapping[str, float]], labels: bool = False) -> list[Panel]:
     """Small multiples of everything that was logged per epoch; see :func:`curve_groups`."""
     drawn = []
     for title, hint, names in curve_groups(metrics, labels):
@@ -78,6 +77,9 @@ def curves(metrics: Sequence[Mapping[str, float]], labels: bool = False) -> list
             lines.append((label, style["color"]))
         drawn.append(Panel(title, figure, hint, lines if len(lines) > 1 else ()))
     return drawn
+
+
+curves = as_panels(curve_panels)
 
 
 def similarity_histograms(bins: np.ndarray, counts: Mapping[str, Mapping[str, np.ndarray]]) -> str:
