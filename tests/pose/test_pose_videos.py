@@ -7,6 +7,7 @@ import json
 import signal
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -250,6 +251,59 @@ def test_missing_and_damaged_models_are_one_message(tmp_path: Path, monkeypatch:
     damaged.write_bytes(b"PK\x03\x04 and then nothing")
     with pytest.raises(InputError, match=r"is no \.task file, or damaged"):
         create("mediapipe", model=str(damaged))
+
+
+class _Landmarker:
+    """Sees the bright columns of a picture: the leftmost of them, as a model that finds one of several."""
+
+    made: list[str] = []
+
+    @classmethod
+    def create_from_options(cls, options: SimpleNamespace) -> _Landmarker:
+        cls.made.append(f"{options.running_mode} {options.num_poses}")
+        return cls()
+
+    def detect(self, picture: np.ndarray) -> SimpleNamespace:
+        found = np.flatnonzero(picture[10, :, 0] == 255)[:1]
+        at = [[SimpleNamespace(x=x / 64, y=y / 48, z=0.1, visibility=0.9) for y in range(33)] for x in found]
+        return SimpleNamespace(pose_landmarks=at, pose_world_landmarks=at)
+
+    def detect_for_video(self, picture: np.ndarray, time: int) -> SimpleNamespace:
+        return self.detect(picture)
+
+    def close(self) -> None:
+        return
+
+
+@pytest.mark.parametrize(
+    ("persons", "again", "expected"), [(1, True, [5]), (2, True, [5, 40]), (2, False, [5])]
+)
+def test_who_is_not_found_beside_others_is_found_with_them_covered(
+    persons: int, again: bool, expected: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from kinelex.pose.engines import mediapipe
+
+    modes = SimpleNamespace(VIDEO="video", IMAGE="image")
+    vision = SimpleNamespace(
+        PoseLandmarker=_Landmarker, PoseLandmarkerOptions=SimpleNamespace, RunningMode=modes
+    )
+    needs = (lambda picture: picture, vision, lambda **words: words)
+    monkeypatch.setattr(mediapipe, "_need_mediapipe", lambda: needs)
+    monkeypatch.setattr(mediapipe, "_check_task", lambda path: None)
+    monkeypatch.setattr(_Landmarker, "made", [])
+    (tmp_path / "m.task").write_bytes(b"")
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:, [5, 40]] = 255
+    engine = mediapipe.MediaPipe(persons, model=str(tmp_path / "m.task"), again=again)
+    for time in (0.0, 0.1):
+        poses = engine.detect(picture, time)
+        assert poses.image[:, 0, 0].round(3).tolist() == expected
+        assert poses.world is not None
+        assert poses.world.shape == (len(expected), 33, 3)
+    assert (picture[:, [5, 40]] == 255).all()  # it is the caller's
+    assert not len(engine.detect(np.zeros_like(picture), 0.2))
+    assert _Landmarker.made == [f"video {persons}", *["image 1"] * (persons > 1 and again)]
+    engine.close()
 
 
 def test_a_video_is_an_input_of_predict_and_count(

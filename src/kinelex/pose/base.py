@@ -38,7 +38,17 @@ class Poses:
         zeros = [np.zeros((persons, joints, *last), np.float32) for last in ((2,), (), (3,))]
         return cls(zeros[0], zeros[1], zeros[2] if world else None)
 
-    def pick(self, rows: np.ndarray | list[int]) -> Poses:
+    def beside(self, others: Poses) -> Poses:
+        """These persons, then the others."""
+        world = None
+        if self.world is not None and others.world is not None:
+            world = np.concatenate([self.world, others.world])
+        image, scores = (
+            np.concatenate(p) for p in ((self.image, others.image), (self.scores, others.scores))
+        )
+        return Poses(image, scores, world)
+
+    def pick(self, rows: np.ndarray | list[int] | range) -> Poses:
         """Some of the persons, in another order."""
         rows = np.asarray(rows, np.int64)
         world = None if self.world is None else self.world[rows]

@@ -29,6 +29,7 @@ ADDRESS = (
 SHA256 = "4eaa5eb7a98365221087693fcc286334cf0858e2eb6e15b506aa4a7ecdcec4ad"
 _TURN = np.array([-1, -1, 1], np.float32)  # right, down, away to the axes of Kinect's camera: half a turn
 _JOINTS = 33
+_MARGIN = 0.02  # around a person who is covered, of the longer side of the box
 
 
 class MediaPipe(PoseEngine):
@@ -40,7 +41,9 @@ class MediaPipe(PoseEngine):
             KINELEX_POSE_MODEL names, or pose_landmarker_full.task, which is loaded once and kept.
         detection: confidence from which on somebody is found, 0 to 1.
         presence: confidence from which on somebody who was found is a body.
-        tracking: confidence below which somebody is looked for anew.
+        tracking: confidence below which somebody who is followed is looked for anew.
+        again: where fewer persons are found than looked for, look again with those who were found covered;
+            where several stand close the model finds but one of them.
     """
 
     name: ClassVar[str] = "mediapipe"
@@ -55,6 +58,7 @@ class MediaPipe(PoseEngine):
         detection: float = 0.5,
         presence: float = 0.5,
         tracking: float = 0.5,
+        again: bool = True,
     ) -> None:
         super().__init__(persons)
         limits = {"detection": detection, "presence": presence, "tracking": tracking}
@@ -78,6 +82,10 @@ class MediaPipe(PoseEngine):
         try:
             with _silence():
                 self._landmarker = vision.PoseLandmarker.create_from_options(options)
+                self._others = None
+                if again and persons > 1:
+                    options.running_mode, options.num_poses = vision.RunningMode.IMAGE, persons - 1
+                    self._others = vision.PoseLandmarker.create_from_options(options)
         except (RuntimeError, ValueError, OSError) as error:
             raise InputError(
                 f"{self._path} is no model of a Pose Landmarker ({one_line(error)[:200]}): expects "
@@ -85,22 +93,45 @@ class MediaPipe(PoseEngine):
             ) from error
 
     def detect(self, picture: np.ndarray, time: float) -> Poses:
-        image = self._image(np.ascontiguousarray(picture))
         self._last = max(round(time * 1000), self._last + 1)
         with _silence() if self._first else contextlib.nullcontext():
-            found = self._landmarker.detect_for_video(image, self._last)
+            found = _poses(self._landmarker.detect_for_video(self._image(picture), self._last), picture)
+            if self._others is not None and 0 < len(found) < self.persons:
+                covered = _covered(picture, found)
+                found = found.beside(_poses(self._others.detect(self._image(covered)), picture))
         self._first = False
-        height, width = picture.shape[:2]
-        places = _numbers(found.pose_landmarks, ("x", "y", "visibility"))
-        world = _numbers(found.pose_world_landmarks, ("x", "y", "z"))
-        return Poses(places[..., :2] * np.array([width, height], np.float32), places[..., 2], world * _TURN)
+        return found.pick(range(min(self.persons, len(found))))
 
     def close(self) -> None:
         with _silence():
             self._landmarker.close()
+            if self._others is not None:
+                self._others.close()
 
     def files(self) -> tuple[str, ...]:
         return (f"{self._path.name} {file_digest(self._path)}",)
+
+
+def _poses(found: Any, picture: np.ndarray) -> Poses:
+    """What the model says of a picture."""
+    height, width = picture.shape[:2]
+    places = _numbers(found.pose_landmarks, ("x", "y", "visibility"))
+    world = _numbers(found.pose_world_landmarks, ("x", "y", "z"))
+    return Poses(places[..., :2] * np.array([width, height], np.float32), places[..., 2], world * _TURN)
+
+
+def _covered(picture: np.ndarray, found: Poses) -> np.ndarray:
+    """The picture with a grey box over each person."""
+    covered = picture.copy()
+    for joints in found.image:
+        low, high = joints.min(axis=0), joints.max(axis=0)
+        margin = _MARGIN * (high - low).max()
+        (left, top), (right, bottom) = (
+            (low - margin).clip(0).astype(int),
+            (high + margin).clip(0).astype(int) + 1,
+        )
+        covered[top:bottom, left:right] = 127
+    return covered
 
 
 def _numbers(persons: Any, names: tuple[str, ...]) -> np.ndarray:
@@ -122,7 +153,8 @@ def _need_mediapipe() -> tuple[Any, Any, Any]:
         ) from error
 
     def image(picture: np.ndarray) -> Any:
-        return mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture)
+        data = np.ascontiguousarray(picture)
+        return mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=data)
 
     return image, vision, BaseOptions
 
