@@ -21,6 +21,9 @@ OF_RECIPE = {
     "usdrl": ["channels=2", "encoder.depth=[1,1,1]", "dim=8", "hidden=8"],
     "sofa": ["encoder.dim=8", "depth=1", "encoder.heads=2", "prototypes=8", "method.dim=4", "hidden=8"],
     "mamp": ["encoder.dim=8", "depth=1", "encoder.heads=2", "decoder_depth=1", "decoder_heads=2"],
+    "amr": ["encoder.dim=8", "depth=1", "encoder.heads=2", "decoder_depth=1", "decoder_heads=2"],
+    "skeletonclr": ["channels=2", "encoder.depth=[1,1,1]", "dim=8", "queue=16"],
+    "aimclr": ["channels=2", "encoder.depth=[1,1,1]", "dim=8", "queue=16"],
     "mmcl": ["encoder.channels=2", "depth=[1,1,1]"],
 }
 BRIEF = "epochs=1,batch_size=6"
@@ -39,6 +42,9 @@ TASKS = {
     "sofa": (("knn",), []),
     "usdrl": (("knn",), []),
     "mamp": (("knn",), []),
+    "amr": (("knn",), []),
+    "skeletonclr": (("knn",), []),
+    "aimclr": (("knn",), []),
     "mmcl": (("classify",), []),
 }
 

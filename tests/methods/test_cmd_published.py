@@ -15,6 +15,7 @@ from kinelex.encoders.published.cmd import (
 from kinelex.errors import InputError
 from kinelex.losses import queue_similarities
 from kinelex.methods import CMD
+from kinelex.methods.momentum import follow
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def test_loss_gradients_and_state_after_the_step(reference, method):
 
 def test_every_logit(reference, method):
     with torch.no_grad():
-        method._follow()
+        follow(method.key, method.query, method.momentum)
         queries, keys = (
             method._embed(method.query, reference["query"], None),
             method._embed(method.key, reference["key"], None),

@@ -18,6 +18,7 @@ from kinelex.losses.queue_info_nce import (
     contrastive_accuracy,
     enqueue,
     new_queue,
+    queue_divergence,
     queue_info_nce,
     queue_similarities,
 )
@@ -36,5 +37,6 @@ __all__ += ["decorrelation"]
 __all__ += ["feature_alignment", "gather", "mean_over_processes", "pair_logits", "pair_mask", "soft_info_nce"]
 __all__ += ["MINING", "Neighbourhood", "mutual_distillation", "neighbour_targets", "queue_info_nce"]
 __all__ += ["koleo", "sinkhorn"]
-__all__ += ["check_room", "contrastive_accuracy", "enqueue", "new_queue", "queue_similarities"]
+__all__ += ["check_room", "contrastive_accuracy", "enqueue", "new_queue", "queue_divergence"]
+__all__ += ["queue_similarities"]
 __all__ += ["INTRA", "cycle_consistency", "progressive_alpha", "self_similarity", "soft_targets"]

@@ -32,20 +32,51 @@ def queue_similarities(query: Tensor, key: Tensor, queue: Tensor) -> tuple[Tenso
     return (query * key).sum(dim=2), query @ queue
 
 
-def queue_info_nce(positive: Tensor, negative: Tensor, temperature: float = 0.07) -> Tensor:
+def queue_info_nce(
+    positive: Tensor, negative: Tensor, temperature: float = 0.07, mined: Tensor | None = None
+) -> Tensor:
     """Mean over the clips of -log softmax of the positive among positive and negatives.
 
-    Shape:
-        - positive: (S, N); negative: (S, N, K); returns: (S,)
+    Args:
+        mined: which of the queue are positives too; their chances are added to that of the own key.
 
-    Source: MoCo, equation 1; CMD, instance loss of each stream.
+    Shape:
+        - positive: (S, N); negative: (S, N, K); mined: (S, N, K) bool; returns: (S,)
+
+    Source: MoCo, equation 1; CMD, instance loss of each stream; AimCLR, nearest neighbours mining.
 
     >>> queue_info_nce(torch.ones(1, 4), torch.ones(1, 4, 7)).allclose(torch.tensor(8.0).log())
+    True
+    >>> halves = torch.tensor([True, True, True, False, False, False, False]).expand(1, 4, 7)
+    >>> queue_info_nce(torch.ones(1, 4), torch.ones(1, 4, 7), mined=halves).allclose(torch.tensor(2.0).log())
     True
     """
     others = (negative / temperature).logsumexp(dim=2)
     own = positive / temperature
-    return (torch.logaddexp(own, others) - own).mean(dim=1)
+    sought = own
+    if mined is not None:
+        more = (negative / temperature).masked_fill(~mined, -torch.inf)
+        sought = torch.cat([own[:, :, None], more], dim=2).logsumexp(dim=2)
+    return (torch.logaddexp(own, others) - sought).mean(dim=1)
+
+
+def queue_divergence(positive: Tensor, negative: Tensor, temperature: float = 0.07) -> Tensor:
+    """How far views of a clip are from the first one in what they find similar: cross-entropies.
+
+    Each view has a distribution over the own key and the queue, the softmax of its similarities. That of the
+    first view is the target, without gradient; the mean over the clips is taken.
+
+    Shape:
+        - positive: (S, N), of S views; negative: (S, N, K); returns: (S - 1,), of the second view and on
+
+    Source: AimCLR, dual distributional divergence minimization; each of its two terms.
+
+    >>> queue_divergence(torch.ones(3, 4), torch.ones(3, 4, 7)).allclose(torch.tensor(8.0).log())
+    True
+    """
+    logits = torch.cat([positive[:, :, None], negative], dim=2) / temperature  # (S, N, 1 + K)
+    target = logits[0].detach().softmax(dim=1)
+    return -(target * logits[1:].log_softmax(dim=2)).sum(dim=2).mean(dim=1)
 
 
 def contrastive_accuracy(positive: Tensor, negative: Tensor) -> Tensor:

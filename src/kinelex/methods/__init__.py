@@ -1,6 +1,8 @@
 """Methods: an encoder, its losses and what to log. One file each, readable from top to bottom."""
 
 from kinelex.data.clip_prompts import Prompts
+from kinelex.methods.aimclr import AimCLR, SkeletonCLR
+from kinelex.methods.amr import AMR
 from kinelex.methods.base import Method, StepOutput
 from kinelex.methods.c2vl import C2VL
 from kinelex.methods.cmd import CMD
@@ -11,5 +13,5 @@ from kinelex.methods.sofa import SOFA
 from kinelex.methods.supervised import Supervised
 from kinelex.methods.usdrl import USDRL
 
-__all__ = ["C2VL", "CMD", "MAMP", "MMCL", "SOFA", "USDRL", "Method", "Prompts", "StepOutput", "Supervised"]
-__all__ += ["list_methods", "method_class", "register"]
+__all__ = ["AMR", "C2VL", "CMD", "MAMP", "MMCL", "SOFA", "USDRL", "AimCLR", "SkeletonCLR", "Supervised"]
+__all__ += ["Method", "Prompts", "StepOutput", "list_methods", "method_class", "register"]

@@ -33,6 +33,7 @@ from kinelex.losses import (
 from kinelex.losses.mutual_distillation import COLDEST
 from kinelex.methods.base import Encoders, Method, StepInput, StepOutput, encoders_by_stream
 from kinelex.methods.diagnostics import queue_warnings
+from kinelex.methods.momentum import follow
 from kinelex.methods.projector import projector
 from kinelex.methods.registry import register
 from kinelex.skeleton import make_stream
@@ -49,7 +50,11 @@ class Branch(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Embeddings (N, D), L2-normalised."""
-        return F.normalize(self.head(self.encoder(x)).float(), dim=1)
+        return self.embed(self.encoder(x))
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Embeddings (N, D) of features (N, F)."""
+        return F.normalize(self.head(features).float(), dim=1)
 
 
 @register
@@ -142,7 +147,7 @@ class CMD(Method):
         presence = (None, None) if batch.presence is None else batch.presence.chunk(2)
         queries = self._embed(self.query, first, presence[0])
         with torch.no_grad():
-            self._follow()
+            follow(self.key, self.query, self.momentum)
             keys = self._embed(self.key, second, presence[1])
         with torch.autocast(first.device.type, enabled=False):  # similarities over τ need full precision
             # the queue changes below, before the backward pass reads it
@@ -155,13 +160,6 @@ class CMD(Method):
         return torch.stack(
             [branch(make_stream(x, self.layout, stream, presence)) for stream, branch in branches.items()]
         )
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Each key branch takes a small step towards its query branch."""
-        keys: list[Tensor] = list(self.key.parameters())
-        queries: list[Tensor] = list(self.query.parameters())
-        torch._foreach_lerp_(keys, queries, 1 - self.momentum)
 
     def _loss(self, queries: Tensor, keys: Tensor, queue: Tensor) -> StepOutput:
         """The loss of embeddings (S, N, D) against the queue before they enter it, and what to log."""

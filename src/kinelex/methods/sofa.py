@@ -22,6 +22,7 @@ from kinelex.errors import InputError, check_name
 from kinelex.losses import entropy, gather, koleo, mean_over_processes, sinkhorn
 from kinelex.methods.base import Encoders, Method, StepInput, StepOutput, encoders_by_stream
 from kinelex.methods.diagnostics import prototype_warnings
+from kinelex.methods.momentum import follow
 from kinelex.methods.projector import projector
 from kinelex.methods.registry import register
 
@@ -150,9 +151,7 @@ class SOFA(Method):
         """Loss of a batch and what to log; the teacher follows first."""
         present = with_somebody(present_persons(batch.x))
         with torch.no_grad():
-            teacher: list[Tensor] = list(self.teacher.parameters())
-            student: list[Tensor] = list(self.student.parameters())
-            torch._foreach_lerp_(teacher, student, 1 - self.momentum)
+            follow(self.teacher, self.student, self.momentum)
             known, slots = self.teacher(batch.x, present, 1.0)
         summary, found = self.student(batch.x, present, self.visible, batch.generator)
         predicted = self.predictor(found)

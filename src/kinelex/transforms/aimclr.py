@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kinelex.data.batch import Batch
-from kinelex.errors import InputError
 from kinelex.skeleton.presence import indices_on
 from kinelex.transforms.base import Transform, channels_of, clips_of, layout_of, register
 from kinelex.transforms.frames import Sometimes, chance
@@ -26,30 +25,27 @@ from kinelex.transforms.spatial import rotate, rotation_matrices
 class MainAxisRotation(Transform):
     """Each clip turns by a larger angle about one axis and by small ones about the two others.
 
+    Clips in 2-D turn in their plane, about the axis that it has.
+
     Args:
         largest: largest angle about the main axis, radians.
         others: largest angle about the others, radians.
-
-    Raises:
-        InputError: clips in 2-D, which would leave their plane.
     """
 
     largest: float = 0.5236
     others: float = 0.01745
 
     def sample(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Draw rotations (N, 3, 3)."""
-        if channels_of(batch) != 3:
-            raise InputError("main_axis_rotation turns skeletons in 3-D, these are 2-D: take random_rotation")
-        angles = torch.rand(len(batch), 3, generator=generator)
-        main = F.one_hot(torch.randint(3, (len(batch),), generator=generator), 3).bool()
-        return rotation_matrices(angles * torch.where(main, self.largest, self.others))
+        """Draw rotations (N, C, C)."""
+        angles, c = torch.rand(len(batch), 3, generator=generator), channels_of(batch)
+        main = torch.randint(3, (len(batch),), generator=generator) if c == 3 else torch.tensor([2])
+        turned = angles * torch.where(F.one_hot(main, 3).bool(), self.largest, self.others)
+        return rotation_matrices(turned, channels=c)
 
     def apply(self, batch: Batch, params: Tensor | None = None) -> Batch:
         if params is None:
             return batch
         x, _ = clips_of(batch)
-        return replace(batch, x=rotate(x, params.to(x.device, non_blocking=True)))
         return replace(batch, x=rotate(x, params.to(x.device, non_blocking=True)))
 
 

@@ -20,10 +20,14 @@ PRESETS: dict[str, tuple[Any, ...]] = {
     "ctrgcn": ("centre", "crop_resize", "random_rotation"),
     "pyskl": ("main_person_first", "centre", {"name": "align_body", "mode": "body"}, "uniform_frames"),
     "pyskl_2d": ({"name": "uniform_frames", "seen_only": False},),
-    "aimclr": (
+    "aimclr": ("aimclr_normal", "aimclr_extreme"),
+    # AimCLR's other view, that of SkeletonCLR, and what the strong one has beside it.
+    "aimclr_normal": (
         "centre",
         {"name": "reflect_crop", "frames": 50},
         {"name": "shear_or_corrupt", "shear": 0.5, "corrupt": 0.0, "shear_probability": 1.0},
+    ),
+    "aimclr_extreme": (
         {"name": "swap_sides", "mirror": False},
         "main_axis_rotation",
         {"name": "joint_noise", "std": 0.01, "probability": 0.5},
@@ -46,12 +50,6 @@ PRESETS: dict[str, tuple[Any, ...]] = {
         "axis_mask",
         "joint_mask",
     ),
-    # AimCLR's other view, that of SkeletonCLR.
-    "aimclr_normal": (
-        "centre",
-        {"name": "reflect_crop", "frames": 50},
-        {"name": "shear_or_corrupt", "shear": 0.5, "corrupt": 0.0, "shear_probability": 1.0},
-    ),
 }
 
 
@@ -60,7 +58,8 @@ def preset(name: str) -> tuple[Transform, ...]:
 
     Args:
         name: ``c2vl``, ``cmd``, ``ctrgcn`` (CTR-GCN and MMCL on NTU), ``pyskl``, ``pyskl_2d``, ``aimclr``
-            (its strong view), ``aimclr_normal``, ``sofa`` or ``sofa_augmentations`` (what is random in it).
+            (its strong view: ``aimclr_normal``, then ``aimclr_extreme``), ``sofa`` or ``sofa_augmentations``
+            (what is random in it).
 
     Raises:
         InputError: an unknown name.
