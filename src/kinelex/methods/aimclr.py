@@ -223,10 +223,10 @@ class AimCLR(SkeletonCLR):
     def _queries(self, batch: StepInput) -> Tensor:
         x = batch.x.chunk(self.views)[2]
         there = joint_presence(x) if batch.presence is None else batch.presence.chunk(self.views)[2]
-        frames, rows = torch.full((len(x),), x.shape[2]), torch.arange(len(x))
+        frames = torch.full((len(x),), x.shape[2], device=x.device)
         generator = batch.generator or torch.default_generator
         with torch.autocast(x.device.type, enabled=False):  # coordinates keep their precision
-            clips = Batch(frames, batch.labels, rows, x=x, presence=there)
+            clips = Batch(frames, batch.labels, torch.arange(len(x)), x=x, presence=there)
             x, _ = clips_of(self.extreme(clips, generator))
         features = self.query.encoder.forward_features(x)  # (N, M, F, T', V')
         seen = [features]
