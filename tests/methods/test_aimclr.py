@@ -244,8 +244,18 @@ def test_it_learns_to_tell_clips_apart(kind):
     if kind is AimCLR:
         assert last["loss/extreme"] < last["loss/dropped"] < 0.95 * math.log(49) / 2
     assert method.warnings(history) == []
-    (said,) = method.warnings([{"loss/joint": math.log(49)}] * 5)
+    (said,) = method.warnings([{"loss/joint": math.log(49), "accuracy/joint": 0.5}] * 5)
     assert "similarities are uniform: after 5 epochs" in said
+
+
+def test_mining_that_takes_over_is_said():
+    method = make_method(AimCLR)
+    before, after = {"loss/joint": 2.0, "accuracy/joint": 0.4}, {"loss/joint": 1.0, "accuracy/joint": 0.02}
+    assert method.warnings([before] * 5) == method.warnings([before] * 3 + [after]) == []
+    (said,) = method.warnings([before] * 4 + [after])
+    assert (
+        "mined neighbours have taken over: queries find their own keys in 2.0% of the clips, in 40.0%" in said
+    )
 
 
 @pytest.mark.parametrize(

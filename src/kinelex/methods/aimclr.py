@@ -34,7 +34,7 @@ from kinelex.losses import (
 )
 from kinelex.methods.base import Encoders, Method, StepInput, StepOutput, encoders_by_stream
 from kinelex.methods.cmd import Branch
-from kinelex.methods.diagnostics import queue_warnings
+from kinelex.methods.diagnostics import mining_warnings, queue_warnings
 from kinelex.methods.momentum import follow
 from kinelex.methods.registry import register
 from kinelex.methods.sofa import mean_present
@@ -259,3 +259,7 @@ class AimCLR(SkeletonCLR):
         weighted = (self.divergence / len(apart)) * apart
         names = ("loss/extreme", "loss/dropped")[: len(apart)]
         return {f"loss/{self.stream}": instance, **dict(zip(names, weighted, strict=True))}
+
+    def warnings(self, history: list[dict[str, float]]) -> list[str]:
+        """Signs that nothing is learned, or only what mining makes of it, if the epochs so far show them."""
+        return super().warnings(history) + mining_warnings(history, self.stream)

@@ -73,6 +73,17 @@ def queue_warnings(history: History, streams: Iterable[str], queue: int, top_k: 
     return warnings
 
 
+def mining_warnings(history: History, stream: str) -> list[str]:
+    """AimCLR: mined neighbours that have taken the place of the clips' own keys."""
+    found = [row[f"accuracy/{stream}"] for row in history]
+    if len(found) < EPOCHS or found[-1] > 0.5 * max(found):
+        return []
+    return [
+        f"mined neighbours have taken over: queries find their own keys in {found[-1]:.1%} of the clips, in "
+        f"{max(found):.1%} at best before (method.mine_from=1 never mines; or raise method.momentum)"
+    ]
+
+
 def classifier_warnings(history: History, streams: Iterable[str], classes: int) -> list[str]:
     """Streams whose loss is that of guessing one of the classes."""
     return [
