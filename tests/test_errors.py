@@ -16,8 +16,8 @@ def test_unknown_name_gives_the_closest_match_and_all_names() -> None:
 
 
 def test_unknown_name_without_a_close_match_gives_no_hint() -> None:
-    assert str(unknown_name("stream", "xyz", ["joint", "bone"])) == "unknown stream 'xyz': Known: bone, joint"
+    assert str(unknown_name("stream", "xyz", ["joint", "bone"])) == "unknown stream 'xyz'. Known: bone, joint"
 
 
 def test_unknown_name_without_any_known() -> None:
-    assert str(unknown_name("protocol", "xsub", [])) == "unknown protocol 'xsub': Known: none"
+    assert str(unknown_name("protocol", "xsub", [])) == "unknown protocol 'xsub'. Known: none"

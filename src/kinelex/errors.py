@@ -56,8 +56,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return InputError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names) or 'none'}")
+    hint = f": did you mean {close[0]!r}?" if close else "."
+    return InputError(f"unknown {kind} {name!r}{hint} Known: {', '.join(names) or 'none'}")
 
 
 def check_name(kind: str, name: str, known: Collection[str]) -> None:

@@ -167,7 +167,7 @@ def test_bvh_brings_its_own_layout_or_gives_the_joints_asked_for(tmp_path: Path)
         found = prepared(source, layout=str(own), units="metres").sequence(0)
         np.testing.assert_allclose(found[:, 0], places[:, [1, 0]], rtol=1e-5)
     (tmp_path / "bad.yaml").write_text("name: own\njoints: {Hip: Hip, left_toe: Hip}\n")
-    with pytest.raises(InputError, match="unknown joint of own in this file 'left_toe': "):
+    with pytest.raises(InputError, match="unknown joint of own in this file 'left_toe'"):
         prepared(source, layout=str(tmp_path / "bad.yaml"))
 
 
@@ -194,7 +194,7 @@ def test_labels_splits_and_classes(tmp_path: Path) -> None:
     (source / "manifest.csv").write_text("file,label\na.npy,run\nb.npy,fly\nc.npy,walk\n")
     store = prepared(source, classes=tmp_path / "names.txt")
     assert (store.ids, store.labels.tolist()) == (["a", "c"], [1, 0])
-    assert "unknown label 'fly': Known: jump, run, walk" in (tmp_path / "skipped.csv").read_text()
+    assert "unknown label 'fly'. Known: jump, run, walk" in (tmp_path / "skipped.csv").read_text()
 
 
 def test_the_layout_is_told_by_the_size_or_asked_for(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_the_first_person_there_takes_the_first_place_and_too_many_are_left_out(
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"gaps": "fill"}, "unknown --gaps 'fill': Known: drop, interpolate, keep, refuse"),
+        ({"gaps": "fill"}, "unknown --gaps 'fill'. Known: drop, interpolate, keep, refuse"),
         ({"persons": 0}, "--persons 0: expects at least 1 person"),
         ({"fps": -1.0}, "--fps -1.0: expects a positive number"),
         ({"name": " "}, "--name is empty"),

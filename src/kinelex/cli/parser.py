@@ -42,8 +42,8 @@ class VerbParser(argparse.ArgumentParser):
         """
         own = list(self.own_options())
         close = difflib.get_close_matches(option, own, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        return InputError(f"unknown option {option}: {hint}Known: {', '.join(own)}; see `{self.prog} --help`")
+        hint = f": did you mean {close[0]}?" if close else "."
+        return InputError(f"unknown option {option}{hint} Known: {', '.join(own)}; see `{self.prog} --help`")
 
     def check_options(self, words: Sequence[str]) -> None:
         """Look for options that there are not, before it is asked what is missing."""

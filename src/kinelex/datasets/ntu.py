@@ -121,7 +121,7 @@ class NtuReader60(_NtuReader):
 
     >>> NtuReader60(Path("nturgb+d_skeletons"), denoise="motion")
     Traceback (most recent call last):
-    kinelex.errors.InputError: unknown denoise 'motion': Known: energy, tracks
+    kinelex.errors.InputError: unknown denoise 'motion'. Known: energy, tracks
     """
 
     dataset = "ntu60"

@@ -30,7 +30,7 @@ def callbacks_of(entries: Sequence[Any]) -> list[Any]:
 
     >>> callbacks_of(["stop_early"])
     Traceback (most recent call last):
-    kinelex.errors.InputError: unknown callback 'stop_early': Known: none
+    kinelex.errors.InputError: unknown callback 'stop_early'. Known: none
     """
     made = []
     for entry in entries:
