@@ -2,10 +2,10 @@
 
 Sun et al., "Exploring Adaptive Masked Reconstruction for Self-Supervised Skeleton-Based Action Recognition",
 CVPR 2026, arXiv 2606.11450, read from its abstract and a summary by others: the encoder and its masking are
-those of MAMP; the decoder no longer has the encoder's tokens, but asks for patches of some segments of a whole
-body part, by cross-attention to the tokens that were seen; inside a patch the loss is guided to what moves.
-Our reading: what is predicted and its normalisation are MAMP's, patches are parts of the body, and the formula
-of the guidance.
+those of MAMP; the decoder no longer has the encoder's tokens, but asks for patches of some segments of a
+whole body part, by cross-attention to the tokens that were seen; inside a patch the loss is guided to what
+moves. Our reading: what is predicted and its normalisation are MAMP's, patches are parts of the body, and the
+formula of the guidance.
 """
 
 from __future__ import annotations
