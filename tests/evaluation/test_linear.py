@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from kinelex.errors import InputError
 from kinelex.evaluation import ProbeData, linear_probe, linear_sgd_probe, run_task
 from kinelex.evaluation.protocols.linear_sgd import SGDSchedule, linear_sgd_layers
-from kinelex.inference.linear_probe import training_folds
+from kinelex.inference.linear_probe import STRENGTHS, training_folds
 from kinelex.inference.logistic import LogisticPath
 
 
@@ -74,6 +74,7 @@ def test_chosen_strength_is_the_strongest_of_the_best():
     x, y = make(rows=120, noise=4.0)
     probe = linear_probe(x, y, 4)
     best = max(probe.fold_accuracy.values())
+    assert tuple(probe.fold_accuracy) == STRENGTHS  # all are tried: on a flat curve rounding would end it
     assert probe.fold_accuracy[probe.regularisation] == best
     stronger = [s for s in probe.fold_accuracy if s > probe.regularisation]
     assert all(probe.fold_accuracy[s] < best for s in stronger)

@@ -62,10 +62,10 @@ def linear_probe(
     """Fit multinomial logistic regression by L-BFGS; choose its L2 strength inside the training part.
 
     The strength is the one with the best accuracy over cross-validation folds of the training part, see
-    :func:`training_folds`. The test part is not an argument, so nothing of it can leak. Strengths are tried
-    from the strongest down, each fit starting at the last, and the search ends after two in a row
-    that are worse. With one clip per class nothing can be held out, and the strongest is taken. Where all
-    clips are of one class, that class is always predicted.
+    :func:`training_folds`, the strongest among equals. The test part is not an argument, so nothing of it can
+    leak. All strengths are tried, from the strongest down, each fit starting at the last: where the curve is
+    flat, rounding would decide when to give up. With one clip per class nothing can be held out, and the
+    strongest is taken. Where all clips are of one class, that class is always predicted.
 
     Args:
         features: features of the training part, standardised here.
@@ -171,7 +171,7 @@ def _fold_accuracy(
     folds: list[tuple[np.ndarray, np.ndarray]],
     strengths: tuple[float, ...],
 ) -> dict[float, float]:
-    """Accuracy over all held-out rows per strength, until two in a row are worse than the best."""
+    """Accuracy over all held-out rows per strength."""
     around = min(max(0.1, strengths[-1]), strengths[0])
     searched = []
     for fit, held in folds:
@@ -189,7 +189,4 @@ def _fold_accuracy(
         if total == 0:
             return {}
         result[strength] = right / total
-        rates = list(result.values())
-        if len(rates) > 2 and max(rates[-2:]) < max(rates[:-2]):
-            break
     return result
