@@ -139,9 +139,11 @@ def test_shares_of_studies_and_prompts_are_arrays(acted, cluster):
     assert not (cluster / "s").exists()
 
 
+# At the recipe's rate of learning rounding grows a thousandfold in twelve steps (a tenth of the rate leaves
+# less than a twentieth of the differences); a small rate shows whether gradients are the same.
 STILL = [
     *("crop=[1,1]", "rotation=[0,0,0]", "noise=0", "scaling=[1,1]"),
-    *("method.dropout=0", "encoder.dropout=0", "precision=32-true", "epochs=2"),
+    *("method.dropout=0", "encoder.dropout=0", "precision=32-true", "epochs=2", "lr=0.001"),
 ]
 
 
@@ -162,13 +164,13 @@ def in_two_processes(acted, out: Path, words: list[str], shape: str = "devices=2
     return RunDirectory(out)
 
 
-def assert_same(two: RunDirectory, one: RunDirectory, atol: float = 1e-4) -> None:
+def assert_same(two: RunDirectory, one: RunDirectory) -> None:
     """Losses and weights are those of one process."""
     for found, wanted in zip(two.metrics(), one.metrics(), strict=True):
-        assert found["loss"] == pytest.approx(wanted["loss"], rel=1e-4)
+        assert found["loss"] == pytest.approx(wanted["loss"], rel=1e-5)
     weights = [load_file(run.path / "encoder.safetensors") for run in (two, one)]
     for name, value in weights[1].items():
-        torch.testing.assert_close(weights[0][name], value, rtol=1e-3, atol=atol)
+        torch.testing.assert_close(weights[0][name], value, rtol=1e-4, atol=5e-5)
 
 
 @pytest.fixture(scope="module")
@@ -193,4 +195,4 @@ def test_a_training_goes_on_in_another_number_of_processes(acted, alone, tmp_pat
     with pytest.raises(StoppedError):
         train("supervised", acted.store, "xsub", run, overrides=[*SMALL[:-2], *STILL])
     two = in_two_processes(acted, run, ["--resume", "devices=2"])
-    assert_same(two, alone, atol=2e-3)  # 8e-4 was seen
+    assert_same(two, alone)
