@@ -55,6 +55,24 @@ def test_flops_are_those_of_the_layers(acted):
     assert found[1]["parameters"] > found[0]["parameters"]
 
 
+def test_flops_of_a_gru_are_counted(acted):
+    """A step of SkeletonCLR: forward of query and key, backward of the query about twice as much."""
+    words = ["encoder.name=gru", "hidden=32", "layers=1", "bidirectional=false", "frames=8", "crop=[1,1]"]
+    words += [
+        "encoder.persons=1",
+        "queue=48",
+        "dim=8",
+        "batch_size=24",
+        "accelerator=cpu",
+        "precision=32-true",
+    ]
+    found = cost("skeletonclr", acted.store, "xsub", overrides=words)
+    forward = (
+        2 * 2 * 3 * 32 * (75 + 32) * 8
+    )  # two GRUs, three gates of 32 units, 25 joints in space, 8 frames
+    assert 3.4 * forward < found["flops_per_clip"] < 4.6 * forward
+
+
 def test_wrong_input_is_told(acted):
     with pytest.raises(InputError, match="unknown recipe key"):
         cost("supervised", acted.store, "xsub", overrides=["chanels=3"])
