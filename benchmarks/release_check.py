@@ -33,6 +33,7 @@ NEEDS = {  # what cannot be had without somebody's permission or machine
     "prompts_vision": "NTU's videos, and a model of some gigabytes",
     "reliability": "hours, and the checkout: it is a benchmark of the repository",
     "results": "the files of Northwestern-UCLA, and the checkout: benchmarks of the repository",
+    "scale": "hours, and the checkout: it is a benchmark of the repository",
     "speed": "the repositories of the published code",
     "tasks/videos": "a video, and a pose model's file",
 }
