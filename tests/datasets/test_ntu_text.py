@@ -261,6 +261,13 @@ def test_any_damaged_stretch_of_bytes(data):
         assert_says(recording, read_plainly(ended.replace(b"\x0b", b" ").replace(b"\x0c", b" ")))
 
 
+def test_a_number_of_a_body_that_begins_with_a_zero_is_the_same_body():
+    assert TEXT[8071:8072].isdigit()
+    assert TEXT[8070:8071] == b"\n"
+    text = TEXT[:8071] + b"0" + TEXT[8071:]
+    assert_says(read_or_reason(text)[0], read_plainly(text))
+
+
 def test_the_generator_and_the_plain_reader_agree():
     for one, other in zip(read_plainly(text_of(scene())), scene(), strict=True):
         assert [body for body, _ in one] == [body for body, _ in other]

@@ -95,7 +95,8 @@ def _recording(
 ) -> Recording:
     """The recording of bodies with these names, kept values (bodies, 25, 5)."""
     numbers: dict[bytes, int] = {}
-    track = np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
+    same = (name.lstrip(b"0") for name in names)  # 07 is 7
+    track = np.array([numbers.setdefault(name, len(numbers)) for name in same], dtype=np.int64)
     x = values.astype(np.float32)
     return Recording(frames, frame, slot, track, x[..., :3], x[..., 3:])
 
