@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from descent import descend
 from torch.nn import functional as F
 
 from kinelex import encoders
@@ -288,14 +289,7 @@ def test_wrong_options_are_named(kind, options, message):
 def trained(method, x, world=1):
     """One step of plain gradient descent; with the gradients averaged over the processes, as DDP does."""
     loss, logs = method(x, generator=torch.Generator().manual_seed(0))
-    method.zero_grad()
-    loss.backward()
-    with torch.no_grad():
-        for p in method.trained_parameters():
-            if world > 1:
-                dist.all_reduce(p.grad)
-                p.grad /= world
-            p -= 0.1 * p.grad
+    descend(method, loss, world)
     return {"loss": loss.detach(), **logs}
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from descent import descend
 from torch.nn import functional as F
 
 from kinelex import encoders
@@ -217,14 +218,7 @@ def _worker(rank, folder):
 def trained(method, x, world=1):
     """One step of plain gradient descent; with the gradients averaged over the processes, as DDP does."""
     loss, logs = step(method, x)
-    method.zero_grad()
-    loss.backward()
-    with torch.no_grad():
-        for p in method.trained_parameters():
-            if world > 1:
-                dist.all_reduce(p.grad)
-                p.grad /= world
-            p -= 0.1 * p.grad
+    descend(method, loss, world)
     return {"loss": loss.detach(), **logs}
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from descent import descend
 from torch.nn import functional as F
 
 from kinelex import encoders
@@ -179,14 +180,7 @@ def test_wrong_options_are_named(options, message):
 def trained(method, x, world=1):
     """A step of gradient descent; with the gradients averaged over the processes, as DDP does."""
     out = method(x)
-    method.zero_grad()
-    out.loss.backward()
-    with torch.no_grad():
-        for p in method.trained_parameters():
-            if world > 1:
-                dist.all_reduce(p.grad)
-                p.grad /= world
-            p -= 0.1 * p.grad
+    descend(method, out.loss, world)
     return {"loss": out.loss.detach(), **out.logs}
 
 

@@ -58,14 +58,8 @@ def test_flops_are_those_of_the_layers(acted):
 def test_flops_of_a_gru_are_counted(acted):
     """A step of SkeletonCLR: forward of query and key, backward of the query about twice as much."""
     words = ["encoder.name=gru", "hidden=32", "layers=1", "bidirectional=false", "frames=8", "crop=[1,1]"]
-    words += [
-        "encoder.persons=1",
-        "queue=48",
-        "dim=8",
-        "batch_size=24",
-        "accelerator=cpu",
-        "precision=32-true",
-    ]
+    words += ["encoder.persons=1", "queue=48", "dim=8", "batch_size=24"]
+    words += ["accelerator=cpu", "precision=32-true"]
     found = cost("skeletonclr", acted.store, "xsub", overrides=words)
     forward = (
         2 * 2 * 3 * 32 * (75 + 32) * 8

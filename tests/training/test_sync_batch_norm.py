@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from descent import descend
 from torch import nn
 
 from kinelex import encoders
@@ -37,14 +38,7 @@ def _step(name: str, method: nn.Module, number: int, rank: int = 0, world: int =
     mine = slice(rank * CLIPS // world, (rank + 1) * CLIPS // world)
     method.on_epoch_start(1, 2)
     loss, _ = method(views[:, mine].flatten(0, 1), {"language": prompts[mine]}, labels[mine])
-    method.zero_grad()
-    loss.backward()
-    with torch.no_grad():
-        for p in method.trained_parameters():
-            if world > 1:
-                dist.all_reduce(p.grad)
-                p.grad /= world
-            p -= 0.05 * p.grad
+    descend(method, loss, world, rate=0.05)
     method.on_epoch_end()
     return loss.detach()
 
