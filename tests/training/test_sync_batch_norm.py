@@ -11,6 +11,7 @@ from torch import nn
 
 from kinelex import encoders
 from kinelex.methods import C2VL, CMD, Supervised
+from kinelex.training.recompute import recompute_blocks
 from kinelex.training.sync_batch_norm import SyncBatchNorm, synchronise_batch_norms
 
 CLIPS, STEPS = 8, 3
@@ -27,6 +28,10 @@ def _make(name: str) -> nn.Module:
         return CMD(_encoder(), ("joint", "motion"), dim=8, queue=32, top_k=8)
     if name == "supervised":
         return Supervised(_encoder(), num_classes=3)
+    if name == "recomputed":
+        method = Supervised(_encoder(), num_classes=3)
+        recompute_blocks(method.encoders.values())
+        return method
     return C2VL(_encoder(), {"language": torch.randn(4, 2, 6)}, dim=8, hidden=16, prompt="mean")
 
 
@@ -61,7 +66,7 @@ def _worker(rank: int, folder: str, names: tuple[str, ...]) -> None:
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     """Losses and all weights, running statistics among them, after three steps of each method."""
-    names = ("supervised", "c2vl", "cmd")
+    names = ("supervised", "c2vl", "cmd", "recomputed")
     mp.start_processes(_worker, args=(str(tmp_path), names), nprocs=2, start_method="spawn")
     for name in names:
         one = _train(name)

@@ -29,6 +29,8 @@ class Encoder(nn.Module):
             where a subclass has a ``forward`` of its own.
 
     Attributes:
+        block_list: which of its attributes holds its blocks, layers that follow one another, with most of its
+            activations; training.recompute computes these again. None: it has none.
         present_only: leave persons out whose coordinates are all 0, unless the caller says who is present.
         cached: clips that a CPU passes through it at a time, the fastest by measurement; more do not fit its
             cache.
@@ -54,6 +56,7 @@ class Encoder(nn.Module):
     places_option: ClassVar[str] = "person_norms"  # which option says how many places there are
     unsaid: ClassVar[dict[str, Any]] = {}  # options of runs that are older than the option
     any_layout: ClassVar[bool] = False  # whether the same weights read clips of any layout
+    block_list: ClassVar[str | None] = None
     cached: ClassVar[int] = 32
     present_only: bool = False
 

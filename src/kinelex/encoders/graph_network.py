@@ -30,7 +30,7 @@ class StagedNetwork(Encoder):
         path: builds the residual path where width or frames change.
 
     Attributes:
-        names: among the parameters: of the blocks, and in each of graph and time; here PYSKL's.
+        block_list, names: among the parameters: of the blocks, and in each of graph and time; here PYSKL's.
         frames_last: compute on (B, C, V, T), B persons, with channels last in memory.
         least: width that the first stage must have.
 
@@ -38,7 +38,8 @@ class StagedNetwork(Encoder):
         - x: (N, C, T, V, M), of 2-D poses PYSKL's third coordinate is the score; returns: (N, 4·channels)
     """
 
-    names: ClassVar[tuple[str, str, str]] = ("gcn", "gcn", "tcn")
+    block_list: ClassVar[str] = "gcn"
+    names: ClassVar[tuple[str, str]] = ("gcn", "tcn")
     frames_last: ClassVar[bool] = False
     least: ClassVar[int] = 6
 
@@ -64,13 +65,13 @@ class StagedNetwork(Encoder):
         for before, width, stride in stages(in_channels, channels, depth):
             parts = graph(before, width), time(width, stride)
             beside = residual(before, width, path, stride) if blocks else None
-            blocks.append(Block(*parts, beside, self.names[1:]))
-        self.add_module(self.names[0], nn.ModuleList(blocks))
+            blocks.append(Block(*parts, beside, self.names))
+        self.add_module(self.block_list, nn.ModuleList(blocks))
 
     def forward_persons(self, x: Tensor) -> Tensor:
         last = self.frames_last  # convolutions and batch norms are fastest on channels last
         x = x.transpose(2, 3).contiguous(memory_format=torch.channels_last) if last else x.contiguous()
-        for block in getattr(self, self.names[0]):
+        for block in getattr(self, self.block_list):
             x = block(x)
         return x.transpose(2, 3) if last else x
 
@@ -83,7 +84,8 @@ class GraphNetwork(StagedNetwork):
         dilations: steps between these frames, a branch of convolutions for each.
     """
 
-    names = ("blocks", "graph", "time")
+    block_list = "blocks"
+    names = ("graph", "time")
     frames_last = True
     least = 1
     blocks: nn.ModuleList

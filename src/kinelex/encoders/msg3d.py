@@ -184,6 +184,7 @@ class MSG3D(Encoder):
     """
 
     name = "msg3d"
+    block_list = "blocks"
     unsaid = {"person_norms": 1}
 
     def __init__(

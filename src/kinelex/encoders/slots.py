@@ -82,6 +82,7 @@ class SlotTransformer(Encoder):
     """
 
     name = "slots"
+    block_list = "blocks"
     any_layout = present_only = True
     vectors: Tensor
     rates: Tensor

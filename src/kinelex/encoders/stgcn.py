@@ -73,6 +73,7 @@ class STGCN(Encoder):
     """
 
     name = "stgcn"
+    block_list = "blocks"
 
     def __init__(
         self,

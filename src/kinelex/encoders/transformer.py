@@ -133,6 +133,7 @@ class JointTimeTransformer(Encoder):
     """
 
     name = "transformer"
+    block_list = "blocks"
 
     def __init__(
         self,

@@ -36,6 +36,7 @@ from kinelex.training.config import TrainingConfig
 from kinelex.training.encoder_files import SkeletonEncoder
 from kinelex.training.module import MethodModule
 from kinelex.training.recipe import Recipe
+from kinelex.training.recompute import recompute_blocks
 from kinelex.training.store_defaults import with_person_norms, with_places
 from kinelex.training.sync_batch_norm import synchronise_batch_norms
 from kinelex.transforms import InputPipeline
@@ -179,6 +180,8 @@ def build_module(
     recipe = with_places(recipe, next(iter(method.encoders.values())), store)
     if training.processes > 1 and training.sync_batchnorm:
         synchronise_batch_norms(method)
+    if training.recompute:
+        recompute_blocks(method.encoders.values())
     if training.batch_size % training.processes:
         raise InputError(
             f"expects a batch size that {training.processes} devices can share, got {training.batch_size}"

@@ -79,6 +79,8 @@ class TrainingConfig:
         sync_batchnorm: with several devices, batch norm's statistics are those of all of them together.
         precision: ``32-true``, ``bf16-mixed``, ``16-mixed``, ...; ``auto`` is bf16-mixed where the processor
             has it and a few steps are faster in it, else 32-true.
+        recompute: compute the encoder's blocks once more in the backward pass instead of keeping what they
+            need for it: the same values, less memory, more time.
         threads: CPU threads; 0 leaves PyTorch's choice.
         checkpoint_every: also write a checkpoint every so many steps; 0 writes one per epoch.
         logger: where the training is followed: ``tensorboard``, ``csv``, ``wandb``, ``mlflow``, ``comet``, or
@@ -99,6 +101,7 @@ class TrainingConfig:
     strategy: str = "auto"
     sync_batchnorm: bool = True
     precision: str = "32-true"
+    recompute: bool = False
     threads: int = 0
     checkpoint_every: int = 0
     logger: tuple[str, ...] = ("tensorboard",)

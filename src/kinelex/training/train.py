@@ -230,7 +230,7 @@ def _config(recipe: Recipe, store: Stores, protocol: str, prompts: str | Path | 
 
 
 # What a resumed training may change.
-_MACHINE = ("accelerator", "devices", "num_nodes", "strategy", "threads")
+_MACHINE = ("accelerator", "devices", "num_nodes", "strategy", "threads", "recompute")
 
 
 def reopen(
