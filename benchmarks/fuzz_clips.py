@@ -1,6 +1,7 @@
 """Small good files of clips in the formats that `folder` reads, for :mod:`fuzz_seeds`."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +47,23 @@ def trc(path: Path) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def c3d(path: Path) -> None:
+def c3d(
+    path: Path,
+    names: Sequence[str] = ("LSHO", "RSHO", "LASI", "RASI"),
+    places: np.ndarray | None = None,
+    fps: float = 30.0,
+) -> None:
+    """Markers at places (T, markers, 3) in millimetres, drawn where none are given; NaN is not seen."""
     import ezc3d
 
-    c3d = ezc3d.c3d()
-    c3d["parameters"]["POINT"]["RATE"]["value"] = [30]
-    c3d["parameters"]["POINT"]["LABELS"]["value"] = ["LSHO", "RSHO", "LASI", "RASI"]
-    c3d["parameters"]["POINT"]["UNITS"]["value"] = ["mm"]
-    points = np.random.default_rng(0).uniform(1, 900, (4, 4, 2))
-    c3d["data"]["points"] = points
-    c3d.write(str(path))
+    file = ezc3d.c3d()
+    about = {"RATE": [fps], "LABELS": list(names), "UNITS": ["mm"]}
+    for key, value in about.items():
+        file["parameters"]["POINT"][key]["value"] = value
+    if places is None:
+        places = np.random.default_rng(0).uniform(1, 900, (2, len(names), 3))
+    file["data"]["points"] = np.insert(places, 3, 1.0, axis=2).transpose(2, 1, 0)
+    file.write(str(path))
 
 
 def smpl(path: Path) -> None:

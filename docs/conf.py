@@ -32,6 +32,7 @@ html_theme = "furo"
 html_title = f"kinelex {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_favicon = "_static/favicon.svg"
 html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": True}
 highlight_language = "none"  # a fence that names no language holds commands or what they print

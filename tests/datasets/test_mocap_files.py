@@ -1,5 +1,6 @@
 """Motion capture's files as clips: .trc, .c3d, .amc with .asf, joints of SMPL in .npz; exact values."""
 
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from kinelex.datasets.formats.clip_files import files_of, read_clip
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, get_layout
 
+WRITE = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "fuzz_clips.py"))
 MARKERS = ("Hip", "RHip", "RKnee", "LHip", "Neck", "Cup")
 PLACES = np.random.default_rng(0).integers(1, 2000, size=(3, len(MARKERS), 3)).astype(float)
 
@@ -79,16 +81,10 @@ def test_trc_without_its_last_line_end(tmp_path: Path) -> None:
 
 @pytest.fixture
 def c3d(tmp_path: Path) -> Path:
-    ezc3d = pytest.importorskip("ezc3d")
-    file = ezc3d.c3d()
-    file["parameters"]["POINT"]["RATE"]["value"] = [100.0]
-    file["parameters"]["POINT"]["LABELS"]["value"] = [f"subject:{name}" for name in MARKERS]
-    file["parameters"]["POINT"]["UNITS"]["value"] = ["mm"]
-    points = np.ones((4, len(MARKERS), len(PLACES)))
-    points[:3] = PLACES.transpose(2, 1, 0)
-    points[:3, 2, 1] = np.nan  # ezc3d writes it as a point that was not seen
-    file["data"]["points"] = points
-    file.write(str(tmp_path / "a.c3d"))
+    pytest.importorskip("ezc3d")
+    places = PLACES.copy()
+    places[1, 2] = np.nan  # ezc3d writes it as a point that was not seen
+    WRITE["c3d"](tmp_path / "a.c3d", [f"subject:{name}" for name in MARKERS], places, 100.0)
     return tmp_path / "a.c3d"
 
 

@@ -152,7 +152,7 @@ def test_the_command_line_refuses_what_it_does_not_know(
     out = tmp_path / "p.arrow"
     base = ("prompts", small_store, "--out", out, "--language", "kinematic")
     for words, message in (
-        (["--image-size", "96"], "unknown option --image-size"),
+        (["--image-size", "96"], "unknown option '--image-size'"),
         (["vision.image_size=96"], "options of vision are given, but no engine: name one with --vision"),
         (["--vision", "render", "vision.sise=96"], "unknown option of vision engine render 'sise'"),
         (["--vision", "render", "vision.image_size=x"], "vision.image_size expects int, got 'x'"),

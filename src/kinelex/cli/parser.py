@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from docstring_parser import parse as parse_docstring
 
-from kinelex.errors import InputError
+from kinelex.errors import InputError, unknown_name
 
 Verb = Callable[..., dict[str, Any] | None]  # returns the numbers for --json
 ALIKE = 0.75  # from which similarity on a word is taken for a mistyped option
@@ -38,12 +38,10 @@ class VerbParser(argparse.ArgumentParser):
         """Word the error for an option that the verb does not have.
 
         >>> str(verb_parser(lambda *, tasks: 0, name="evaluate").unknown_option("--taks"))
-        'unknown option --taks: did you mean --tasks? Known: --tasks; see `kinelex evaluate --help`'
+        "unknown option '--taks': did you mean '--tasks'? Known: --tasks; see `kinelex evaluate --help`"
         """
-        own = list(self.own_options())
-        close = difflib.get_close_matches(option, own, n=1)
-        hint = f": did you mean {close[0]}?" if close else "."
-        return InputError(f"unknown option {option}{hint} Known: {', '.join(own)}; see `{self.prog} --help`")
+        complaint = unknown_name("option", option, self.own_options())
+        return InputError(f"{complaint}; see `{self.prog} --help`")
 
     def check_options(self, words: Sequence[str]) -> None:
         """Look for options that there are not, before it is asked what is missing."""
