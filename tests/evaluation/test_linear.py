@@ -1,11 +1,13 @@
 """Linear probes: the optimum, the choice of regularisation, and what must not leak."""
 
 import inspect
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
 from kinelex.errors import InputError
@@ -144,6 +146,20 @@ def test_folds_are_five_whatever_the_smallest_class_has():
     assert sorted(np.concatenate([held for _, held in parts])) == list(range(21))
     assert all(np.bincount(labels[held], minlength=2)[:2].tolist() == [2, 2] for _, held in parts)
     assert len(training_folds(np.array([0, 0, 1, 2]), None).parts) == 2
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_folds_are_those_of_scikit_learn(seed):
+    rng = np.random.default_rng(seed)
+    labels, groups = rng.integers(0, 5, 60), rng.integers(0, 9, 60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer clips than folds
+        by_class = list(StratifiedKFold(5, shuffle=True, random_state=0).split(labels, labels))
+    by_group = list(GroupKFold(5).split(labels, labels, groups))
+    for mine, theirs in ((training_folds(labels, None), by_class), (training_folds(labels, groups), by_group)):
+        assert [[r.tolist() for r in part] for part in mine.parts] == [
+            [r.tolist() for r in part] for part in theirs
+        ]
 
 
 def test_subjects_without_a_class_in_common_are_not_held_out_whole():

@@ -1,19 +1,15 @@
-"""Linear probes on features: logistic regression by L-BFGS with a chosen regularisation.
-
-scikit-learn is imported where it is used: a second that no one waits for whose probes are in the cache.
-"""
+"""Linear probes on features: logistic regression by L-BFGS with a chosen regularisation."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from kinelex.errors import InputError
-from kinelex.inference.logistic import LogisticPath
+from kinelex.inference.logistic import SEARCH, LogisticPath
+from kinelex.inference.threads import one_thread
 
 # L2 strengths tried, the strongest first: loss = mean cross-entropy + strength / 2 * |W|^2.
 STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4)
@@ -97,8 +93,7 @@ def linear_probe(
         return LinearProbe(mean, scale, np.zeros((num_classes, len(mean))), alone, tried[0])
     accuracy: dict[float, float] = {}
     apart = training_folds(labels, groups, folds)
-    # In small products threads only wait for each other.
-    with threadpool_limits(1 if features.size * num_classes < _LARGE else None):
+    with one_thread(features.size * num_classes < _LARGE):
         if len(tried) > 1:
             accuracy = _fold_accuracy(features, labels, apart.parts, tried)
         # The strongest among equals: max() keeps the first, and they are in descending order.
@@ -150,19 +145,41 @@ def training_folds(labels: np.ndarray, groups: np.ndarray | None, folds: int = 5
     >>> training_folds(np.array([0, 1, 2]), None)
     Folds(parts=[], by='none')
     """
-    from sklearn.model_selection import GroupKFold, StratifiedKFold
-
     if groups is not None and (count := len(np.unique(groups))) > 1:
-        parts = list(GroupKFold(min(folds, count)).split(labels, labels, groups))
+        parts = _parts(_fold_of_groups(groups, min(folds, count)))
         if any(np.isin(labels[held], labels[fit]).any() for fit, held in parts):
             return Folds(parts, "subject")
     most = int(np.bincount(labels).max())
     if most < 2:
         return Folds([], "none")
-    splitter = StratifiedKFold(min(folds, most), shuffle=True, random_state=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class with one clip is fitted or held out
-        return Folds(list(splitter.split(labels, labels)), "class")
+    return Folds(_parts(_fold_by_class(labels, min(folds, most))), "class")
+
+
+def _parts(fold: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(np.flatnonzero(fold != held), np.flatnonzero(fold == held)) for held in np.unique(fold)]
+
+
+def _fold_of_groups(groups: np.ndarray, folds: int) -> np.ndarray:
+    """The fold of each row: the largest group first, each into the fold with the fewest rows."""
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    filled, fold = np.zeros(folds, np.int64), np.empty(len(sizes), np.int64)
+    for largest in np.argsort(sizes, kind="stable")[::-1]:
+        fold[largest] = filled.argmin()
+        filled[fold[largest]] += sizes[largest]
+    return fold[group]
+
+
+def _fold_by_class(labels: np.ndarray, folds: int) -> np.ndarray:
+    """The fold of each row: of every class as many in each fold as can be, drawn with seed 0."""
+    _, first, known = np.unique(labels, return_index=True, return_inverse=True)
+    known = np.argsort(np.argsort(first))[known]  # classes in the order in which they come
+    rng, fold, ordered = np.random.RandomState(0), np.empty(len(labels), np.int64), np.sort(known)
+    shares = [np.bincount(ordered[start::folds], minlength=len(first)) for start in range(folds)]
+    for number, counts in enumerate(np.transpose(shares)):
+        drawn = np.repeat(np.arange(folds), counts)
+        rng.shuffle(drawn)
+        fold[known == number] = drawn
+    return fold
 
 
 def _fold_accuracy(
@@ -183,7 +200,7 @@ def _fold_accuracy(
     for strength in strengths:
         right = total = 0
         for path, held_out, truth in searched:
-            path.fit(strength)
+            path.fit(strength, SEARCH)
             right += int((path.classes[path.scores(held_out).argmax(axis=1)] == truth).sum())
             total += len(truth)
         if total == 0:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-_GRADIENT = 5e-4  # where L-BFGS ends; on whitened features scikit-learn's 1e-3 leaves twice to ten times more
+from kinelex.inference.lbfgs import minimise
+
+FINAL, SEARCH = 5e-4, 1e-3  # gradients where a fit ends; scikit-learn's 1e-3, on other features, leaves more
 _STEPS = 300  # are enough for a probe
-_JITTER = 1e-6  # of the mean square of a row: rows may be copies of each other
+_JITTER = 1e-5  # of the mean square of a row: rows may be copies of each other
 
 
 class LogisticPath:
@@ -44,9 +46,9 @@ class LogisticPath:
         hessian.diagonal().add_(self._around)
         self._factor = torch.linalg.cholesky(hessian)
         self._white = torch.linalg.solve_triangular(self._factor, turned.T, upper=False).T.contiguous()
-        self._known = torch.from_numpy(known)[:, None]
-        self._mean = torch.full((), 1 / rows)
-        self.parameters = self._last = np.zeros((count, self._white.shape[1] + 1))
+        self._known = torch.from_numpy(known)[None]
+        self._missed = torch.full((1, rows), -1.0)
+        self.parameters = self._last = torch.zeros(count, self._white.shape[1] + 1)
 
     def project(self, x: np.ndarray) -> torch.Tensor:
         """Standardised rows in the coordinates of the fit, for :meth:`scores`.
@@ -57,19 +59,16 @@ class LogisticPath:
         """
         turned = torch.from_numpy(np.ascontiguousarray(x, np.float32)).T
         if self._rotation is not None:
-            products = self.x.double() @ turned.double()
+            products = (self.x @ turned).double()
             turned = torch.linalg.solve_triangular(self._rotation, products, upper=False).float()
         return torch.linalg.solve_triangular(self._factor, turned, upper=False).T.contiguous()
 
-    def fit(self, strength: float) -> None:
-        """Fit for a strength."""
-        from scipy.optimize import minimize  # a quarter of a second that no one waits for who fits nothing
-
-        start = 2 * self.parameters - self._last
+    def fit(self, strength: float, gradient: float = FINAL) -> None:
+        """Fit for a strength, until no part of the gradient is larger than ``gradient``."""
         ratio = strength * self._twice / self._around
-        options = {"gtol": _GRADIENT, "ftol": 1e-12, "maxiter": _STEPS}
-        fitted = minimize(self._loss, start.ravel(), (ratio,), "L-BFGS-B", jac=True, options=options)
-        self._last, self.parameters = self.parameters, fitted.x.reshape(start.shape)
+        start = 2 * self.parameters - self._last
+        self._last = self.parameters
+        self.parameters = minimise(lambda p: self._gradient(p, ratio), start, gradient, _STEPS)
 
     def scores(self, projected: torch.Tensor) -> np.ndarray:
         """Logits of rows that :meth:`project` gave, by ``classes``.
@@ -78,7 +77,7 @@ class LogisticPath:
             - projected: (N, min(n, F))
             - returns: (N, classes)
         """
-        weight, bias = self._tensors(self.parameters)
+        weight, bias = self.parameters[:, :-1], self.parameters[:, -1]
         return (projected @ weight.T + bias).numpy()
 
     def weights(self) -> tuple[np.ndarray, np.ndarray]:
@@ -87,36 +86,28 @@ class LogisticPath:
         Shape:
             - returns: (classes, F) and (classes,) float32
         """
-        weight, bias = self._tensors(self.parameters)
+        weight, bias = self.parameters[:, :-1], self.parameters[:, -1]
         weight = torch.linalg.solve_triangular(self._factor.T, weight.T, upper=True)
         if self._rotation is None:
             return weight.T.numpy(), bias.numpy()
         dual = torch.linalg.solve_triangular(self._rotation.T, weight.double(), upper=True)
         return (dual.T @ self.x.double()).float().numpy(), bias.numpy()
 
-    def _tensors(self, parameters: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        both = torch.from_numpy(parameters.astype(np.float32))
-        return both[:, :-1].contiguous(), both[:, -1].contiguous()
-
-    def _loss(self, parameters: np.ndarray, ratio: float) -> tuple[float, np.ndarray]:
-        """The loss and its gradient.
+    def _gradient(self, parameters: torch.Tensor, ratio: float) -> torch.Tensor:
+        """The gradient of the loss.
 
         The penalty needs no product: with V the weights of white features Z, |V|^2 is
         around * |W|^2 + curvature * |Z V|^2.
         """
-        weight, bias = self._tensors(parameters.reshape(self.parameters.shape))
-        linear = self._white @ weight.T  # (n, classes)
-        logits = linear + bias
-        total = torch.logsumexp(logits, dim=1, keepdim=True)
-        loss = float((total - logits.gather(1, self._known)).sum(dtype=torch.float64)) * float(self._mean)
-        squares = [float((part * part).sum(dtype=torch.float64)) for part in (weight, linear)]
-        loss += ratio / 2 * (squares[0] - self._curvature * squares[1])
-        error = torch.exp(logits - total).scatter_add_(1, self._known, -torch.ones_like(total)) * self._mean
-        gradient = np.empty(self.parameters.shape)
-        gradient[:, -1] = error.sum(dim=0).numpy()
-        error -= ratio * self._curvature * linear
-        gradient[:, :-1] = torch.addmm(weight, error.T, self._white, beta=ratio).numpy()
-        return loss, gradient.ravel()
+        weight, bias = parameters[:, :-1], parameters[:, -1:]
+        linear = weight @ self._white.T  # (classes, n)
+        error = torch.softmax(linear + bias, dim=0).scatter_add_(0, self._known, self._missed)
+        error /= self._known.shape[1]
+        gradient = torch.empty_like(parameters)
+        gradient[:, -1] = error.sum(dim=1)
+        error.sub_(linear, alpha=ratio * self._curvature)
+        gradient[:, :-1] = torch.addmm(weight, error, self._white, beta=ratio)
+        return gradient
 
 
 def _rotation(x: torch.Tensor) -> torch.Tensor:
@@ -126,7 +117,6 @@ def _rotation(x: torch.Tensor) -> torch.Tensor:
         - x: (n, F), n < F
         - returns: (n, n) float64
     """
-    exact = x.double()
-    products = exact @ exact.T
+    products = (x @ x.T).double()
     products.diagonal().add_(_JITTER * float(products.diagonal().mean()) + 1e-12)
     return torch.linalg.cholesky(products)

@@ -8,8 +8,10 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from kinelex.errors import InputError, unknown_name
+from kinelex.inference.threads import one_thread
 from kinelex.inference.vectors import unit_rows
 from kinelex.reports.run.style import (
     BLUE,
@@ -25,6 +27,7 @@ from kinelex.reports.run.style import (
     plain,
     themed,
 )
+from kinelex.reports.run.tsne import principal_components, tsne
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,17 +63,12 @@ def project(features: np.ndarray, seed: int = 0, method: str = "tsne") -> np.nda
     Raises:
         InputError: no such map, or UMAP without umap-learn.
     """
-    import torch
-    from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
-
     check_map(method)
     unit = unit_rows(features)
-    size = min(50, *unit.shape)
-    reduced = PCA(size, random_state=seed).fit_transform(unit)
+    with one_thread():
+        reduced = principal_components(unit, min(50, *unit.shape))
     if method == "tsne":
-        how = TSNE(2, perplexity=_perplexity(len(unit)), init="pca", random_state=seed)
-        return how.fit_transform(reduced)
+        return tsne(reduced, _perplexity(len(unit)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a seed leaves one thread
         start = "spectral" if len(unit) > 10 else "random"
