@@ -51,7 +51,7 @@ def test_classes_without_a_vote_are_ranked_by_their_nearest_clip(material):
 def test_chunks_do_not_change_the_result(material, monkeypatch):
     train, labels, test = material
     whole = knn(train, labels, test, 7, k=3)
-    monkeypatch.setattr("kinelex.inference.neighbours._CHUNK_ELEMENTS", 301)
+    monkeypatch.setattr("kinelex.inference.distances._CHUNK_BYTES", 4 * 301)
     parts = knn(train, labels, test, 7, k=3)
     np.testing.assert_allclose(parts.scores, whole.scores)
     np.testing.assert_array_equal(parts.indices, whole.indices)
@@ -66,7 +66,7 @@ def test_class_without_training_clip_is_last_and_empty_test_is_fine(material):
 
 def test_the_search_alone_is_that_of_scikit_learn(material, monkeypatch):
     train, _, test = material
-    monkeypatch.setattr("kinelex.inference.neighbours._CHUNK_ELEMENTS", 7 * 300)
+    monkeypatch.setattr("kinelex.inference.distances._CHUNK_BYTES", 8 * 7 * 300)
     for metric in ("cosine", "euclidean"):
         distances, expected = NearestNeighbors(n_neighbors=4, metric=metric).fit(train).kneighbors(test)
         indices, similarities = nearest(train, test, 4, metric)
@@ -123,6 +123,20 @@ def test_of_equally_near_clips_the_first_ones_come_first(metric):
         for k in (1, 3, 20):
             np.testing.assert_array_equal(knn(bank, classes, asked, 5, k, metric).indices, order[:, :k])
             np.testing.assert_array_equal(nearest(bank, asked, k, metric)[0], order[:, :k])
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_what_float32_confuses_is_decided_in_float64(metric):
+    """Crowds whose rows differ by less than float32 tells, far from each other: the order is float64's."""
+    rng = np.random.default_rng(0)
+    crowds = rng.normal(size=(6, 32)) * 50
+    bank = crowds[np.arange(600) % 6] + 1e-4 * rng.normal(size=(600, 32))
+    asked = crowds[np.arange(24) % 6] + 1e-4 * rng.normal(size=(24, 32))
+    order = np.argsort(distances(asked, bank, metric), axis=1, kind="stable")
+    for k in (1, 2, 7):
+        found = knn(bank, np.arange(600) % 4, asked, 4, k, metric)
+        np.testing.assert_array_equal(found.indices, order[:, :k])
+        np.testing.assert_array_equal(nearest(bank, asked, k, metric)[0], order[:, :k])
 
 
 def test_clips_of_zeros_have_the_cosine_0_with_all():

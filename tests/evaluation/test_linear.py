@@ -156,7 +156,10 @@ def test_folds_are_those_of_scikit_learn(seed):
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer clips than folds
         by_class = list(StratifiedKFold(5, shuffle=True, random_state=0).split(labels, labels))
     by_group = list(GroupKFold(5).split(labels, labels, groups))
-    for mine, theirs in ((training_folds(labels, None), by_class), (training_folds(labels, groups), by_group)):
+    for mine, theirs in (
+        (training_folds(labels, None), by_class),
+        (training_folds(labels, groups), by_group),
+    ):
         assert [[r.tolist() for r in part] for part in mine.parts] == [
             [r.tolist() for r in part] for part in theirs
         ]

@@ -54,7 +54,7 @@ def test_a_space_in_which_all_is_alike_retrieves_nothing():
 
 
 def test_random_vectors_against_scikit_learn_and_a_loop(monkeypatch):
-    monkeypatch.setattr("kinelex.inference.neighbours._CHUNK_ELEMENTS", 200)  # several chunks
+    monkeypatch.setattr("kinelex.inference.distances._CHUNK_BYTES", 8 * 200)  # several chunks
     rng = np.random.default_rng(0)
     gallery, query = rng.normal(size=(60, 5)), rng.normal(size=(25, 5))
     gallery[30:40] = gallery[20:30]  # some are equally similar

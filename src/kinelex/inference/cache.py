@@ -26,7 +26,7 @@ from kinelex.files.bounded import safe_json
 from kinelex.files.npy import MOST_BYTES, read_npz
 from kinelex.training.encoder_files import SkeletonEncoder
 
-VERSION = 6  # to be raised by whoever changes what a feature, a task or a baseline comes to
+VERSION = 7  # to be raised by whoever changes what a feature, a task or a baseline comes to
 _ENTRIES = "entries"  # names of all arrays in a file
 _LARGE = 1 << 26  # bytes; to read a larger file once more takes longer than a look into the cache
 _SETTLED = 2 * 10**9  # nanoseconds after which a change of a file shows in its time for certain

@@ -1,15 +1,12 @@
 """k nearest neighbours by chunked matrix products: exact, in bounded memory, on any device.
 
-Features of a network often differ little around a large common mean (2e-4 around 4e-2 before any training):
-products of such rows in float32 keep few of the digits that tell them apart. So the bank's mean is taken off
-first, and all products are float64; cosines are compared as distances of unit vectors, which is the same
-order. Rows of the bank that are the same are compared once, so they are equally near to the last bit; of
-equally near rows the first one comes first.
+The search multiplies in float32 and then computes in float64 whatever is so near that rounding could have
+confused it: what it finds is what float64 finds. Rows of the bank that are the same are compared once, so
+they are equally near to the last bit; of equally near rows the first one comes first.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,10 +15,12 @@ import torch
 from torch import Tensor
 
 from kinelex.errors import InputError, unknown_name
-from kinelex.inference.vectors import unit_rows
+from kinelex.inference.distances import Bank, Nearest, Query, least_of
+from kinelex.inference.threads import one_thread
 
 METRICS = ("cosine", "euclidean")
-_CHUNK_ELEMENTS = 1 << 22  # distances held at once: 32 MiB
+_GROUP = 256  # columns that are looked at together
+_LARGE = 10**10  # multiplications that more than one thread share
 
 
 @dataclass
@@ -125,12 +124,14 @@ def nearest(
     array([[1]])
     """
     _check(bank, k, metric)
+    rows = Bank(bank, metric, device)
+    groups = [min(_GROUP, len(bank) - start) for start in range(0, len(bank), _GROUP)]
     indices, similarities = np.empty((len(query), k), np.int64), np.empty((len(query), k), np.float32)
-    places = torch.arange(len(bank), device=device)
-    for first, distances in distance_chunks(bank, query, metric, device):
-        rows = slice(first, first + len(distances))
-        values, found = _smallest(distances, k, places)
-        indices[rows], similarities[rows] = found.cpu().numpy(), _similarity(values, metric)
+    with one_thread(bank.size * len(query) < _LARGE):
+        for part in rows.queries(query, size=4):
+            found = rows.nearest(part, rows.rough(part), groups, k)
+            here = slice(part.first, part.first + len(part.rows))
+            indices[here], similarities[here] = found.columns, _similarity(found.distances, metric)
     return indices, similarities
 
 
@@ -153,92 +154,14 @@ def distance_chunks(
     >>> [(first, part.tolist()) for first, part in distance_chunks(np.eye(2), np.eye(2)[:1], "euclidean")]
     [(0, [[0.0, 2.0]])]
     """
-    space = _Space(bank, metric, device)
-    step = max(1, _CHUNK_ELEMENTS // max(1, len(bank)))
-    for start in range(0, len(query), step):
-        yield start, space.distances(query[start : start + step])
+    rows = Bank(bank, metric, device)
+    for part in rows.queries(query):
+        yield part.first, rows.distances(part)
 
 
-class _Space:
-    """A bank as it is compared: float64, of length 1 for the cosine, without its mean, each content once."""
-
-    def __init__(self, bank: np.ndarray, metric: str, device: torch.device | str) -> None:
-        self._unit, self._device = metric == "cosine", device
-        self._centre = np.zeros(bank.shape[1])
-        rows = self._rows(bank)
-        self._centre = _centre(rows)
-        rows -= self._centre
-        first, places = _distinct(rows)
-        self._copied = None if len(first) == len(rows) else torch.as_tensor(places, device=device)
-        if self._copied is not None:
-            rows = rows[first]
-        self._columns = torch.as_tensor(rows, device=device).T
-        self._squares = self._lengths(rows, bank[first])
-
-    def distances(self, query: np.ndarray) -> Tensor:
-        """Squared distances of some rows to the whole bank: (rows, n)."""
-        rows = self._rows(query)
-        squares = self._lengths(rows, query)[:, None]
-        found = torch.as_tensor(rows, device=self._device) @ self._columns
-        found.mul_(-2).add_(self._squares).add_(squares).clamp_(min=0)
-        return found if self._copied is None else found[:, self._copied]
-
-    def _rows(self, features: np.ndarray) -> np.ndarray:
-        rows = unit_rows(features) if self._unit else np.array(features, dtype=np.float64)
-        rows -= self._centre
-        return rows
-
-    def _lengths(self, rows: np.ndarray, features: np.ndarray) -> Tensor:
-        """Squared lengths; a row of zeros has the cosine 0 with all, so it lies 2 from all unit vectors."""
-        squares = np.einsum("nf,nf->n", rows, rows)
-        if self._unit:
-            squares += ~features.any(axis=1)
-        return torch.as_tensor(squares, device=self._device)
-
-
-def _centre(rows: np.ndarray) -> np.ndarray:
-    """The mean, rounded to the size of the spread: taken off, it leaves short numbers short."""
-    if not rows.size:
-        return np.zeros(rows.shape[1])
-    mean = rows.mean(axis=0)
-    spread = max((rows.max(axis=0) - mean).max(), (mean - rows.min(axis=0)).max())
-    if spread <= 0:
-        return mean
-    grid = 2.0 ** np.floor(np.log2(spread))
-    return np.round(mean / grid) * grid
-
-
-def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first row of each content, and for every row the place of its content among them."""
-    known: dict[bytes, int] = {}
-    digests = (hashlib.blake2b(row.data, digest_size=16).digest() for row in rows)
-    places = np.array([known.setdefault(name, len(known)) for name in digests], np.int64)
-    return np.unique(places, return_index=True)[1], places
-
-
-def _smallest(distances: Tensor, k: int, places: Tensor) -> tuple[Tensor, Tensor]:
-    """The k smallest distances of each row and where they are; of equal ones the lowest places.
-
-    Shape:
-        - distances: (rows, n); places: (n,), of the columns
-        - returns: (rows, k) distances and places
-    """
-    values, columns = distances.topk(min(k + 1, distances.shape[1]), dim=1, largest=False)
-    found, last = places[columns], values[:, k - 1 : k]
-    for row in (values[:, k:] == last).any(dim=1).nonzero()[:, 0].tolist():  # more are as near as the k-th
-        nearer = int((values[row] < last[row]).sum())
-        equal = places[distances[row] == last[row]].sort().values
-        found[row, nearer:k] = equal[: k - nearer]
-    values, found = values[:, :k], found[:, :k]
-    order = found.argsort(dim=1)
-    order = order.gather(1, values.gather(1, order).argsort(dim=1, stable=True))
-    return values.gather(1, order), found.gather(1, order)
-
-
-def _similarity(distances: Tensor, metric: str) -> np.ndarray:
+def _similarity(distances: np.ndarray, metric: str) -> np.ndarray:
     """Cosines, or negative distances, from squared distances."""
-    similarity = 1 - distances / 2 if metric == "cosine" else -distances.sqrt()
-    return similarity.cpu().numpy()
+    return 1 - distances / 2 if metric == "cosine" else -np.sqrt(distances)
 
 
 def _voted(
@@ -254,22 +177,25 @@ def _voted(
     most = max(ks)
     _check(train, most, metric)
     order = np.argsort(train_labels, kind="stable")  # by class, so that a class is one slice of columns
-    places = torch.as_tensor(order, device=device)
-    labels = torch.as_tensor(train_labels, dtype=torch.int64, device=device)
-    # Results are copied into arrays that are there already: small tensors kept between the large ones of the
-    # chunks would leave holes in the memory, 2 GB of them for 20 000 queries.
+    labels = np.asarray(train_labels, np.int64)[order]
+    present, groups = (part.tolist() for part in np.unique(labels, return_counts=True))
     scores = [np.empty((len(test), num_classes), np.float32) for _ in ks]
     indices, similarities = np.empty((len(test), most), np.int64), np.empty((len(test), most), np.float32)
-    for first, distances in distance_chunks(train[order], test, metric, device):
-        rows = slice(first, first + len(distances))
-        values, found = _smallest(distances, most, places)
-        ranks = _tie_break(distances, labels[places], num_classes)
-        voters = labels[found]
-        for kept, k in zip(scores, ks, strict=True):
-            votes = torch.zeros(len(distances), num_classes, device=device)
-            votes.scatter_add_(1, voters[:, :k], votes.new_ones(len(voters), k))
-            kept[rows] = (votes / k + ranks / (2 * k)).cpu().numpy()
-        indices[rows], similarities[rows] = found.cpu().numpy(), _similarity(values, metric)
+    bank = Bank(train[order], metric, device, order)
+    with one_thread(train.size * len(test) < _LARGE):
+        for part in bank.queries(test, size=4):
+            rough = bank.rough(part)
+            least = least_of(rough, groups)
+            found = bank.nearest(part, rough, groups, most, least)
+            best = np.full((len(least), num_classes), np.inf)
+            best[:, present] = least.cpu().numpy()
+            ranks, voters = _tie_break(best, part, found, labels), labels[found.columns]
+            rows = slice(part.first, part.first + len(part.rows))
+            for kept, k in zip(scores, ks, strict=True):
+                cells = np.arange(len(voters))[:, None] * num_classes + voters[:, :k]
+                votes = np.bincount(cells.ravel(), minlength=ranks.size).reshape(ranks.shape)
+                kept[rows] = votes / k + ranks / (2 * k)
+            indices[rows], similarities[rows] = order[found.columns], _similarity(found.distances, metric)
     return scores, indices, similarities
 
 
@@ -280,13 +206,15 @@ def _check(bank: np.ndarray, k: int, metric: str) -> None:
         raise InputError(f"expects 1 to {len(bank)} neighbours (the training part's clips), got k = {k}")
 
 
-def _tie_break(distances: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """Each class's smallest distance, ranked to values from 0 to 1 within a row: (rows, classes)."""
-    best = torch.full(
-        (len(distances), num_classes), torch.inf, device=distances.device, dtype=distances.dtype
-    )
-    present, counts = labels.unique_consecutive(return_counts=True)
-    for label, columns in zip(present.tolist(), distances.split(counts.tolist(), dim=1), strict=True):
-        best[:, label] = columns.amin(dim=1)
-    farther = best.argsort(dim=1, stable=True).argsort(dim=1)
-    return (num_classes - 1 - farther) / num_classes
+def _tie_break(best: np.ndarray, query: Query, found: Nearest, labels: np.ndarray) -> np.ndarray:
+    """Each class's smallest distance, ranked to values from 0 to 1 within a row: (m, classes).
+
+    Of classes that may have one of the nearest in float64, of the others in float32, ``best``, as
+    :meth:`~kinelex.inference.distances.Bank.rough` gives it.
+    """
+    best += query.squares[:, None]
+    pairs = found.pairs[0], labels[found.pairs[1]]
+    best[pairs] = np.inf
+    np.minimum.at(best, pairs, found.pair_distances)
+    farther = best.argsort(axis=1, kind="stable").argsort(axis=1)
+    return (best.shape[1] - 1 - farther) / best.shape[1]

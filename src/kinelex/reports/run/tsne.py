@@ -1,4 +1,4 @@
-"""t-SNE of some hundred points, exact: all pairs in products of matrices, which is faster than trees there."""
+"""t-SNE of some hundred points, exact: all pairs in products of matrices, which beats trees there."""
 
 from __future__ import annotations
 
