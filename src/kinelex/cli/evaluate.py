@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from kinelex.cli.last_answer import LastAnswer
 from kinelex.errors import InputError
 from kinelex.options import listed, option_texts, shown_default, split_options, wrapped
 
@@ -52,6 +53,10 @@ def evaluate(
         no_baselines: leave out what the run is measured against.
         no_report: leave out the report, and make the numbers alone.
     """
+    asked = {name: value for name, value in locals().items() if name not in ("run", "fresh")}
+    last = LastAnswer(run, asked)
+    if not fresh and on is None and class_map is None and (found := last.read()) is not None:
+        return found
     from kinelex.evaluation import evaluate as numbers_alone
     from kinelex.evaluation import evaluate_on
     from kinelex.evaluation.protocols.registry import TASKS
@@ -69,14 +74,18 @@ def evaluate(
         return evaluate_on(run, on, class_map, protocol, device=device)
     names = None if tasks is None else listed(tasks)
     settings: dict[str, Any] = {"baselines": not no_baselines, "fresh": fresh, "device": device, "seed": seed}
+    settings["console"] = last.console
     settings["options"] = split_options(options, TASKS, "knn.k=5", "evaluate")
     if no_report:
         if against is not None or map != "tsne":
             raise InputError("--against and --map are for the report: leave them out, or --no-report")
-        return numbers_alone(run, data, protocol, names, prompts, **settings)
-    from kinelex.reports import evaluate as with_report
+        found = numbers_alone(run, data, protocol, names, prompts, **settings)
+    else:
+        from kinelex.reports import evaluate as with_report
 
-    return with_report(run, data, protocol, names, prompts, **settings, against=against, map_by=map)
+        found = with_report(run, data, protocol, names, prompts, **settings, against=against, map_by=map)
+    last.write(found)
+    return found
 
 
 def tasks_help() -> str:

@@ -1,4 +1,4 @@
-"""The progress bar of ``prepare``."""
+"""Progress in a terminal, on stderr: a bar, or a line that says what is computed."""
 
 from __future__ import annotations
 
@@ -28,3 +28,15 @@ def progress_bar(title: str, show: bool) -> Iterator[Update]:
     with Progress(*columns, console=Console(stderr=True), disable=not show) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """A line on stderr that says what is computed, as long as it is; nothing where that is no terminal.
+
+    >>> with working("linear probe"):
+    ...     pass
+    """
+    console = Console(stderr=True)
+    with console.status(what) if console.is_terminal else contextlib.nullcontext():
+        yield

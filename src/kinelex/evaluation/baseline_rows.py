@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from kinelex.data import PromptStore, SkeletonStore
+from kinelex.datasets.progress import working
 from kinelex.evaluation.baselines import Baseline, chance, prompt_probe, raw_knn
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.frozen import FrozenTask
@@ -32,7 +36,7 @@ def baseline_rows(context: Context, neighbours: KnnOptions) -> dict[str, Any]:
     if prompts is not None:
         store, train, test = context.store, context.train, context.test
         parts = (context.file_digest(prompts.path),)
-        kinds["prompts"] = (parts, lambda: prompt_probe(store, prompts, train, test))
+        kinds["prompts"] = (parts, lambda: _prompts(store, prompts, train, test))
     rows, computed = {}, False
     for kind, (parts, make) in kinds.items():
         key = digest(context.clips_digest, *parts)
@@ -62,7 +66,8 @@ def _raw(context: Context) -> Rows:
     """What needs no encoder: guessing, and neighbours of raw coordinates."""
     store, train, test = context.store, context.train, context.test
     rows = chance(store.labels[train], context.truth, len(store.class_names))
-    rows["raw_knn"] = raw_knn(store, train, test, aligned=False)
+    with working("nearest neighbours of raw coordinates"):
+        rows["raw_knn"] = raw_knn(store, train, test, aligned=False)
     if store.channels != 3:
         rows["raw_knn_aligned"] = Baseline(None, note="needs 3-D coordinates")
     elif not has_landmarks(store.layout, *TORSO):
@@ -72,12 +77,20 @@ def _raw(context: Context) -> Rows:
     return rows
 
 
+def _prompts(store: SkeletonStore, prompts: PromptStore, train: np.ndarray, test: np.ndarray) -> Rows:
+    """Probes on prompts alone."""
+    with working("linear probes on prompts"):
+        return prompt_probe(store, prompts, train, test)
+
+
 def _untrained(untrained: Context, neighbours: KnnOptions) -> Rows:
     """The run's architecture with random weights, all streams together."""
     truth, rows = untrained.truth, {}
     judges: tuple[tuple[FrozenTask, Any], ...] = ((Knn(), neighbours), (Linear(), Linear.Options()))
     for task, options in judges:
-        alone = {stream: task.judge(m, options) for stream, m in untrained.probe_data().items()}
+        parts = untrained.probe_data()
+        with working(f"untrained encoder, {task.title}"):
+            alone = {stream: task.judge(m, options) for stream, m in parts.items()}
         whole = fused(task.name, alone)
         details, note = dict(whole.details), ""
         if len(alone) > 1:

@@ -9,6 +9,7 @@ before the first task runs.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,6 +23,7 @@ from rich.console import Console
 from kinelex.data import PromptStore, SkeletonStore
 from kinelex.data.batch import Batch
 from kinelex.data.labelled_clips import copies, subject_groups
+from kinelex.datasets.progress import progress_bar
 from kinelex.errors import unknown_name
 from kinelex.evaluation.probe_data import Prediction, ProbeData
 from kinelex.evaluation.streams import fused, judged_numbers
@@ -255,7 +257,9 @@ class Context:
     def _extract(self, rows: np.ndarray, variant: str, change: Change | None) -> None:
         """Pass clips through all encoders and keep their features."""
         changed = None if change is None else _Seeded(change, self.seed, variant)
-        found = extract_all(self.encoders, self.store, rows, self.batch_size, self.device, changed)
+        how = self.store, rows, self.batch_size, self.device, changed
+        with progress_bar("features", sys.stderr.isatty()) as update:
+            found = extract_all(self.encoders, *how, progress=update)
         for stream, features in found.items():
             known, values = table = with_rows(self._table(stream, variant, change), rows, features)
             if not variant:

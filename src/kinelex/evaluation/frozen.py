@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from kinelex.datasets.progress import working
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.probe_data import Prediction, ProbeData
 
@@ -29,7 +30,9 @@ class FrozenTask(ABC):
 
     def run(self, context: Context, options: Any) -> TaskResult:
         """Judge the run."""
-        alone = {stream: self.judge(m, options) for stream, m in context.probe_data().items()}
+        parts = context.probe_data()
+        with working(self.title):
+            alone = {stream: self.judge(m, options) for stream, m in parts.items()}
         result = context.judged(self.name, alone)
         result.numbers["rule"] = self.rule
         return result

@@ -1,8 +1,8 @@
 """What was computed once is read the next time: files under names made of what the content depends on.
 
-A name holds a digest of everything that the content was made from (weights, clips, options, the number
-:data:`VERSION`), so nothing is ever outdated: whatever changes gets another name. Damaged files are made
-anew.
+A name holds a digest of everything that the content was made from (weights, clips, options, the number of
+:mod:`kinelex.inference.cache_version`), so nothing is ever outdated: whatever changes gets another name.
+Damaged files are made anew.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from kinelex.errors import InputError
 from kinelex.files.atomic import whole_file
 from kinelex.files.bounded import safe_json
 from kinelex.files.npy import MOST_BYTES, read_npz
+from kinelex.inference.cache_version import VERSION
 from kinelex.training.encoder_files import SkeletonEncoder
 
-VERSION = 7  # to be raised by whoever changes what a feature, a task or a baseline comes to
 _ENTRIES = "entries"  # names of all arrays in a file
 _LARGE = 1 << 26  # bytes; to read a larger file once more takes longer than a look into the cache
 _SETTLED = 2 * 10**9  # nanoseconds after which a change of a file shows in its time for certain

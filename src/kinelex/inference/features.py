@@ -54,6 +54,7 @@ def extract_all(
     device: torch.device | str = "cpu",
     change: Callable[[Batch], Batch] | None = None,
     augment: bool = False,
+    progress: Callable[[float, int], None] | None = None,
 ) -> dict[str, np.ndarray]:
     """Features of clips by several encoders, for example one per stream, in one pass over the clips.
 
@@ -62,6 +63,7 @@ def extract_all(
         store, indices, batch_size, device: as in :func:`extract_features`.
         change: what is done to each batch of clips as loaded, on the device, before it is prepared.
         augment: prepare clips as in training, changed at random, instead of as at test time.
+        progress: told how many clips are done, and of how many.
 
     Shape:
         - indices: (n,)
@@ -96,6 +98,8 @@ def extract_all(
                 seen = [_in_parts(encoder, pipeline(there, view), batch_size) for view in views]
                 mean = seen[0] if len(seen) == 1 else torch.stack(seen).mean(dim=0)
                 parts[name].append(mean.cpu().numpy())
+            if progress is not None:
+                progress(sum(map(len, parts[name])), len(indices))
     for name, encoder in encoders.items():
         encoder.train(training[name])
     features = {name: np.concatenate(found) for name, found in parts.items()}

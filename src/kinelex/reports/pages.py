@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from kinelex.datasets.progress import working
 from kinelex.errors import InputError
 from kinelex.evaluation.comparison import Comparison, Group, compare_groups, write_tables
 from kinelex.evaluation.comparison.compare import compare as compare_numbers
@@ -72,7 +73,8 @@ def evaluate(
     comparison = compare_groups([group], context.protocol, tasks=tuple(evaluation.tasks))
     write_tables(comparison, context.run.path, "report")
     metric = getattr(evaluation.tasks.get("knn"), "metric", "cosine")
-    report = write_report(context, result, metric, compared, map_by)
+    with working("report"):
+        report = write_report(context, result, metric, compared, map_by)
     context.console.print(f"report in {report}", markup=False, soft_wrap=True)
     return result
 

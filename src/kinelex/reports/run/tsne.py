@@ -19,8 +19,8 @@ def principal_components(x: np.ndarray, size: int) -> np.ndarray:
         - x: (N, F), N and F of ``size`` or more
         - returns: (N, size) float64
 
-    >>> principal_components(np.array([[0.0, 1.0], [0.0, 3.0], [0.0, 2.0]]), 1).ravel().round(6).tolist()
-    [-1.0, 1.0, 0.0]
+    >>> principal_components(np.array([[0.0, 1.0], [0.0, 4.0], [0.0, 1.0]]), 1).ravel().round(6).tolist()
+    [-1.0, 2.0, -1.0]
     """
     x = np.asarray(x, np.float64)
     x = x - x.mean(axis=0)
