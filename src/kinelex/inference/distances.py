@@ -246,7 +246,7 @@ def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     largest = rows.max(axis=1, initial=-np.inf)
     _, alike, counts = np.unique(largest, return_inverse=True, return_counts=True)
     names, known = np.arange(len(rows)), dict[bytes, int]()
-    for row in np.flatnonzero(counts[alike] > 1):
+    for row in np.flatnonzero(counts[alike] > 1).tolist():
         names[row] = known.setdefault(hashlib.blake2b(rows[row].data, digest_size=16).digest(), row)
     _, first, places = np.unique(names, return_index=True, return_inverse=True)
     return first, places
