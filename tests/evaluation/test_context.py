@@ -35,9 +35,12 @@ def extracted(monkeypatch) -> list[int]:
     passes: list[int] = []
     extract = context_module.extract_all
 
-    def counting(encoders, store, rows, *args):
+    def counting(encoders, store, rows, *args, progress):
+        told = []
+        found = extract(encoders, store, rows, *args, progress=lambda *counts: told.append(counts))
+        assert told[-1] == (len(rows), len(rows))
         passes.append(len(rows))
-        return extract(encoders, store, rows, *args)
+        return found
 
     monkeypatch.setattr(context_module, "extract_all", counting)
     return passes

@@ -23,7 +23,7 @@ def judge(run, task: str, options: dict[str, str], **more):
 
 @pytest.fixture
 def nothing_computed(monkeypatch) -> None:
-    def extract(*_: object) -> None:
+    def extract(*_: object, **__: object) -> None:
         raise AssertionError("features were computed before the options were checked")
 
     monkeypatch.setattr(context_module, "extract_all", extract)
