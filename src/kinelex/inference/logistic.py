@@ -7,7 +7,7 @@ import torch
 
 from kinelex.inference.lbfgs import minimise
 
-FINAL, SEARCH = 5e-4, 1e-3  # gradients where a fit ends; scikit-learn's 1e-3, on other features, leaves more
+FINAL, SEARCH = 1e-4, 1e-3  # gradients where a fit ends, and one of many; scikit-learn's 1e-3 leaves more
 _STEPS = 300  # are enough for a probe
 _JITTER = 1e-5  # of the mean square of a row: rows may be copies of each other
 
