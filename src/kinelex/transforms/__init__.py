@@ -26,7 +26,7 @@ from kinelex.transforms.pyskl import (
     pyskl_normalise_3d,
     pyskl_test_frames,
 )
-from kinelex.transforms.shape import PersonPlaces, Retarget, Stream
+from kinelex.transforms.shape import OtherSensor, PersonPlaces, Retarget, Stream
 from kinelex.transforms.spatial import (
     JointNoise,
     RandomRotation,
@@ -56,6 +56,7 @@ __all__ += [
     "JointNoise",
     "MainAxisRotation",
     "MainPersonFirst",
+    "OtherSensor",
 ]
 __all__ += ["PersonPlaces", "PickFrames", "RandomRotation", "RandomScaling", "ReflectCrop", "Retarget"]
 __all__ += ["ScaleClip", "ShearOrCorrupt", "Stream", "SwapSides", "TimeFlip", "Transform", "UniformFrames"]

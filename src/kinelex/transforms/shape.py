@@ -14,6 +14,7 @@ from kinelex.errors import InputError, check_name, unknown_name
 from kinelex.skeleton import STREAMS, SkeletonLayout, get_layout, make_stream
 from kinelex.skeleton.retarget import RETARGETS, retarget_choices, retarget_present
 from kinelex.transforms.base import Transform, clips_of, layout_of, register
+from kinelex.transforms.frames import Sometimes, chance, check_probability
 
 
 @register
@@ -75,6 +76,65 @@ def _choices(source: SkeletonLayout, target: SkeletonLayout, mode: str) -> tuple
         choices = torch.from_numpy(retarget_choices(source, target, mode))
         lacking = choices[0].sum(dim=1) == 0
         return choices, lacking if lacking.any() else None
+
+
+@register
+@dataclass(frozen=True)
+class OtherSensor(Sometimes):
+    """Some clips come as another sensor would give them: in a layout of its own, and back from it.
+
+    What that layout lacks is made from joints that can stand for it, or is missing. For clips of one layout
+    that are to be told alike from whatever sensor; before clips are centred, turned and scaled.
+
+    Args:
+        probability: share of the clips, a fraction of 1.
+        layouts: layouts to draw from, by name.
+        flat: share of all clips that lose their depth, as poses in a picture have none: the coordinate in
+            which the first person is thinnest is 0.
+
+    >>> from kinelex.transforms import Compose
+    >>> clips, generator = torch.randn(1, 3, 2, 25, 1), torch.Generator().manual_seed(0)
+    >>> seen = Compose([OtherSensor(1.0, ("coco17",))], layout="ntu25")(clips, generator)
+    >>> seen.shape, bool((seen == clips)[:, :, :, 5].all())  # a wrist stays as it is
+    (torch.Size([1, 3, 2, 25, 1]), True)
+    """
+
+    layouts: tuple[str, ...] = ("coco17", "mediapipe33", "sbu15", "smpl24", "kinect20")
+    flat: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_probability(self.flat)
+        if not self.layouts:
+            raise InputError("other_sensor expects at least one layout, got none")
+        for name in self.layouts:
+            get_layout(name)
+
+    def sample(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw the number of a clip's layout (N,), -1 for its own, and whether it is flat (N,)."""
+        chosen = torch.randint(len(self.layouts), (len(batch),), generator=generator)
+        some = chance(len(batch), self.probability, generator).flatten()
+        return torch.where(some, chosen, -1), chance(len(batch), self.flat, generator).flatten()
+
+    def apply(self, batch: Batch, params: tuple[Tensor, Tensor] | None = None) -> Batch:
+        if params is None:
+            return batch
+        (x, there), source = clips_of(batch), layout_of(batch)
+        x, there = x.clone(), there.clone()
+        for number, name in enumerate(self.layouts):
+            rows = (params[0] == number).nonzero().flatten().to(x.device, non_blocking=True)
+            part = replace(batch, x=x[rows], presence=there[rows])
+            for layout in (get_layout(name), source):
+                part = Retarget(layout, "partial").apply(part)
+            x[rows], there[rows] = clips_of(part)
+        if self.flat and x.shape[1] == 3:
+            first, seen = x[..., 0], there[..., 0]
+            middle = first.sum(dim=(2, 3), keepdim=True) / seen.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+            wide = ((first - middle) * seen).square().sum(dim=(2, 3))  # (N, C)
+            chosen = params[1].to(x.device, non_blocking=True)[:, None]
+            thin = F.one_hot(wide.argmin(dim=1), 3).bool() & chosen
+            x = x.masked_fill(thin[:, :, None, None, None], 0)
+        return replace(batch, x=x, presence=there)
 
 
 @register
