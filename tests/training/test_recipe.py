@@ -9,7 +9,7 @@ from kinelex.methods import Prompts
 from kinelex.skeleton import get_layout
 from kinelex.training.build import build_method
 from kinelex.training.recipe import find_recipe, recipe_names, resolve
-from kinelex.transforms import InputPipeline
+from kinelex.transforms import AxisMask, InputPipeline, JointMask
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -91,3 +91,10 @@ def test_recipe_files(tmp_path):
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(InputError, match="expects the sections"):
         find_recipe(str(tmp_path / "list.yaml"))
+
+
+def test_the_transforms_that_a_method_names_are_parts_of_the_recipe():
+    changed = resolve("mine", {"method": {"name": "aimclr"}}, ["method.extreme=[joint_mask]"])
+    assert JointMask in changed.parts
+    assert AxisMask not in changed.parts
+    assert AxisMask in resolve("mine", {"method": {"name": "aimclr"}}).parts

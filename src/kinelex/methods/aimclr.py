@@ -11,6 +11,7 @@ code in that keys of all processes enter the queue, and in how features are drop
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -214,6 +215,10 @@ class AimCLR(SkeletonCLR):
         self.extreme = Compose(transforms, self.query.encoder.layout)
         self.divergence, self.drop, self.neighbours = divergence, drop, neighbours
         self.mine_from, self.mining = mine_from, False
+
+    @classmethod
+    def also_uses(cls, options: Mapping[str, Any]) -> Iterable[Any]:
+        return listed(options.get("extreme", ()), PRESETS)
 
     def on_epoch_start(self, epoch: int, epochs: int) -> None:
         """Decide whether neighbours are positives in the epoch."""

@@ -76,6 +76,11 @@ class Method(nn.Module, ABC):
         """
         return None if cls.needs_prompts else ()
 
+    @classmethod
+    def also_uses(cls, options: Mapping[str, Any]) -> Iterable[Any]:
+        """What its options name beside it, such as transforms: a run of it must have their plugins too."""
+        return ()
+
     @property
     @abstractmethod
     def encoders(self) -> dict[str, Encoder]:

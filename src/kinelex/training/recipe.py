@@ -52,9 +52,11 @@ class Recipe:
     @property
     def parts(self) -> list[Any]:
         """The classes and functions that it names: what a run of it must have."""
-        named = [method_class(self.method["name"]), encoders.builder(self.encoder["name"])]
+        method = method_class(self.method["name"])
+        named = [method, encoders.builder(self.encoder["name"])]
         named += [kind for kind in map(TRACKERS.get, self.training.logger) if not isinstance(kind, str)]
-        more = [*transforms_of(self.input), *callbacks_of(self.training.callbacks)]
+        more = [*transforms_of(self.input), *method.also_uses(self.method)]
+        more += callbacks_of(self.training.callbacks)
         return [*named, *map(type, more)]
 
     def to_dict(self) -> dict[str, Any]:

@@ -254,6 +254,7 @@ def reopen(
     try:
         sections["encoder"] = complete_options(sections["encoder"])
         recipe = resolve(config["recipe"], sections)
+        plugins.used_by(*recipe.parts)  # all that it names is there
     except InputError:
         plugins.require(config.get("plugins") or (), out)  # what is unknown may be a plugin's
         raise
