@@ -57,8 +57,9 @@ def norm_of_conv(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
 class PointConv(nn.Conv2d):
     """A 1×1 convolution of every stride-th frame or joint, as ``nn.Conv2d`` with that stride.
 
-    Of fewer than 8 channels, what the stride leaves out is taken away first: where a processor has AVX2 alone
-    and channels come last, the strided convolution of oneDNN 3.12 (torch 2.13) writes past its memory.
+    Of fewer than 8 channels, what the stride leaves out is taken away first, by pooling, to export for any
+    number of frames: where a processor has AVX2 alone and channels come last, the strided convolution of
+    oneDNN 3.12 (torch 2.13) writes past its memory.
     """
 
     def __init__(
@@ -69,8 +70,7 @@ class PointConv(nn.Conv2d):
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if self.in_channels >= 8:
             return super()._conv_forward(input, weight, bias)
-        rows, columns = self.stride
-        return nn.functional.conv2d(input[..., ::rows, ::columns], weight, bias)
+        return nn.functional.conv2d(nn.functional.avg_pool2d(input, 1, self.stride), weight, bias)
 
 
 class NormedConv(nn.Sequential):
