@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from kinelex.cli.last_answer import LastAnswer
 from kinelex.errors import InputError
 from kinelex.options import listed, option_texts, shown_default, split_options, wrapped
 
@@ -54,6 +53,8 @@ def evaluate(
         no_report: leave out the report, and make the numbers alone.
     """
     asked = {name: value for name, value in locals().items() if name not in ("run", "fresh")}
+    from kinelex.cli.last_answer import LastAnswer
+
     last = LastAnswer(run, asked)
     if not fresh and on is None and class_map is None and (found := last.read()) is not None:
         return found
