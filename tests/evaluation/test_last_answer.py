@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from kinelex import reports
+from kinelex.cli.last_answer import LastAnswer
 from kinelex.cli.main import main
 from kinelex.inference.cache_version import VERSION
 
@@ -92,3 +93,8 @@ def test_other_options_and_another_version_are_other_questions(ask, monkeypatch)
     assert not ask("knn.k=3")[2]
     monkeypatch.setattr("kinelex.plugins._loaded", ["own_parts"])
     assert ask("knn.k=3")[2]
+
+
+def test_a_config_that_is_nested_too_deep_has_no_answer(tmp_path):
+    (tmp_path / "config.yaml").write_text("a: " + "[" * 100_000)
+    assert LastAnswer(tmp_path, {}).read() is None

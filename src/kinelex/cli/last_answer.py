@@ -22,7 +22,7 @@ from rich.console import Console
 
 from kinelex import __version__, plugins
 from kinelex.files.atomic import write_whole
-from kinelex.files.bounded import safe_json
+from kinelex.files.bounded import bounded_text, safe_json, safe_yaml
 from kinelex.inference.cache_version import VERSION
 
 State = dict[str, list[int]]
@@ -104,7 +104,7 @@ class LastAnswer:
 def _watched(run: Path, asked: Mapping[str, Any]) -> list[Path] | None:
     """What must stay as it is; None where that cannot be said, for example with plugins."""
     try:
-        config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+        config = safe_yaml(bounded_text(run / "config.yaml"))
         named = [asked.get(key) or config.get(key) for key in ("data", "prompts")]
         protocol = str(asked.get("protocol") or config.get("protocol"))
         options = [option.partition("=")[2] for option in asked.get("options", ())]
