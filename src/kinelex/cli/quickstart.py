@@ -45,9 +45,9 @@ def run_quickstart(
     """
     from rich.console import Console
 
-    from kinelex.datasets.progress import progress_bar
     from kinelex.datasets.synthetic import protocol_keys, write_actors
     from kinelex.evaluation import evaluate as judge
+    from kinelex.progress import progress_bar
     from kinelex.prompts import make_prompts
     from kinelex.reports import evaluate
     from kinelex.training.run_directory import RunDirectory

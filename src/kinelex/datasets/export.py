@@ -20,11 +20,11 @@ from kinelex.data.splits.split import Split, get_split, protocol_names
 from kinelex.datasets.describe import grouped
 from kinelex.datasets.formats.conventions import Note
 from kinelex.datasets.npy import NOTE_FILE
-from kinelex.datasets.progress import Update, progress_bar
 from kinelex.datasets.pyskl_writer import plain_name, pyskl_splits, write_pyskl
 from kinelex.errors import InputError, unknown_name
 from kinelex.files.atomic import check_target, spare_stores, whole_file, whole_folder
 from kinelex.files.lock import sole_writer
+from kinelex.progress import Update, progress_bar
 
 _LEAST_PERSONS = 2  # the feeders of both padded formats expect two
 

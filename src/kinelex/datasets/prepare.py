@@ -16,13 +16,13 @@ from kinelex.datasets.making.clips import read_all, read_parts, write_clips
 from kinelex.datasets.making.parts import Parts, RawFiles
 from kinelex.datasets.making.workers import WorkerLost, usable_cores
 from kinelex.datasets.policy import OPTIONS
-from kinelex.datasets.progress import progress_bar
 from kinelex.datasets.reader import Reader, Skipped
 from kinelex.datasets.registry import READERS, Option, check_options, find_items, make_reader, reader_options
 from kinelex.datasets.skipped import SKIPPED_FILE, other_rows, write_skipped
 from kinelex.errors import InputError, unknown_name
 from kinelex.files.atomic import check_target
 from kinelex.files.lock import sole_writer
+from kinelex.progress import progress_bar
 
 NUM_ACTED = 960  # clips of the built-in actors unless another number is asked for
 ACTED: dict[str, Option] = {  # the options of the built-in actors

@@ -10,8 +10,8 @@ import numpy as np
 from kinelex.data import SkeletonStore
 from kinelex.data.splits.split import get_split, protocol_parts
 from kinelex.datasets.formats.conventions import Note
-from kinelex.datasets.progress import Update
 from kinelex.datasets.pyskl import NOTE
+from kinelex.progress import Update
 
 
 def write_pyskl(

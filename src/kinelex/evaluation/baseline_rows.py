@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from kinelex.data import PromptStore, SkeletonStore
-from kinelex.datasets.progress import working
 from kinelex.evaluation.baselines import Baseline, chance, prompt_probe, raw_knn
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.frozen import FrozenTask
@@ -17,6 +16,7 @@ from kinelex.evaluation.protocols.knn import Knn, KnnOptions
 from kinelex.evaluation.protocols.linear import Linear
 from kinelex.evaluation.streams import fused, without_copies
 from kinelex.inference.cache import digest
+from kinelex.progress import working
 from kinelex.skeleton import has_landmarks
 from kinelex.transforms.normalise import TORSO
 

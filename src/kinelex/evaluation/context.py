@@ -23,12 +23,12 @@ from rich.console import Console
 from kinelex.data import PromptStore, SkeletonStore
 from kinelex.data.batch import Batch
 from kinelex.data.labelled_clips import copies, subject_groups
-from kinelex.datasets.progress import progress_bar
 from kinelex.errors import unknown_name
 from kinelex.evaluation.probe_data import Prediction, ProbeData
 from kinelex.evaluation.streams import fused, judged_numbers
 from kinelex.inference.cache import Cache, digest, encoder_digest, read_table, with_rows
 from kinelex.inference.features import extract_all
+from kinelex.progress import progress_bar
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
 from kinelex.training.run_directory import RunDirectory
 

@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from kinelex.datasets.progress import working
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.probe_data import Prediction, ProbeData
+from kinelex.progress import working
 
 
 @dataclass(frozen=True)

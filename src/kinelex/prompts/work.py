@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kinelex.data import ClipPrompts, PromptStoreWriter, cost_file
-from kinelex.datasets.progress import progress_bar
 from kinelex.errors import InputError
 from kinelex.files.atomic import write_whole
+from kinelex.progress import progress_bar
 from kinelex.prompts.language import Language
 from kinelex.prompts.shards import Parts
 from kinelex.prompts.stages import Advance, Stage

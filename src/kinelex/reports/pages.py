@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from kinelex.datasets.progress import working
 from kinelex.errors import InputError
 from kinelex.evaluation.comparison import Comparison, Group, compare_groups, write_tables
 from kinelex.evaluation.comparison.compare import compare as compare_numbers
@@ -17,6 +16,7 @@ from kinelex.evaluation.evaluate import each_store, open_evaluation, show_result
 from kinelex.evaluation.folds import each_fold
 from kinelex.evaluation.rows import classifying_tasks, spread
 from kinelex.evaluation.study import run_study as run_numbers
+from kinelex.progress import working
 from kinelex.reports.comparison import Folds, write_comparison
 from kinelex.reports.run.maps import check_map
 from kinelex.reports.run.write import write_report

@@ -13,9 +13,9 @@ from kinelex.datasets.formats.units import check_body_size
 from kinelex.datasets.making.parts import Chunk, Parts, Result, fitting, read_item, read_part, write_part
 from kinelex.datasets.making.workers import make_parts
 from kinelex.datasets.policy import notes_of
-from kinelex.datasets.progress import Update
 from kinelex.datasets.reader import Item, Reader, Skipped
 from kinelex.errors import InputError
+from kinelex.progress import Update
 
 
 def write_clips(
