@@ -44,3 +44,18 @@ def test_equal_scores_are_no_hit_for_every_class():
 def test_labels_must_match():
     with pytest.raises(InputError, match="one label per row"):
         top_k(np.zeros((3, 2)), np.zeros(2, int), 1)
+
+
+@pytest.mark.parametrize("label", [-1, 2])
+def test_a_label_that_is_no_column_is_refused(label):
+    scores, labels = np.eye(2), np.array([0, label])
+    for judge in (
+        lambda: top_k(scores, labels, 1),
+        lambda: confusion_matrix(np.array([0, 1]), labels, 2),
+        lambda: confusion_matrix(labels, np.array([0, 1]), 2),  # it would count for another class
+        lambda: classification_metrics(scores, labels, ["a", "b"]),
+    ):
+        with pytest.raises(InputError, match="expects classes from 0 to 1"):
+            judge()
+    with pytest.raises(InputError, match="a name for each of 3 columns"):
+        classification_metrics(np.eye(3)[[2]], np.array([0]), ["a", "b"])

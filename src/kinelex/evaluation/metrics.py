@@ -19,13 +19,14 @@ def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
         - scores: (N, classes); labels: (N,)
 
     Raises:
-        InputError: no rows, or not one label per row.
+        InputError: no rows, not one label per row, or a label that is no column.
 
     >>> top_k(np.array([[0.1, 0.9, 0.0], [0.5, 0.4, 0.1]]), np.array([1, 1]), k=1)
     0.5
     """
     if len(scores) == 0 or len(scores) != len(labels):
         raise InputError(f"expects one label per row of scores, got {len(labels)} for {len(scores)} rows")
+    _check(labels, scores.shape[1])
     best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return float((best == labels[:, None]).any(axis=1).mean())
 
@@ -37,10 +38,15 @@ def confusion_matrix(predictions: np.ndarray, labels: np.ndarray, num_classes: i
         - predictions, labels: (N,) class indices
         - returns: (classes, classes) int64
 
+    Raises:
+        InputError: a class below 0, or beyond the classes.
+
     >>> confusion_matrix(np.array([0, 1, 1]), np.array([0, 0, 1]), 2)
     array([[1, 1],
            [0, 1]])
     """
+    _check(labels, num_classes)
+    _check(predictions, num_classes)
     flat = np.bincount(labels * num_classes + predictions, minlength=num_classes**2)
     return flat.reshape(num_classes, num_classes)
 
@@ -63,12 +69,14 @@ def classification_metrics(
         (by name; None for a class without a test clip) and ``confusion`` (rows are true classes).
 
     Raises:
-        InputError: no rows, or lengths that do not fit.
+        InputError: no rows, lengths that do not fit, or a label that is no column.
 
     >>> numbers = classification_metrics(np.eye(3), np.array([0, 1, 1]), ["walk", "sit", "wave"])
     >>> numbers["per_class"]
     {'walk': 1.0, 'sit': 0.5, 'wave': None}
     """
+    if scores.shape[1] != len(class_names):
+        raise InputError(f"expects a name for each of {scores.shape[1]} columns, got {len(class_names)}")
     top1, top5 = top_k(scores, labels, 1), top_k(scores, labels, 5)
     confusion = confusion_matrix(scores.argmax(axis=1), labels, len(class_names))
     counts = confusion.sum(axis=1)
@@ -80,3 +88,11 @@ def classification_metrics(
         "per_class": dict(zip(class_names, rates, strict=True)),
         "confusion": confusion.tolist(),
     }
+
+
+def _check(labels: np.ndarray, classes: int) -> None:
+    if len(labels) and not 0 <= np.min(labels) <= np.max(labels) < classes:
+        raise InputError(
+            f"expects classes from 0 to {classes - 1}, got {np.min(labels)} to {np.max(labels)}: leave out "
+            "clips without a label"
+        )
