@@ -13,7 +13,7 @@ from rich.console import Console
 from scipy.stats import binomtest
 
 from kinelex.errors import InputError
-from kinelex.evaluation.comparison.compare import group_runs
+from kinelex.evaluation.comparison.compare import _pairs_table, group_runs
 from kinelex.evaluation.scores import load_scores
 from kinelex.reports import compare, evaluate
 from kinelex.training.encoder_files import load_encoders, save_encoders
@@ -83,6 +83,13 @@ def test_seeds_are_one_row_and_pairs_are_tested_clip_by_clip(runs, tmp_path):
     assert "±" in text
     assert "</html>" in (tmp_path / "c" / "comparison.html").read_text()
     assert next(csv.reader((tmp_path / "c" / "comparison.csv").open()))
+
+
+def test_two_runs_of_one_name_are_told_apart():
+    console = quiet()
+    pair = {"first": "a/run", "second": "b/run", "top1": [0.5, 0.4], "difference": 0.1, "ci95": [0.0, 0.2]}
+    console.print(_pairs_table("knn", [{**pair, "only_first": 6, "only_second": 1, "p": 0.1}]))
+    assert "a/run : b/run" in console.file.getvalue()
 
 
 def test_the_run_an_adapted_one_came_from_may_have_another_seed(runs):

@@ -16,6 +16,7 @@ from kinelex.evaluation.scores import ScoreFile, score_path
 from kinelex.evaluation.statistics import mcnemar
 from kinelex.reports.comparison import write_comparison
 from kinelex.reports.comparison.write import _verdict, differing_settings
+from kinelex.reports.run.task_curves import panels_of, task_curves
 from kinelex.reports.run.task_sections import Block, task_sections
 from kinelex.training.run_directory import RunDirectory
 
@@ -100,6 +101,11 @@ def test_differences_are_over_the_seeds_that_both_have(groups):
     number = compare_groups(alone, "xsub").columns[0].numbers[1]
     assert number.difference == pytest.approx(48 / 60 - 40 / 60)  # seed 0 against seed 0
     assert len(number.p) == 1
+    for i, run in enumerate(groups[0].runs + alone[1].runs):  # as well where no clip is known to be right
+        content = json.loads((run.evaluation_dir / "knn.json").read_text())
+        write(run, "retrieval", content | {"mAP": (0.5, 0.7, 0.6)[i]})
+    number = compare_groups(alone, "xsub").columns[1].numbers[1]
+    assert number.difference == pytest.approx(0.6 - 0.5)
 
 
 def test_a_task_that_only_some_seeds_were_judged_by(groups):
@@ -254,6 +260,15 @@ def test_sections_of_tasks_in_the_report_of_one_run():
     assert robust.blocks == [Block(["top-1"], [("unchanged", ["90.0 [80.0–100.0]"])])]
     assert "joint noise" in robust.figure
     assert "left arm" in robust.figure
+
+
+def test_curves_of_runs_with_other_places_are_all_drawn():
+    shares = [{"x": x, "y": [0.5, 0.6], "label": "reliability"} for x in ([0.4, 0.9], [0.3, 0.8], [0.4, 0.9])]
+    (panel,) = panels_of({"a": [{"reliability": of} for of in shares]}).values()
+    assert [x for x, _ in panel["lines"]["a"]] == [[0.4, 0.9], [0.3, 0.8]]
+    parts = {name: [{"parts": {"x": ["none", name], "y": [0.9, 0.4]}}] for name in ("left_arm", "torso")}
+    figure = task_curves(panels_of(parts))
+    assert all(name in figure for name in ("left arm", "torso"))
 
 
 def test_what_a_task_left_out_is_said_below_its_numbers():

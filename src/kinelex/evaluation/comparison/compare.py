@@ -215,13 +215,16 @@ def _pairs_table(task: str, pairs: Sequence[Mapping[str, Any]]) -> Table:
     title = f"{task}: each two runs on the same clips, by McNemar's test"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0))
     table.add_column("runs", overflow="fold")
-    names = ("top-1 %", "first less second\n[95 %]", "only one", "p")
-    for name in names + ("p, Holm",) * (len(pairs) > 1):
+    columns = ("top-1 %", "first less second\n[95 %]", "only one", "p")
+    for name in columns + ("p, Holm",) * (len(pairs) > 1):
         table.add_column(name, justify="right", no_wrap=True)
+    paths = dict.fromkeys(path for pair in pairs for path in (pair["first"], pair["second"]))
+    names = [Path(path).resolve().name for path in paths]
+    called = {p: name if names.count(name) == 1 else p for p, name in zip(paths, names, strict=True)}
     for pair in pairs:
         lead = Number(tuple(pair["top1"]), None, pair["difference"], tuple(pair["ci95"]))
         table.add_row(
-            escape(f"{Path(pair['first']).name} : {Path(pair['second']).name}"),
+            escape(f"{called[pair['first']]} : {called[pair['second']]}"),
             " : ".join(map(percent, pair["top1"])),
             difference(lead),
             f"{pair['only_first']} : {pair['only_second']}",

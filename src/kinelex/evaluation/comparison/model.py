@@ -31,6 +31,7 @@ class Number:
         difference: mean minus that of the reference over the seeds that both have (over all where they share
             none), with its paired bootstrap interval.
         p: McNemar's exact p against the reference's run of the same seed, one per such pair.
+        seeds: of each run.
     """
 
     values: tuple[float, ...]
@@ -38,6 +39,7 @@ class Number:
     difference: float | None = None
     difference_interval: tuple[float, float] | None = None
     p: tuple[float, ...] = ()
+    seeds: tuple[int, ...] = ()
 
     @property
     def mean(self) -> float:

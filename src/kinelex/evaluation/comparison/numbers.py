@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,15 @@ _HEADS = {
 }
 _TOP1 = (("top1", TOP1, True),)
 _DRAWN = "semi"  # a number per kind and share of labels, each a mean over draws
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What a task found of a run."""
+
+    run: RunDirectory
+    numbers: Mapping[str, Any]
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -70,14 +79,15 @@ def compare_groups(
     columns: list[Column] = []
     names: tuple[str, ...] = ()
     for task in (task for task in TASKS if any(task in result for result in every)):
-        hits = [_hits(group, of, protocol, task) for group, of in zip(groups, results, strict=True)]
+        judged = [_judged(group, of, task) for group, of in zip(groups, results, strict=True)]
+        hits = [_hits(of, protocol, task) for of in judged]
         known = [h for h in hits if h is not None]
         if any((h.ids, h.classes) != (known[0].ids, known[0].classes) for h in known):
             raise InputError(
                 f"the runs' scores of {task} are of different clips: evaluate all on the same data"
             )
         names = known[0].classes if known else names
-        columns += _columns(task, results, hits, reference)
+        columns += _columns(task, judged, hits, reference)
     baselines: dict[str, Any] = next((r["baselines"]["baselines"] for r in every if "baselines" in r), {})
     return Comparison(
         tuple(groups),
@@ -112,10 +122,16 @@ def _results(run: RunDirectory, protocol: str, tasks: Sequence[str]) -> dict[str
     return found
 
 
-def _hits(group: Group, results: Sequence[Mapping[str, Any]], protocol: str, task: str) -> _Hits | None:
-    """Which test clips were right, where every run of the group that was judged so has a score file."""
-    runs = [run for run, result in zip(group.runs, results, strict=True) if task in result]
-    paths = [score_path(run.path, protocol, task) for run in runs]
+def _judged(group: Group, results: Sequence[Mapping[str, Any]], task: str) -> list[_Judged]:
+    """What a task found of the runs of a group that it judged; a run that says no seed goes by its place."""
+    runs = [(run, of[task]) for run, of in zip(group.runs, results, strict=True) if task in of]
+    seeds = [int(run.config.get("training", {}).get("seed", place)) for place, (run, _) in enumerate(runs)]
+    return [_Judged(*pair, seed) for pair, seed in zip(runs, seeds, strict=True)]
+
+
+def _hits(judged: Sequence[_Judged], protocol: str, task: str) -> _Hits | None:
+    """Which test clips were right, where every run of a group that was judged so has a score file."""
+    paths = [score_path(one.run.path, protocol, task) for one in judged]
     if not paths or not all(path.is_file() for path in paths):
         return None
     files = [load_scores(path) for path in paths]
@@ -123,36 +139,26 @@ def _hits(group: Group, results: Sequence[Mapping[str, Any]], protocol: str, tas
     for path, file in zip(paths, files, strict=True):
         if file.ids != first.ids:
             raise InputError(f"{path} scores other clips than {paths[0]}: evaluate both on the same data")
-    by_seed = {
-        seed_of(run, place): hits_of(file.logits, file.labels)
-        for place, (run, file) in enumerate(zip(runs, files, strict=True))
-    }
+    by_seed = {one.seed: hits_of(f.logits, f.labels) for one, f in zip(judged, files, strict=True)}
     return _Hits(by_seed, first.ids, first.labels, first.classes)
 
 
-def seed_of(run: RunDirectory, otherwise: int = 0) -> int:
-    """The seed that a run was trained with."""
-    return int(run.config.get("training", {}).get("seed", otherwise))
-
-
 def _columns(
-    task: str,
-    results: Sequence[Sequence[Mapping[str, Any]]],
-    hits: Sequence[_Hits | None],
-    reference: int,
+    task: str, judged: Sequence[Sequence[_Judged]], hits: Sequence[_Hits | None], reference: int
 ) -> list[Column]:
     """The columns of a task."""
-    judged = [[result[task] for result in of if task in result] for of in results]
-    every = [numbers for of in judged for numbers in of]
+    every = [one.numbers for of in judged for one in of]
     title, rule = every[0].get("title", task), _rules(every)
     columns = []
     for path, metric, more in dict.fromkeys(head for numbers in every for head in _heads(task, numbers)):
-        values = [[v for v in (_at(numbers, path) for numbers in of) if v is not None] for of in judged]
-        if not any(values):
+        found = [_number(of, path) for of in judged]
+        if not any(found):
             continue
-        clips = [h if h is not None and _same(of, h) else None for of, h in zip(values, hits, strict=True)]
-        intervals = [None if h is None else bootstrap_interval(h.mean) for h in clips]
-        numbers = [Number(tuple(v), i) if v else None for v, i in zip(values, intervals, strict=True)]
+        clips = [h if n and h and _same(n.values, h) else None for n, h in zip(found, hits, strict=True)]
+        numbers = [
+            replace(n, interval=bootstrap_interval(h.mean)) if n and h else n
+            for n, h in zip(found, clips, strict=True)
+        ]
         known = numbers[reference], clips[reference]
         numbers = [
             n if place == reference else _against(n, h, *known)
@@ -160,6 +166,13 @@ def _columns(
         ]
         columns.append(Column(task, title, metric, rule, tuple(numbers), more, _per_class(clips)))
     return columns
+
+
+def _number(judged: Sequence[_Judged], path: str) -> Number | None:
+    """A number of the runs of a group that have it."""
+    known = [(value, one.seed) for one in judged if (value := _at(one.numbers, path)) is not None]
+    values, seeds = zip(*known, strict=True) if known else ((), ())
+    return Number(values, seeds=seeds) if known else None
 
 
 def _heads(task: str, result: Mapping[str, Any]) -> tuple[tuple[str, str, bool], ...]:
@@ -201,7 +214,12 @@ def _against(
     """The number with its difference to the reference: over the seeds that both have, if they share any."""
     if number is None or reference is None:
         return number
-    lead, interval, p = number.mean - reference.mean, None, ()
+    shared, interval, p = set(number.seeds) & set(reference.seeds), None, ()
+    ours, theirs = (
+        np.mean([v for v, seed in zip(n.values, n.seeds, strict=True) if seed in shared or not shared])
+        for n in (number, reference)
+    )
+    lead = float(ours - theirs)
     if hits is not None and others is not None:
         pairs = [(hits.by_seed[s], others.by_seed[s]) for s in hits.by_seed if s in others.by_seed]
         if not pairs and len(hits.by_seed) == len(others.by_seed) == 1:
@@ -209,7 +227,7 @@ def _against(
         by_clip = np.mean([a - b for a, b in pairs], axis=0) if pairs else hits.mean - others.mean
         lead, interval = float(by_clip.mean()), bootstrap_interval(by_clip)
         p = tuple(mcnemar(a.astype(bool), b.astype(bool))["p"] for a, b in pairs)
-    return Number(number.values, number.interval, lead, interval, p)
+    return replace(number, difference=lead, difference_interval=interval, p=p)
 
 
 def _per_class(hits: Sequence[_Hits | None]) -> np.ndarray | None:

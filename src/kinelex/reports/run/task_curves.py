@@ -13,21 +13,26 @@ Panels = dict[str, dict[str, Any]]
 
 
 def panels_of(by_group: Mapping[str, Sequence[Mapping[str, Any]]]) -> Panels:
-    """Put curves of the same name into one panel.
+    """Put curves of the same name into one panel: of a group the mean of its runs, where these have the same
+    places; of runs that have others (reliability), a line each.
 
     >>> panels_of({"a": [{"noise": {"x": [0, 1], "y": [0.9, 0.5], "label": "joint noise"}}]})
-    {'joint noise': {'xlabel': '', 'diagonal': False, 'lines': {'a': ([0, 1], [0.9, 0.5])}}}
+    {'joint noise': {'xlabel': '', 'diagonal': False, 'lines': {'a': [([0, 1], [0.9, 0.5])]}}}
     """
     panels: Panels = {}
     for name, runs in by_group.items():
         for key in dict.fromkeys(key for curves in runs for key in curves):
             curves = [of[key] for of in runs if key in of]
-            first = curves[0]
-            alike = [curve["y"] for curve in curves if curve["x"] == first["x"]]
-            mean = [None if None in values else float(np.mean(values)) for values in zip(*alike, strict=True)]
+            first, alike = curves[0], dict[tuple[Any, ...], list[Any]]()
+            for curve in curves:
+                alike.setdefault(tuple(curve["x"]), []).append(curve["y"])
+            lines = [
+                (list(x), [None if None in v else float(np.mean(v)) for v in zip(*y, strict=True)])
+                for x, y in alike.items()
+            ]
             panel = {"xlabel": first.get("xlabel", ""), "diagonal": key == "reliability", "lines": {}}
             title = first.get("label", key)
-            panels.setdefault(title, panel)["lines"][name] = (first["x"], mean)
+            panels.setdefault(title, panel)["lines"][name] = lines
     return panels
 
 
@@ -46,17 +51,22 @@ def _panels(curves: Mapping[str, Mapping[str, Any]], colours: Mapping[str, str])
     for title, curve in curves.items():
         figure, axes = panel()
         lines, unit = curve["lines"], 100 if curve["diagonal"] else 1
-        named = any(isinstance(value, str) for x, _ in lines.values() for value in x)
-        for place, (name, (x, y)) in enumerate(lines.items()):
+        shown = [(name, *line) for name, of in lines.items() for line in of]
+        places = list(dict.fromkeys(value for _, x, _ in shown for value in x))
+        named = any(isinstance(value, str) for value in places)
+        width = 0.7 / len(shown)
+        for number, (name, x, y) in enumerate(shown):
             rates = np.array([np.nan if value is None else 100 * value for value in y])
             if named:
-                width = 0.7 / len(lines)
-                axes.bar(np.arange(len(x)) - 0.35 + width * (place + 0.5), rates, width, color=colours[name])
-                axes.set_xticks(np.arange(len(x)), [str(value).replace("_", " ") for value in x])
-                axes.tick_params(axis="x", labelrotation=30)
+                left = np.array([places.index(value) for value in x]) - 0.35
+                axes.bar(left + width * (number + 0.5), rates, width, color=colours[name])
             else:
                 axes.plot([unit * value for value in x], rates, "o-", color=colours[name], markersize=4)
-                axes.xaxis.set_major_locator(MaxNLocator(5))
+        if named:
+            axes.set_xticks(range(len(places)), [str(value).replace("_", " ") for value in places])
+            axes.tick_params(axis="x", labelrotation=30)
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(5))
         if curve["diagonal"]:
             axes.plot([0, 100], [0, 100], color=MUTED, linestyle="--", linewidth=1.1)
         axes.set_xlabel(curve["xlabel"] + (", %" if curve["diagonal"] else ""))
