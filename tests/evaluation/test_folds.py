@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from kinelex import reports
 from kinelex.cli import main
 from kinelex.data import open_store
 from kinelex.data.splits.folds import fold_names
@@ -113,3 +114,5 @@ def test_the_report_of_folds_has_a_page_and_confusions(judged):
         assert (run / linked).is_file(), linked
     assert page.count('href="folds/') == 3
     assert 'href="report.csv"' in page
+    with pytest.raises(InputError, match="nowhere"):
+        reports.evaluate(run, tasks=["classify"], baselines=False, against=run / "nowhere")

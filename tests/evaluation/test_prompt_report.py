@@ -252,6 +252,11 @@ def test_names_with_signs_are_written_as_they_are():
     assert "<x>&$a$" in unescape(class_heat_map(np.eye(2), ["<x>&$a$", "b"]))
 
 
+def test_lengths_of_many_stores_are_all_drawn():
+    figure = length_histogram({f"store {i}": [1, 2, 3] for i in range(10)}, 60)
+    assert all(f"store {i}" in figure for i in range(10))
+
+
 def test_most_of_an_endless_answer_is_left_out(tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "endless.arrow"

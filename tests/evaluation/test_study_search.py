@@ -87,6 +87,10 @@ def test_a_trial_that_another_process_left_is_taken_up(acted, tmp_path, monkeypa
             {"ranges": {"optimizer.lr": {"low": 0, "high": 1, "log": True}}},
             "expects optimizer.lr to be a list",
         ),
+        (
+            {"ranges": {"optimizer.lr": {"low": 0, "high": float("inf")}}},
+            "expects optimizer.lr to be a list",
+        ),
         ({"ranges": {"lr": [0.001, 0.1]}}, "expects full keys in search"),
         ({"ranges": {"optimizer.lr": [0.1, 0.2]}}, "own optimizer.lr=0.001 is tried first"),
     ],
@@ -102,6 +106,9 @@ def test_ranges():
     assert search.ranges["a.b"].holds(16)
     assert not search.ranges["a.b"].holds(17)
     assert Range(low=1, high=2).holds(1.5)
+    optuna = pytest.importorskip("optuna")
+    trial = optuna.create_study().ask()
+    assert Range(low=1, high=2, step=0.5).draw(trial, "a.d") in (1, 1.5, 2)
     with pytest.raises(InputError, match="either grid: or search:"):
         find_study(_no_search())
 

@@ -6,7 +6,8 @@ import re
 import pytest
 from rich.console import Console
 
-from kinelex.evaluation.output import further_numbers, results_table
+from kinelex.evaluation.folds import _table
+from kinelex.evaluation.output import further_numbers, numbers_table, results_table
 from kinelex.evaluation.protocols.registry import TASKS
 from kinelex.evaluation.task_lines import task_lines
 from kinelex.reports import evaluate
@@ -194,3 +195,13 @@ def test_a_row_without_a_rate_says_why():
     text = console.file.getvalue()
     assert "linear probe on vision prompts: no clip has them" in text
     assert "3 test clips are exact copies of training clips" in text
+
+
+def test_titles_and_columns_stand_as_they_are():
+    console = Console(file=io.StringIO(), width=80)
+    console.print(numbers_table("my[/red]set", "store[0]"))
+    fold = {"title": "my [b]task", "top1": 0.5, "folds": {"mean": 0.5, "sd": None, "values": {"[i]": 0.5}}}
+    about = {"dataset": "[/x]set", "protocol": "*", "counts": {"test": 3}}
+    console.print(_table({**about, "own": fold}, ["own"], 1))
+    for text in ("my[/red]set", "store[0]", "[/x]set", "my [b]task", "([i])"):
+        assert text in console.file.getvalue()

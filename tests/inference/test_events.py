@@ -14,6 +14,7 @@ from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.errors import InputError
 from kinelex.inference.events import Event, EventOptions, Timeline, find_events, suppress
 from kinelex.inference.windows import FrameScores, score_frames, window_spans
+from kinelex.reports.timeline import write_timelines
 from kinelex.skeleton import get_layout
 
 LAYOUT = get_layout("ntu25")
@@ -195,6 +196,14 @@ def test_skeletons_and_labels_are_drawn_over_the_video(tmp_path):
     with pytest.raises(InputError, match="no picture"):
         write_mp4(tmp_path / "none.mp4", [])
     assert not (tmp_path / "none.mp4").exists()
+
+
+def test_the_page_says_that_not_all_events_are_drawn(tmp_path):
+    events = tuple(Event("long", None, "wave", float(t), t + 0.5, 0.9) for t in range(61))
+    recordings = [Timeline("long", 61.0, ("wave",), (), events), Timeline("quiet", 1.0, ("wave",), ())]
+    page = tmp_path / "p.html"
+    write_timelines(page, recordings, "a test", lambda name: (np.ones((90, 1, 25, 3)), LAYOUT))
+    assert "of the first events of a recording" in page.read_text()
 
 
 def test_options_out_of_range_are_refused():

@@ -145,3 +145,10 @@ def test_an_mp4_of_two_clips(acted, tmp_path):
     assert len(frames) == store.lengths[:2].sum()
     rates = [30 if np.isnan(fps) else fps for fps in store.fps[:2]]
     assert frames[-1] == pytest.approx((store.lengths[:2] / rates).sum(), abs=0.1)
+
+
+def test_the_page_of_the_folder_where_one_stands_has_its_name(acted, monkeypatch):
+    monkeypatch.chdir(acted.folder)
+    assert "<title>run" in kinelex.show("run").html
+    monkeypatch.chdir(acted.run)
+    assert "<title>run" in kinelex.show(".").html

@@ -23,6 +23,7 @@ from kinelex.data import SkeletonStore, open_store
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.metrics import classification_metrics, top_k
+from kinelex.evaluation.output import numbers_table
 from kinelex.evaluation.rows import percent
 from kinelex.evaluation.score_sets import files_of, held_out, in_order, read_scores
 from kinelex.evaluation.scores import ScoreFile
@@ -220,10 +221,8 @@ def _rates(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def _table(result: dict[str, Any]) -> Table:
-    title = escape(f"{result['dataset']} {result['protocol']}: {result['counts']['test']} test clips")
-    table = Table(title=title, title_justify="left", caption_justify="left")
-    for column in ("what", "weight", "top-1 %", "top-5 %"):
-        table.add_column(column, justify="left" if column == "what" else "right")
+    title = f"{result['dataset']} {result['protocol']}: {result['counts']['test']} test clips"
+    table = numbers_table(title, "weight", "top-1 %", "top-5 %")
     for row in result["files"]:
         table.add_row(escape(row["name"]), f"{row['weight']:.3f}", percent(row["top1"]), percent(row["top5"]))
     if result["how"] != "equal weights":

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from kinelex.data import PromptStore, open_prompts, open_store
 from kinelex.data.persons import say_crowded
@@ -19,7 +19,7 @@ from kinelex.errors import InputError
 from kinelex.evaluation.baseline_rows import baseline_rows
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.folds import each_fold
-from kinelex.evaluation.output import results_table, write_results
+from kinelex.evaluation.output import numbers_table, results_table, write_results
 from kinelex.evaluation.protocols.registry import find_task
 from kinelex.evaluation.protocols.supervision import check_classes, check_unseen, retargeted
 from kinelex.evaluation.rows import percent, result_rows
@@ -135,16 +135,12 @@ def each_store(
     results = {run.name: judge(run, None, None, tasks, None, *arguments, **settings) for run in runs}
     rates = {name: {row.name: row.top1 for row in result_rows(found)} for name, found in results.items()}
     whole = [row for row in next(iter(rates.values())) if all(row in found for found in rates.values())]
-    table = Table(title="all stores, top-1 %", title_justify="left")
-    table.add_column("what")
-    for name in (*results, "mean"):
-        table.add_column(name, justify="right")
-    means = {}
+    table, means = numbers_table("all stores, top-1 %", *results, "mean"), {}
     for row in whole:
         values = [found[row] for found in rates.values()]
         if all(value is not None for value in values):
             means[row] = float(np.mean([value for value in values if value is not None]))
-        table.add_row(row, *map(percent, values), percent(means.get(row)))
+        table.add_row(escape(row), *map(percent, values), percent(means.get(row)))
     (settings.get("console") or Console()).print(table)
     return {"stores": results, "mean": means}
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from kinelex.errors import InputError
 from kinelex.evaluation.metrics import classification_metrics
-from kinelex.evaluation.output import write_results
+from kinelex.evaluation.output import numbers_table, write_results
 from kinelex.evaluation.rows import baseline_names, interval_text, percent, spread, task_titles
 from kinelex.evaluation.scores import ScoreFile, load_scores, score_path
 from kinelex.evaluation.statistics import bootstrap_interval, mean_sd
@@ -99,15 +100,8 @@ def _counts(results: Mapping[str, Any]) -> dict[str, int]:
 
 def _table(found: Mapping[str, Any], tasks: Sequence[str], folds: int) -> Table:
     title = f"{found['dataset']} {found['protocol']}: {folds} folds, {found['counts']['test']} test clips"
-    table = Table(title=title, title_justify="left", caption_justify="left")
-    table.add_column("what")
-    for name in (
-        "mean ± sd\nover folds, %",
-        "worst and\nbest fold, %",
-        "all clips\ntogether, %",
-        "95 %\ninterval",
-    ):
-        table.add_column(name, justify="right")
+    columns = ("mean ± sd\nover folds, %", "worst and\nbest fold, %", "all clips\ntogether, %")
+    table = numbers_table(title, *columns, "95 %\ninterval")
     for task in tasks:
         numbers = found[task]
         of = numbers["folds"]
@@ -115,13 +109,9 @@ def _table(found: Mapping[str, Any], tasks: Sequence[str], folds: int) -> Table:
         shown = "\n".join(
             f"{percent(rate)} ({fold.rpartition(':')[2]})" for fold, rate in (ends[0], ends[-1])
         )
-        rates = (
-            spread(of["mean"], of["sd"]),
-            shown,
-            percent(numbers["top1"]),
-            interval_text(numbers.get("ci95")),
-        )
-        table.add_row(task_titles(found)[task], *rates, style="bold")
+        together = percent(numbers["top1"]), interval_text(numbers.get("ci95"))
+        rates = spread(of["mean"], of["sd"]), escape(shown), *together
+        table.add_row(escape(task_titles(found)[task]), *rates, style="bold")
     for name, rate in baseline_names(found.get("baselines", {})):
         table.add_row(name, percent(rate))
     return table

@@ -36,20 +36,24 @@ def write_json_file(path: Path, content: dict[str, Any]) -> None:
     write_numbers(path, json.dumps(content, indent=1) + "\n")
 
 
+def numbers_table(title: str, *columns: str, first: str = "what") -> Table:
+    """An empty table for the terminal: names to the left, numbers to the right; signs stand as they are."""
+    table = Table(title=escape(title), title_justify="left", caption_justify="left")
+    table.add_column(first)
+    for name in columns:
+        table.add_column(escape(name), justify="right")
+    return table
+
+
 def results_table(result: dict[str, Any]) -> RenderableType:
     """What ``kinelex evaluate`` prints: top-1 of the run and its baselines, then the tasks' other numbers."""
     counts = result["counts"]
     title = f"{result['dataset']} {result['protocol']}: {counts['train']} train, {counts['test']} test clips"
-    table = Table(title=escape(title), title_justify="left", caption_justify="left")
-    table.add_column("what")
-    table.add_column("top-1 %", justify="right")
-    table.add_column("95 %\ninterval", justify="right")
-    table.add_column("top-5 %", justify="right")
-    said = []
+    columns, said = ["top-1 %", "95 %\ninterval", "top-5 %"], []
     if counts["copies"]:
-        table.add_column("top-1 %\nno copies", justify="right")
+        columns.append("top-1 %\nno copies")
         said.append(f"{counts['copies']} test clips are exact copies of training clips")
-    rows = result_rows(result)
+    table, rows = numbers_table(title, *columns), result_rows(result)
     for row in rows:
         style = "bold" if row.ours else None
         values = [row.top5] + ([row.without_copies] if counts["copies"] else [])

@@ -54,11 +54,10 @@ def evaluate(
         InputError: what that function refuses, no such map, or UMAP without umap-learn.
     """
     check_map(map_by)
+    others = {"against": against, "map_by": map_by, **settings}
     if data is None and (parts := store_runs(run)):
-        others = {"against": against, "map_by": map_by, **settings}
         return each_store(evaluate, parts, protocol, tasks, prompts, baselines, **others)
     if data is None and (folds := fold_runs(run)):
-        others = {"map_by": map_by, **settings}
         found = each_fold(evaluate, run, folds, protocol, tasks, prompts, baselines, **others)
         return _report_of_folds(run, folds, found)
     compared = None if against is None else RunDirectory(against)

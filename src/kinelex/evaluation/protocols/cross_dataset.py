@@ -21,7 +21,7 @@ from kinelex.errors import InputError
 from kinelex.evaluation.class_map import read_class_map
 from kinelex.evaluation.evaluate import check_report_place
 from kinelex.evaluation.metrics import confusion_matrix, top_k
-from kinelex.evaluation.output import write_json_file
+from kinelex.evaluation.output import numbers_table, write_json_file
 from kinelex.evaluation.protocols.adapted import class_scores
 from kinelex.evaluation.protocols.supervision import check_unseen, retargeted
 from kinelex.evaluation.rows import percent
@@ -178,13 +178,9 @@ def _mean(per_class: dict[str, dict[str, Any]], key: str) -> float:
 def _table(result: dict[str, Any]) -> Table:
     counts, part = result["counts"], result["protocol"] or "all clips"
     sets = f"{result['run_dataset'] or 'the run'} on {result['dataset']} ({part})"
-    title = escape(f"{sets}: {counts['clips']} clips")
-    table = Table(title=title, title_justify="left", caption_justify="left")
-    table.add_column("class")
-    table.add_column("is the run's")
-    table.add_column("clips", justify="right")
-    table.add_column(f"top-1 %\nof {counts['classes']}", justify="right")
-    table.add_column(f"top-1 %\nof {counts['mapped_classes']}", justify="right")
+    of = (f"top-1 %\nof {counts[known]}" for known in ("classes", "mapped_classes"))
+    table = numbers_table(f"{sets}: {counts['clips']} clips", "is the run's", "clips", *of, first="class")
+    table.columns[1].justify = "left"
     for name, row in result["per_class"].items():
         rates = (percent(row["top1"]), percent(row["top1_mapped"]))
         table.add_row(escape(name), escape(row["class"]), str(row["clips"]), *rates)

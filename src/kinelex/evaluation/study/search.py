@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,7 @@ class Range:
         """A value for an Optuna trial."""
         if self.choices:
             return trial.suggest_categorical(key, self.choices)
-        if isinstance(self.low, int) and isinstance(self.high, int):
+        if all(isinstance(number, int) for number in (self.low, self.high, self.step or 1)):
             return trial.suggest_int(key, self.low, self.high, step=int(self.step or 1), log=self.log)
         return trial.suggest_float(key, self.low, self.high, step=self.step, log=self.log)
 
@@ -127,7 +128,8 @@ def _range(study: str, key: str, value: Any) -> Range:
         except (TypeError, ValueError):
             ends = {"low": 1, "high": 0}
         log = value.get("log", False)
-        good = ends["low"] < ends["high"] and (not log or (ends["low"] > 0 and "step" not in ends))
+        good = -math.inf < ends["low"] < ends["high"] < math.inf
+        good = good and (not log or (ends["low"] > 0 and "step" not in ends))
         if good and isinstance(log, bool) and ends.get("step", 1) > 0:
             return Range(log=log, **ends)
     raise InputError(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from kinelex.data import SkeletonStore
@@ -21,6 +22,7 @@ from kinelex.data.splits.folds import fold_names
 from kinelex.datasets import get_split
 from kinelex.errors import DivergenceError, InputError
 from kinelex.evaluation.evaluate import evaluate
+from kinelex.evaluation.output import numbers_table
 from kinelex.evaluation.rows import percent
 from kinelex.evaluation.study.definition import Study
 from kinelex.evaluation.study.search import Search
@@ -228,12 +230,10 @@ class SearchRun:
 
     def _table(self, trials: Sequence[dict[str, Any]]) -> Table:
         title = f"{self.study.name}: {self.study.tasks[0]}, mean of the folds of {self.protocol}"
-        table = Table(title=title, title_justify="left")
-        for name in ("trial", "top-1 %", "folds", *self.search.ranges):
-            table.add_column(name, justify="left" if name == "trial" else "right")
+        table = numbers_table(title, "top-1 %", "folds", *self.search.ranges, first="trial")
         for t in trials:
             name = f"{t['trial']} (the recipe)" if t["trial"] == 0 else str(t["trial"])
-            values = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in t["values"].values()]
+            values = [f"{v:.4g}" if isinstance(v, float) else escape(str(v)) for v in t["values"].values()]
             score = t["state"] if t["score"] is None else percent(t["score"])
             table.add_row(name, score, " ".join(map(percent, t["folds"])), *values)
         return table

@@ -8,6 +8,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from kinelex.reports.run.style import BLUE, INK, MUTED, ORANGE, SERIES, as_inline_svg, panels
+from kinelex.reports.run.task_curves import line_colours
 
 _MOST_NAMES = 65  # classes up to which a heat map has names
 
@@ -19,7 +20,7 @@ def length_histogram(lengths: Mapping[str, Sequence[int]], long: int) -> Figure:
     last = max(int(np.searchsorted(np.cumsum(n), 0.999 * np.sum(n))) for n in lengths.values())
     width = max(1, (last + 1) // 60)
     edges = np.arange(0, last + 2 * width, width)
-    for colour, (name, counts) in zip(SERIES, lengths.items(), strict=False):
+    for colour, (name, counts) in zip(line_colours(len(lengths)), lengths.items(), strict=True):
         cut = np.minimum(np.arange(len(counts)), edges[-1] - 1)
         bars = np.histogram(cut, edges, weights=np.asarray(counts, float))[0]
         _outline(axes, 100 * bars / max(bars.sum(), 1), edges - 0.5, colour, _plain(name))

@@ -12,6 +12,7 @@ from rich.table import Table
 from kinelex.data import open_prompts, open_store
 from kinelex.errors import InputError
 from kinelex.evaluation.baselines import chance
+from kinelex.evaluation.rows import percent
 from kinelex.files.atomic import check_target, spare_stores, write_numbers
 from kinelex.reports.prompts.clips import clips_of, split_clips
 from kinelex.reports.prompts.judge import PromptQuality
@@ -96,15 +97,15 @@ def _check(path: Path) -> None:
 
 def print_summary(result: dict[str, Any]) -> None:
     """The probes of every store as a table for the terminal."""
-    table = Table(title_justify="left", title=_title(result))
+    table = Table(title_justify="left", title=escape(_title(result)))
     for name in ("prompts", "of", "linear probe %", "nearest %", "note"):
         table.add_column(name, justify="right" if "%" in name else "left", overflow="fold")
     for store in result["stores"]:
         for m, row in store["linear"].items():
-            rates = (_percent(row["top1"]), _percent(store["knn"][m]["top1"]))
-            table.add_row(escape(store["name"]), WORDS[m], *rates, row["note"])
+            rates = (percent(row["top1"]), percent(store["knn"][m]["top1"]))
+            table.add_row(escape(store["name"]), WORDS[m], *rates, escape(row["note"]))
     for name, rate in result["baselines"].items():
-        table.add_row(name, "", _percent(rate), "", "")
+        table.add_row(name, "", percent(rate), "", "")
     if table.row_count:
         Console().print(table)
     else:
@@ -118,7 +119,3 @@ def _title(result: dict[str, Any]) -> str:
         return f"{result['clips']} clips of {result['classes']} known classes: too few for probes"
     sizes = f"{result['train']} training and {result['test']} test clips"
     return f"{result['protocol']}: {sizes} of {result['classes']} classes that occur"
-
-
-def _percent(rate: float | None) -> str:
-    return "–" if rate is None else f"{100 * rate:.1f}"

@@ -52,7 +52,7 @@ def show(
     if any(one.clip.fps is None for one in shown):
         notes.append(f"clips that do not say their frame rate play at {USUAL_RATE:g} frames per second")
     path = source if isinstance(source, str | Path) else getattr(source, "path", shown[0].clip.id)
-    page = Page(Path(path).name, shown, notes, asked.top)
+    page = Page(Path(path).resolve().name, shown, notes, asked.top)
     if film is not None:
         write_film(page.clips, film)
     elif out is not None:

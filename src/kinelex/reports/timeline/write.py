@@ -55,7 +55,7 @@ def write_timelines(path: Path, timelines: Sequence[Timeline], about: str, frame
         recordings=shown,
         colours=list(colours.items()),
         seen_from=next((one["seen_from"] for one in shown if one["seen_from"]), ""),
-        more=sum(len(one.events) for one in timelines) > _STRIPS * len(timelines),
+        more=any(len(one.events) > _STRIPS for one in timelines),
     )
     return write_page(path, page)
 
