@@ -1,5 +1,6 @@
 """Files in the formats in circulation with known content, and the check that damage never surprises."""
 
+import math
 import pickle
 import tempfile
 from collections.abc import Callable
@@ -37,8 +38,8 @@ def write_npz(
     """CTR-GCN's file from padded clips (N, T, M, V, C) and labels per part."""
     arrays = {}
     for part, (x, labels) in parts.items():
-        arrays[f"x_{part}"] = x.reshape(*x.shape[:2], -1)
-        arrays[f"y_{part}"] = np.eye(classes)[labels]
+        arrays[f"x_{part}"] = x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
+        arrays[f"y_{part}"] = np.eye(classes)[np.array(labels, int)]
     save = np.savez_compressed if more.pop("compressed", False) else np.savez
     save(path, **{**arrays, **more})
     return path

@@ -158,3 +158,10 @@ def test_damaged_files_never_give_a_wrong_clip(compressed: bool, cut: float, at:
     assert true is not None
     assert len(true) == 5
     only_true_clips(CtrgcnNpzReader, "a.npz", spoilt(whole, cut, at, value), true, {})
+
+
+def test_an_empty_part_is_none(tmp_path: Path) -> None:
+    x = padded([drawn_clip(0), drawn_clip(1)], 5)
+    path = write_npz(tmp_path / "a.npz", {"train": (x[:0], []), "test": (x, [0, 1])})
+    summary = prepare("ctrgcn_npz", path, tmp_path / "s.arrow", progress=False)
+    assert (summary.written, summary.skipped) == (2, 0)

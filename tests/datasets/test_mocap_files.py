@@ -98,6 +98,14 @@ def test_c3d_in_metres(c3d: Path) -> None:
     assert clip.layout.joints[:3] == ("pelvis", "right_hip", "right_knee")
 
 
+def test_c3d_runs_nothing_that_lies_in_the_working_folder(
+    c3d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ezc3d.py").write_text("raise SystemExit('not the library')")
+    monkeypatch.chdir(tmp_path)
+    assert read_clip(c3d, None).coordinates.shape[0] == len(PLACES)
+
+
 @pytest.mark.parametrize("keep", [0, 3, 100, 600, -300])
 def test_truncated_c3d(c3d: Path, keep: int) -> None:
     c3d.write_bytes(c3d.read_bytes()[:keep])

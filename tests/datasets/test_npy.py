@@ -193,3 +193,13 @@ def test_other_orders_of_axes_are_told_or_refused(tmp_path: Path) -> None:
         prepare("npy", raw, tmp_path / "s.arrow", progress=False, axes="NMTVC")
     prepare("npy", raw, tmp_path / "s.arrow", progress=False, axes="NMTVC", units="mm")
     np.testing.assert_allclose(open_store(tmp_path / "s.arrow").sequence(1), CLIPS[1], rtol=1e-6)
+
+
+def test_an_empty_part_does_not_tell_what_the_numbers_are(tmp_path: Path) -> None:
+    x = padded([drawn_clip(0, 4, 1, 17) * 100], 5)
+    x[..., 2] = 0.5 * (x[..., 0] != 0)
+    write_npy(tmp_path / "raw", "train", x[:0], [], [])
+    write_npy(tmp_path / "raw", "val", x, ["a"], [0])
+    prepare("npy", tmp_path / "raw", tmp_path / "s.arrow", progress=False)
+    store = open_store(tmp_path / "s.arrow")
+    assert (store.ids, store.channels, store.meta.units) == (["a"], 2, "pixels")

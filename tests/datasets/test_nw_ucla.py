@@ -190,3 +190,9 @@ def test_any_damage_is_skipped_or_read_right(data: st.DataObject) -> None:
         assert found.label == 0
         expected = {tuple(frame.ravel()) for frame in raw.astype(np.float32)}
         assert {tuple(frame.ravel()) for frame in found.coordinates} <= expected
+
+
+def test_a_link_to_the_folder_is_followed(ucla: Path, tmp_path: Path) -> None:
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "all_sqe").symlink_to(ucla)
+    assert len(NwUclaReader(tmp_path / "all").items()) == 3

@@ -5,11 +5,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from kinelex.data import open_store
 from kinelex.datasets import dataset_names, prepare, split_sizes
+from kinelex.datasets.nw_ucla import NwUclaReader
 from kinelex.datasets.prepare import PrepareSummary
 from kinelex.errors import InputError
 
@@ -149,3 +151,14 @@ def test_the_real_data_sets(dataset: str, clips: int, shared: Path, tmp_path: Pa
     if dataset == "utd_mhad":
         lines = (shared / "data" / dataset / "classes.txt").read_text().splitlines()
         assert open_store(summary.store).class_names == tuple(line.split(" ", 1)[1] for line in lines if line)
+
+
+def test_a_source_that_cannot_be_searched_is_named(
+    ucla: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(reader: NwUclaReader) -> NoReturn:
+        raise PermissionError(13, "Permission denied", str(reader.source))
+
+    monkeypatch.setattr(NwUclaReader, "items", refuse)
+    with pytest.raises(InputError, match=r"all_sqe: cannot be read: .*Permission denied"):
+        prepare("nw_ucla", ucla, tmp_path / "s.arrow", progress=False)

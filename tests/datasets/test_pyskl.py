@@ -253,3 +253,19 @@ def test_a_confidence_among_the_key_points_is_a_score(tmp_path: Path) -> None:
     store = open_store(tmp_path / "s.arrow")
     assert (store.channels, store.meta.units, store.layout.name) == (2, "pixels", "body25")
     np.testing.assert_allclose(store.scores(0)[:, 0], x[0, ..., 2], rtol=1e-6)
+
+
+def test_what_is_said_of_ids_in_a_set_is_the_same_in_every_process(tmp_path: Path) -> None:
+    entries = [annotation(f"clip{i:02}", 0, seed=i) for i in range(30)]
+    path = write(tmp_path / "a.pkl", entries, {"train": {f"clip{i:02}.mp4" for i in range(30)}})
+    notes = prepare("pyskl", path, tmp_path / "s.arrow", progress=False).notes
+    assert "for example clip00.mp4 for clip00" in " ".join(notes)
+
+
+def test_a_first_annotation_without_anybody_does_not_tell_what_the_numbers_are(tmp_path: Path) -> None:
+    x = drawn_clip(0, 3, 2, 17).transpose(1, 0, 2, 3) * 100
+    x[..., 2] = 0.5
+    entries = [annotation("a", keypoint=np.zeros_like(x)), annotation("b", keypoint=x)]
+    prepare("pyskl", write(tmp_path / "a.pkl", entries), tmp_path / "s.arrow", progress=False)
+    store = open_store(tmp_path / "s.arrow")
+    assert (store.ids, store.channels, store.layout.name) == (["b"], 2, "coco17")

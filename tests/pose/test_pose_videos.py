@@ -323,3 +323,17 @@ def test_a_video_is_an_input_of_predict_and_count(
     assert "bob" in capsys.readouterr().out
     assert main(["count", str(film(tmp_path / "nobody.mp4", [None] * 5))]) == 2
     assert "nobody" in capsys.readouterr().err
+
+
+def test_what_a_manifest_says_of_frames_is_told_to_be_passed_over(tmp_path: Path) -> None:
+    film(tmp_path / "in" / "a.mp4", [40] * 5)
+    (tmp_path / "in" / "manifest.csv").write_text("file,label,fps\na.mp4,wave,25\n")
+    summary = estimate(tmp_path / "in", tmp_path / "s.arrow", OPTIONS, progress=False, workers=1)
+    assert any("frames and fps in a manifest are passed over" in note for note in summary.notes)
+    assert open_store(tmp_path / "s.arrow").fps.tolist() == [10]
+
+
+def test_several_videos_come_from_the_folder_that_holds_them(tmp_path: Path) -> None:
+    paths = [film(tmp_path / "in" / name, [40] * 5) for name in ("a.mp4", "b/c.mp4")]
+    estimate(paths, tmp_path / "s.arrow", OPTIONS, progress=False, workers=1)
+    assert open_store(tmp_path / "s.arrow").meta.source == str(tmp_path / "in")

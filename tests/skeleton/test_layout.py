@@ -193,3 +193,11 @@ def test_joints_and_parents_have_to_fit() -> None:
         SkeletonLayout("x", ("a", "b"), (0,))
     with pytest.raises(InputError, match="one parent per joint, got 0 joints"):
         SkeletonLayout("x", (), ())
+
+
+def test_a_file_that_has_changed_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "hand.yaml"
+    path.write_text(HAND)
+    assert get_layout(path).num_joints == 4
+    path.write_text("name: hand\njoints: {wrist: wrist, thumb: wrist}\n")
+    assert get_layout(path).num_joints == 2

@@ -146,3 +146,9 @@ def test_the_next_substitute_is_taken_where_the_better_one_is_missing() -> None:
     torch.testing.assert_close(head[:, :, 0], x[:, :, 0, ears].mean(dim=2))
     torch.testing.assert_close(head[:, :, 1], x[:, :, 1, eyes].mean(dim=2))
     torch.testing.assert_close(head[:, :, 2:], x[:, :, 2:, coco.index("nose")])
+
+
+def test_whole_numbers_have_midpoints_too() -> None:
+    x = torch.arange(2 * 17).reshape(1, 2, 1, 17, 1) + 1
+    coco, openpose = get_layout("coco17"), get_layout("openpose18")
+    assert torch.equal(retarget(x, coco, openpose), retarget(x.float(), coco, openpose))

@@ -78,9 +78,10 @@ class CtrgcnNpzReader(ArraysReader):
 
     @cached_property
     def _channels(self) -> str:
-        part = next(iter(self._parts.values()))
-        rows = list(part.x.rows(0, min(_SAMPLE, len(part.x))))
-        x = np.concatenate([row.reshape(len(row), *self._size) for row in rows])
+        parts = list(self._parts.values())
+        part = next((part for part in parts if len(part.x)), parts[0])
+        rows = part.x.rows(0, min(_SAMPLE, len(part.x)))
+        x = rows.reshape(*rows.shape[:2], *self._size)
         return self._channels_of(x, is_known=self._note is not None)
 
     @cached_property

@@ -14,6 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from kinelex.data import Sequence, StoreMeta
 from kinelex.datasets.arrays_reader import ArraysReader
 from kinelex.datasets.formats.arrays import check_axes, guess_channels, split_channels
@@ -165,6 +167,8 @@ class FolderReader(ArraysReader):
 
     def _kind_of(self, path: Path) -> tuple[SkeletonLayout, Clip, str]:
         clip = read_clip(path, self._own_layout, self._asked_channels, self._axes)
+        if not np.nan_to_num(clip.coordinates).any():  # it tells nothing about the others
+            raise InputError(f"{path}: no frame has a body (all coordinates are 0 or not numbers)")
         for note in clip.notes:
             self.note(f"{note} ({path.name})")
         known = self._own_layout or clip.layout

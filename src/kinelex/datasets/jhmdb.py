@@ -22,6 +22,7 @@ from kinelex.datasets.formats.numbers import read_lines
 from kinelex.datasets.reader import FilesReader, Item, class_names
 from kinelex.errors import InputError
 from kinelex.files.mat_file import read_mat_frames
+from kinelex.files.walk import files_under
 
 CLASSES = tuple(name.replace(" ", "_") for name in class_names("jhmdb"))
 IMAGE_SIZE = (240, 320)
@@ -67,7 +68,7 @@ class JhmdbReader(FilesReader):
 
     @cached_property
     def _lists(self) -> list[Path]:
-        return sorted(path for path in self.source.rglob("*_test_split*.txt") if _SPLIT.fullmatch(path.stem))
+        return [path for path in files_under(self.source, "*.txt") if _SPLIT.fullmatch(path.stem)]
 
     @cached_property
     def _tags(self) -> dict[tuple[str, str], list[str]]:

@@ -121,7 +121,8 @@ class NpyReader(ArraysReader):
 
     @cached_property
     def _channels(self) -> str:
-        x = _array(self._parts[0].data, self._axes)[:_SAMPLE]
+        part = next((part for part in self._parts if part.names), self._parts[0])
+        x = _array(part.data, self._axes)[:_SAMPLE]
         return self._channels_of(np.moveaxis(x, 1, -1), is_known=self._note is not None)
 
     @cached_property

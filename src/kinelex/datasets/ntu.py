@@ -10,7 +10,6 @@ Liu, Shahroudy, Perez, Wang, Duan, Kot: NTU RGB+D 120, TPAMI 2019. https://githu
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from functools import lru_cache
@@ -23,6 +22,7 @@ from kinelex.datasets.bodies import CLEANINGS
 from kinelex.datasets.ntu_text import read_recording
 from kinelex.datasets.reader import FilesReader, Item, class_names, parse_name
 from kinelex.errors import InputError, unknown_name
+from kinelex.files.walk import files_under
 
 IMAGE_SIZE = (1080, 1920)  # of the colour pictures, height and width
 FPS = 30.0  # of Kinect v2
@@ -58,6 +58,7 @@ class _NtuReader(FilesReader):
 
     expected = f"the files {_FORM}{_SUFFIX}"
     layout = "ntu25"
+    pattern = f"*{_SUFFIX}"
     highest: ClassVar[dict[str, int]]  # of each number in a name
 
     def __init__(self, source: Path, *, denoise: str = "tracks") -> None:
@@ -109,7 +110,7 @@ class _NtuReader(FilesReader):
 
     def _files(self) -> list[Path]:
         """The release's files in the order of their names."""
-        found = [path for path in _walk(self.source, _SUFFIX) if self._is_ours(path)]
+        found = [path for path in files_under(self.source, self.pattern) if self._is_ours(path)]
         return sorted(found, key=lambda path: (path.name, str(path)))
 
     def _is_ours(self, path: Path) -> bool:
@@ -172,18 +173,6 @@ def rgb_file(source: str | Path | SkeletonStore, clip_id: str) -> Path:
 def _videos(folder: Path) -> dict[str, list[Path]]:
     """The videos under a folder by name."""
     videos: dict[str, list[Path]] = {}
-    for path in sorted(_walk(folder, _VIDEO_SUFFIX)):
+    for path in files_under(folder, f"*{_VIDEO_SUFFIX}"):
         videos.setdefault(path.name, []).append(path)
     return videos
-
-
-def _walk(folder: Path, suffix: str) -> Iterator[Path]:
-    """All files of a suffix, through links too; a folder that is linked twice is searched once."""
-    seen = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        yield from (Path(parent, name) for name in names if name.endswith(suffix))

@@ -33,6 +33,7 @@ from kinelex.datasets.pku_names import (
 )
 from kinelex.datasets.reader import FilesReader, Item, Skipped
 from kinelex.errors import InputError
+from kinelex.files.walk import files_under
 
 __all__ = ["Pku1Reader", "Pku2Reader", "PromptKey", "class_names", "clip_id", "parse_prompt_key"]
 
@@ -183,7 +184,7 @@ class _PkuReader(FilesReader):
         return {"frames": "from 1, the end included"}
 
     def items(self) -> list[Item]:
-        texts = sorted(self.source.rglob("*.txt"))
+        texts = files_under(self.source, "*.txt")
         labels: dict[str, Path] = {}
         for path in (t for t in texts if self._kind(t) == "label"):
             if path.stem in labels:

@@ -84,8 +84,12 @@ class PysklReader(ArraysReader):
             if len(shape) == 4 and 0 not in shape and 2 <= shape[3] <= 4:
                 is_known = entry.get("keypoint_score") is not None or _note(self._file()) is not None
                 sample = _with_arrays({"keypoint": x}, self.source)["keypoint"]
+                if not np.nan_to_num(sample).any():
+                    continue  # nobody, who tells nothing about the others
                 return shape[2], self._channels_of(sample, is_known)
-        raise InputError(f"{self.source}: no annotation has 'keypoint' of shape (M, T, V, 2 or 3)")
+        raise InputError(
+            f"{self.source}: no annotation has 'keypoint' of shape (M, T, V, 2 or 3) with somebody in it"
+        )
 
 
 @lru_cache(maxsize=1)
@@ -109,6 +113,7 @@ def _load(file: tuple[Path, int, int]) -> tuple[list[Any], dict[str, tuple[str, 
     for name, ids in splits.items():
         if not isinstance(ids, list | tuple | set) or not all(isinstance(i, str) for i in ids):
             raise InputError(f"{path}: expects split {name!r} to be a list of ids")
+    splits = {name: sorted(ids) if isinstance(ids, set) else ids for name, ids in splits.items()}
     listed = list(dict.fromkeys(clip for ids in splits.values() for clip in ids))
     named = [name for entry in content["annotations"] if (name := _name(entry))]
     meant = match_ids(listed, named)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from kinelex.data import Sequence, StoreMeta
 from kinelex.datasets.policy import Policy
 from kinelex.errors import InputError
+from kinelex.files.walk import files_under
 from kinelex.skeleton import get_layout
 
 
@@ -104,7 +105,7 @@ class FilesReader(Reader):
     """
 
     layout: ClassVar[str]  # a built-in layout
-    pattern: ClassVar[str]  # the files' names, as in ``Path.rglob``
+    pattern: ClassVar[str]  # the files' names, maybe with folders before, as in ``Path.match``
     units: ClassVar[str] = "metres"
 
     @classmethod
@@ -127,7 +128,7 @@ class FilesReader(Reader):
         )
 
     def items(self) -> list[Item]:
-        return [Item(path) for path in sorted(self.source.rglob(self.pattern))]
+        return [Item(path) for path in files_under(self.source, self.pattern)]
 
 
 @lru_cache

@@ -138,7 +138,10 @@ def check_options(dataset: str, given: typing.Iterable[str], known: typing.Colle
 
 def find_items(reader: Reader) -> list[Item]:
     """The units of work of a source."""
-    items = reader.items()
+    try:
+        items = reader.items()
+    except OSError as error:
+        raise InputError(f"{reader.source}: cannot be read: {error}") from error
     if not items:
         kind = "" if reader.source_is_file else "a folder with "
         raise InputError(f"{reader.source} holds no clip: expects {kind}{reader.expected}")

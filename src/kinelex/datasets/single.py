@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 from kinelex.data import Sequence, StoreMeta
 from kinelex.datasets.folder import LAYOUT_FILE, FolderReader
 from kinelex.datasets.formats.clip_files import is_clip
-from kinelex.datasets.formats.manifest import MANIFEST, Manifest, Row
+from kinelex.datasets.formats.manifest import MANIFEST, Manifest, Row, clips_in
 from kinelex.datasets.formats.units import check_body_size
 from kinelex.datasets.making.parts import read_item
 from kinelex.datasets.policy import Policy
@@ -117,32 +115,25 @@ def _read_folder(folder: Path, options: ReadOptions, dataset: str | None) -> lis
         return [read_with(make_reader("folder", folder, options.given()), folder)]
     skipped: list[Skipped] = []
     groups: list[RawClips] = []
-    for path in _files(folder):
-        if not (is_clip(path) or _reader_of(path, dataset)):
-            continue
+    names: set[str] = set()  # of clips: a.npy and a.csv are two
+    for path in clips_in(folder, lambda path: is_clip(path) or _reader_of(path, dataset) is not None):
         try:
             found = _read_file(path, options, dataset)
         except InputError as error:
             skipped.append(Skipped(path, str(error)))
             continue
+        place = path.relative_to(folder)
+        name = (place if path.is_dir() else place.with_suffix("")).as_posix()
+        name = place.as_posix() if name in names else name
+        names.add(name)
         for clip in found.clips:
-            clip.id = path.relative_to(folder).with_suffix("").as_posix()
+            clip.id = name if len(found.clips) == 1 else f"{name}/{clip.id}"
         groups.append(found)
     if not groups:
         first = f": {skipped[0].reason}" if skipped else f": expects {FolderReader.expected}"
         raise InputError(f"{folder} holds no clip that can be read{first}")
     groups[0].skipped += skipped
     return groups
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if path.is_dir() and not path.is_symlink() and not is_clip(path):
-            yield from _files(path)
-        else:
-            yield path
 
 
 def _reader_of(path: Path, dataset: str | None) -> str | None:
@@ -154,7 +145,7 @@ def _reader_of(path: Path, dataset: str | None) -> str | None:
     except InputError:  # made by code of one's own
         return None
     pattern = getattr(reader, "pattern", None)
-    return dataset if pattern and path.is_file() and fnmatch(path.name, pattern) else None
+    return dataset if pattern and path.is_file() and path.match(pattern) else None
 
 
 def _read_file(path: Path, options: ReadOptions, dataset: str | None) -> RawClips:

@@ -21,6 +21,7 @@ from kinelex.data.splits.published import sysu_split
 from kinelex.datasets.reader import FilesReader, Item, class_names
 from kinelex.errors import InputError
 from kinelex.files.mat_file import mat_variable, read_mat
+from kinelex.files.walk import files_under
 
 __all__ = ["CLASSES", "SysuReader", "read_clip", "sysu_split"]
 
@@ -117,7 +118,7 @@ class SysuReader(FilesReader):
         return {"no_pixels": self.no_pixels}
 
     def items(self) -> list[Item]:
-        files = {file: file.absolute().parent.parent.name for file in self.source.rglob(_WORLD)}
+        files = {file: file.absolute().parent.parent.name for file in files_under(self.source, _WORLD)}
         subjects = _subjects(set(files.values()))
         found = [Item(file, subjects[person]) for file, person in files.items()]
         return sorted(found, key=lambda item: (item.part, _class_first(item.path)))

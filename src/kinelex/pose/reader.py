@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -38,10 +39,13 @@ class PoseReader(Reader):
 
     def __init__(self, sources: list[Path], options: PoseOptions, policy: Policy) -> None:
         need_av()
-        super().__init__(Path(sources[0]) if len(sources) == 1 else Path("these"))
+        places = [str(Path(source).absolute()) for source in sources]
+        super().__init__(Path(sources[0]) if len(sources) == 1 else Path(os.path.commonpath(places)))
         self.policy = policy
         self._options = options
         self._videos, self._classes = find_videos(sources)
+        if any(video.passed_over for video in self._videos):
+            self.note("frames and fps in a manifest are passed over: a video has its own")
         with closing(options.make_engine()) as engine:
             self._layout = engine.layout
             self._world = engine.world and options.coordinates != "image"

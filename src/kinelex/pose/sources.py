@@ -23,6 +23,7 @@ class Video:
         id: name of the clip.
         label: index of the class.
         splits: tags such as ``own:train``.
+        passed_over: whether a manifest says how many frames it has, or their rate.
         wrong: why it cannot be a clip, where its name or folder tells.
     """
 
@@ -33,6 +34,7 @@ class Video:
     subject: int | None = None
     camera: int | None = None
     caption: str | None = None
+    passed_over: bool = False
     wrong: str | None = None
 
 
@@ -104,10 +106,9 @@ def _is_loose(path: Path) -> bool:
 
 
 def _video(folder: Path, row: Row) -> Video:
-    wrong = None
+    path, wrong = folder / row.file, None
     if row.start is not None or row.end is not None:
-        wrong = (
-            f"{folder / row.file}: the manifest has a start or an end; a video is read whole: cut it before"
-        )
+        wrong = f"{path}: the manifest has a start or an end; a video is read whole: cut it before"
+    passed_over = row.frames is not None or row.fps is not None
     of = {name: getattr(row, name) for name in ("label", "subject", "camera", "caption")}
-    return Video(folder / row.file, row.id, splits=row.tags, wrong=wrong, **of)
+    return Video(path, row.id, splits=row.tags, passed_over=passed_over, wrong=wrong, **of)

@@ -168,7 +168,6 @@ def layout_names() -> tuple[str, ...]:
     return tuple(sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml")))
 
 
-@lru_cache(maxsize=64)
 def get_layout(name: str | Path) -> SkeletonLayout:
     """A layout by its built-in name, or from a YAML file.
 
@@ -181,24 +180,28 @@ def get_layout(name: str | Path) -> SkeletonLayout:
     Raises:
         InputError: neither a known name nor a readable file.
     """
-    text = str(name)
-    if text.endswith((".yaml", ".yml")):
-        path = Path(text)
-        if not path.is_file():
-            raise InputError(f"layout file {path} does not exist")
-        try:
-            text = bounded_text(path)
-        except (OSError, UnicodeDecodeError) as error:
-            said = one_line(error)
-            raise InputError(f"layout file {path} cannot be read as text in UTF-8: {said}") from error
-        layout = SkeletonLayout.from_yaml(text, origin=str(path))
-        names = common_names(layout.joints)
-        sided = any(name.startswith(("left_", "right_")) for name in names)
-        return SkeletonLayout(layout.name, tuple(names), layout.parents) if sided else layout
-    if text not in layout_names():
-        raise unknown_name("layout", text, layout_names())
-    file = resources.files("kinelex.skeleton").joinpath("layouts", f"{text}.yaml")
-    return SkeletonLayout.from_yaml(file.read_text(encoding="utf-8"), origin=text)
+    if not str(name).endswith((".yaml", ".yml")):
+        return _built_in(str(name))
+    path = Path(name)
+    if not path.is_file():
+        raise InputError(f"layout file {path} does not exist")
+    try:
+        text = bounded_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        said = one_line(error)
+        raise InputError(f"layout file {path} cannot be read as text in UTF-8: {said}") from error
+    layout = SkeletonLayout.from_yaml(text, origin=str(path))
+    names = common_names(layout.joints)
+    sided = any(name.startswith(("left_", "right_")) for name in names)
+    return SkeletonLayout(layout.name, tuple(names), layout.parents) if sided else layout
+
+
+@lru_cache(maxsize=64)
+def _built_in(name: str) -> SkeletonLayout:
+    if name not in layout_names():
+        raise unknown_name("layout", name, layout_names())
+    file = resources.files("kinelex.skeleton").joinpath("layouts", f"{name}.yaml")
+    return SkeletonLayout.from_yaml(file.read_text(encoding="utf-8"), origin=name)
 
 
 def joined_layout(layouts: Iterable[SkeletonLayout]) -> SkeletonLayout:

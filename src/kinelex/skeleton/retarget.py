@@ -275,6 +275,7 @@ def retarget(
         )
     import torch  # here: preparing data needs matrices of layouts and no torch
 
+    x = x if x.is_floating_point() else x.float()  # whole numbers have no midpoints
     choices = torch.from_numpy(retarget_choices(source, target)).to(x)
     clips = x.reshape(-1, *x.shape[-4:])
     there = joint_presence(clips) if presence is None else presence.reshape(-1, 1, *x.shape[-3:])

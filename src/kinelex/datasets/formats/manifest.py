@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from kinelex.datasets.formats.conventions import MAX_CLASSES, split_tags
 from kinelex.errors import InputError, unknown_name
+from kinelex.files.walk import walk
 
 MANIFEST = "manifest.csv"
 _COLUMNS = ("file", "label", "id", "subject", "camera", "split", "caption", "frames", "start", "end", "fps")
@@ -110,7 +111,7 @@ def read_manifest(path: Path, classes: tuple[str, ...] | None = None) -> Manifes
             rows.append(f"{path}: line {line} has {len(row)} cells, the header {len(header)}")
             continue
         try:
-            rows.append(_row(line, filled(row), labels, numbering, tags))
+            rows.append(_row(path.parent, line, filled(row), labels, numbering, tags))
         except InputError as error:
             rows.append(f"{path}: line {line}: {error}")
     return Manifest(tuple(rows), labels, {name: found for name, found in numbering.items() if found})
@@ -156,6 +157,7 @@ def _split_names(cell: str) -> list[str]:
 
 
 def _row(
+    folder: Path,
     line: int,
     cells: dict[str, str],
     labels: tuple[str, ...] | None,
@@ -165,9 +167,14 @@ def _row(
     file = cells["file"]
     if not file:
         raise InputError("names no file")
-    if "\0" in file:
+    path = Path(file)
+    try:
+        is_folder = (folder / path).is_dir()
+    except OSError as error:
+        raise InputError(f"{file!r:.80} is no name of a file: {error.strerror}") from error
+    if "\0" in file or not path.name:
         raise InputError(f"{file!r:.80} is no name of a file")
-    if Path(file).is_absolute() or ".." in Path(file).parts:
+    if path.is_absolute() or ".." in path.parts:
         raise InputError(f"{file} is outside of the folder")
     label = _index(cells.get("label", ""), "label", labels)
     if label is not None and label >= MAX_CLASSES:
@@ -177,7 +184,7 @@ def _row(
     return Row(
         line=line,
         file=file,
-        id=cells.get("id") or Path(file).with_suffix("").as_posix() + part,
+        id=cells.get("id") or (path if is_folder else path.with_suffix("")).as_posix() + part,
         label=label,
         subject=_index(cells.get("subject", ""), "subject", numbering["subject"]),
         camera=_index(cells.get("camera", ""), "camera", numbering["camera"]),
@@ -218,7 +225,7 @@ def folder_manifest(
         One row per clip, by path; None where no clip is in a folder of a class.
     """
     found: list[tuple[Path, str, str]] = []
-    for path in _clips(folder, folder, is_clip):
+    for path in (clip.relative_to(folder) for clip in clips_in(folder, is_clip)):
         folders = list(path.parts[:-1])
         split = folders.pop(0) if folders and folders[0].lower() in _PARTS else ""
         if folders:
@@ -233,7 +240,7 @@ def folder_manifest(
     for number, (path, label, split) in enumerate(found, start=1):
         try:
             cells = {"file": path.as_posix(), "label": label, "split": split}
-            rows.append(_row(number, cells, labels, {"subject": None, "camera": None}, tags))
+            rows.append(_row(folder, number, cells, labels, {"subject": None, "camera": None}, tags))
         except InputError as error:
             rows.append(f"{folder / path}: {error}")
     return Manifest(tuple(rows), labels, {})
@@ -252,12 +259,12 @@ def _index(cell: str, column: str, names: tuple[str, ...] | None) -> int | None:
     return int(cell)
 
 
-def _clips(folder: Path, root: Path, is_clip: Callable[[Path], bool]) -> Iterator[Path]:
-    """The clips in a folder and those in it, from the root."""
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if is_clip(path):
-            yield path.relative_to(root)
-        elif path.is_dir() and not path.is_symlink():
-            yield from _clips(path, root, is_clip)
+def clips_in(folder: Path, is_clip: Callable[[Path], bool]) -> list[Path]:
+    """The clips in a folder and in those in it, which may be files or folders, but for hidden ones."""
+    found: list[Path] = []
+    for parent, folders, names in walk(folder):
+        shown = {name: parent / name for name in (*folders, *names) if not name.startswith(".")}
+        clips = {name: path for name, path in shown.items() if is_clip(path)}
+        folders[:] = [name for name in folders if name in shown and name not in clips]
+        found += clips.values()
+    return sorted(found)

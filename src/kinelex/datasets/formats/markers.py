@@ -151,7 +151,7 @@ def _content(path: Path) -> dict[str, np.ndarray]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
     memory, seconds = (1 << 30) + 32 * size, 5 + (size >> 20)  # a damaged file can keep ezc3d busy for ever
-    command = [sys.executable, "-c", _READ, str(path.absolute()), str(memory), str(seconds)]
+    command = [sys.executable, "-P", "-c", _READ, str(path.absolute()), str(memory), str(seconds)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
         if done.returncode == 0:

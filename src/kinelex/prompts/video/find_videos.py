@@ -6,6 +6,7 @@ from pathlib import Path
 from kinelex.data import SkeletonStore
 from kinelex.datasets.pku import parse_prompt_key
 from kinelex.errors import InputError
+from kinelex.files.walk import walk
 
 ENDINGS = (".mp4", ".avi", ".mkv", ".mov")
 _BESIDE = ("", "_rgb", "_color")  # what may follow an id in the name: NTU RGB+D, UTD-MHAD
@@ -51,20 +52,13 @@ def find_videos(folder: Path, store: SkeletonStore) -> dict[str, tuple[Path, boo
 
 
 def _walk(folder: Path) -> dict[str, list[Path]]:
-    """Video files by name without its ending; a folder that is linked twice is searched once."""
+    """Video files by name without its ending."""
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: expects the one with the videos (--source DIR)")
     videos: dict[str, list[Path]] = {}
-    seen = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders.sort()
-        for name in sorted(names):
+    for parent, _, names in walk(folder):
+        for name in names:
             stem, ending = os.path.splitext(name)
             if ending.lower() in ENDINGS and not name.startswith("."):
-                videos.setdefault(stem, []).append(Path(parent, name))
+                videos.setdefault(stem, []).append(parent / name)
     return videos
