@@ -51,7 +51,7 @@ def live(
     from kinelex.inference.load_model import load_model
     from kinelex.live import LiveOptions, serve
     from kinelex.pose import PoseOptions
-    from kinelex.pose.settings import read_settings
+    from kinelex.pose.registry import read_settings
 
     notes = Console(stderr=True)
     pose = PoseOptions(engine=engine, persons=persons, **read_settings(settings, engine, smooth))

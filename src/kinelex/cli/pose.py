@@ -46,7 +46,7 @@ def pose(
         workers: how many processes; by default one per core.
     """
     from kinelex.pose import PoseOptions, estimate
-    from kinelex.pose.settings import read_settings
+    from kinelex.pose.registry import read_settings
 
     settings = PoseOptions(
         engine=engine,
@@ -64,8 +64,7 @@ def pose(
 def engines_help() -> str:
     """Engines, what they are, and the options of all sections, for the end of the help."""
     from kinelex.options import option_texts
-    from kinelex.pose.registry import engine_names, engine_options, engine_title
-    from kinelex.pose.settings import SETTINGS
+    from kinelex.pose.registry import SETTINGS, engine_names, engine_options, engine_title
 
     lines = ["--engine, with options as pose.KEY=VALUE:"]
     for name in engine_names():

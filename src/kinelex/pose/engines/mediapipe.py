@@ -12,14 +12,14 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from kinelex.errors import InputError, one_line
-from kinelex.files.download import file_digest
+from kinelex.files.download import cache_folder, download, file_digest
 from kinelex.pose.base import PoseEngine, Poses
-from kinelex.pose.engines.model_file import find_model
 from kinelex.skeleton import get_layout
 
 ADDRESS = (
@@ -27,6 +27,7 @@ ADDRESS = (
     "pose_landmarker_full.task"
 )
 SHA256 = "4eaa5eb7a98365221087693fcc286334cf0858e2eb6e15b506aa4a7ecdcec4ad"
+VARIABLE = "KINELEX_POSE_MODEL"
 _TURN = np.array([-1, -1, 1], np.float32)  # right, down, away to the axes of Kinect's camera: half a turn
 _JOINTS = 33
 _MARGIN = 0.02  # around a person who is covered, of the longer side of the box
@@ -67,7 +68,7 @@ class MediaPipe(PoseEngine):
                 raise InputError(f"pose.{option}={value}: expects a confidence from 0 to 1")
         self.layout = get_layout("mediapipe33")
         self._image, vision, base_options = _need_mediapipe()
-        self._path = find_model(model, ADDRESS, SHA256)
+        self._path = _find_model(model)
         _check_task(self._path)
         self._last = -1  # milliseconds
         self._first = True
@@ -159,7 +160,24 @@ def _need_mediapipe() -> tuple[Any, Any, Any]:
     return image, vision, BaseOptions
 
 
-def _check_task(path: Any) -> None:
+def _find_model(given: str | None) -> Path:
+    """The file that is given, that of ``KINELEX_POSE_MODEL``, the kept one, or a new one from its maker."""
+    named, how = (given, "pose.model") if given else (os.environ.get(VARIABLE), VARIABLE)
+    if named:
+        path = Path(named).expanduser()
+        if not path.is_file():
+            raise InputError(
+                f"{how}: there is no file {path}: expects a model file such as {Path(ADDRESS).name}"
+            )
+        return path
+    path = cache_folder() / Path(ADDRESS).name
+    if not path.is_file():
+        advice = f": load it where there is a network, and name it with pose.model=FILE or {VARIABLE}=FILE"
+        download(ADDRESS, path, SHA256, advice)
+    return path
+
+
+def _check_task(path: Path) -> None:
     """Refuse a file that is cut or damaged, before native code reads it: a .task file is a zip file."""
     try:
         with zipfile.ZipFile(path) as file:
