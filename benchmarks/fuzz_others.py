@@ -33,14 +33,14 @@ from kinelex.data import (
 )
 from kinelex.data.splits.seen_classes import class_split
 from kinelex.datasets import get_split
-from kinelex.evaluation.class_map import read_class_map
+from kinelex.evaluation.protocols.cross_dataset import read_class_map
 from kinelex.evaluation.published.numbers import read_published
 from kinelex.evaluation.score_pickles import read_published as read_score_pickle
 from kinelex.evaluation.scores import ScoreFile, load_scores
 from kinelex.evaluation.study.definition import find_study
 from kinelex.prompts.engines.classes import read_descriptions
 from kinelex.prompts.engines.texts import read_texts
-from kinelex.reports.run.other_sets import other_sets
+from kinelex.reports.run.task_sections import other_sets
 from kinelex.reports.run.write import _diagnostics
 from kinelex.skeleton import get_layout
 from kinelex.training.encoder_files import load_encoders, save_encoders

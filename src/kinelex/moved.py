@@ -14,7 +14,7 @@ from typing import Any
 
 PROTOCOLS = (
     "calibration cross_dataset finetune linear_sgd one_shot prompt_space retrieval robustness semi "
-    "supervision transfer unseen zero_shot"
+    "supervision transfer zero_shot"
 )
 ACTORS = "body camera generate performance take"
 ENGINES = "blip_vqa classes depth full grounding_dino joints openai render texts vlm"
@@ -34,8 +34,10 @@ MOVED = {
     "evaluation.knn": "inference.neighbours",
     "evaluation.linear": "inference.linear_probe",
     "evaluation.material": "evaluation.probe_data",
+    "evaluation.raw": "evaluation.baselines",
     "evaluation.report": "evaluation.rows evaluation.task_lines reports.run.write",
     "evaluation.tasks": "evaluation.protocols.registry",
+    "evaluation.unseen": "evaluation.protocols.supervision",
     "evaluation.vectors": "inference.vectors",
     "info": "cli.describe",
     "methods.prompts": "methods.prompt_choice data.clip_prompts",

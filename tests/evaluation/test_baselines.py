@@ -6,7 +6,7 @@ import pytest
 from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.errors import InputError
 from kinelex.evaluation import chance, prompt_probe, raw_knn
-from kinelex.evaluation.raw import raw_features
+from kinelex.evaluation.baselines import raw_features
 from kinelex.skeleton import SkeletonLayout, get_layout
 
 LAYOUT = get_layout("kinect20")

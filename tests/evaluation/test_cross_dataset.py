@@ -16,7 +16,7 @@ from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.datasets.reader import class_names
 from kinelex.errors import InputError
 from kinelex.evaluation import evaluate_on
-from kinelex.evaluation.class_map import class_map_names, read_class_map
+from kinelex.evaluation.protocols.cross_dataset import class_map_names, read_class_map
 from kinelex.inference.features import extract_features
 from kinelex.reports import evaluate
 from kinelex.skeleton import SkeletonLayout, get_layout, retarget_matrix

@@ -11,7 +11,7 @@ from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.protocols.one_shot import OneShot, OneShotOptions, _exemplars, _hits
-from kinelex.evaluation.protocols.unseen import split_of
+from kinelex.evaluation.protocols.supervision import split_of
 from kinelex.training.encoder_files import load_encoders
 
 

@@ -14,7 +14,7 @@ from kinelex.evaluation.comparison.tables import csv_table, latex, markdown
 from kinelex.evaluation.published import numbers, published_numbers, read_published
 from kinelex.reports import evaluate
 from kinelex.reports.comparison import write_comparison
-from kinelex.reports.run.published import published_section
+from kinelex.reports.run.task_sections import published_section
 from kinelex.training.run_directory import RunDirectory
 
 TABLE = {

@@ -14,7 +14,7 @@ from kinelex.errors import InputError
 from kinelex.evaluation.rows import result_rows
 from kinelex.inference.neighbours import Neighbours
 from kinelex.reports import evaluate
-from kinelex.reports.page.strips import skeleton_strip
+from kinelex.reports.page.view import skeleton_strip
 from kinelex.reports.run.examples import Gallery, clearest
 from kinelex.reports.run.figures import curve_groups
 from kinelex.reports.run.maps import confusion_figure, feature_maps, project, worst_confusions

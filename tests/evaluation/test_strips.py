@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from kinelex.reports.page.strips import skeleton_strip
+from kinelex.reports.page.view import skeleton_strip
 from kinelex.skeleton import get_layout
 
 

@@ -19,7 +19,7 @@ from kinelex.evaluation.class_texts import class_texts
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.protocols.prompt_space import ClipSpace
 from kinelex.evaluation.protocols.retrieval import RetrievalOptions, RetrievalTask
-from kinelex.evaluation.protocols.unseen import harmonic_mean
+from kinelex.evaluation.protocols.supervision import harmonic_mean
 from kinelex.evaluation.protocols.zero_shot import ZeroShot, ZeroShotOptions
 from kinelex.evaluation.retrieval_metrics import retrieve
 from kinelex.methods.embedding_space import EmbeddingSpace

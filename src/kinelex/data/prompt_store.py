@@ -131,6 +131,23 @@ class PromptStore(Pictures, Facts):
             return set(store.ids) <= self._row.keys()
         return self.meta.store_fingerprint == store.fingerprint
 
+    def must_belong_to(self, store: SkeletonStore) -> None:
+        """Refuse a skeleton store whose prompts these are not.
+
+        Raises:
+            InputError: it is another store, or these prompts, made without one, lack some of its clips.
+        """
+        if not self.belongs_to(store):
+            why = f"for another store (data set {self.meta.dataset}) than {store.path}"
+            if self.meta.store_fingerprint is None:
+                lacking = sorted(set(store.ids) - self._row.keys())
+                why = f"without a store, {len(lacking)} clips of {store.path} are lacking, the first is "
+                why += lacking[0]
+            raise InputError(
+                f"{self.path} was made {why}: make prompts for this one with `kinelex prompts {store.path} "
+                "--out PROMPTS ...`"
+            )
+
     def clip(self, clip_id: str) -> ClipPrompts:
         """The prompts of one clip by its id."""
         if clip_id not in self._row:

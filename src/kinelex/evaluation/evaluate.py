@@ -185,11 +185,8 @@ def open_evaluation(
     store = open_store(_given(data, directory, "data", "--data STORE"))
     name = str(_given(protocol, directory, "protocol", "--protocol P"))
     bank = _prompts(prompts, directory, data)
-    if bank is not None and not bank.belongs_to(store):
-        raise InputError(
-            f"{bank.path} was made for another store ({bank.meta.dataset}) than {store.path}: make prompts "
-            f"for this one with `kinelex prompts {store.path} --out PROMPTS ...`"
-        )
+    if bank is not None:
+        bank.must_belong_to(store)
     check_device(settings.get("device", "cpu"))
     check_report_place(directory)
     trained = load_encoders(directory.path)

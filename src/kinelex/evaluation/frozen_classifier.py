@@ -1,4 +1,4 @@
-"""Classifiers on frozen features, fitted once and asked of clean clips, then of changed ones."""
+"""What tells classes by a run's frozen features: fitted once, asked of clean clips and of changed ones."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from kinelex.evaluation.context import Context
 from kinelex.evaluation.probe_data import Prediction, ProbeData
 from kinelex.evaluation.protocols.supervision import check_classes
 from kinelex.evaluation.streams import fused
+from kinelex.inference.known_clips import TrainingClips
 from kinelex.inference.linear_probe import linear_probe
+from kinelex.inference.load_model import load_model
+from kinelex.inference.model import Model
 from kinelex.inference.neighbours import knn
+from kinelex.inference.own_head import fitted_probe
 
 WAYS = ("auto", "classify", "knn", "linear")
 SAID = {
@@ -80,3 +84,30 @@ def _scoring(by: str, m: ProbeData) -> _Scores:
     if by == "linear":
         return linear_probe(m.train, m.train_labels, m.num_classes, m.groups).scores
     return lambda x: knn(m.train, m.train_labels, x, m.num_classes, device=m.device).scores
+
+
+def learned_labels(context: Context) -> bool:
+    """Whether the run has a classifier of its own."""
+    return all(encoder.classifier is not None for encoder in context.encoders.values())
+
+
+def known_model(context: Context, train: np.ndarray) -> Model:
+    """The run's own classifier, else a logistic regression on training clips; calibrated.
+
+    Args:
+        context: the run and its clips.
+        train: the training clips of the regression.
+
+    Shape:
+        - train: (n,)
+    """
+    if learned_labels(context):
+        own = load_model(context.run.path, console=context.console, device=context.device)
+        told = own.head, own.calibration, own.known_clips
+    else:
+        clips = TrainingClips(context.store, context.protocol, train, train[:0])
+        told = fitted_probe(clips, train, {s: context.features(s, train) for s in context.encoders})
+    head, calibration, known = told
+    return Model(
+        context.run.path, context.encoders, head, "", calibration, device=context.device, known_clips=known
+    )

@@ -21,6 +21,7 @@ from kinelex.data import SkeletonStore
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation.context import Context
+from kinelex.evaluation.protocols.supervision import known_of
 from kinelex.files.lock import InUseError, sole_writer
 from kinelex.inference.cache import digest, run_digest
 from kinelex.inference.features import extract_all
@@ -103,14 +104,11 @@ def class_scores(
 
 def refuse_learned(run: RunDirectory, store: SkeletonStore, train: np.ndarray, task: str) -> None:
     """Refuse a run that has learned the labels which a task is to take away."""
-    for part in learned_parts(run.config):
-        if part["store_fingerprint"] == store.fingerprint:
-            learned = np.intersect1d(get_split(store, part["protocol"]).train, train)
-            if len(learned):
-                raise InputError(
-                    f"{task} asks what few labels are worth, and {run.path} has learned those of "
-                    f"{len(learned)} of the {len(train)} training clips: leave {task} out"
-                )
+    for _, count in known_of(learned_parts(run.config), store, train):
+        raise InputError(
+            f"{task} asks what few labels are worth, and {run.path} has learned those of {count} of the "
+            f"{len(train)} training clips: leave {task} out"
+        )
 
 
 def _options(context: Context, changes: Sequence[str], recipe: Path, resume: bool = False) -> AdaptOptions:

@@ -11,10 +11,10 @@ import numpy as np
 
 from kinelex.data.labelled_clips import subject_groups
 from kinelex.errors import InputError
+from kinelex.evaluation.baselines import raw_features
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.detection_metrics import TIOUS, Detection, Spans
-from kinelex.evaluation.known_head import known_model, learned_labels
-from kinelex.evaluation.raw import raw_features
+from kinelex.evaluation.frozen_classifier import known_model, learned_labels
 from kinelex.evaluation.recordings import Recording, from_clips, from_pku, from_store
 from kinelex.inference.calibration import Calibration, calibrate, known_scores
 from kinelex.inference.events import spans_of, suppress

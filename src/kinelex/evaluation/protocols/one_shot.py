@@ -11,9 +11,9 @@ import numpy as np
 from kinelex.data.splits.drawn import shuffled
 from kinelex.data.splits.seen_classes import ClassSplit
 from kinelex.errors import InputError
+from kinelex.evaluation.baselines import raw_features
 from kinelex.evaluation.context import Context, TaskResult
-from kinelex.evaluation.protocols.unseen import check_novel, split_of
-from kinelex.evaluation.raw import raw_features
+from kinelex.evaluation.protocols.supervision import check_novel, split_of
 from kinelex.evaluation.statistics import bootstrap_interval, mean_sd
 from kinelex.inference.fusion import joined
 from kinelex.inference.neighbours import nearest

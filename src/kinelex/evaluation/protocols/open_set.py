@@ -11,8 +11,8 @@ import numpy as np
 from kinelex.data.splits.seen_classes import ClassSplit, class_split
 from kinelex.errors import InputError
 from kinelex.evaluation.context import Context, TaskResult
-from kinelex.evaluation.known_head import known_model, learned_labels
-from kinelex.evaluation.protocols.unseen import check_novel, own_split
+from kinelex.evaluation.frozen_classifier import known_model, learned_labels
+from kinelex.evaluation.protocols.supervision import check_novel, own_split
 from kinelex.evaluation.statistics import mean_sd
 from kinelex.inference.calibration import known_scores
 from kinelex.inference.fusion import joined, softmax

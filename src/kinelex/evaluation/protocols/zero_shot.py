@@ -16,7 +16,7 @@ from kinelex.evaluation.class_texts import class_texts
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.metrics import classification_metrics
 from kinelex.evaluation.protocols.prompt_space import ClipSpace
-from kinelex.evaluation.protocols.unseen import check_novel, harmonic_mean, split_of
+from kinelex.evaluation.protocols.supervision import check_novel, harmonic_mean, split_of
 from kinelex.evaluation.statistics import bootstrap_interval
 from kinelex.evaluation.streams import hits_of
 from kinelex.inference.vectors import unit_rows

@@ -14,8 +14,8 @@ from rich.console import Console
 from kinelex.data import SkeletonStore, open_prompts, open_store
 from kinelex.datasets import get_split
 from kinelex.errors import DivergenceError, InputError
+from kinelex.evaluation.comparison import Comparison, Group, compare_groups
 from kinelex.evaluation.evaluate import check_device, evaluate
-from kinelex.evaluation.study.compare import compare_trials
 from kinelex.evaluation.study.definition import Study, find_study
 from kinelex.evaluation.study.search_run import SearchRun
 from kinelex.evaluation.study.trials import Trial, trials_of
@@ -25,6 +25,7 @@ from kinelex.files.bounded import safe_json
 from kinelex.files.lock import InUseError, sole_writer
 from kinelex.inference.cache import run_digest
 from kinelex.training.recipe import Recipe
+from kinelex.training.run_directory import RunDirectory
 from kinelex.training.store_defaults import for_persons_of
 
 
@@ -92,11 +93,7 @@ def run_study(
     store = open_store(data)
     rows, prompts = get_split(store, protocol).train, [Path(path) for path in asked.prompts]
     for path in prompts:  # at once, not run by run
-        if not (opened := open_prompts(path)).belongs_to(store):
-            raise InputError(
-                f"{path} was made for another store ({opened.meta.dataset}) than {store.path}: make prompts "
-                f"for this one with `kinelex prompts {store.path} --out PROMPTS ...`"
-            )
+        open_prompts(path).must_belong_to(store)
     if study.search is not None:
         return _search(study, store, protocol, Path(out), asked, console)
     trials, left_out = trials_of(study, store.meta.dataset, prompts, asked.changes, store, rows)
@@ -250,3 +247,36 @@ def _differences(wanted: Recipe, trained: Recipe) -> list[str]:
         for key in keys.keys() | second[section].keys()
     ]
     return sorted(f"{key} ({b} there, {a} asked for)" for key, a, b in values if a != b)
+
+
+def compare_trials(
+    study: Study,
+    protocol: str,
+    folder: Path,
+    trials: Sequence[Trial],
+    left_out: Sequence[str] = (),
+    write: Callable[[Comparison, Path, str, str, list[str]], Path] | None = None,
+) -> dict[str, Any]:
+    """Compare the runs of a study, which are all finished.
+
+    The reference is the variant that is the recipe itself, else the first one.
+
+    Returns:
+        ``table``: means and standard deviations by variant and number; ``comparison``: the page, if written.
+    """
+    variants = list(dict.fromkeys(trial.variant for trial in trials))
+    runs = [(trial.variant, RunDirectory(folder / "runs" / trial.name)) for trial in trials]
+    groups = [Group(variant, tuple(run for of, run in runs if of == variant)) for variant in variants]
+    own = next((trial.variant for trial in trials if trial.is_recipe), variants[0])
+    comparison = compare_groups(groups, protocol, variants.index(own))
+    seeds = ", ".join(map(str, study.seeds))
+    notes = [f"Recipe {trials[0].recipe.name}; {trials[0].recipe.training.epochs} epochs; seeds {seeds}."]
+    notes += [f"Left out: {text}." for text in left_out]
+    table: dict[str, dict[str, Any]] = {variant: {} for variant in variants}
+    for column in comparison.columns:
+        for variant, number in zip(variants, column.numbers, strict=True):
+            if number is not None:
+                table[variant][column.name] = {"mean": number.mean, "sd": number.sd}
+    if write is None:
+        return {"table": table}
+    return {"comparison": str(write(comparison, folder, study.title, study.question, notes)), "table": table}

@@ -20,8 +20,8 @@ from kinelex.files.bounded import safe_json
 from kinelex.reports.comparison import figures
 from kinelex.reports.page.templates import template
 from kinelex.reports.run.maps import confusion_figure
-from kinelex.reports.run.published import published_section
 from kinelex.reports.run.task_curves import panels_of, task_curves
+from kinelex.reports.run.task_sections import published_section
 from kinelex.training.recipe import SECTIONS
 from kinelex.training.run_directory import RunDirectory
 

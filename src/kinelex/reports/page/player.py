@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kinelex.reports.page.strips import skeleton_strip
-from kinelex.reports.page.view import front_view, side_of
+from kinelex.reports.page.view import front_view, side_of, skeleton_strip
 from kinelex.skeleton import SkeletonLayout
 
 MOST_BYTES = 80_000  # of a clip in a report: 28 of them and the figures stay below 5 MB

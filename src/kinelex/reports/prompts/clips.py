@@ -50,14 +50,7 @@ def clips_of(prompts: Sequence[PromptStore], store: SkeletonStore | None = None)
     """
     if store is not None:
         for one in prompts:
-            if not one.belongs_to(store):
-                stranger = f"for another store (data set {one.meta.dataset}) than {store.path}"
-                why = f"{stranger}: pass the one that it was made for"
-                if one.meta.store_fingerprint is None:
-                    lacking = sorted(set(store.ids) - set(one.ids))
-                    count = f"{len(lacking)} clips of {store.path} are lacking, the first is {lacking[0]}"
-                    why = f"without a store, {count}: make it with `kinelex prompts {store.path} ...`"
-                raise InputError(f"{one.path} was made {why}")
+            one.must_belong_to(store)
         return Clips(store.ids, store.labels, store.class_names, store.subjects, store)
     first = prompts[0]
     for other in prompts[1:]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kinelex.data import WHOLE_CLIP, ModalityPrompts, PromptStore
-from kinelex.reports.page.strips import skeleton_frames
+from kinelex.reports.page.view import skeleton_frames
 from kinelex.reports.prompts.clips import Clips
 
 _CELLS = 4  # moments shown of a clip

@@ -10,9 +10,9 @@ import numpy as np
 
 from kinelex import __version__
 from kinelex.errors import InputError
+from kinelex.evaluation.baselines import raw_features
 from kinelex.evaluation.context import Context
 from kinelex.evaluation.published import published_numbers
-from kinelex.evaluation.raw import raw_features
 from kinelex.evaluation.rows import classifying_tasks, percent, result_rows, task_titles
 from kinelex.files.atomic import write_whole
 from kinelex.files.npy import read_npz
@@ -29,9 +29,7 @@ from kinelex.reports.run.maps import (
     project,
     worst_confusions,
 )
-from kinelex.reports.run.other_sets import other_sets
-from kinelex.reports.run.published import published_section
-from kinelex.reports.run.task_sections import task_sections
+from kinelex.reports.run.task_sections import other_sets, published_section, task_sections
 from kinelex.training.learned import reads_labels
 from kinelex.training.run_directory import RunDirectory
 

@@ -14,7 +14,7 @@ from kinelex.errors import InputError
 from kinelex.files.atomic import check_target, spare_stores, write_whole
 from kinelex.files.mp4 import write_mp4
 from kinelex.reports.page.player import around_middle
-from kinelex.reports.page.view import front_view, side_of
+from kinelex.reports.page.view import SIDE_COLOURS, front_view, side_of
 from kinelex.reports.show.clips import Shown
 from kinelex.skeleton import SkeletonLayout
 
@@ -25,7 +25,6 @@ ENDINGS = (".gif", ".mp4")
 USUAL_RATE = 30.0  # frames per second of clips that do not say it
 _SIDE, _FINE = 480, 2  # of a picture in pixels; drawn so many times larger, for smooth lines
 _GIF_RATE = 25  # viewers show no more
-_COLOURS = {"left": "#d9731a", "right": "#1f5fa8", "torso": "#3b4754"}
 
 
 def write_film(shown: Sequence[Shown], path: str | Path) -> Path:
@@ -105,7 +104,7 @@ def _draw_person(pen: Any, places: np.ndarray, seen: np.ndarray, layout: Skeleto
     for joint, parent in layout.bones:
         if seen[joint] and seen[parent]:
             line = [tuple(places[joint]), tuple(places[parent])]
-            pen.line(line, _COLOURS[side_of(layout.joints[joint])], width)
+            pen.line(line, SIDE_COLOURS[side_of(layout.joints[joint])], width)
     for joint in np.flatnonzero(seen).tolist():
         size = width * (2 if layout.joints[joint] == "head" else 0.7)
-        pen.circle(tuple(places[joint]), size, _COLOURS["torso"])
+        pen.circle(tuple(places[joint]), size, SIDE_COLOURS["torso"])

@@ -12,9 +12,8 @@ from kinelex import __version__
 from kinelex.files.atomic import check_target, spare_stores
 from kinelex.inference.events import Event, Timeline
 from kinelex.inference.windows import FrameScores
-from kinelex.reports.page.strips import skeleton_frames
 from kinelex.reports.page.templates import template, write_page
-from kinelex.reports.page.view import seen_from
+from kinelex.reports.page.view import seen_from, skeleton_frames
 from kinelex.reports.run.style import CLASS_COLOURS
 from kinelex.skeleton import SkeletonLayout
 
