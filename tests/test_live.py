@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import socket
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ Image = pytest.importorskip("PIL.Image")
 from starlette.testclient import TestClient  # noqa: E402
 from starlette.websockets import WebSocketDisconnect  # noqa: E402
 
-from kinelex.live import LiveOptions, live_app  # noqa: E402
+from kinelex.live import LiveOptions, live_app, serve  # noqa: E402
 from kinelex.live.session import MOST_BYTES, MOST_SIDE  # noqa: E402
 
 HOME = "http://127.0.0.1:8765"
@@ -227,6 +228,19 @@ def test_elsewhere_the_token_is_needed(model, monkeypatch):
         assert json.loads(socket.receive_text())["people"]
 
 
+def test_the_address_that_is_said_opens_whatever_the_token(model, monkeypatch):
+    monkeypatch.setitem(ENGINES, "bright", Bright)
+    monkeypatch.setattr("uvicorn.run", lambda app, **how: None)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    pose, said = PoseOptions(engine="bright", persons=1), []
+    options = LiveOptions(pose, windows=(0.5,), port=port, token="a+b &c#ä")
+    serve(model, options, said.append)
+    client = TestClient(live_app(model, options), base_url=f"http://127.0.0.1:{port}")
+    assert client.get(said[0]).status_code == 200
+
+
 def bright_film(path):
     """A second in which somebody goes to the right, in a picture larger than pages send."""
     av = pytest.importorskip("av", reason="PyAV is not installed")
@@ -291,6 +305,7 @@ def test_a_source_that_cannot_be_opened_is_one_message(tmp_path):
         (str(tmp_path / "text.mp4"), "cannot be read"),
         ("999", "camera"),
         ("rtsp://somebody:secret@127.0.0.1:9/x", r"//127.0.0.1:9/x: cannot be read \(Connection refused\)"),
+        ("http://127.0.0.1:9/x?user=me&token=secret", r"token=\*\*\*: cannot be read"),
         ("nothing://x", "cannot be read"),
     ):
         with pytest.raises(InputError, match=message) as found:
@@ -302,6 +317,9 @@ def test_names_of_this_machine():
     guard = Guard("::1", 80)
     assert guard.refusal({"host": "[::1]:80"}, {}, page=True) is None
     assert guard.refusal({"host": "localhost:80"}, {}, page=True) is None
+    for host, own in (("localhost", True), ("[::1]", True), ("evil", False), ("localhost:81", False)):
+        headers = {"host": host, "origin": f"http://{host}"}  # port 80 is not said
+        assert (guard.refusal(headers, {}, page=False) is None) == own
     assert guard.refusal({"host": "127.0.0.1.evil:80"}, {}, page=True)
     assert guard.refusal({}, {}, page=True)
 
@@ -311,6 +329,7 @@ def test_wrong_options_and_layouts_are_one_message(model, monkeypatch):
     for wrong, message in (
         ({"port": 0}, "--port 0"),
         ({"every": 0}, "--every 0"),
+        ({"pages": 0}, "1 page or more"),
         ({"windows": ()}, "1 to 8"),
     ):
         with pytest.raises(InputError, match=message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,10 +63,10 @@ class Guard:
         return None
 
     def _is_own(self, host: str) -> bool:
-        name, _, port = host.rpartition(":")
-        name = (name or host).strip("[]")
-        if port != str(self.port):
+        parts = re.fullmatch(r"(\[.+\]|[^:]*)(?::(\d+))?", host)
+        if parts is None or int(parts[2] or 80) != self.port:  # browsers leave out the port 80
             return False
+        name = parts[1].strip("[]")
         if is_loopback(self.host):
             return is_loopback(name)
         return name == self.host or (self.host in ("0.0.0.0", "::") and _is_address(name))

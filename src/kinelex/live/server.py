@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from kinelex import __version__
 from kinelex.errors import InputError
@@ -62,6 +63,8 @@ class LiveOptions:
             raise InputError(f"--port {self.port}: expects 1 to 65535")
         if not 0 < self.every <= 60:
             raise InputError(f"--every {self.every}: expects seconds above 0, at most 60")
+        if self.pages < 1:
+            raise InputError(f"expects 1 page or more at work, got {self.pages}")
         EventOptions(self.windows, self.least)
         self.guard()
 
@@ -201,7 +204,7 @@ def serve(model: Model, options: LiveOptions, ready: Callable[[str], None] = pri
     import uvicorn
 
     host = f"[{options.host}]" if ":" in options.host else options.host
-    query = f"/?token={options.token}" if options.token else "/"
+    query = f"/?{urlencode({'token': options.token})}" if options.token else "/"
     _check_free(options)
     ready(f"http://{host}:{options.port}{query}")
     uvicorn.run(

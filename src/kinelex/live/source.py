@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from kinelex.errors import InputError
+from kinelex.errors import InputError, without_secrets
 from kinelex.files.video import BrokenVideo, need_av, reason, upright
 
 EXPECTED = "a camera (0, /dev/video0), an address (rtsp://...) or a video file"
@@ -33,7 +33,7 @@ class Source:
         name: number of a camera (Linux) or its device, an address, or a video file.
 
     Attributes:
-        shown: the name without a password.
+        shown: the name without a password or key.
         trouble: what is wrong while no picture comes.
         rounds: how many times it was opened anew.
 
@@ -43,7 +43,7 @@ class Source:
 
     def __init__(self, name: str) -> None:
         need_av()
-        self.shown = re.sub(r"//[^/]*@", "//", name)
+        self.shown = without_secrets(re.sub(r"//[^/]*@", "//", name))
         self.trouble: str | None = None
         self.rounds = 0
         self._place, self._kind = _place(name)
