@@ -216,6 +216,20 @@ def test_a_layout_without_legs_is_refused() -> None:
         describe_clip(np.ones((3, 1, 2, 3)), layout, np.array([0]))
 
 
+def test_what_cannot_be_described_is_said(person: Person) -> None:
+    x = person(9)
+    lost = x.copy()
+    lost[3, 0, 5] = np.nan
+    for frames, indices, words in (
+        (lost, [0], "coordinates of frame 3 are not finite numbers"),
+        (x[:, 0], [0], r"expects coordinates \(T, M, V, C\)"),
+        (x[:, :, :9], [0], r"expects 20 joints \(kinect20\), got 9"),
+        (x, [0, 9], "expects frames from 0 to 8"),
+    ):
+        with pytest.raises(InputError, match=words):
+            describe_clip(frames, get_layout("kinect20"), np.array(indices))
+
+
 def test_corners_match_a_plain_recursion() -> None:
     path = np.cumsum(np.random.default_rng(1).normal(size=(40, 3)), axis=0)
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from kinelex.data import open_prompts
 from kinelex.errors import InputError
+from kinelex.inference.features import check_device
 from kinelex.models import transformers
 from kinelex.models.transformers import find_checkpoint, find_device
 from kinelex.prompts import Crops, EngineContext, create, make_prompts
@@ -179,7 +180,7 @@ def test_an_answer_without_a_text_stops_or_leaves_its_clip_without_texts(
 
 
 def test_bfloat16_and_crops_and_a_question_from_a_file(folders: dict[str, Path], tmp_path: Path) -> None:
-    (tmp_path / "q.txt").write_text(f"\n{QUESTION}\n", encoding="utf-8")
+    (tmp_path / "q.txt").write_text(f"\n{QUESTION}\n", encoding="utf-8-sig")
     options = {"question_file": str(tmp_path / "q.txt"), "max_new_tokens": 5, "device": "cpu"}
     made = engine("vlm", folders["llava"], look="crop", dtype="bfloat16", **options)
     assert made.settings["question"] == QUESTION
@@ -315,8 +316,11 @@ def test_models_that_are_not_at_the_hub_or_shared_on_conditions(monkeypatch: pyt
 def test_devices_dtypes_and_packages_that_are_not_there(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(InputError, match="expects a device that torch has here"):
-        find_device("gpu0")
+    for name in ("gpu0", "meta", "hpu"):
+        with pytest.raises(InputError, match="expects a device that torch has here"):
+            find_device(name)
+        with pytest.raises(InputError, match=f"device '{name}' cannot be used on this machine"):
+            check_device(name)
     with pytest.raises(InputError, match="did you mean 'bfloat16'"):
         engine("vlm", folders["llava"], dtype="bf16")
     with pytest.raises(InputError, match="language.batch_size expects at least 1, got 0"):

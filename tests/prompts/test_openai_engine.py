@@ -273,9 +273,10 @@ def test_notes_that_are_none_of_ours_are_refused(tmp_path: Path) -> None:
     again = Answers(path)
     assert (again.of("a"), again.of("b"), len(again)) == ({1: "x"}, {}, 1)
     assert again.cost()["requests"] == 1
-    path.write_text('{"clip": "a"}\n')
-    with pytest.raises(InputError, match="damaged after byte 0"):
-        Answers(path)
+    for line in ('{"clip": "a"}\n', "5\n"):
+        path.write_text(line)
+        with pytest.raises(InputError, match="damaged after byte 0"):
+            Answers(path)
     with pytest.raises(InputError, match="cannot be written"):
         Answers(path / "below" / "a file")
 

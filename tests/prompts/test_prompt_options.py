@@ -10,7 +10,7 @@ import pytest
 
 from kinelex import cli
 from kinelex.errors import InputError
-from kinelex.prompts import EngineContext, options_of, register, registry
+from kinelex.prompts import EngineContext, PromptOptions, options_of, register, registry
 from kinelex.prompts.registry import create, names, read_options, split_options
 
 
@@ -118,6 +118,10 @@ def test_a_name_may_carry_the_model() -> None:
         create("image encoder", "shlf:x")
     with pytest.raises(InputError, match="unknown image encoder 'timm': did you mean 'timm:NAME'"):
         create("image encoder", "timm")
+
+
+def test_to_keep_none_is_to_keep_nothing() -> None:
+    assert PromptOptions(Path("a"), Path("b"), vision="render", keep=("none",)).keep == ()
 
 
 def test_sections_of_words() -> None:

@@ -180,6 +180,10 @@ def test_journal_forgets_a_torn_line_only(tmp_path: Path, monkeypatch: pytest.Mo
         file.write(b'[5, ["half of')
     journal = Journal(path)
     assert journal.entries == {3: ["a", "ü"], 4: None}
+    journal.add([[5], "a row that is none"])
+    journal.close()
+    journal = Journal(path)
+    assert journal.entries == {3: ["a", "ü"], 4: None}
     journal.note(6, ["b"])
     with pytest.raises(InputError, match="is being written by another process"):
         Journal(path)

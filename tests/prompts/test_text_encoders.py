@@ -13,10 +13,13 @@ import torch
 import transformers as tf
 
 from kinelex import encoders
+from kinelex.data import PromptMeta
 from kinelex.encoders.joint_names import name_vectors
 from kinelex.errors import InputError
 from kinelex.models.transformers import find_checkpoint
 from kinelex.prompts import create
+from kinelex.prompts.class_texts import text_encoder
+from kinelex.prompts.stages import describe
 from kinelex.skeleton import SkeletonLayout, get_layout
 
 TEXTS = [
@@ -99,6 +102,27 @@ def test_fewer_tokens_and_bfloat16(folders: dict[str, Path]) -> None:
     half = encoder("sentence", folders["bert"], dtype="bfloat16")
     assert half.settings["dtype"] == "bfloat16"
     assert half.encode(TEXTS) == pytest.approx(encoder("sentence", folders["bert"]).encode(TEXTS), abs=0.1)
+
+
+def test_texts_are_embedded_as_the_prompts_were_or_not_at_all(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folders["bert"].parent)
+    made = encoder("sentence", Path("bert"), max_tokens=5)
+    about = {"language": {"encoder": describe(made)}}
+    meta = PromptMeta("clips", None, about, {"language": made.width})
+    assert np.array_equal(text_encoder(meta).encode(TEXTS), made.encode(TEXTS))
+    (tmp_path / "bert").mkdir()
+    tiny_models.bert(tmp_path / "bert", max_position_embeddings=30)
+    monkeypatch.chdir(tmp_path)  # another checkpoint of this name
+    with pytest.raises(InputError, match=f"by bert of the revision {made.settings['revision']}"):
+        text_encoder(meta)
+    asked = []
+    monkeypatch.setattr("kinelex.prompts.from_checkpoint.find_checkpoint", lambda *given: asked.append(given))
+    about["language"]["encoder"] |= {"model": "some/bert", "revision": "f00d"}
+    with pytest.raises(AttributeError):
+        text_encoder(meta)
+    assert asked == [("some/bert@f00d", "text_encoder.model")]
 
 
 def test_wrong_checkpoints_and_options_are_said(folders: dict[str, Path]) -> None:

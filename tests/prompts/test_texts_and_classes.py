@@ -172,6 +172,8 @@ def test_classes_by_name_and_description(small_store: Path, tmp_path: Path) -> N
             "{label}",
             r"language.template expects \{text\} or \{name\} in braces, got '\{label\}'",
         ),
+        ("a: He sits.", "{text.foo}", r"got '\{text.foo\}'"),
+        ("a: He sits.", "{text[foo]}", r"got '\{text\[foo\]\}'"),
         ("a: He sits.", "A person.", "got 'A person.': all classes would get the same text"),
     ],
 )

@@ -84,7 +84,7 @@ def prompts(
             text_encoder=text_encoder,
             image_encoder=image_encoder,
             pool=pool,
-            keep=[what for what in listed(keep) if what != "none"],
+            keep=listed(keep),
             tile_size=tile_size,
             options=split_options(options),
             share=share,

@@ -12,7 +12,7 @@ from kinelex.data.batch import Batch
 from kinelex.data.loader import SkeletonLoader
 from kinelex.data.named_clips import NamedClips
 from kinelex.data.scored_clips import clips_to_read
-from kinelex.errors import InputError
+from kinelex.errors import InputError, one_line
 from kinelex.training.encoder_files import SkeletonEncoder
 from kinelex.transforms.rate import check_rates
 
@@ -131,7 +131,7 @@ def _check_finite(
 def check_device(device: str) -> None:
     """Refuse a device that this machine does not have."""
     try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0]
+        torch.zeros(1, device=device).item()  # what the device "meta" cannot
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = one_line(error)[:200]
         raise InputError(f"device {device!r} cannot be used on this machine: {reason}") from error

@@ -148,7 +148,7 @@ def _on_hub(model: str, option: str) -> Checkpoint:
         cached = try_to_load_from_cache(name, "config.json", revision=revision or None)
         if isinstance(cached, str):
             return Checkpoint(name, Path(cached).parent.name, option, offline=True)
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = one_line(error)[:200] or type(error).__name__
         unreachable = f"{option}: {model} is no folder here, and the hub cannot be reached ({reason})"
         raise InputError(f"{unreachable}: {download}") from error
 
@@ -165,11 +165,11 @@ def find_device(device: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         place = torch.device(device)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.zeros(1, device=place).item()  # what the device "meta" cannot
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise InputError(
             f"expects a device that torch has here (auto, cpu, cuda, cuda:1 …), got {device!r}: "
-            f"{str(error).splitlines()[0]}"
+            f"{one_line(error)[:200]}"
         ) from error
     return place
 

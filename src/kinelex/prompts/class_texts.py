@@ -9,6 +9,7 @@ from kinelex.errors import InputError
 from kinelex.prompts import registry
 from kinelex.prompts.base import TextEncoder
 from kinelex.prompts.language import split_sentences
+from kinelex.prompts.stages import describe
 
 
 def text_encoder(meta: PromptMeta) -> TextEncoder:
@@ -18,14 +19,25 @@ def text_encoder(meta: PromptMeta) -> TextEncoder:
         meta: of the prompt store.
 
     Raises:
-        InputError: the store does not say by which one, or it cannot be had here.
+        InputError: the store does not say by which one, it cannot be had here, or what lies here under its
+            name is another one.
     """
     about = dict(meta.engines.get("language", {}).get("encoder", {}))
     name = about.pop("name", None)
     if name is None:
         raise InputError("the prompt store does not say which text encoder its language prompts are from")
-    known = registry.options_of(registry.TEXT_ENCODER, name)
-    return registry.create(registry.TEXT_ENCODER, name, **{k: v for k, v in about.items() if k in known})
+    known, revision = registry.options_of(registry.TEXT_ENCODER, name), about.get("revision")
+    options = {key: value for key, value in about.items() if key in known}
+    if revision and "/" in options.get("model", ""):  # of the hub, as it was then
+        options["model"] += f"@{revision}"
+    encoder = registry.create(registry.TEXT_ENCODER, name, **options)
+    here = describe(encoder).get("revision")
+    if revision and here != revision:
+        raise InputError(
+            f"the prompts were embedded by {about['model']} of the revision {revision}, what is found under "
+            f"this name has {here}: bring that checkpoint back, or make the prompts again"
+        )
+    return encoder
 
 
 def embed_classes(texts: Sequence[Sequence[str]], encoder: TextEncoder, by_sentence: bool) -> np.ndarray:

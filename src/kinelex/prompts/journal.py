@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from kinelex.errors import InputError
+from kinelex.files.atomic import hold
 from kinelex.files.bounded import safe_json
 
 _SYNC = 1.0  # seconds between two flushes to the disk: what a failing power supply may cost
@@ -64,31 +65,21 @@ class Journal(JsonLines):
         for begin, line in self.lines():
             try:
                 row, entry = safe_json(line)
+                self.entries[row] = entry
             except (ValueError, TypeError):  # it and what follows is made again
                 self.cut(begin)
                 break
-            self.entries[row] = entry
 
     def _lock(self) -> None:
-        try:
-            import fcntl
-        except ImportError:
-            return  # a system without locks
         until = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError as error:
-                if time.monotonic() > until:
-                    self.close()
-                    raise InputError(
-                        f"{self.path} is being written by another process: wait for it, or give each its own "
-                        "--shard i/n"
-                    ) from error
-                time.sleep(0.05)
-            except OSError:
-                return  # a file system without locks
+        while not hold(self._file):
+            if time.monotonic() > until:
+                self.close()
+                raise InputError(
+                    f"{self.path} is being written by another process: wait for it, or give each its own "
+                    "--shard i/n"
+                )
+            time.sleep(0.05)
 
     def note(self, row: int, entry: Any) -> None:
         """Note an entry."""

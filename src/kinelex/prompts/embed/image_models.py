@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kinelex.errors import InputError, check_name
+from kinelex.errors import InputError, check_name, one_line
 from kinelex.prompts.embed.image_networks import ImageBatches
 from kinelex.prompts.embed.pixels import fitting, to_pixels
 from kinelex.prompts.from_checkpoint import FromCheckpoint
@@ -28,7 +28,7 @@ class _TransformersImages(FromCheckpoint, ImageBatches):
         try:
             self.width = self._batch(np.zeros((1, 64, 64, 3), np.uint8)).shape[1]
         except (TypeError, ValueError, AttributeError) as error:
-            raise self._unfit(f"{type(error).__name__}: {str(error).splitlines()[0]}") from error
+            raise self._unfit(f"{type(error).__name__}: {one_line(error)}") from error
 
     def _unfit(self, reason: str) -> InputError:
         return InputError(

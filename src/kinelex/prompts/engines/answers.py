@@ -39,7 +39,7 @@ class Answers:
                     note = safe_json(line)
                     key = (note.pop("clip"), note.pop("frame"))
                     self._add(*key, seconds=note.pop("seconds"), answer=Answer(**note))
-                except (ValueError, KeyError, TypeError) as error:
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
                     mend = "cut it off there, or move it away to ask again"
                     raise InputError(f"{path} is damaged after byte {begin}: {mend}") from error
         except OSError as error:

@@ -44,7 +44,7 @@ def read_question(question: str, question_file: Path | None) -> str:
     """
     if question_file is not None:
         try:
-            question = Path(question_file).expanduser().read_text(encoding="utf-8")
+            question = Path(question_file).expanduser().read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             form = "language.question_file expects a text file in UTF-8"
             raise InputError(f"{form}, got {question_file}: {error}") from error

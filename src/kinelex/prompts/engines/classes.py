@@ -64,7 +64,7 @@ class ClassesLanguage:
             self._texts = [
                 [template.format(text=text, name=name) for text in texts.get(name, [name])] for name in names
             ]
-        except (KeyError, IndexError, ValueError) as error:
+        except (LookupError, ValueError, TypeError, AttributeError) as error:
             raise InputError(expected) from error
         if template.format(text="", name="") == template.format(text="x", name="x"):
             raise InputError(f"{expected}: all classes would get the same text")

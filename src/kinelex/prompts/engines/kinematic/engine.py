@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from kinelex.data.sequence import Sequence, StoreMeta, check_sequence
+from kinelex.errors import InputError
 from kinelex.prompts.base import ClipTexts, EngineContext
 from kinelex.prompts.engines.kinematic.body import find_bodies, landmark_matrix, y_points_down
 from kinelex.prompts.engines.kinematic.movement import clip_sentences
@@ -25,7 +27,8 @@ def describe_clip(frames: np.ndarray, layout: SkeletonLayout, indices: np.ndarra
         - indices: (P,), frames to describe
 
     Raises:
-        InputError: the layout lacks joints that the words are about (head, arms, legs).
+        InputError: the layout lacks joints that the words are about (head, arms, legs); frames of another
+            form or with numbers that are none; no such frame.
 
     >>> from kinelex.skeleton import get_layout
     >>> layout = get_layout("kinect20")
@@ -38,7 +41,12 @@ def describe_clip(frames: np.ndarray, layout: SkeletonLayout, indices: np.ndarra
     >>> describe_clip(pose, layout, np.array([0])).frames[0]
     'The left arm hangs down. The right arm hangs down. The person stands with straight legs.'
     """
-    return _describe(frames, landmark_matrix(layout), indices)
+    frames, indices = np.asarray(frames), np.asarray(indices)
+    matrix = landmark_matrix(layout)
+    check_sequence(Sequence("the clip", frames), StoreMeta("clips", layout, ()))
+    if not np.isin(indices, np.arange(len(frames))).all():
+        raise InputError(f"expects frames from 0 to {len(frames) - 1}, got {indices.tolist()}")
+    return _describe(frames, matrix, indices)
 
 
 def _describe(frames: np.ndarray, matrix: np.ndarray, indices: np.ndarray, y_down: bool = True) -> ClipTexts:
