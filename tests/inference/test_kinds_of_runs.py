@@ -5,19 +5,24 @@ import pytest
 
 import kinelex
 from kinelex.data import Sequence, SkeletonStoreWriter, open_store
+from kinelex.data.named_clips import NamedClips
 from kinelex.datasets.single import ReadOptions
 from kinelex.errors import InputError
+from kinelex.inference.clips import clip_of
+from kinelex.inference.events import EventOptions, find_timelines
 from kinelex.training.adapt import AdaptOptions, adapt
 from kinelex.training.train import train
 
 
-def store_like(acted, path, fps=None, axes=slice(3)):
-    """The acted clips with a frame rate, or without their depth."""
-    store = open_store(acted.store)
+def store_like(acted, path, fps=None, axes=slice(3), scored=False):
+    """The acted clips with a frame rate, without their depth, or in a picture with confidences."""
+    store, rng = open_store(acted.store), np.random.default_rng(0)
     with SkeletonStoreWriter(path, store.meta) as writer:
         for row, name in enumerate(store.ids):
             x = np.array(store.sequence(row)[..., axes])
             about = {"label": int(store.labels[row]), "subject": int(store.column("subject")[row])}
+            if scored:
+                about |= {"scores": rng.random(x.shape[:3], np.float32), "image_size": (4, 4)}
             writer.add(Sequence(name, x, fps=fps, **about))
     return path
 
@@ -76,3 +81,19 @@ def test_stores_files_and_arrays_agree(kind, acted, streams, judged, quick, tmp_
     if kind == "flat":
         with pytest.raises(InputError, match="2-D"):
             model.predict(np.ones((9, 25, 3)))
+
+
+def test_events_of_a_run_that_reads_confidences(acted, quick, tmp_path):
+    store = open_store(store_like(acted, tmp_path / "scored.arrow", fps=30.0, axes=slice(2), scored=True))
+    frames = "input.transforms=[{name: uniform_frames, frames: 8, clips: 1}]"
+    changes = [one for one in changed(quick, "input.scores=true", frames) if not one.startswith("frames=")]
+    model = kinelex.load_model(
+        train("supervised", store.path, "xsub", tmp_path / "run", overrides=changes).path
+    )
+    rows = [0, int(np.flatnonzero(store.persons == 2)[0])]
+    clips = NamedClips([clip_of(store, row, store.ids[row]) for row in rows], store.layout)
+    whole = find_timelines(model, [clips], EventOptions(windows=(3600,)))
+    for timeline, said in zip(whole, model.predict_clips([clips]), strict=True):
+        for person, one in zip(timeline.scores, said.persons, strict=True):
+            wanted = 0 * one.probabilities if one.known is False else one.probabilities
+            np.testing.assert_allclose(person.curves[0], wanted, atol=1e-5)

@@ -18,10 +18,12 @@ from kinelex.errors import InputError
 from kinelex.evaluation import evaluate, load_scores
 from kinelex.inference.ensemble import Ensemble
 from kinelex.inference.fusion import softmax
-from kinelex.inference.known_clips import KnownClips
+from kinelex.inference.known_clips import KnownClips, TrainingClips
 from kinelex.inference.model import Model
+from kinelex.inference.own_head import fitted_probe
 from kinelex.prompts import registry
 from kinelex.runtime.predictions import NONE
+from kinelex.skeleton import get_layout
 from kinelex.training.train import train
 
 
@@ -92,6 +94,19 @@ def test_the_kth_nearest_known_clip_is_that_of_a_plain_loop():
             near = sorted(one @ row / np.linalg.norm(one) / np.linalg.norm(row) for row in others)
             wanted.append(near[-k])
         np.testing.assert_allclose(KnownClips(bank, k).cosines(query, own), wanted, atol=1e-6)
+
+
+def test_a_probe_is_calibrated_where_a_subject_has_fewer_clips_than_neighbours_count(tmp_path):
+    path, rng = tmp_path / "two.arrow", np.random.default_rng(0)
+    with SkeletonStoreWriter(path, StoreMeta("two", get_layout("ntu25"), ("a", "b"))) as writer:
+        for row in range(30):
+            x = rng.normal(size=(4, 1, 25, 3))
+            writer.add(Sequence(str(row), x, label=row % 2, subject=int(row > 27)))
+    store, rows = open_store(path), np.arange(30)
+    features = {"joint": rng.normal(size=(30, 4)) + 4 * (rows % 2)[:, None]}
+    _, found, known = fitted_probe(TrainingClips(store, "xsub", rows, rows[:0]), rows, features)
+    assert (known.k, found.clips) == (5, 30)
+    assert np.isfinite(found.neighbour)
 
 
 def test_a_clip_is_unknown_where_it_is_far_from_the_training_clips(acted, model):
@@ -187,8 +202,9 @@ def test_several_runs_are_averaged(acted, judged, tmp_path, capsys):
     other.head = replace(other.head, classes=other.classes[::-1])
     with pytest.raises(InputError, match="the same classes in the same order"):
         Ensemble([both.models[0], other])
-    with pytest.raises(InputError, match="two runs or more"):
-        kinelex.load_model([judged])
+    for given in ([judged], (judged,)):
+        with pytest.raises(InputError, match="two runs or more"):
+            kinelex.load_model(given)
 
 
 def test_clips_of_another_layout_are_retargeted(model):
@@ -265,6 +281,9 @@ def test_wrong_arrays_are_one_message(model):
         model.predict(clip[..., :2])
     with pytest.raises(InputError, match="at least one clip"):
         model.predict([])
+    for rates in ([30, 30, 30], "fast"):
+        with pytest.raises(InputError, match="one for each of 2 clips"):
+            model.predict([clip, clip], fps=rates)
     with pytest.raises(InputError, match="unknown option of load_model"):
         kinelex.load_model(model.run, exampels="folder")
 

@@ -171,3 +171,15 @@ def test_wrong_input_is_one_message(judged, tmp_path, capsys):
     ):
         assert main(["push", *map(str, words)]) == 2
         assert said in capsys.readouterr().err
+    run = shutil.copytree(judged, tmp_path / "run")
+    (run / "evaluation").mkdir(exist_ok=True)
+    for name, content, said in (
+        ("evaluation/knn.json", b"{", "knn.json is damaged"),
+        ("README.md", b"caf\xe9", "README.md: cannot be read"),
+    ):
+        (run / name).write_bytes(content)
+        assert main(["push", str(run), str(tmp_path / "run.zip")]) == 2
+        assert said in capsys.readouterr().err
+    (run / "README.md").unlink()
+    (run / "evaluation" / "knn.json").write_text('{"top1": 0.5, "ci95": null, "counts": null}')
+    assert main(["push", str(run), str(tmp_path / "run.zip")]) == 0

@@ -15,6 +15,7 @@ from kinelex.data.named_clips import NamedClips
 from kinelex.data.sequence import SKELETONS
 from kinelex.datasets.single import RawClips, ReadOptions, read_source
 from kinelex.errors import InputError
+from kinelex.inference.windows import part_of
 from kinelex.pose.sources import is_video
 from kinelex.skeleton import SkeletonLayout
 
@@ -35,13 +36,19 @@ def clips_of_arrays(
         - frames: each (T, V, C) or (T, M, V, C), C 2 or 3
 
     Raises:
-        InputError: another form, other joints than the layout's, no frames, or numbers that are none.
+        InputError: another form, other joints than the layout's, no frames, numbers that are none, or rates
+            of another number.
 
     >>> from kinelex.skeleton import get_layout
     >>> clips_of_arrays([np.ones((9, 25, 3))], get_layout("ntu25")).persons.tolist()
     [1]
     """
-    rates = np.broadcast_to(np.array(fps, dtype=float) if fps is not None else np.nan, len(frames))
+    try:
+        rates = np.broadcast_to(np.array(np.nan if fps is None else fps, dtype=float), len(frames))
+    except ValueError as error:
+        raise InputError(
+            f"expects fps as one number, or one for each of {len(frames)} clips, got {fps!r}"
+        ) from error
     clips = []
     for number, (given, rate) in enumerate(zip(frames, rates, strict=True)):
         x = np.asarray(given)
@@ -112,7 +119,7 @@ def _persons_of(video: Path) -> NamedClips:
 
     with TemporaryDirectory() as folder:
         store = open_store(estimate(video, Path(folder) / "clips.arrow", progress=False, workers=1).store)
-        clips = [_clip(store, row, name) for row, name in enumerate(store.ids)]
+        clips = [clip_of(store, row, name) for row, name in enumerate(store.ids)]
         return NamedClips(clips, store.layout, video)
 
 
@@ -151,23 +158,19 @@ def persons_alone(clips: Clips, rows: np.ndarray) -> tuple[NamedClips | None, li
         there = np.flatnonzero(np.asarray(x.any(axis=(0, 2, 3))))
         for person in there if len(there) > 1 else ():
             name = f"{clips.ids[row]}, person {person}"
-            alone.append(_clip(clips, row, name, slice(person, person + 1)))
+            alone.append(part_of(clip_of(clips, row, name), persons=slice(person, person + 1)))
             places.append(place)
     return (NamedClips(alone, clips.layout, clips.path) if alone else None), places
 
 
-def _clip(clips: Clips, row: int, name: str, persons: slice = slice(None)) -> Sequence:
-    """A row's clip in memory, of all persons or of some, with what is known beside its coordinates."""
-    rate = float(clips.fps[row])
-
-    def own(values: np.ndarray | None) -> np.ndarray | None:
-        return None if values is None else np.array(values[:, persons])
-
+def clip_of(clips: Clips, row: int, name: str) -> Sequence:
+    """A row's clip in memory, with what is known beside its coordinates."""
+    rate, pixels, scores = float(clips.fps[row]), clips.image_coordinates(row), clips.scores(row)
     return Sequence(
         name,
-        np.array(clips.sequence(row)[:, persons]),
+        np.array(clips.sequence(row)),
         fps=None if np.isnan(rate) else rate,
-        image_coordinates=own(clips.image_coordinates(row)),
-        scores=own(clips.scores(row)),
+        image_coordinates=None if pixels is None else np.array(pixels),
+        scores=None if scores is None else np.array(scores),
         image_size=clips.image_size(row),
     )

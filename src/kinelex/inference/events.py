@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kinelex.data.sequence import Sequence
 from kinelex.errors import InputError, unknown_name
-from kinelex.inference.clips import Clips
+from kinelex.inference.clips import Clips, clip_of
 from kinelex.inference.repetitions import USUAL_FPS
 from kinelex.inference.usual_windows import usual_windows
 from kinelex.inference.windows import FrameScores, judge_of, score_frames
@@ -150,10 +149,9 @@ def find_timelines(model: Model, groups: Rows[Clips], options: EventOptions) -> 
 
 
 def _timeline(model: Model, clips: Clips, row: int, options: EventOptions) -> Timeline:
-    x, name = np.asarray(clips.sequence(row)), clips.ids[row]
-    known = not np.isnan(clips.fps[row])
-    fps = float(clips.fps[row]) if known else USUAL_FPS
-    recording = Sequence(name, x, fps=fps if known else None)
+    recording = clip_of(clips, row, clips.ids[row])
+    x, name, known = recording.coordinates, recording.id, recording.fps is not None
+    fps = recording.fps or USUAL_FPS
     lengths = [max(1, round(seconds * fps)) for seconds in options.windows or ()]
     persons = np.flatnonzero(x.any(axis=(0, 2, 3))).tolist()
     scores = tuple(

@@ -50,7 +50,7 @@ class KnownClips:
 
     Args:
         features: theirs, of all streams side by side.
-        k: which of the nearest tells.
+        k: which of the nearest tells; of fewer clips the farthest.
 
     Shape:
         - features: (n, F)
@@ -64,6 +64,9 @@ class KnownClips:
 
     features: np.ndarray
     k: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "k", min(self.k, len(self.features)))
 
     @cached_property
     def rows(self) -> NearestRows:

@@ -81,7 +81,7 @@ def load_model(
 
 @overload
 def load_model(
-    run: list[str] | list[Path],
+    run: list[str] | list[Path] | tuple[str | Path, ...],
     options: ModelOptions | None = None,
     console: Console | None = None,
     **changes: Any,
@@ -89,7 +89,7 @@ def load_model(
 
 
 def load_model(
-    run: str | Path | list[str] | list[Path],
+    run: str | Path | list[str] | list[Path] | tuple[str | Path, ...],
     options: ModelOptions | None = None,
     console: Console | None = None,
     **changes: Any,
@@ -117,7 +117,7 @@ def load_model(
     kinelex.errors.InputError: no_run is no run directory ...
     """
     asked = _asked(options, changes)
-    if isinstance(run, list):
+    if isinstance(run, list | tuple):
         return _ensemble(run, asked, console)
     run = run_folder(run)
     directory = RunDirectory(run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.console import Console
 
 from kinelex.errors import InputError
 from kinelex.files.atomic import check_place, check_target, spare_stores, write_whole
+from kinelex.files.bounded import read_text, safe_json
 from kinelex.files.download import file_digest
 from kinelex.files.folder_zip import pack_folder
 from kinelex.inference.load_model import bare_model, load_model
@@ -83,7 +83,7 @@ def write_shared(model: Model, folder: Path, name: str) -> None:
         shutil.copyfile(path, folder / path.name)
     write_whole(folder / "config.yaml", yaml.safe_dump(_without_places(directory.config), sort_keys=False))
     own = model.run / "README.md"
-    card = own.read_text(encoding="utf-8") if own.is_file() else model_card(directory, model, name)
+    card = read_text(own) if own.is_file() else model_card(directory, model, name)
     write_whole(folder / "README.md", card)
     if model.classes:
         keep_for_copy(model, folder)
@@ -155,10 +155,13 @@ def _results(run: Path) -> str:
     """A table of the run's evaluations."""
     rows = []
     for path in sorted((run / "evaluation").glob("*.json")):
-        found = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            found = safe_json(read_text(path))
+        except ValueError as error:
+            raise InputError(f"{path} is damaged ({error}): evaluate the run again") from error
         if isinstance(found, dict) and isinstance(found.get("top1"), float):
-            low, high = (f"{100 * bound:.1f}" for bound in found.get("ci95", (float("nan"),) * 2))
-            test, where = found.get("counts", {}).get("test", ""), ("dataset", "protocol")
+            low, high = (f"{100 * bound:.1f}" for bound in found.get("ci95") or (float("nan"),) * 2)
+            test, where = (found.get("counts") or {}).get("test", ""), ("dataset", "protocol")
             rows.append(
                 f"| {found.get('title', path.stem)} | {', '.join(str(found.get(w, '')) for w in where)} | "
                 f"{100 * found['top1']:.1f} | {low} to {high} | {test} |"

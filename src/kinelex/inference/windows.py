@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,6 +46,17 @@ def window_spans(frames: int, lengths: Sequence[int], stride: float = STRIDE) ->
     return np.unique(np.concatenate(spans), axis=0)
 
 
+def part_of(clip: Clip, frames: slice = slice(None), persons: slice = slice(None)) -> Clip:
+    """Some frames and persons of a clip, with what is known beside its coordinates; nothing is copied.
+
+    >>> part_of(Clip("a", np.ones((9, 2, 25, 3)), scores=np.ones((9, 2, 25))), slice(2, 6)).scores.shape
+    (4, 2, 25)
+    """
+    beside = {name: getattr(clip, name) for name in ("image_coordinates", "scores")}
+    parts: dict[str, Any] = {k: None if v is None else v[frames, persons] for k, v in beside.items()}
+    return replace(clip, coordinates=clip.coordinates[frames, persons], **parts)
+
+
 class WindowClips(NamedClips):
     """Windows of one recording, which may overlap, as clips; the recording is in memory once.
 
@@ -69,6 +80,7 @@ class WindowClips(NamedClips):
 
     def __init__(self, recording: Clip, layout: SkeletonLayout, spans: np.ndarray) -> None:
         super().__init__([recording], layout, recording.id)
+        self._clips = [part_of(recording, slice(*span)) for span in spans.tolist()]
         self._starts = spans[:, 0] * self.persons[0]
         self.ids = [f"{recording.id}, frames {start} to {end}" for start, end in spans.tolist()]
         self.lengths = spans[:, 1] - spans[:, 0]
@@ -139,7 +151,8 @@ def score_frames(
         person: whose curves; None reads all persons together.
         stride: share of a window's length from one window to the next.
     """
-    x = recording.coordinates if person is None else recording.coordinates[:, person : person + 1]
+    own = recording if person is None else part_of(recording, persons=slice(person, person + 1))
+    x = own.coordinates
     seen = np.asarray(x.any(axis=(1, 2, 3)))
     spans = window_spans(len(x), lengths, stride)
     count = np.append(0, np.cumsum(seen))
@@ -147,7 +160,6 @@ def score_frames(
     kept = (there > 0) & (there >= SEEN * (spans[:, 1] - spans[:, 0]))
     said = np.zeros((len(spans), classes))
     if kept.any():
-        own = Clip(recording.id, np.ascontiguousarray(x), fps=recording.fps)
         said[kept] = judge(WindowClips(own, layout, spans[kept]))
     return FrameScores(recording.id, person, fps, _mean_over(said, _middles(spans, len(x)), len(x)), seen)
 
