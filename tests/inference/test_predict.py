@@ -46,7 +46,7 @@ def test_files_stores_and_arrays_give_what_the_task_classify_says(acted, judged,
     heat = model.calibration.temperature
     np.testing.assert_allclose(of_store.probabilities[rows], softmax(scores / heat), atol=1e-4)
     clips_of(store, rows[:6], tmp_path)
-    of_files = {p.id: p for p in model.predict_files([tmp_path])}
+    of_files = {p.id: p for p in model.predict_files(str(tmp_path))}
     of_arrays = model.predict([store.sequence(int(r)) for r in rows[:6]])
     for row, one in zip(rows[:6], of_arrays, strict=True):
         for other in (of_store[row], of_files[store.ids[row]]):

@@ -152,7 +152,7 @@ except kinelex.errors.InputError as error: print(error)
     assert loaded.returncode == 0, loaded.stderr
     numbers, refused = loaded.stdout.splitlines()
     wanted = model.predict(open_store(acted.store).sequence(3)).probability
-    assert numbers.split() == ["32", pytest.approx(str(wanted))]
+    assert [float(number) for number in numbers.split()] == pytest.approx([32, wanted], rel=1e-5)
     assert refused.startswith("hf://me/none: expects user/name of a repository that you may read")
     assert "/me/run/resolve" in " ".join(server.asked)
     assert not any("pickle.ckpt" in path for path in server.asked)
@@ -161,6 +161,17 @@ except kinelex.errors.InputError as error: print(error)
     assert "hf_wrong" not in refused.stderr
     assert "Traceback" not in refused.stderr
     server.shutdown()
+
+
+def test_a_run_that_tells_no_classes_here_says_so(acted, tmp_path, capsys):
+    ignored = shutil.ignore_patterns("checkpoints", "tensorboard", "evaluation")
+    run = shutil.copytree(acted.run, tmp_path / "run", ignore=ignored)
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace(str(acted.store), str(tmp_path / "gone.arrow")))
+    assert main(["push", str(run), str(tmp_path / "run.zip")]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "features alone are shared" in said
+    assert "gone.arrow" in said
 
 
 def test_wrong_input_is_one_message(judged, tmp_path, capsys):

@@ -222,7 +222,8 @@ def test_what_is_wrong_with_a_checkpoint_is_said(folders: dict[str, Path], tmp_p
         ("vlm", bert, "bert cannot be loaded as AutoModelForImageTextToText .*BertConfig"),
         ("vlm", tmp_path, "has no config.json"),
         ("vlm", tmp_path / "nothing", "expects the folder of a checkpoint or an id of the hub"),
-        ("vlm", "", "expects the folder of a checkpoint"),
+        ("vlm", "", "expects the folder of a checkpoint or an id of the hub"),
+        ("vlm", "~nobody-of-this-name/llava", "expects the folder of a checkpoint or an id of the hub"),
     ):
         with pytest.raises(InputError, match=words):
             engine(name, model)

@@ -290,6 +290,7 @@ def test_wrong_options_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         ({"refused": "cry"}, "language.refused expects stop or skip"),
         ({"question_file": question}, "empty one"),
         ({"question_file": tmp_path}, "language.question_file expects a text file"),
+        ({"question_file": "~nobody-of-this-name/q.txt"}, "language.question_file expects a text file"),
         ({"look": "crops"}, "did you mean 'crop'"),
         ({"look": "crop"}, "--vision grounding_dino"),
         ({"modell": "m"}, "did you mean 'model'"),

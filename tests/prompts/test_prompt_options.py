@@ -121,7 +121,9 @@ def test_a_name_may_carry_the_model() -> None:
 
 
 def test_to_keep_none_is_to_keep_nothing() -> None:
-    assert PromptOptions(Path("a"), Path("b"), vision="render", keep=("none",)).keep == ()
+    kept: tuple[Any, ...] = (("none",), "crops", ["tile", "crops", "tile"])
+    found = [PromptOptions(Path("a"), Path("b"), vision="render", keep=keep).keep for keep in kept]
+    assert found == [(), ("crops",), ("crops", "tile")]
 
 
 def test_sections_of_words() -> None:

@@ -27,7 +27,7 @@ UNREADABLE = (OSError, ValueError, SyntaxError, LookupError, TypeError, Arithmet
 _END = b"\xff\xd9"  # the last two bytes of a JPEG file
 
 
-def write_jpeg(image: np.ndarray) -> bytes:
+def write_jpeg(image: np.ndarray, quality: int = _QUALITY) -> bytes:
     """A picture as a JPEG file.
 
     Shape:
@@ -39,7 +39,7 @@ def write_jpeg(image: np.ndarray) -> bytes:
     from PIL import Image
 
     file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=_QUALITY)
+    Image.fromarray(image).save(file, "JPEG", quality=quality)
     return file.getvalue()
 
 

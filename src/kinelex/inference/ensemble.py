@@ -71,7 +71,9 @@ class Ensemble(Facts):
             return _mean(said)
         return _means(said)
 
-    def predict_files(self, sources: Rows[str | Path], read: ReadOptions | None = None) -> Predictions:
+    def predict_files(
+        self, sources: str | Path | Rows[str | Path], read: ReadOptions | None = None
+    ) -> Predictions:
         """Say of which class the clips of files, folders and stores are.
 
         Raises:

@@ -130,9 +130,8 @@ def load_model(
         model.head, model.calibration = text_head(directory, encoders, asked.words, asked.prompts, console)
         model.by = "words, by the space of texts that the run learned"
         return model
-    if all(encoder.classifier is not None for encoder in encoders.values()):
-        layers = {s: e.last_layer() for s, e in encoders.items()}
-        pairs = {s: layer for s, layer in layers.items() if layer is not None}
+    pairs = {s: layer for s, e in encoders.items() if (layer := e.last_layer()) is not None}
+    if len(pairs) == len(encoders):
         names = next(iter(encoders.values())).class_names
         model.head = LinearHead(
             names, {s: w for s, (w, _) in pairs.items()}, {s: b for s, (_, b) in pairs.items()}

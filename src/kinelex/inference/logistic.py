@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
+
 import numpy as np
 import torch
-
-from kinelex.inference.lbfgs import minimise
+from torch import Tensor
 
 FINAL, SEARCH = 1e-4, 1e-3  # gradients where a fit ends, and one of many; scikit-learn's 1e-3 leaves more
 _STEPS = 300  # are enough for a probe
+_MEMORY = 10  # moves that the curvature is told by
+_OVERSHOT = 0.8  # slope behind the least place, as a part of the slope before it, from which a step is cut
 _JITTER = 1e-5  # of the mean square of a row: rows may be copies of each other
 
 
@@ -50,7 +54,7 @@ class LogisticPath:
         self._missed = torch.full((1, rows), -1.0)
         self.parameters = self._last = torch.zeros(count, self._white.shape[1] + 1)
 
-    def project(self, x: np.ndarray) -> torch.Tensor:
+    def project(self, x: np.ndarray) -> Tensor:
         """Standardised rows in the coordinates of the fit, for :meth:`scores`.
 
         Shape:
@@ -70,7 +74,7 @@ class LogisticPath:
         self._last = self.parameters
         self.parameters = minimise(lambda p: self._gradient(p, ratio), start, gradient, _STEPS)
 
-    def scores(self, projected: torch.Tensor) -> np.ndarray:
+    def scores(self, projected: Tensor) -> np.ndarray:
         """Logits of rows that :meth:`project` gave, by ``classes``.
 
         Shape:
@@ -93,7 +97,7 @@ class LogisticPath:
         dual = torch.linalg.solve_triangular(self._rotation.T, weight.double(), upper=True)
         return (dual.T @ self.x.double()).float().numpy(), bias.numpy()
 
-    def _gradient(self, parameters: torch.Tensor, ratio: float) -> torch.Tensor:
+    def _gradient(self, parameters: Tensor, ratio: float) -> Tensor:
         """The gradient of the loss.
 
         The penalty needs no product: with V the weights of white features Z, |V|^2 is
@@ -110,7 +114,7 @@ class LogisticPath:
         return gradient
 
 
-def _rotation(x: torch.Tensor) -> torch.Tensor:
+def _rotation(x: Tensor) -> Tensor:
     """Lower triangular, of the rows in as many coordinates as there are rows: x = R Q.
 
     Shape:
@@ -120,3 +124,57 @@ def _rotation(x: torch.Tensor) -> torch.Tensor:
     products = (x @ x.T).double()
     products.diagonal().add_(_JITTER * float(products.diagonal().mean()) + 1e-12)
     return torch.linalg.cholesky(products)
+
+
+def minimise(gradient: Callable[[Tensor], Tensor], start: Tensor, tolerance: float, steps: int) -> Tensor:
+    """The place where a smooth, strictly convex function is least.
+
+    Steps have length 1, and are cut while they end far behind the least place along them: for a convex
+    function its slope tells that better than its value, which float32 rounds off near the optimum.
+
+    Args:
+        gradient: the function's gradient at a place, of the same shape.
+        start: where to begin.
+        tolerance: the search ends where no part of the gradient is larger.
+        steps: the most steps.
+
+    Source: Nocedal and Wright, "Numerical Optimization", algorithm 7.4.
+
+    >>> minimise(lambda x: torch.exp(x) - 2, torch.zeros(1), 1e-6, 100).exp()
+    tensor([2.])
+    """
+    place, slope = start, gradient(start)
+    moves: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=_MEMORY)
+    for _ in range(steps):
+        if float(slope.abs().max()) <= tolerance:
+            break
+        direction = _direction(slope, moves)
+        before = float(torch.sum(slope * direction))
+        length = 1.0
+        while True:
+            there = torch.add(place, direction, alpha=length)
+            new = gradient(there)
+            behind = float(torch.sum(new * direction))
+            if not behind > -_OVERSHOT * before or length < 1e-6:
+                break
+            length *= before / (before - behind)
+        move, change = (there - place).flatten(), (new - slope).flatten()
+        product = float(move @ change)
+        if product > 0:
+            moves.append((move, change, product))
+        place, slope = there, new
+    return place
+
+
+def _direction(slope: Tensor, moves: deque[tuple[Tensor, Tensor, float]]) -> Tensor:
+    """Where to go by the slope and what the last moves changed of it: the two loops of algorithm 7.4."""
+    way, parts = -slope.flatten(), []
+    for move, change, product in reversed(moves):
+        parts.append(float(move @ way) / product)
+        way.sub_(change, alpha=parts[-1])
+    if moves:
+        _, change, product = moves[-1]
+        way *= product / float(change @ change)
+    for (move, change, product), part in zip(moves, reversed(parts), strict=True):
+        way.add_(move, alpha=part - float(change @ way) / product)
+    return way.view_as(slope)

@@ -154,11 +154,14 @@ class Model(Facts):
             raise InputError("expects at least one clip, got none")
         return [clips_of_arrays(arrays, given, fps)], one
 
-    def predict_files(self, sources: Rows[str | Path], read: ReadOptions | None = None) -> Predictions:
+    def predict_files(
+        self, sources: str | Path | Rows[str | Path], read: ReadOptions | None = None
+    ) -> Predictions:
         """Say of which class the clips of files, folders and stores are.
 
         Args:
-            sources: skeleton stores, clips of any format that ``kinelex prepare`` reads, folders of clips.
+            sources: a skeleton store, a clip of any format that ``kinelex prepare`` reads or a folder of
+                clips, or several of them.
             read: how raw clips are read.
 
         Raises:
@@ -166,7 +169,9 @@ class Model(Facts):
         """
         return self.predict_clips(self.read_files(sources, read))
 
-    def read_files(self, sources: Rows[str | Path], read: ReadOptions | None = None) -> list[Clips]:
+    def read_files(
+        self, sources: str | Path | Rows[str | Path], read: ReadOptions | None = None
+    ) -> list[Clips]:
         """The clips of files, folders and stores; what there is to say about them goes to the console.
 
         Raises:
@@ -174,7 +179,8 @@ class Model(Facts):
         """
         if not sources:
             raise InputError("expects a clip, a folder of clips or a store")
-        clips, notes = read_inputs([Path(s) for s in sources], read or ReadOptions(), self.dataset)
+        paths = [Path(s) for s in ([sources] if isinstance(sources, str | Path) else sources)]
+        clips, notes = read_inputs(paths, read or ReadOptions(), self.dataset)
         for note in notes:
             self.say(note)
         return clips

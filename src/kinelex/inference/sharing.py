@@ -54,8 +54,11 @@ def push(run: str | Path, to: str, private: bool = False, console: Console | Non
         raise InputError(f"expects user/name of a repository, or a file that ends in .zip, got {to!r}")
     try:
         model = load_model(run, console=console)
-    except InputError:
-        model = bare_model(run, console=console)  # features can be shared where no classes can be told
+    except InputError as error:
+        model = bare_model(run, console=console)
+        console.print(
+            f"no classes can be told, features alone are shared: {error}", markup=False, soft_wrap=True
+        )
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_shared(model, folder, to if path.suffix != ".zip" else path.stem)

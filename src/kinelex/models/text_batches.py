@@ -1,7 +1,6 @@
 """What text encoders have in common: texts of like length go through the network together."""
 
 import re
-from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ from kinelex.errors import InputError
 from kinelex.models.transformers import find_checkpoint
 
 
-class TextBatches(ABC):
-    """A text encoder whose network reads ``most`` tokens of a text, batch by batch.
+class TextBatches:
+    """A text encoder whose network reads ``most`` tokens of a text, batch by batch: the mean of them.
 
     A ``batch_size`` of 0 takes 16 on a CPU, so that they stay in its cache, else 256. With ``pad_to_most``
     each text is filled up to ``most`` tokens, as SigLIP was trained.
@@ -64,15 +63,10 @@ class TextBatches(ABC):
         words = re.findall(r"[^\W\d_]+", text)
         return [word for word in words if len(self._tokenizer.tokenize(word)) > 1]
 
-    @abstractmethod
     def _embed(self, inputs: Any) -> torch.Tensor:
-        """Embeddings (n, width) of a batch of tokens."""
-
-
-def mean_of_tokens(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The mean over the tokens (n, L, D) that are no padding by the mask (n, L): (n, D)."""
-    real = mask.unsqueeze(-1)
-    return (tokens.float() * real).sum(1) / real.sum(1).clamp(min=1)
+        """Embeddings (n, width) of a batch of tokens: by default their mean without the padding."""
+        tokens, real = self._network(**inputs).last_hidden_state, inputs["attention_mask"].unsqueeze(-1)
+        return (tokens.float() * real).sum(1) / real.sum(1).clamp(min=1)
 
 
 class MeanOfTokens(TextBatches):
@@ -88,12 +82,7 @@ class MeanOfTokens(TextBatches):
 
     def __init__(self, model: str, option: str) -> None:
         checkpoint = find_checkpoint(model, option)
-        tokenizer, network = (
-            checkpoint.processor("AutoTokenizer"),
-            checkpoint.network("AutoModel", "cpu", may_lack=("pooler",)),
-        )
+        tokenizer = checkpoint.processor("AutoTokenizer")
+        network = checkpoint.network("AutoModel", "cpu", may_lack=("pooler",))
         most = min(tokenizer.model_max_length, getattr(network.config, "max_position_embeddings", 512))
         super().__init__(tokenizer, network, 0, most)
-
-    def _embed(self, inputs: Any) -> torch.Tensor:
-        return mean_of_tokens(self._network(**inputs).last_hidden_state, inputs["attention_mask"])

@@ -1,6 +1,7 @@
 """Checkpoints found, loaded and told apart."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,8 +106,8 @@ def find_checkpoint(model: str, option: str) -> Checkpoint:
     """The checkpoint that an option names: a folder, ``owner/name`` or ``owner/name@revision`` of the hub."""
     if find_spec("transformers") is None or find_spec("PIL") is None:
         raise InputError(f"{option}: needs transformers and Pillow: pip install 'kinelex[models]'")
-    folder = Path(model).expanduser()
-    if folder.is_dir():
+    folder = Path(os.path.expanduser(model))
+    if model and folder.is_dir():
         if not (folder / "config.json").is_file():
             raise InputError(f"{option}: {folder} has no config.json, expects the folder of a checkpoint")
         return Checkpoint(str(folder), _digest(folder), option)

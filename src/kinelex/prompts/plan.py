@@ -66,7 +66,8 @@ class PromptOptions:
         for name in ("store", "out", "source"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, Path(getattr(self, name)))
-        object.__setattr__(self, "keep", tuple(sorted({*self.keep} - {"none"})))
+        keep = (self.keep,) if isinstance(self.keep, str) else self.keep
+        object.__setattr__(self, "keep", tuple(sorted({*keep} - {"none"})))
         if self.language is None and self.vision is None:
             raise InputError("nothing to do: name a language engine, a vision engine or both")
         if min(1 if f is None else f for f in (self.frames, self.vision_frames)) < 1:

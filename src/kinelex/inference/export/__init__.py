@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +19,7 @@ from kinelex.facts import Facts
 from kinelex.files.atomic import check_place, check_target, spare_stores, write_whole
 from kinelex.inference.export.agreement import Arrays, check, differences, drawn_clips, largest, said_by
 from kinelex.inference.export.graph import RunGraph
-from kinelex.inference.export.int8 import clips_for_int8, in_int8, without_scopes
+from kinelex.inference.export.int8 import clips_for_int8, in_int8, quiet, without_scopes
 from kinelex.inference.known_clips import KnownClips
 from kinelex.inference.load_model import bare_model, load_model
 from kinelex.inference.model import Model
@@ -125,7 +122,7 @@ def export(
     graph = RunGraph(model, encoders, persons, not features, known).eval()
     about = _about(model, source, persons, tuple(said))
     try:
-        with _quiet():
+        with quiet():
             program = _traced(graph, clips, about["fps"] is not None)
             content, answer = (_as_onnx if to == "onnx" else _as_torch)(program, about)
     except Exception as error:
@@ -266,17 +263,3 @@ def _as_torch(
         return {name: x.numpy() for name, x in zip(about["outputs"], found, strict=True)}
 
     return file.getvalue(), answer
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what the exporter says of packages that no run needs to itself."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

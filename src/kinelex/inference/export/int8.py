@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Rows
 from contextlib import contextmanager
@@ -130,7 +131,7 @@ def _quantised(proto: Any, clips: Rows[Arrays]) -> Any:
 
     of_encoders = {node.name for node in proto.graph.node if _is_of_encoder(node)}
     options: dict[str, Any] = {"per_channel": True, "reduce_range": True, "weight_type": QuantType.QInt8}
-    with TemporaryDirectory() as folder, _quiet():
+    with TemporaryDirectory() as folder, quiet():
         path = Path(folder) / "small.onnx"
         path.write_bytes(proto.SerializeToString())
         quant_pre_process(path, path, skip_symbolic_shape=True)  # weights that are computed become numbers
@@ -183,11 +184,13 @@ def _compared(before: bytes, after: bytes, clips: Rows[Arrays]) -> dict[str, Any
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the advice of onnxruntime's quantiser to itself."""
+def quiet() -> Iterator[None]:
+    """Keep what exporter and quantiser say of packages that no run needs, and advise, to themselves."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logging.disable(before)

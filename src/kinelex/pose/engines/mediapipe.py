@@ -164,7 +164,7 @@ def _find_model(given: str | None) -> Path:
     """The file that is given, that of ``KINELEX_POSE_MODEL``, the kept one, or a new one from its maker."""
     named, how = (given, "pose.model") if given else (os.environ.get(VARIABLE), VARIABLE)
     if named:
-        path = Path(named).expanduser()
+        path = Path(os.path.expanduser(named))
         if not path.is_file():
             raise InputError(
                 f"{how}: there is no file {path}: expects a model file such as {Path(ADDRESS).name}"

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import torch
 
 from kinelex.errors import InputError, check_name
-from kinelex.models.text_batches import TextBatches, mean_of_tokens
+from kinelex.models.text_batches import TextBatches
 from kinelex.prompts.from_checkpoint import FromCheckpoint
 
 POOLINGS = ("mean", "cls")
@@ -96,8 +96,9 @@ class SentenceEncoder(TextCheckpoint, TextBatches):
         TextBatches.__init__(self, tokenizer, network, self.batch_size, most, self.prefix)
 
     def _embed(self, inputs: Any) -> torch.Tensor:
-        tokens = self._network(**inputs).last_hidden_state  # (n, tokens, D)
-        return tokens[:, 0] if self.pooling == "cls" else mean_of_tokens(tokens, inputs["attention_mask"])
+        if self.pooling == "cls":
+            return self._network(**inputs).last_hidden_state[:, 0]
+        return super()._embed(inputs)
 
 
 def token_limit(tokenizer: Any, positions: int | None) -> int:

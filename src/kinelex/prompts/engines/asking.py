@@ -1,5 +1,6 @@
 """The question, what it looks at, the cost."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -44,7 +45,7 @@ def read_question(question: str, question_file: Path | None) -> str:
     """
     if question_file is not None:
         try:
-            question = Path(question_file).expanduser().read_text(encoding="utf-8-sig")
+            question = Path(os.path.expanduser(question_file)).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             form = "language.question_file expects a text file in UTF-8"
             raise InputError(f"{form}, got {question_file}: {error}") from error
@@ -63,39 +64,6 @@ def check_at_least(least: float, **numbers: float) -> None:
     for name, number in numbers.items():
         if number < least:
             raise InputError(f"language.{name} expects at least {least}, got {number}")
-
-
-def check_refused(refused: str) -> bool:
-    """Whether clips are skipped of which a picture gets no text."""
-    if refused not in ("stop", "skip"):
-        raise InputError(f"language.refused expects stop or skip, got {refused!r}")
-    return refused == "skip"
-
-
-class Looking:
-    """The pictures that a question is asked about.
-
-    With ``full`` whole frames, with ``crop`` what the vision engine of the run cuts out; where that found
-    nobody, the frame.
-    """
-
-    def __init__(self, context: EngineContext, engine: str, look: str) -> None:
-        check_name("language.look", look, LOOKS)
-        if look == "crop" and context.vision is None:
-            boxes = "the boxes of the vision engine of the same run: name one"
-            raise InputError(f"language.look=crop takes {boxes}, for example --vision grounding_dino")
-        self._source = context.frames(f"language engine {engine}")
-        self._vision = context.vision if look == "crop" else None
-
-    def __call__(self, row: int, indices: np.ndarray) -> list[np.ndarray] | None:
-        """P pictures (H, W, 3) uint8 of a clip, of different sizes; None where it has none."""
-        frames = self._source.frames(row, indices)
-        if frames is None:
-            return None
-        crops = None if self._vision is None else self._vision.crops(row, indices)
-        if crops is None:
-            return list(frames)
-        return [_cut(frame, box) for frame, box in zip(frames, crops.boxes, strict=True)]
 
 
 def _cut(frame: np.ndarray, box: np.ndarray) -> np.ndarray:
@@ -135,6 +103,26 @@ class Asking:
 
     def __post_init__(self) -> None:
         check_at_least(1, max_new_tokens=self.max_new_tokens)
-        self._skip = check_refused(self.refused)
+        if self.refused not in ("stop", "skip"):
+            raise InputError(f"language.refused expects stop or skip, got {self.refused!r}")
+        self._skip = self.refused == "skip"
         self.question = read_question(self.question, self.question_file)
-        self._look = Looking(self.context, self.name, self.look)
+        check_name("language.look", self.look, LOOKS)
+        if self.look == "crop" and self.context.vision is None:
+            boxes = "the boxes of the vision engine of the same run: name one"
+            raise InputError(f"language.look=crop takes {boxes}, for example --vision grounding_dino")
+        self._source = self.context.frames(f"language engine {self.name}")
+
+    def _look(self, row: int, indices: np.ndarray) -> list[np.ndarray] | None:
+        """P pictures (H, W, 3) uint8 of a clip, of different sizes; None where it has none.
+
+        With ``crop`` what the run's vision engine cuts out; where that found nobody, the whole frame.
+        """
+        frames = self._source.frames(row, indices)
+        if frames is None:
+            return None
+        vision = self.context.vision if self.look == "crop" else None
+        crops = None if vision is None else vision.crops(row, indices)
+        if crops is None:
+            return list(frames)
+        return [_cut(frame, box) for frame, box in zip(frames, crops.boxes, strict=True)]

@@ -11,7 +11,7 @@ _FILL = (122, 116, 104)  # the mean of CLIP's training pictures: beside the pers
 _SMALLEST = 32
 
 
-def check_cut(image_size: int, padding: float) -> None:
+def check_cut(image_size: int, padding: float = 0) -> None:
     """Complain about a picture size or padding that makes no sense."""
     if image_size < _SMALLEST:
         raise InputError(f"expects pictures of at least {_SMALLEST} pixels, got image size {image_size}")

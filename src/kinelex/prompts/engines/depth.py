@@ -7,7 +7,7 @@ import numpy as np
 
 from kinelex.errors import InputError
 from kinelex.prompts.base import Crops, EngineContext
-from kinelex.prompts.engines.cut import cut_out
+from kinelex.prompts.engines.cut import check_cut, cut_out
 
 
 class UtdDepth:
@@ -94,8 +94,7 @@ class DepthVision:
     default_frames = 4
 
     def __init__(self, context: EngineContext, *, image_size: int = 160) -> None:
-        if image_size < 32:
-            raise InputError(f"expects pictures of at least 32 pixels, got image size {image_size}")
+        check_cut(image_size)
         self.settings: dict[str, Any] = {"image_size": image_size}
         self._size = image_size
         self._source = UtdDepth(context)

@@ -23,7 +23,7 @@ class FullVision:
     pictures = "video"
 
     def __init__(self, context: EngineContext, *, image_size: int = 336) -> None:
-        check_cut(image_size, 0)
+        check_cut(image_size)
         self.settings: dict[str, Any] = {"image_size": image_size}
         self._size = image_size
         self._frames = context.frames("vision engine full")

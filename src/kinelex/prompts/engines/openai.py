@@ -1,7 +1,6 @@
 """Language engine ``openai``: any OpenAI-compatible server (vLLM, TGI …) is asked about each frame."""
 
 import base64
-import io
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from kinelex.data import write_jpeg
 from kinelex.errors import InputError
 from kinelex.prompts.base import ClipTexts
 from kinelex.prompts.engines.answers import Answers
@@ -158,9 +158,8 @@ def data_url(image: np.ndarray, longest: int) -> str:
     """
     from PIL import Image
 
-    picture = Image.fromarray(image)
-    if max(picture.size) > longest:
+    if max(image.shape[:2]) > longest:
+        picture = Image.fromarray(image)
         picture.thumbnail((longest, longest), Image.Resampling.BICUBIC)
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=_JPEG_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+        image = np.asarray(picture)
+    return "data:image/jpeg;base64," + base64.b64encode(write_jpeg(image, _JPEG_QUALITY)).decode()

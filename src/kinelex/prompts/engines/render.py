@@ -6,6 +6,7 @@ import numpy as np
 
 from kinelex.errors import InputError, check_name
 from kinelex.prompts.base import Crops, EngineContext
+from kinelex.prompts.engines.cut import check_cut
 from kinelex.prompts.engines.kinematic.body import (
     FORWARD,
     INDEX,
@@ -131,8 +132,7 @@ class RenderVision:
                     sides = ", ".join(view for view in VIEWS if view != "filmed")
                     why = f"filmed is the view of 2-D skeletons, this store can have {sides}"
                 raise InputError(f"vision.views={view}: {why}")
-        if image_size < 32:
-            raise InputError(f"expects pictures of at least 32 pixels, got image size {image_size}")
+        check_cut(image_size)
         self.settings: dict[str, Any] = {"views": list(views), "image_size": image_size}
         self.views = len(views)
         self._sides, self._size = views, image_size
