@@ -265,6 +265,7 @@ def test_wrong_input_is_one_message(acted, judged, tmp_path, capsys, monkeypatch
     assert "space of texts" in refused([*run, acted.store, "--classes", "wave, jump"], capsys)
     assert "two classes" in refused(["predict", acted.run, acted.store, "--classes", "wave"], capsys)
     assert "is a store" in refused([*run, acted.store, "--fps", "30"], capsys)
+    assert "no store gone.arrow" in refused([*run, acted.store, "--data", "gone.arrow"], capsys)
     assert "at least 1 class" in refused([*run, acted.store, "--top", "0"], capsys)
     assert "prompt store" in refused([*run, acted.prompts], capsys)
 

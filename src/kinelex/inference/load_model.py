@@ -124,6 +124,8 @@ def load_model(
     model = bare_model(run, asked, console)
     encoders, config, console = model.encoders, directory.config, model.console
     data = model.data = None if asked.data is None else Path(asked.data)
+    if data is not None and not data.is_file():
+        raise InputError(f"data: there is no store {data}, expects the one that the run was trained on")
     if asked.examples is not None:
         return example_model(model, Path(asked.examples), asked.head, asked.read)
     if asked.classes is not None:
