@@ -70,6 +70,9 @@ def test_what_is_no_probability_is_refused():
         reliability(np.array([[2.0, 1.0]]), np.array([0]))
     with pytest.raises(InputError, match="got 2 for 1 rows"):
         reliability(np.array([[1.0, 0.0]]), np.array([0, 1]))
+    for label in (-1, 2):
+        with pytest.raises(InputError, match="expects classes from 0 to 1"):
+            reliability(np.array([[1.0, 0.0]]), np.array([label]))
     with pytest.raises(InputError, match=r"calibration\.bins"):
         CalibrationOptions(bins=0)
     with pytest.raises(InputError, match=r"calibration\.by"):

@@ -137,6 +137,8 @@ def test_one_clip_per_class_leaves_nothing_to_search(subjects):
     assert (outcome.details["fold_accuracy"], outcome.details["folds_by"]) == ({}, "none")
     with pytest.raises(InputError, match=r"knn\.sweep expects two training clips of a class"):
         run_task("knn", ProbeData(x, y, x, 5, subjects), sweep=(1, 2))
+    with pytest.raises(InputError, match="did you mean 'sweep'"):
+        run_task("knn", ProbeData(x, y, x, 5, subjects), sweeps=(1, 2))
 
 
 def test_folds_are_five_whatever_the_smallest_class_has():

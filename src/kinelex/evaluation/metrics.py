@@ -26,7 +26,7 @@ def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
     """
     if len(scores) == 0 or len(scores) != len(labels):
         raise InputError(f"expects one label per row of scores, got {len(labels)} for {len(scores)} rows")
-    _check(labels, scores.shape[1])
+    check_labels(labels, scores.shape[1])
     best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return float((best == labels[:, None]).any(axis=1).mean())
 
@@ -45,8 +45,8 @@ def confusion_matrix(predictions: np.ndarray, labels: np.ndarray, num_classes: i
     array([[1, 1],
            [0, 1]])
     """
-    _check(labels, num_classes)
-    _check(predictions, num_classes)
+    check_labels(labels, num_classes)
+    check_labels(predictions, num_classes)
     flat = np.bincount(labels * num_classes + predictions, minlength=num_classes**2)
     return flat.reshape(num_classes, num_classes)
 
@@ -90,7 +90,12 @@ def classification_metrics(
     }
 
 
-def _check(labels: np.ndarray, classes: int) -> None:
+def check_labels(labels: np.ndarray, classes: int) -> None:
+    """Refuse labels that are none of the classes: as an index, -1 would stand for the last one.
+
+    Shape:
+        - labels: (N,)
+    """
     if len(labels) and not 0 <= np.min(labels) <= np.max(labels) < classes:
         raise InputError(
             f"expects classes from 0 to {classes - 1}, got {np.min(labels)} to {np.max(labels)}: leave out "

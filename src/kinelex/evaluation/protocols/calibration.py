@@ -10,6 +10,7 @@ import numpy as np
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.frozen_classifier import SAID, FrozenClassifier, chosen_way
+from kinelex.evaluation.metrics import check_labels
 from kinelex.evaluation.statistics import bootstrap_interval
 from kinelex.evaluation.streams import hits_of
 from kinelex.inference.fusion import softmax
@@ -38,7 +39,8 @@ def reliability(probabilities: np.ndarray, truth: np.ndarray, bins: int = 15) ->
         confidence and accuracy (None where it is empty).
 
     Raises:
-        InputError: no clip, other lengths, fewer than one bin, or rows that are no probabilities.
+        InputError: no clip, other lengths, fewer than one bin, rows that are no probabilities, or a class
+            that is no column.
 
     Source: Guo, Pleiss, Sun, Weinberger: On calibration of modern neural networks, ICML 2017, sections 2
         and 4; Naeini, Cooper, Hauskrecht: Obtaining well calibrated probabilities, AAAI 2015.
@@ -53,6 +55,7 @@ def reliability(probabilities: np.ndarray, truth: np.ndarray, bins: int = 15) ->
         raise InputError(f"expects one bin or more, got {bins}")
     if (probabilities < 0).any() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-4):
         raise InputError("expects rows of probabilities, which sum to 1")
+    check_labels(truth, probabilities.shape[1])
     sure, hits = probabilities.max(axis=1), hits_of(probabilities, truth)
     edges = np.linspace(0, 1, bins + 1)
     place = np.clip(np.searchsorted(edges, sure, side="left") - 1, 0, bins - 1)

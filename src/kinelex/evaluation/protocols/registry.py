@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kinelex.errors import InputError
 from kinelex.evaluation.probe_data import Prediction, ProbeData
+from kinelex.options import read_options
 from kinelex.registry import Registry
 
 if TYPE_CHECKING:
@@ -49,10 +50,10 @@ def run_task(name: str, probe_data: ProbeData, **options: Any) -> Prediction:
     Args:
         name: a task on frozen features: ``classify``, ``knn``, ``linear`` or ``linear_sgd``.
         probe_data: the features.
-        options: the task's options.
+        options: the task's options, values or their text.
 
     Raises:
-        InputError: no such task, or one that needs more than features.
+        InputError: no such task or option, or a task that needs more than features.
 
     >>> import numpy as np
     >>> features = np.eye(4, dtype=np.float32)
@@ -63,4 +64,5 @@ def run_task(name: str, probe_data: ProbeData, **options: Any) -> Prediction:
     task = find_task(name)
     if not hasattr(task, "judge"):
         raise InputError(f"{name} needs a run, not features alone: use `kinelex evaluate RUN --tasks {name}`")
-    return task.judge(probe_data, task.Options(**options))
+    read = read_options(task.Options, options, f"the task {name}", name)
+    return task.judge(probe_data, task.Options(**read))

@@ -61,13 +61,13 @@ def write_timelines(path: Path, timelines: Sequence[Timeline], about: str, frame
 
 def _facts(timelines: Sequence[Timeline]) -> list[tuple[str, str]]:
     events = [event for one in timelines for event in one.events]
-    seconds = sum(one.seconds for one in timelines)
+    seconds, classes = sum(one.seconds for one in timelines), len({event.label for event in events})
     covered = sum(event.end - event.start for event in events)
     return [
         (str(len(timelines)), "recording" if len(timelines) == 1 else "recordings"),
         (clock(seconds), "in all"),
         (str(len(events)), "event" if len(events) == 1 else "events"),
-        (str(len({event.label for event in events})), "classes found"),
+        (str(classes), "class found" if classes == 1 else "classes found"),
         (clock(covered), "in events"),
     ]
 
