@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -57,8 +57,17 @@ def search_weights(
     best = value(weights, total_of(weights))
     for _ in range(_PASSES):
         before = weights.copy()
-        for i in range(len(tables)):
-            weights, best = _turn(weights, i, best, tables, total_of, value)
+        for i, table in enumerate(tables):
+            alone, now = weights.copy(), weights[i]
+            alone[i] = 0
+            rest = total_of(alone) if alone.any() else np.zeros_like(table)
+            for _, tried in sorted((abs(weight - now), weight) for weight in _TRIED):
+                other = alone.copy()
+                other[i] = tried
+                if other.any():
+                    reached = value(other, rest + tried * table if tried else rest)
+                    if reached > best + _LEAST_GAIN:
+                        best, weights = reached, other
         if (weights == before).all():
             break
     shares = weights / weights.sum()
@@ -68,27 +77,3 @@ def search_weights(
         if value(nearer, total_of(nearer)) > best - _LEAST_GAIN:
             return nearer
     return shares
-
-
-def _turn(
-    weights: np.ndarray,
-    i: int,
-    best: float,
-    tables: Sequence[np.ndarray],
-    total_of: Callable[[np.ndarray], np.ndarray],
-    value: Callable[[np.ndarray, np.ndarray], float],
-) -> tuple[np.ndarray, float]:
-    """Try all values of one weight."""
-    alone = weights.copy()
-    alone[i] = 0
-    rest = total_of(alone) if alone.any() else np.zeros_like(tables[i])
-    now = weights[i]
-    for tried in sorted(_TRIED, key=lambda w: (abs(w - now), w)):
-        other = alone.copy()
-        other[i] = tried
-        if not other.any():
-            continue
-        reached = value(other, rest + tried * tables[i] if tried else rest)
-        if reached > best + _LEAST_GAIN:
-            best, weights = reached, other
-    return weights, best
