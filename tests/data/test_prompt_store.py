@@ -259,3 +259,12 @@ def test_prompts_of_no_frame_are_refused(tmp_path: Path) -> None:
         writer.add(ClipPrompts("a"))
         with pytest.raises(InputError, match="b: language prompts of no frame"):
             writer.add(ClipPrompts("b", language=language))
+
+
+def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    wrong = ModalityPrompts(np.array([0]), np.zeros((1, 6)), texts=[3])  # type: ignore[list-item]
+    with pytest.raises(TypeError), PromptStoreWriter(tmp_path / "p.arrow", META) as writer:
+        writer.add(ClipPrompts("a", language=wrong))
+    with pytest.raises(InputError, match="no clip to write"), PromptStoreWriter(tmp_path / "p.arrow", META):
+        pass
+    assert not list(tmp_path.iterdir())

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 
@@ -160,8 +161,8 @@ def kind_of(path: Path) -> str | None:
         return None
 
 
-class AtomicArrowWriter:
-    """Writes record batches to a temporary file that takes its name only when it is whole.
+class StoreWriter(ABC):
+    """Writes a store by batches of rows to a temporary file that takes its name only when all are in.
 
     Used as a context manager; when the block fails or the process dies, the target is untouched.
     """
@@ -170,53 +171,66 @@ class AtomicArrowWriter:
         self, path: str | Path, kind: StoreKind, fields: list[pa.Field], header: dict[str, Any]
     ) -> None:
         self.path = file_place(Path(path))
-        self._kind = kind
+        self._ids: set[str] = set()
+        self._pending: list[Any] = []  # rows of the next batch
         names = {field.name for field in fields}
         covered = {name: [c for c in columns if c in names] for name, columns in kind.checksums.items()}
         self._covered = {name: columns for name, columns in covered.items() if columns}
         self._plain = pa.schema(fields)
-        self.schema = schema_with_header([*fields, *(pa.field(n, CHECKSUM) for n in self._covered)], header)
-        self._digest, self._facts = ContentDigest(kind.index(self.schema)), kind.facts(header)
+        self._schema = schema_with_header([*fields, *(pa.field(n, CHECKSUM) for n in self._covered)], header)
+        self._digest, self._facts = ContentDigest(kind.index(self._schema)), kind.facts(header)
         self._last: pa.RecordBatch | None = None  # waits: the very last one has the fingerprint
         self.path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.path)
         self._temporary = beside(self.path)
-        self._writer = pa.ipc.new_file(str(self._temporary), self.schema)
+        self._writer = pa.ipc.new_file(str(self._temporary), self._schema)
 
-    def write(self, columns: dict[str, pa.Array]) -> None:
-        """Write one record batch; columns by name, in any order."""
+    @abstractmethod
+    def _columns(self, rows: list[Any]) -> dict[str, pa.Array]:
+        """The columns of some rows by name, in any order."""
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def _put(self, row: Any) -> None:
+        """Let a row, which has an id, wait for its batch."""
+        if row.id in self._ids:
+            raise InputError(f"two clips have the id {row.id}")
+        self._ids.add(row.id)
+        self._pending.append(row)
+
+    def _flush(self) -> None:
+        """Write the rows that wait as one batch."""
+        if not self._pending:
+            return
+        columns, self._pending = self._columns(self._pending), []
         if self._last is not None:
             self._writer.write_batch(self._last)
         plain = pa.record_batch([columns[name] for name in self._plain.names], schema=self._plain)
         sums = [RowChecksums(plain, covered).column() for covered in self._covered.values()]
-        self._last = pa.record_batch([*plain.columns, *sums], schema=self.schema)
+        self._last = pa.record_batch([*plain.columns, *sums], schema=self._schema)
         self._digest.update(self._last)
 
-    def commit(self) -> None:
+    def _commit(self) -> None:
         """Close the file, flush it to the disk and give it its name."""
-        try:
-            if self._last is not None:
-                fingerprint = self._digest.hexdigest(self._facts).encode()
-                self._writer.write_batch(self._last, custom_metadata={_FINGERPRINT: fingerprint})
-            self._writer.close()
-            publish(self._temporary, self.path)
-        except BaseException:  # a disk that is full stays full while the file is there
-            self._temporary.unlink(missing_ok=True)
-            raise
+        self._flush()
+        if self._last is None:
+            raise InputError(f"no clip to write: {self.path} was not made")
+        fingerprint = self._digest.hexdigest(self._facts).encode()
+        self._writer.write_batch(self._last, custom_metadata={_FINGERPRINT: fingerprint})
+        self._writer.close()
+        publish(self._temporary, self.path)
 
-    def abort(self) -> None:
-        """Close and delete the temporary file."""
-        with contextlib.suppress(pa.ArrowException, OSError):
-            self._writer.close()
-        self._temporary.unlink(missing_ok=True)
-
-    def __enter__(self) -> AtomicArrowWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.commit()
-        else:
-            self.abort()
+        try:
+            if kind is None:
+                self._commit()
+        finally:  # also of a disk that is full, which stays full while the file is there
+            with contextlib.suppress(pa.ArrowException, OSError):
+                self._writer.close()
+            self._temporary.unlink(missing_ok=True)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from kinelex.data.arrow import AtomicArrowWriter, StoreKind
+from kinelex.data.arrow import StoreKind, StoreWriter
 from kinelex.errors import InputError
 
 FORMAT_VERSION = 2
@@ -130,24 +129,20 @@ def prompt_fields(widths: Collection[str], kept: Iterable[str]) -> list[pa.Field
     return fields + [pa.field(what, _KEPT_TYPES[what]) for what in kept]
 
 
-class PromptStoreWriter:
+class PromptStoreWriter(StoreWriter):
     """Writes a prompt store atomically. Every clip has the same number of prompts per modality.
 
     Raises:
-        InputError: in :meth:`add`, an id twice, or embeddings of another width than the meta says.
+        InputError: in :meth:`add`, an id twice, or embeddings of another width than the meta says; no clip.
     """
 
     def __init__(self, path: str | Path, meta: PromptMeta) -> None:
         self.meta = meta
         header = {**asdict(meta), "kind": PROMPTS.name, "format_version": FORMAT_VERSION}
-        self._file = AtomicArrowWriter(path, PROMPTS, prompt_fields(meta.widths, meta.kept), header)
-        self._pending: list[ClipPrompts] = []
-        self._ids: set[str] = set()
+        super().__init__(path, PROMPTS, prompt_fields(meta.widths, meta.kept), header)
 
     def add(self, prompts: ClipPrompts) -> None:
         """Put one clip's prompts into the store."""
-        if prompts.id in self._ids:
-            raise InputError(f"two clips have the id {prompts.id}")
         for modality, width in self.meta.widths.items():
             mine = getattr(prompts, modality)
             if mine is not None and len(mine.frames) == 0:
@@ -157,15 +152,11 @@ class PromptStoreWriter:
                     f"{prompts.id}: expects {modality} embeddings ({len(mine.frames)}, {width}), "
                     f"got {mine.embeddings.shape}"
                 )
-        self._ids.add(prompts.id)
-        self._pending.append(prompts)
+        self._put(prompts)
         if len(self._pending) == _ROWS_PER_BATCH:
             self._flush()
 
-    def _flush(self) -> None:
-        if not self._pending:
-            return
-        rows, self._pending = self._pending, []
+    def _columns(self, rows: list[ClipPrompts]) -> dict[str, pa.Array]:
         columns: dict[str, pa.Array] = {"id": pa.array([r.id for r in rows], pa.utf8())}
 
         def column(m: str, what: str) -> list[Any]:
@@ -182,17 +173,7 @@ class PromptStoreWriter:
             columns["flags"] = _lists(column(m, "flags"), pa.bool_())
             for what in self.meta.kept:
                 columns[what] = pa.array(column(m, what), _KEPT_TYPES[what])
-        self._file.write(columns)
-
-    def __enter__(self) -> PromptStoreWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self._flush()
-        self._file.__exit__(kind, value, trace)
+        return columns
 
 
 def _lists(arrays: list[np.ndarray | None], kind: pa.DataType) -> pa.Array:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Sequence as Rows
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import pyarrow as pa
 
-from kinelex.data.arrow import AtomicArrowWriter
+from kinelex.data.arrow import StoreWriter
 from kinelex.data.sequence import ARRAYS, NUMBERS, SKELETONS, Sequence, StoreMeta, check_sequence
 from kinelex.errors import InputError
 
@@ -26,7 +25,7 @@ CLIP_FIELDS = [
 _BYTES_PER_BATCH = 32 << 20  # few batches open fast; one is what the writer holds in memory
 
 
-class SkeletonStoreWriter:
+class SkeletonStoreWriter(StoreWriter):
     """Writes a store atomically: it appears under its name when all clips are in, or not at all.
 
     Args:
@@ -48,12 +47,8 @@ class SkeletonStoreWriter:
     """
 
     def __init__(self, path: str | Path, meta: StoreMeta) -> None:
-        self.meta = meta
-        self._file = AtomicArrowWriter(path, SKELETONS, CLIP_FIELDS, meta.header())
-        self._pending: list[Sequence] = []
-        self._pending_bytes = 0
-        self._ids: set[str] = set()
-        self._channels = 0
+        super().__init__(path, SKELETONS, CLIP_FIELDS, meta.header())
+        self.meta, self._channels, self._waiting = meta, 0, 0  # bytes
 
     def add(self, sequence: Sequence) -> None:
         """Check one clip and put it into the store."""
@@ -61,44 +56,16 @@ class SkeletonStoreWriter:
         channels = sequence.coordinates.shape[3]
         if self._channels not in (0, channels):
             raise InputError(f"{sequence.id}: expects {self._channels} coordinates per joint, got {channels}")
-        if sequence.id in self._ids:
-            raise InputError(f"two clips have the id {sequence.id}")
+        self._put(sequence)
         self._channels = channels
-        self._ids.add(sequence.id)
-        self._pending.append(sequence)
-        self._pending_bytes += sum(4 * a.size for a in _arrays(sequence))
-        if self._pending_bytes >= _BYTES_PER_BATCH:
+        arrays = (getattr(sequence, name) for name in ARRAYS)
+        self._waiting += sum(4 * array.size for array in arrays if array is not None)
+        if self._waiting >= _BYTES_PER_BATCH:
+            self._waiting = 0
             self._flush()
 
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def _flush(self) -> None:
-        if self._pending:
-            rows, self._pending, self._pending_bytes = self._pending, [], 0
-            self._file.write(clip_columns(rows))
-
-    def __enter__(self) -> SkeletonStoreWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            try:
-                self._flush()
-            except BaseException:
-                self._file.abort()
-                raise
-            if not self._ids:
-                self._file.abort()
-                raise InputError(f"no clip to write: {self._file.path} was not made")
-        self._file.__exit__(kind, value, trace)
-
-
-def _arrays(sequence: Sequence) -> list[np.ndarray]:
-    found = [getattr(sequence, name) for name in ARRAYS]
-    return [array for array in found if array is not None]
+    def _columns(self, rows: list[Sequence]) -> dict[str, pa.Array]:
+        return clip_columns(rows)
 
 
 def clip_columns(rows: Rows[Sequence]) -> dict[str, pa.Array]:
