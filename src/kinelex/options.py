@@ -44,7 +44,8 @@ def read_options(
     from jsonargparse import ArgumentError, ArgumentParser
 
     types = inspect.signature(factory, eval_str=True).parameters
-    known = {name: parameter for name, parameter in types.items() if name not in skip}
+    any_number = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    known = {n: p for n, p in types.items() if n not in skip and p.kind not in any_number}
     for key in given:
         if key not in known:
             raise unknown_name(f"option of {whose}", key, known)

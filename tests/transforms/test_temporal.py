@@ -61,6 +61,13 @@ def test_crop_lengths_follow_the_rule():
     assert (crop.length[lengths == 10] == 10).all()
 
 
+def test_a_crop_of_next_to_nothing_is_a_frame_of_its_own_clip():
+    lengths, generator = torch.tensor([30, 30]), torch.Generator().manual_seed(0)
+    crop = sample_crop(lengths, (0.001, 0.01), minimum=0, generator=generator)
+    assert crop.length.tolist() == [1, 1]
+    assert (resize_plan(crop, 4).lower == crop.start[:, None]).all()
+
+
 def test_a_sampled_plan_can_be_replayed():
     batch = ragged([20, 33])
     plan = resize_plan(sample_crop(batch.lengths, (0.5, 1.0), 4, torch.Generator().manual_seed(3)), 8)

@@ -8,6 +8,7 @@ import torch
 from kinelex import transforms
 from kinelex.data.batch import Batch
 from kinelex.errors import InputError
+from kinelex.options import read_options
 from kinelex.skeleton import get_layout
 from kinelex.training.recipe import find_recipe, plain, resolve
 from kinelex.transforms import Compose, InputConfig, InputPipeline, Transform, create, preset, transforms_of
@@ -215,11 +216,13 @@ def test_a_list_on_the_command_line_stands_instead_of_the_short_form(shift: str)
         (["centre"], "expects one transform in input.transforms that chooses frames"),
         (["c2vl", "crop_resize"], "got crop_resize and crop_resize"),
         (["c2vl", "jitter"], "unknown transform or preset 'jitter'"),
-        (["c2vl", 3], "expects input.transforms as a list of names"),
-        (["c2vl", {"centre": {}}], "expects input.transforms as a list of names"),
+        (["c2vl", 3], "expects a list of names of transforms"),
+        (["c2vl", {"centre": {}}], "expects a list of names of transforms"),
         ([{"name": "pick_frames", "frames": 0}], "expects frames of at least 1"),
         (["c2vl", {"name": "joint_noise", "std": -1}], "expects std of at least 0"),
         (["c2vl", {"name": "time_flip", "probability": 2}], "expects a probability from 0 to 1"),
+        (["c2vl", {"name": "gaussian_blur", "sigma": [0, 2]}], "gaussian_blur expects a sigma above 0"),
+        ([{"name": "reflect_crop", "padding": 1.5}], "reflect_crop expects a padding from 0 to 1"),
     ],
 )
 def test_a_wrong_list_is_one_message(entries: list, message: str) -> None:
@@ -231,3 +234,11 @@ def test_a_wrong_list_is_one_message(entries: list, message: str) -> None:
 def test_a_damaged_input_section_of_a_run_is_one_message(section):
     with pytest.raises(InputError, match="section input is damaged"):
         InputConfig.read(section)
+
+
+def test_options_of_any_name_need_not_be_given() -> None:
+    def loose(*more: int, least: int = 1, **others: int) -> None: ...
+
+    assert read_options(loose, {"least": "3"}, "loose", "loose") == {"least": 3}
+    with pytest.raises(InputError, match="unknown option of loose 'most'"):
+        read_options(loose, {"most": "3"}, "loose", "loose")

@@ -7,6 +7,7 @@ once, for any layout, and that absent joints stay absent.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kinelex.data.batch import Batch
+from kinelex.errors import InputError
 from kinelex.skeleton.presence import indices_on
 from kinelex.transforms.base import Transform, channels_of, clips_of, layout_of, register
 from kinelex.transforms.frames import Sometimes, chance
@@ -110,6 +112,12 @@ class GaussianBlur(Sometimes):
 
     sigma: tuple[float, float] = (0.1, 2.0)
     radius: int = 7
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.sigma[0] <= self.sigma[1] < math.inf or self.radius < 0:
+            limits = "a sigma above 0, the smaller bound first, and a radius of at least 0"
+            raise InputError(f"gaussian_blur expects {limits}, got {self.sigma} and {self.radius}")
 
     def sample(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw which, and kernels (N, 2 · radius + 1)."""

@@ -67,7 +67,7 @@ class Transform(ABC):
 
     def __call__(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
         """Draw and apply; without a generator as at test time."""
-        return Compose([self], batch.layout)(batch, generator)
+        return Compose([self])(batch, generator)
 
 
 TRANSFORMS = Registry("transform")
@@ -245,7 +245,7 @@ def listed(entries: Sequence[Any], presets: Mapping[str, Sequence[Any]]) -> tupl
             made.append(create(**entry))
         else:
             raise InputError(
-                "expects input.transforms as a list of names, presets, and mappings with a name and options "
-                f"such as {{name: crop_resize, frames: 64}}, got {entry!r}"
+                "expects a list of names of transforms, presets, and mappings with a name and options such "
+                f"as {{name: crop_resize, frames: 64}}, got {entry!r}"
             )
     return tuple(made)

@@ -141,6 +141,11 @@ class ReflectCrop(FrameChoice):
 
     padding: float = 1 / 6
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.padding <= 1:
+            raise InputError(f"reflect_crop expects a padding from 0 to 1, got {self.padding}")
+
     def draw(self, lengths: Tensor, generator: torch.Generator) -> FramePlan:
         most = int(self.frames * self.padding + 1e-6)
         moves = torch.randint(-most, most + 1, (len(lengths), 1), generator=generator).to(lengths.device)

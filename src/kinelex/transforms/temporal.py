@@ -50,7 +50,7 @@ def sample_crop(
     Args:
         lengths: frames of each clip.
         ratio: bounds of the share, fractions of 1.
-        minimum: shortest crop in frames; a shorter clip is taken whole.
+        minimum: shortest crop in frames, at least 1; a shorter clip is taken whole.
         generator: source of randomness (on the CPU).
 
     Shape:
@@ -71,7 +71,7 @@ def sample_crop(
     draws = torch.rand(2, n, generator=generator, dtype=torch.float64)
     share, place = draws.to(lengths.device, non_blocking=True)
     wanted = (lengths * (low + (high - low) * share)).floor().long()
-    length = torch.minimum(wanted.clamp(min=minimum), lengths)
+    length = torch.minimum(wanted.clamp(min=max(minimum, 1)), lengths)
     start = (place * (lengths - length + 1)).floor().long()
     return Crop(start, length)
 
