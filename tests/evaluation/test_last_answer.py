@@ -98,3 +98,8 @@ def test_other_options_and_another_version_are_other_questions(ask, monkeypatch)
 def test_a_config_that_is_nested_too_deep_has_no_answer(tmp_path):
     (tmp_path / "config.yaml").write_text("a: " + "[" * 100_000)
     assert LastAnswer(tmp_path, {}).read() is None
+
+
+def test_an_option_that_is_too_long_for_a_name_is_no_file(run):
+    asked = {"options": [f"zero_shot.template={'a person ' * 40}"]}
+    assert LastAnswer(run.path, asked).read() is None

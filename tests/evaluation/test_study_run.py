@@ -212,6 +212,9 @@ def test_the_command_line(done, acted, quick, tmp_path, capsys):
     assert json.loads(numbers.read_text())["finished"] == 2
     for wrong, message in (
         (["--seeds", "0,0"], "different whole numbers"),
+        (["--seeds", "0,00"], "different whole numbers"),
+        (["--seeds", "²"], "different whole numbers"),
+        (["--shard", "²/8"], "i from 1 to n"),
         (["--shard", "3/2"], "i from 1 to n"),
         (["--tasks", "knnn"], "knn"),
         (["--device", "abacus"], "abacus"),

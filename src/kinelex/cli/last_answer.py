@@ -112,7 +112,7 @@ def _watched(run: Path, asked: Mapping[str, Any]) -> list[Path] | None:
             return None
     except (OSError, ValueError, AttributeError, yaml.YAMLError):
         return None
-    if any(Path(part).exists() for part in (*protocol.split(":"), *options)):
+    if any(os.path.exists(part) for part in (*protocol.split(":"), *options)):
         return None  # a file that is read
     if not isinstance(named[0], str | Path) or not isinstance(named[1], str | Path | None):
         return None  # several stores

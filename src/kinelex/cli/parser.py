@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import inspect
+import os
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -87,7 +88,7 @@ class VerbParser(argparse.ArgumentParser):
                 if bare:
                     raise InputError(f"{text} expects a value: {text} VALUE")
                 changes.append(text[2:] if equals else f"{text[2:]}={rest.pop(0)}")
-            elif equals and not _is_there(text):
+            elif equals and not os.path.exists(text):
                 changes.append(text)
             else:
                 kept.append(text)
@@ -189,11 +190,3 @@ def _kind_of(annotation: Any) -> tuple[Any, bool]:
         return typing.get_args(annotation)[0], True
     kinds = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
     return _kind_of(kinds[0]) if kinds else (annotation, False)
-
-
-def _is_there(text: str) -> bool:
-    """Whether a word names a file; what is too long for a name, or has a zero byte, does not."""
-    try:
-        return Path(text).exists()
-    except (OSError, ValueError):
-        return False

@@ -36,6 +36,7 @@ def predict(
     """
     from rich.console import Console
 
+    from kinelex.data.several import listed_paths
     from kinelex.files.atomic import check_target, csv_text, write_numbers
     from kinelex.inference.ensemble import Ensemble
     from kinelex.inference.load_model import load_model
@@ -45,7 +46,7 @@ def predict(
     if csv is not None:
         check_target(csv)
     options, notes = model_options(**told), Console(stderr=True)
-    runs = _runs(run)
+    runs = listed_paths(run)
     model = load_model(runs, options, notes) if len(runs) > 1 else load_model(run, options, notes)
     found = model.predict_files(inputs, options.read)
     if csv is not None:
@@ -66,15 +67,6 @@ def predict(
         **about,
         "clips": [one.numbers(top) for one in found],
     }
-
-
-def _runs(text: Path) -> list[str]:
-    """Runs with commas between them; one whose own name has a comma is one.
-
-    >>> _runs(Path("runs/a,runs/b"))
-    ['runs/a', 'runs/b']
-    """
-    return [str(text)] if text.exists() else [run for run in str(text).split(",") if run]
 
 
 def _about(model: Model) -> dict[str, Any]:
@@ -103,7 +95,7 @@ def predictions_table(model: Model | Ensemble, rows: list[dict[str, Any]], top: 
             cells = ["\n".join([NONE] * (row["answer"] == NONE) + lines)]
         table.add_row(*map(escape, (row["id"], row["person"], *cells)), end_section=top > BESIDE)
     models = model.models if isinstance(model, Ensemble) else [model]
-    table.caption = escape("\n".join(line for one in models for line in _chosen(one)))
+    table.caption = escape("\n".join(dict.fromkeys(line for one in models for line in _chosen(one))))
     return table
 
 

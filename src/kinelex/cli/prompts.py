@@ -102,7 +102,7 @@ def read_share(text: str) -> tuple[int, int]:
     (3, 8)
     """
     i, slash, n = text.partition("/")
-    if not (slash and i.isdigit() and n.isdigit() and 1 <= int(i) <= int(n)):
+    if not (slash and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
         raise InputError(f"--shard expects i/n with i from 1 to n, for example 3/8, got {text!r}")
     return int(i), int(n)
 

@@ -65,9 +65,10 @@ def _read_seeds(text: str) -> list[int]:
     [0, 1]
     """
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts) or len(set(parts)) < len(parts):
+    seeds = [int(part) for part in parts if part.isdecimal()]
+    if len(set(seeds)) < len(parts):
         raise InputError(f"--seeds expects different whole numbers, for example 0,1,2, got {text!r}")
-    return [int(part) for part in parts]
+    return seeds
 
 
 def studies_help() -> str:
