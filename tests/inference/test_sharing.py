@@ -108,6 +108,19 @@ def test_a_zip_file_is_read_within_bounds(judged, cache, tmp_path, monkeypatch):
         archive.writestr(link, "/etc/passwd")
     with pytest.raises(InputError, match="is no file of a run"):
         kinelex.load_encoder(tmp_path / "link.zip")
+    beside = {f"evaluation/{number}.json": "{}" for number in range(1010)}
+    with (
+        zipfile.ZipFile(tmp_path / "many.zip", "w") as archive,
+        zipfile.ZipFile(tmp_path / "good.zip") as good,
+    ):
+        for name, content in beside.items():
+            archive.writestr(f"deep/{name}", content)
+        for name in good.namelist():
+            archive.writestr(name, good.read(name))
+    assert kinelex.load_encoder(tmp_path / "many.zip").num_features == 32  # other files are not counted
+    monkeypatch.setattr("kinelex.files.folder_zip.MOST_FILES", 2)
+    with pytest.raises(InputError, match="or 2 files"):
+        kinelex.load_encoder(packed("files.zip", **{"other.safetensors": "x"}))
     monkeypatch.setattr("kinelex.files.folder_zip.MOST_BYTES", 10_000)
     with pytest.raises(InputError, match="unpacks to more than"):
         kinelex.load_encoder(packed("bomb.zip", **{"zeros.safetensors": bytes(1 << 20)}))

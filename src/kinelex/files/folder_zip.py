@@ -40,8 +40,8 @@ def unpack_folder(path: Path, out: Path, root: str, wanted: tuple[str, ...]) -> 
             top = min((p.parent for p in names if p.name == root), key=lambda p: len(p.parts), default=None)
             if top is None:
                 raise InputError(f"{path} has no {root}: expects a zip file of a run")
-            total = 0
-            for info, name in zip(archive.infolist()[:MOST_FILES], names, strict=False):
+            total = count = 0
+            for info, name in zip(archive.infolist(), names, strict=True):
                 inner = name.relative_to(top).as_posix() if name.is_relative_to(top) else ""
                 if info.is_dir() or not any(fnmatch(inner, pattern) for pattern in wanted):
                     continue
@@ -52,11 +52,10 @@ def unpack_folder(path: Path, out: Path, root: str, wanted: tuple[str, ...]) -> 
                     or stat.S_ISLNK(info.external_attr >> 16)
                 ):
                     raise InputError(f"{path}: {info.filename!r} is no file of a run: nothing was unpacked")
-                total += info.file_size
-                if total > MOST_BYTES:
-                    raise InputError(
-                        f"{path} unpacks to more than {MOST_BYTES >> 30} GB: nothing was unpacked"
-                    )
+                total, count = total + info.file_size, count + 1
+                if total > MOST_BYTES or count > MOST_FILES:
+                    most = f"{MOST_BYTES >> 30} GB or {MOST_FILES} files"
+                    raise InputError(f"{path} unpacks to more than {most}: nothing was unpacked")
                 (folder / inner).parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(info) as packed, (folder / inner).open("wb") as file:
                     shutil.copyfileobj(packed, file)  # zipfile gives no more than the size it says
