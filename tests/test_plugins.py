@@ -36,6 +36,15 @@ def test_a_module_of_the_current_folder_is_found_and_children_load_it_too(fresh,
     assert plugins.load_installed() == ("own_parts",)
 
 
+def test_a_part_is_of_the_module_that_registers_it(fresh, tmp_path, monkeypatch):
+    (tmp_path / "own_both").mkdir()
+    for name in ("__init__", "first", "second"):
+        (tmp_path / "own_both" / f"{name}.py").write_text(f"class {name.title()}: ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plugins.load("own_both.first", "own_both.second")
+    assert plugins.used_by(sys.modules["own_both.second"].Second) == ["own_both.second"]
+
+
 def test_the_environment_variable_names_modules(fresh, tmp_path, monkeypatch):
     (tmp_path / "own_a.py").touch()
     (tmp_path / "own_b.py").touch()

@@ -126,8 +126,8 @@ def used_by(*parts: Any) -> list[str]:
     for module in (part.__module__ for part in parts):
         package = module.partition(".")[0]
         if package != "kinelex":
-            plugin = next((name for name in _loaded if name.partition(".")[0] == package), module)
-            modules.append(plugin)
+            near = [name for name in _loaded if name.partition(".")[0] == package]
+            modules.append(module if module in near or not near else near[0])
     return list(dict.fromkeys(modules))
 
 

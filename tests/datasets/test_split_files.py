@@ -61,6 +61,7 @@ def test_a_split_of_the_users_own(name: str, store: SkeletonStore, tmp_path: Pat
         ("s.csv", "id,part\nc0,train\nc1,validation", "line 3: expects an id and train or test"),
         ("s.csv", "c0,train,1\n", "line 1: expects an id and train or test, got 'c0,train,1'"),
         ("s.csv", "", "no clip is in the train part"),
+        ("s.csv", 'c0,"train\n' + "c1,test\n" * 20_000, "cannot be read as CSV"),
     ],
 )
 def test_files_that_are_no_split(

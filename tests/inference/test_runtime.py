@@ -76,6 +76,8 @@ def test_wrong_input_is_one_message(exported, tmp_path):
             model.predict(wrong)
     with pytest.raises(ValueError, match="positive"):
         model.predict(clip, fps=0)
+    with pytest.raises(ValueError, match="one fps or one for each of 2 clips, got 3"):
+        model.predict([clip, clip], fps=[30, 30, 25])
     (tmp_path / "no.onnx").write_bytes(b"no model")
     with pytest.raises(ValueError, match="cannot be read"):
         runtime.load(tmp_path / "no.onnx")

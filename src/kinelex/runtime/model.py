@@ -135,6 +135,8 @@ class ExportedModel:
             raise ValueError(
                 f"this model resamples clips to {self.about['fps']:g} frames per second: pass fps="
             )
+        if np.shape(fps) not in ((), (1,), (len(arrays),)):
+            raise ValueError(f"expects one fps or one for each of {len(arrays)} clips, got {len(fps)}")
         rates = [None] * len(arrays) if fps is None else np.broadcast_to(fps, len(arrays)).tolist()
         if any(rate is not None and not 0 < rate < np.inf for rate in rates):
             raise ValueError(f"expects a positive number of frames per second, got {fps}")

@@ -127,7 +127,11 @@ def _from_mapping(path: Path, content: Any) -> dict[str, list[str]]:
 
 def _from_csv(path: Path, text: str) -> dict[str, list[str]]:
     parts: dict[str, list[str]] = {"train": [], "test": []}
-    for number, row in enumerate(csv.reader(text.splitlines()), start=1):
+    try:
+        rows = list(csv.reader(text.splitlines()))
+    except csv.Error as error:  # a quote that does not end makes one cell of all that follows
+        raise InputError(f"{path} cannot be read as CSV ({error}): expects {_FORMS}") from error
+    for number, row in enumerate(rows, start=1):
         cells = [cell.strip() for cell in row]
         if not any(cells) or (number == 1 and [c.lower() for c in cells] == ["id", "part"]):
             continue
