@@ -90,6 +90,10 @@ def test_a_killed_training_goes_on_with_the_folds_that_are_missing(acted, judged
         train("supervised", acted.store, "xsub:fold*of3", run)
     train("supervised", acted.store, "xsub:fold*of3", run, resume=True)
     assert (run / "folds" / "xsub_fold1of3" / "config.yaml").stat().st_mtime_ns == before
+    (run / "folds" / "xsub_fold3of3" / "encoder.safetensors").unlink()
+    config = run / "folds" / "xsub_fold3of3" / "config.yaml"
+    config.write_text(config.read_text().replace("accelerator: cpu", "accelerator: tpu"))
+    train("supervised", acted.store, "xsub:fold*of3", run, resume=True, overrides=["accelerator=cpu"])
     again = evaluate(run, tasks=["classify"], baselines=False)
     assert again["classify"]["top1"] == judged[1][0]["classify"]["top1"]
 

@@ -70,5 +70,7 @@ def test_flops_of_a_gru_are_counted(acted):
 def test_wrong_input_is_told(acted):
     with pytest.raises(InputError, match="unknown recipe key"):
         cost("supervised", acted.store, "xsub", overrides=["chanels=3"])
+    with pytest.raises(InputError, match="a batch size that 2 devices can share"):
+        cost("supervised", acted.store, "xsub", overrides=[*SMALL, "batch_size=9", "devices=2"])
     with pytest.raises(InputError, match="needs prompts"):
         cost("c2vl", acted.store, "xsub", overrides=SMALL)

@@ -75,6 +75,9 @@ def test_overrides_by_full_and_short_key():
         ({}, ["method.alpha=inf"], "method.alpha expects finite numbers"),
         ({}, ["scaling=0.9,.nan"], "input.scaling expects finite numbers"),
         ({"method": 3}, [], "to be a mapping"),
+        ({"encoder": {"name": ["stgcn"]}}, [], r"expects encoder.name to be a text, got \['stgcn'\]"),
+        ({"method": {"name": "aimclr"}}, ["extreme=[jitter]"], "unknown transform or preset 'jitter'"),
+        ({}, ["batch_size=9", "devices=2"], "a batch size that 2 devices can share, got 9"),
     ],
 )
 def test_wrong_recipes_are_named(content, overrides, message):
@@ -91,6 +94,10 @@ def test_recipe_files(tmp_path):
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(InputError, match="expects the sections"):
         find_recipe(str(tmp_path / "list.yaml"))
+    for text in ("encoder: stgcn", "input:", "method: supervised"):
+        (tmp_path / "section.yaml").write_text(text)
+        with pytest.raises(InputError, match=f"expects {text.partition(':')[0]} to be a mapping"):
+            find_recipe(str(tmp_path / "section.yaml"))
 
 
 def test_the_transforms_that_a_method_names_are_parts_of_the_recipe():

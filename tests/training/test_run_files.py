@@ -3,10 +3,12 @@
 import shutil
 
 import pytest
+import yaml
 
 from kinelex.cli import main
 from kinelex.errors import InputError
 from kinelex.training.run_directory import RunDirectory
+from kinelex.training.train import train
 
 DAMAGE = {
     "environment.json": [b"", b"\xff\xfe", b"[" * 100_000],
@@ -42,3 +44,18 @@ def test_damage_is_named(name, acted, tmp_path):
         run = RunDirectory(tmp_path / "run")
         with pytest.raises(InputError, match=rf"{name} is .*damaged: "):
             _ = run.environment if name == "environment.json" else run.metrics()
+
+
+def test_a_training_does_not_go_on_from_damaged_files(acted, tmp_path):
+    shutil.copytree(acted.run, tmp_path / "run")
+    file = tmp_path / "run" / "config.yaml"
+    config = yaml.safe_load(file.read_text())
+    data, protocol = acted.store, config["protocol"]
+    (tmp_path / "run" / "trackers.json").write_text('["csv"]')
+    with pytest.raises(InputError, match=r"trackers\.json is missing or damaged"):
+        train("c2vl", data, protocol, tmp_path / "run", resume=True)
+    file.write_text(yaml.safe_dump({key: value for key, value in config.items() if key != "optimizer"}))
+    with pytest.raises(InputError, match=r"config\.yaml is damaged: it has no section optimizer"):
+        train("c2vl", data, protocol, tmp_path / "run", resume=True)
+    file.write_text(yaml.safe_dump({**config, "training": [1]}))
+    assert "training is no mapping" in repr(RunDirectory(tmp_path / "run"))

@@ -232,3 +232,32 @@ def test_what_does_not_fit_is_said(acted: Any, others: tuple[Path, Path], quick:
     with pytest.raises(InputError, match="has neither the joint 'pelvis'"):
         train("cmd", data, "random:0.5:0", "nowhere", overrides=[*GRU, "retarget=complete"])
     assert not Path("nowhere").exists()
+
+
+def test_stores_of_one_name_have_names_of_their_own(
+    acted: Any, others: tuple[Path, Path], tmp_path: Path
+) -> None:
+    again = tmp_path / others[0].name
+    with SkeletonStoreWriter(again, open_store(others[0]).meta) as writer:
+        for row, clip in enumerate(open_store(others[0]).ids[:24]):
+            coordinates = open_store(others[0]).sequence(row)
+            writer.add(Sequence(clip, coordinates, label=row % 2, subject=row % 3, camera=1))
+    stores = open_stores(f"{others[0]},{again},{others[1]}")
+    assert isinstance(stores, SeveralStores)
+    assert stores.names == ("pictures_1", "pictures_2", "arms")
+    run = train("supervised", f"{others[0]},{again}", "random:0.5:0", tmp_path / "run", overrides=SHORT)
+    assert [path.name for path in store_runs(run.path)] == ["pictures_1", "pictures_2"]
+
+
+def test_more_names_of_stores_than_fit_into_one_name() -> None:
+    paths = [f"clips_of_camera_{number}.arrow" for number in range(20)]
+    assert listed_paths(",".join(paths)) == paths
+
+
+def test_a_store_without_labels_teaches_no_classes(acted: Any, tmp_path: Path) -> None:
+    store, bare = open_store(acted.store), tmp_path / "bare.arrow"
+    with SkeletonStoreWriter(bare, StoreMeta("bare", store.layout, ("a",))) as writer:
+        for row in range(8):
+            writer.add(Sequence(f"b{row}", store.sequence(row)))
+    with pytest.raises(InputError, match=r"no clip of the training part of random:0.5:0 in .*bare.arrow has"):
+        train("supervised", f"{acted.store},{bare}", "random:0.5:0", tmp_path / "run", overrides=SHORT)

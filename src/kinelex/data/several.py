@@ -7,6 +7,7 @@ Clips keep their layout, their number of persons, their rate and their dimension
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from kinelex.data.scored_clips import clips_to_read
 from kinelex.data.sequence import StoreMeta
 from kinelex.data.skeleton_store import SkeletonStore, open_store
 from kinelex.errors import InputError
+from kinelex.options import listed
 from kinelex.skeleton import SkeletonLayout, get_layout, joined_layout
 
 CORE = "core16"  # the layout of trainings on several stores, where the recipe names no other
@@ -37,7 +39,8 @@ class SeveralStores:
         stores: the stores, of any layouts.
 
     Attributes:
-        names: by which the stores go: their data sets', or their files' where two are of one set.
+        names: by which the stores go: their data sets', or their files' where two are of one set; of files
+            that are called alike the number comes after it.
         class_names: the classes of all of them, each with its store's name before it.
         starts: the row at which each store begins, and the number of clips behind them.
 
@@ -51,11 +54,9 @@ class SeveralStores:
         twice = next((s for s in self.stores if prints.count(s.fingerprint) > 1), None)
         if twice is not None:
             raise InputError(f"{twice.path} is there twice: expects every store once")
-        sets = [store.meta.dataset for store in self.stores]
-        self.names = tuple(
-            name if sets.count(name) == 1 else store.path.stem
-            for name, store in zip(sets, self.stores, strict=True)
-        )
+        sets, stems = ([s.meta.dataset for s in self.stores], [s.path.stem for s in self.stores])
+        names = [a if sets.count(a) == 1 else b for a, b in zip(sets, stems, strict=True)]
+        self.names = tuple(n if names.count(n) == 1 else f"{n}_{k}" for k, n in enumerate(names, start=1))
         self.starts = np.cumsum([0, *map(len, self.stores)])
         firsts = np.cumsum([0, *(len(store.class_names) for store in self.stores)])
         labels = [np.where(s.labels < 0, -1, s.labels + k) for s, k in zip(self.stores, firsts, strict=False)]
@@ -103,11 +104,7 @@ def listed_paths(text: str | Path) -> list[str]:
     ['a.arrow', 'b.arrow']
     """
     whole = str(text)
-    return (
-        [whole]
-        if whole and Path(whole).exists()
-        else [path for part in whole.split(",") if (path := part.strip())]
-    )
+    return [whole] if os.path.exists(whole) else listed(whole)
 
 
 def open_stores(data: str | Path) -> Stores:
@@ -116,12 +113,8 @@ def open_stores(data: str | Path) -> Stores:
     Raises:
         InputError: no file, no store, or damaged; or a store twice.
     """
-    paths = listed_paths(data)
-    return (
-        open_store(paths[0] if paths else data)
-        if len(paths) < 2
-        else SeveralStores([*map(open_store, paths)])
-    )
+    paths = listed_paths(data) or [str(data)]
+    return SeveralStores([*map(open_store, paths)]) if len(paths) > 1 else open_store(paths[0])
 
 
 def target_layout(name: str | None, store: Stores) -> SkeletonLayout:

@@ -78,7 +78,11 @@ class Method(nn.Module, ABC):
 
     @classmethod
     def also_uses(cls, options: Mapping[str, Any]) -> Iterable[Any]:
-        """What its options name beside it, such as transforms: a run of it must have their plugins too."""
+        """What its options name beside it, such as transforms: a run of it must have their plugins too.
+
+        Raises:
+            InputError: a name that is not there.
+        """
         return ()
 
     @property

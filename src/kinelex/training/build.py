@@ -77,8 +77,11 @@ def training_rows(recipe: Recipe, store: Stores, split: Split) -> np.ndarray:
     if not method_class(name).needs_labels:
         return split.train
     rows = split.train[store.labels[split.train] >= 0]
-    if len(rows) == 0:
-        raise InputError(f"{name} learns from labels, no clip of the training part of {split.name} has one")
+    stores = store.stores if isinstance(store, SeveralStores) else (store,)
+    for one, part in zip(stores, _by_store(store, rows), strict=True):
+        if len(part) == 0:
+            where = split.name if one is store else f"{split.name} in {one.path}"
+            raise InputError(f"{name} learns from labels, no clip of the training part of {where} has one")
     return rows
 
 
@@ -182,10 +185,6 @@ def build_module(
         synchronise_batch_norms(method)
     if training.recompute:
         recompute_blocks(method.encoders.values())
-    if training.batch_size % training.processes:
-        raise InputError(
-            f"expects a batch size that {training.processes} devices can share, got {training.batch_size}"
-        )
     check_rates(store.fps[rows], recipe.input.fps)
     loader = _loader(recipe, store, rows, store_prompts)
     method.check_step(loader.batch_size * training.processes)

@@ -127,6 +127,10 @@ class TrainingConfig:
                 "expects epochs of at least 0 and repeat, devices and num_nodes of at least 1, "
                 f"got {self.epochs}, {self.repeat}, {self.devices} and {self.num_nodes}"
             )
+        if self.batch_size % self.processes:
+            raise InputError(
+                f"expects a batch size that {self.processes} devices can share, got {self.batch_size}"
+            )
         if self.strategy not in STRATEGIES:
             raise unknown_name("strategy", self.strategy, STRATEGIES)
         TRACKERS.check(*self.logger)

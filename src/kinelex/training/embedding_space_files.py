@@ -38,14 +38,6 @@ def load_embedding_space(run: Path) -> EmbeddingSpace | None:
         space.load_state_dict(load_file(str(path)))
     except InputError:
         raise
-    except (
-        OSError,
-        LookupError,
-        TypeError,
-        ValueError,
-        ArithmeticError,
-        RuntimeError,
-        SafetensorError,
-    ) as error:
-        raise InputError(f"{path} is damaged: {one_line(error)[:200]}") from error
+    except (OSError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, SafetensorError) as e:
+        raise InputError(f"{path} is damaged: {one_line(e)[:200]}") from e
     return space.eval()

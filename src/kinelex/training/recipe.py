@@ -124,7 +124,18 @@ def find_recipe(name: str, dataset: str | None = None) -> tuple[str, dict[str, A
         raise InputError(f"recipe {name}: not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"recipe {name}: expects the sections {', '.join(SECTIONS)}")
+    _check_sections(name, content)
     return name, content
+
+
+def _check_sections(name: str, content: dict[str, Any]) -> None:
+    for section, options in content.items():
+        if section not in SECTIONS:
+            raise unknown_name(f"section of the recipe {name}", str(section), SECTIONS)
+        if not isinstance(options, dict):
+            raise InputError(f"recipe {name}: expects {section} to be a mapping, got {options!r}")
+        if section in ("method", "encoder") and not isinstance(options.get("name", ""), str):
+            raise InputError(f"recipe {name}: expects {section}.name to be a text, got {options['name']!r}")
 
 
 def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -> Recipe:
@@ -142,13 +153,8 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
     >>> resolve("mine", {"method": {"name": "c2vl"}}, ["alpha=0.5"]).method["alpha"]
     0.5
     """
-    content = copy.deepcopy(content)
-    for section in content:
-        if section not in SECTIONS:
-            raise unknown_name(f"section of the recipe {name}", str(section), SECTIONS)
-    for section in SECTIONS:
-        if not isinstance(content.setdefault(section, {}), dict):
-            raise InputError(f"recipe {name}: expects {section} to be a mapping, got {content[section]!r}")
+    _check_sections(name, content)
+    content = {section: copy.deepcopy(content.get(section, {})) for section in SECTIONS}
     content["method"].setdefault("name", "c2vl")
     content["encoder"].setdefault("name", "stgcn")
     overrides = list(overrides)
@@ -158,7 +164,7 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
             content[section] = {"name": component}  # the recipe's options are those of the other component
         if text.split("=")[0] in ("transforms", "input.transforms"):  # instead of the short form
             content["input"] = {k: v for k, v in content["input"].items() if k in LISTLESS}
-    parser = _parser(str(content["method"]["name"]), content["encoder"]["name"])
+    parser = _parser(content["method"]["name"], content["encoder"]["name"])
     keys = [a.dest for a in parser._actions if "." in a.dest]
     lists = {a.dest for a in parser._actions if get_origin(getattr(a, "_typehint", None)) is tuple}
     for text in overrides:
@@ -183,6 +189,7 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
             raise InputError(f"recipe {name}: {key} expects a value, got none")
         if not _finite(parsed[section][option]):
             raise InputError(f"recipe {name}: {key} expects finite numbers, got {parsed[section][option]}")
+    list(method_class(parsed["method"]["name"]).also_uses(parsed["method"]))  # all that they name is there
     configs = InputConfig(**parsed["input"]), OptimizerConfig(**parsed["optimizer"])
     return Recipe(name, parsed["method"], parsed["encoder"], *configs, TrainingConfig(**parsed["training"]))
 

@@ -86,7 +86,7 @@ class RunDirectory(Facts):
     def config(self) -> dict[str, Any]:
         """Everything the training was told, resolved."""
         path = self.path / "config.yaml"
-        with _readable(path):
+        with readable(path):
             config = deepcopy(_parsed(path.read_text(encoding="utf-8")))
         return _checked(config, path)
 
@@ -94,7 +94,7 @@ class RunDirectory(Facts):
     def environment(self) -> dict[str, Any]:
         """Versions, commit and hardware."""
         path = self.path / "environment.json"
-        with _readable(path):
+        with readable(path):
             content = json.loads(path.read_text(encoding="utf-8"))
         return content if isinstance(content, dict) else {}
 
@@ -115,12 +115,12 @@ class RunDirectory(Facts):
         path = self.path / "metrics.csv"
         if not path.is_file():
             return []
-        with _readable(path), path.open(newline="", encoding="utf-8") as file:
+        with readable(path), path.open(newline="", encoding="utf-8") as file:
             return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """What goes wrong in reading a file of a run is one message."""
     try:
         yield
@@ -138,6 +138,8 @@ def _checked(config: Any, path: Path) -> dict[str, Any]:
     """A config with the types that its readers count on; what it may lack is None."""
     if not isinstance(config, dict) or any(not isinstance(config.get(key), dict) for key in _SECTIONS):
         raise InputError(f"{path} is not the config.yaml of a run: expects {', '.join(_SECTIONS)}")
+    if any(not isinstance(config.get(key, {}), dict) for key in ("optimizer", "training")):
+        raise InputError(f"{path} is damaged: optimizer or training is no mapping")
     config = dict.fromkeys(_TEXTS) | config
     for key in _TEXTS:
         if not isinstance(config[key], str | None):

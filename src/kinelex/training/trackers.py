@@ -24,7 +24,7 @@ from kinelex.errors import InputError
 from kinelex.files.atomic import write_whole
 from kinelex.files.bounded import safe_json
 from kinelex.training.registry import TRACKERS
-from kinelex.training.run_directory import RunDirectory
+from kinelex.training.run_directory import RunDirectory, readable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -225,7 +225,10 @@ def following(
         return
     trackers: list[Tracker] = [TRACKERS.find(name)() for name in names]
     path = run.path / _KEYS
-    known = safe_json(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    known: dict[str, Any] = {}
+    if path.is_file():
+        with readable(path):
+            known = dict(safe_json(path.read_text(encoding="utf-8")))
     loggers = [tracker.open(run, known.get(name)) for name, tracker in zip(names, trackers, strict=True)]
     pairs = list(zip(trackers, loggers, strict=True))
     status = "failed"

@@ -25,7 +25,7 @@ from kinelex.training.encoder_files import complete_options, save_encoders
 from kinelex.training.fit import fit
 from kinelex.training.folds import fold_path
 from kinelex.training.precision import measured_precision, supported_precision
-from kinelex.training.recipe import Recipe, plain, resolve
+from kinelex.training.recipe import SECTIONS, Recipe, plain, resolve
 from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.store_defaults import recipe_for, resolve_for, said
 from kinelex.training.store_runs import write_store_runs
@@ -90,7 +90,7 @@ def _train_folds(
     **settings: Any,
 ) -> RunDirectory:
     """Train a run for each fold of a protocol that stands for several; finished ones are left as they are."""
-    names = fold_names(store, protocol)
+    names, overrides = fold_names(store, protocol), list(overrides)
     if resume:
         settled, config = reopen(out, store, protocol, overrides)
         run, prompts = RunDirectory(out), prompts or config["prompts"]
@@ -103,7 +103,7 @@ def _train_folds(
     for name in names:
         path = fold_path(out, name)
         if not (path / "encoder.safetensors").is_file():
-            train_or_resume(settled, store, name, path, prompts, **settings)
+            train_or_resume(settled, store, name, path, prompts, overrides if resume else (), **settings)
     return run
 
 
@@ -113,11 +113,16 @@ def train_or_resume(
     protocol: str,
     out: str | Path,
     prompts: str | Path | None = None,
+    overrides: Iterable[str] = (),
     **settings: Any,
 ) -> RunDirectory:
-    """Train as :func:`train_resolved` does, or go on with the run that is in ``out``, by its own recipe."""
+    """Train as :func:`train_resolved` does, or go on with the run that is in ``out``, by its own recipe.
+
+    Args:
+        overrides: changes to the recipe of a run that is there, as far as :func:`reopen` allows them.
+    """
     begun = (Path(out) / "config.yaml").is_file()
-    recipe = reopen(out, store, protocol)[0] if begun else recipe
+    recipe = reopen(out, store, protocol, overrides)[0] if begun else recipe
     return train_resolved(recipe, store, protocol, out, prompts, begun, **settings)
 
 
@@ -250,11 +255,13 @@ def reopen(
             f"{out} was trained on {config['dataset']} ({config['protocol']}), {store.path} with the "
             f"protocol {protocol} is something else: resume with the same data and protocol"
         )
-    sections = {k: config[k] for k in ("method", "encoder", "input", "optimizer", "training")}
+    lacking = next((section for section in SECTIONS if section not in config), None)
+    if lacking is not None:
+        raise InputError(f"{out}/config.yaml is damaged: it has no section {lacking}")
+    sections = {section: config[section] for section in SECTIONS}
     try:
         sections["encoder"] = complete_options(sections["encoder"])
         recipe = resolve(config["recipe"], sections)
-        plugins.used_by(*recipe.parts)  # all that it names is there
     except InputError:
         plugins.require(config.get("plugins") or (), out)  # what is unknown may be a plugin's
         raise
