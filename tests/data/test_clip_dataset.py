@@ -104,3 +104,13 @@ def test_labels_that_do_not_fit(store) -> None:
         ClipDataset(clips(), labels=[1, 2])
     with pytest.raises(InputError, match="a store has its own"):
         ClipDataset(store, labels=[0] * 12)
+
+
+def test_a_mask_stands_for_the_rows_that_it_chooses(store) -> None:
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    dataset = ClipDataset(np.ones((6, 3, 4, 25, 1)), labels)
+    assert dataset[labels == 1].indices.tolist() == dataset[2:4].indices.tolist() == [2, 3]
+    assert ClipDataset(np.ones((6, 3, 4, 25, 1)), labels, rows=labels == 2)[[0, 1]].labels.tolist() == [2, 2]
+    loader = SkeletonLoader(ArrayClips(np.ones((6, 3, 4, 25, 1)), labels), labels > 0, batch_size=4)
+    assert [batch.indices.tolist() for batch in loader] == [[2, 3, 4, 5]]
+    store.verify(np.arange(len(store)) == 1)

@@ -62,6 +62,16 @@ def numbers(column: pa.Array) -> np.ndarray:
     return np.frombuffer(column.buffers()[1], kind)[column.offset : column.offset + len(column)]
 
 
+def row_numbers(rows: Any) -> np.ndarray:
+    """Rows as numbers (n,) int64, which may be given as a mask of all rows.
+
+    >>> row_numbers([2, 0]).tolist(), row_numbers(np.array([False, True, True])).tolist()
+    ([2, 0], [1, 2])
+    """
+    rows = np.asarray(rows)
+    return np.flatnonzero(rows) if rows.dtype == bool else np.ascontiguousarray(rows, np.int64)
+
+
 def offsets(column: pa.Array) -> np.ndarray:
     """Where each row of a list, text or binary column begins, and the end of the last: (rows + 1,) int32."""
     buffer = column.buffers()[1]

@@ -11,8 +11,9 @@ from torch.utils.data import Dataset
 
 from kinelex.data.batch import Batch
 from kinelex.data.clip_prompts import Prompts, StorePrompts
+from kinelex.data.content import row_numbers
 from kinelex.data.skeleton_store import SkeletonStore
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 
 PLACEMENTS = ("memory", "mmap", "device")
 
@@ -101,8 +102,7 @@ class FrameTable:
         device: torch.device | str = "cpu",
         places: int | None = None,
     ) -> None:
-        if placement not in PLACEMENTS:
-            raise unknown_name("placement", placement, PLACEMENTS)
+        check_name("placement", placement, PLACEMENTS)
         self._tables, self._table_of, self._start = clips.person_frames()
         self._lengths, self._persons, self._verify = clips.lengths, clips.persons, clips.verify
         self._places = int(clips.persons.max(initial=1)) if places is None else places
@@ -180,7 +180,7 @@ class ClipDataset(Dataset[Batch]):
     Args:
         clips: a skeleton store, or arrays as :class:`ArrayClips` takes them.
         labels: class of each clip, for arrays; a store has its own.
-        rows: the rows to use; None uses all. ``dataset[i]`` is clip ``rows[i]``.
+        rows: the rows to use, or a mask of all; None uses all. ``dataset[i]`` is clip ``rows[i]``.
         prompts: the prompts of all clips, for methods that read prompts: a store's, or by modality.
         placement, device, places: see :class:`FrameTable`.
 
@@ -208,7 +208,7 @@ class ClipDataset(Dataset[Batch]):
         elif labels is not None:
             raise InputError("labels are for arrays: a store has its own")
         self.clips, self.prompts = clips, prompts
-        self.rows = np.arange(len(clips)) if rows is None else np.asarray(rows, dtype=np.int64)
+        self.rows = np.arange(len(clips)) if rows is None else row_numbers(rows)
         self._frames = FrameTable(clips, self.rows, placement, device, places)
         columns = (clips.lengths, clips.labels, clips.fps)
         self._lengths, self._labels, self._fps = map(torch.from_numpy, columns)
@@ -216,8 +216,8 @@ class ClipDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int | Rows[int] | np.ndarray) -> Batch:
-        return self.batch(self.rows[np.atleast_1d(np.asarray(index, dtype=np.int64))])
+    def __getitem__(self, index: int | slice | Rows[int] | np.ndarray) -> Batch:
+        return self.batch(np.atleast_1d(self.rows[index]))
 
     __getitems__ = __getitem__  # PyTorch's loader asks for whole batches by this name
 

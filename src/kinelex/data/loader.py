@@ -13,6 +13,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from kinelex.data.batch import Batch
+from kinelex.data.content import row_numbers
 from kinelex.data.dataset import ArrayClips, ClipDataset
 from kinelex.data.skeleton_store import SkeletonStore
 from kinelex.errors import InputError
@@ -23,7 +24,7 @@ class SkeletonLoader:
 
     Args:
         clips: the clips: a skeleton store, arrays, or a :class:`ClipDataset`.
-        indices: rows to use.
+        indices: rows to use, or a mask of all.
         batch_size: clips per batch and process.
         shuffle: new order in every epoch; otherwise the order of ``indices``, with a last smaller batch.
         seed: seed of the order.
@@ -36,7 +37,7 @@ class SkeletonLoader:
         options: what :class:`ClipDataset` takes, for example ``prompts`` and ``placement``.
 
     Shape:
-        - indices, groups: (rows,)
+        - indices, groups: (rows,); a mask: (clips,) bool
 
     Raises:
         InputError: no rows, or a batch size that does not fit.
@@ -61,15 +62,14 @@ class SkeletonLoader:
         group_power: float = 1.0,
         **options: Any,
     ) -> None:
+        indices = row_numbers(indices)
         if len(indices) == 0:
             raise InputError("no clip to load: the chosen part of the protocol is empty")
         if batch_size < 1:
             raise InputError(f"expects a batch size of at least 1, got {batch_size}")
         if shuffle and len(indices) < 2 * world_size:
             raise InputError(f"training needs at least {2 * world_size} clips, got {len(indices)}")
-        self.indices = np.ascontiguousarray(indices, dtype=np.int64)
-        if shuffle:
-            self.indices = np.repeat(self.indices, repeat)
+        self.indices = np.repeat(indices, repeat) if shuffle else indices
         self._shares = []
         if shuffle and groups is not None:
             found, counts = np.unique(groups, return_counts=True)

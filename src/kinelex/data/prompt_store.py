@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from kinelex.data.arrow import open_arrow
-from kinelex.data.content import ContentDigest, RowChecks, numbers, validity
+from kinelex.data.content import ContentDigest, RowChecks, numbers, row_numbers, validity
 from kinelex.data.pictures import Pictures
 from kinelex.data.prompt_checks import check_rows, fields_of, is_cost
 from kinelex.data.prompt_writer import (
@@ -94,7 +94,7 @@ class PromptStore(Pictures, Facts):
             rows: the clips, all where None is given.
             pictures: True compares the pictures alone, False the rest alone, None both.
         """
-        some = np.arange(len(self)) if rows is None else np.array(list(rows), np.int64) % len(self)
+        some = np.arange(len(self)) if rows is None else row_numbers(list(rows)) % len(self)
         for column, checks in self._checks.items():
             if pictures in (None, column == "picture_checksum"):
                 wrong = checks.wrong(some)

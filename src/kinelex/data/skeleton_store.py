@@ -13,7 +13,7 @@ import numpy as np
 
 from kinelex.data.arrow import open_arrow
 from kinelex.data.clip import Clip
-from kinelex.data.content import RowChecks, numbers, offsets
+from kinelex.data.content import RowChecks, numbers, offsets, row_numbers
 from kinelex.data.sequence import ARRAYS, NUMBERS, SKELETONS, StoreMeta
 from kinelex.data.skeleton_checks import check_columns, finite_rows, float32_column, int32_column
 from kinelex.data.skeleton_writer import CLIP_FIELDS
@@ -131,7 +131,7 @@ class SkeletonStore(Facts):
         Args:
             rows: the clips, all where None is given.
         """
-        wrong = self._checks.wrong(np.arange(len(self)) if rows is None else np.asarray(rows, np.int64))
+        wrong = self._checks.wrong(np.arange(len(self)) if rows is None else row_numbers(rows))
         if wrong:
             several = "" if len(wrong) == 1 else f" and of {len(wrong) - 1} more clips"
             raise SKELETONS.damaged(
