@@ -13,7 +13,7 @@ from typing import Any
 
 from docstring_parser import parse as parse_docstring
 
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 
 Option = tuple[str, Any, str]  # type, default, description
 
@@ -47,8 +47,7 @@ def read_options(
     any_number = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     known = {n: p for n, p in types.items() if n not in skip and p.kind not in any_number}
     for key in given:
-        if key not in known:
-            raise unknown_name(f"option of {whose}", key, known)
+        check_name(f"option of {whose}", key, known)
     out = {}
     for key, value in given.items():
         text = str(value) if isinstance(value, str | PurePath) else json.dumps(value, default=str)
@@ -105,8 +104,7 @@ def split_options(
                 f"{example}; see `kinelex {verb} --help`"
             )
         section, option = section.replace("-", "_"), option.replace("-", "_")
-        if section not in sections:
-            raise unknown_name("section of options", section, sections)
+        check_name("section of options", section, sections)
         if option in out.setdefault(section, {}):
             raise InputError(f"{section}.{option} is given twice, as {out[section][option]!r} and {value!r}")
         out[section][option] = value

@@ -13,7 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 import kinelex.training.fit as fit_module
+from kinelex import plugins
 from kinelex.cli import main
+from kinelex.cli.slurm import Job, write_job
 from kinelex.errors import StoppedError
 from kinelex.training import registry
 from kinelex.training.run_directory import RunDirectory
@@ -137,6 +139,12 @@ def test_shares_of_studies_and_prompts_are_arrays(acted, cluster):
     [call] = _submit(cluster, 0, SLURM_ARRAY_TASK_ID="2")[1]
     assert call.endswith("--shard 2/2")
     assert not (cluster / "s").exists()
+
+
+def test_a_job_has_the_plugins_of_the_command(cluster, monkeypatch):
+    monkeypatch.setenv(plugins.VARIABLE, "own_a,own_b")
+    write_job(Path("job.sh"), ["train", "mine"], Job("mine"))
+    assert _submit(cluster, 0)[1] == ["-m kinelex.cli train mine --plugin own_a,own_b"]
 
 
 # At the recipe's rate of learning rounding grows a thousandfold in twelve steps (a tenth of the rate leaves

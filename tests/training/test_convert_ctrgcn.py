@@ -107,7 +107,7 @@ def test_names_of_classes_and_the_stream(tmp_path):
     assert loaded.class_names == ("1", "2", "3")
     assert (loaded.pipeline.config.frames, loaded.pipeline.config.sampling) == (52, "random")
     assert loaded.pipeline.config.scale == "clip"
-    (tmp_path / "names.txt").write_text("pick up\n  throw \n\ncarry\n")
+    (tmp_path / "names.txt").write_text("pick up\n  throw \n\ncarry\n", encoding="utf-8-sig")
     run = convert(path, "ctrgcn", tmp_path / "bone", "kinect20", tmp_path / "names.txt", "bone")
     loaded = load_encoder(run.path)
     assert loaded.class_names == ("pick up", "throw", "carry")

@@ -7,7 +7,7 @@ import yaml
 
 from kinelex.cli import main
 from kinelex.errors import InputError
-from kinelex.training.run_directory import RunDirectory
+from kinelex.training.run_directory import RunDirectory, environment
 from kinelex.training.train import train
 
 DAMAGE = {
@@ -59,3 +59,8 @@ def test_a_training_does_not_go_on_from_damaged_files(acted, tmp_path):
         train("c2vl", data, protocol, tmp_path / "run", resume=True)
     file.write_text(yaml.safe_dump({**config, "training": [1]}))
     assert "training is no mapping" in repr(RunDirectory(tmp_path / "run"))
+
+
+def test_a_machine_without_git_has_an_environment_too(monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert environment()["commit"] is None

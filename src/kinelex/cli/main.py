@@ -37,7 +37,7 @@ from kinelex.cli.search import search
 from kinelex.cli.show import show
 from kinelex.cli.study import study
 from kinelex.cli.train import train
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.files.atomic import (
     check_place,
     check_target,
@@ -101,8 +101,7 @@ def _run(words: list[str]) -> None:
         kinelex_parser().parse_args(others)  # --help and --version end here
         raise InputError("expects a verb; see `kinelex --help`")
     verbs = {verb_name(verb): verb for verb in VERBS}
-    if others[0] not in verbs:
-        raise unknown_name("verb", others[0], verbs)
+    check_name("verb", others[0], verbs)
     verb = verbs[others[0]]
     words.remove(others[0])
     _load_plugins(given.plugin, for_help=bool({"-h", "--help"} & {*words}))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kinelex.cli.parser import ALIKE, VerbParser, flag_of
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.options import wrapped
 
 
@@ -59,8 +59,7 @@ def parse_prepare(parser: VerbParser, words: Sequence[str]) -> dict[str, Any]:
         how: dict[str, Any] = {"action": "store_true"} if convert is bool else {"type": convert}
         parser.add_argument(flag_of(name), default=argparse.SUPPRESS, **how)
     read, unknown = parser.parse_known_intermixed_args(words)
-    if read.dataset not in dataset_names():
-        raise unknown_name("data set", read.dataset, dataset_names())
+    check_name("data set", read.dataset, dataset_names())
     wrong = next((word.partition("=")[0] for word in unknown if word.startswith("--")), None)
     if wrong is not None:
         has = ", ".join(map(flag_of, dataset_options(read.dataset)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import shlex
 import sys
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kinelex import plugins
 from kinelex.cli.exit_status import TRY_AGAIN
 from kinelex.cli.parser import Verb, flag_of, verb_name
 from kinelex.errors import InputError
@@ -65,7 +67,7 @@ def command_of(verb: Verb, values: Mapping[str, Any]) -> list[str]:
 
 
 def write_job(path: Path, words: list[str], job: Job) -> dict[str, Any]:
-    """Write a job script and say how it is submitted.
+    """Write a job script and say how it is submitted; plugins of this process are named in it.
 
     A job that hears SIGUSR1 before its time is up (``--signal``) ends with a checkpoint and is put into the
     queue again; started again it goes on.
@@ -77,6 +79,8 @@ def write_job(path: Path, words: list[str], job: Job) -> dict[str, Any]:
     spare_stores(path)
     if path.is_dir():
         raise InputError(f"--slurm expects the name of a script, {path} is a folder")
+    if named := os.environ.get(plugins.VARIABLE):
+        words = [*words, "--plugin", named]
     name = re.sub(r"\W+", "-", job.name).strip("-") or "kinelex"
     ask = {
         "job-name": f"kinelex-{name}",

@@ -26,7 +26,7 @@ from kinelex.data.loader import SkeletonLoader
 from kinelex.data.persons import say_crowded
 from kinelex.data.scored_clips import clips_to_read
 from kinelex.datasets import get_split
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.training.build import InitialWeights
 from kinelex.training.encoder_files import SkeletonEncoder, complete_options, load_encoders, save_run
 from kinelex.training.recipe import Recipe, find_recipe, plain
@@ -89,8 +89,7 @@ def adapt(
     Raises:
         InputError: anything that does not fit together; nothing is written then.
     """
-    if mode not in MODES:
-        raise unknown_name("mode", mode, MODES)
+    check_name("mode", mode, MODES)
     base, store, resume = RunDirectory(run), open_store(data), options.resume
     origin = {key: value for key, value in base.config.items() if key in _ORIGIN and value is not None}
     record = {"mode": mode, "run": str(base.path.resolve()), "from": origin}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.training.registry import TRACKERS, callbacks_of
 
 # Strategies that shard weights write other checkpoints, and encoders of skeletons are small.
@@ -44,12 +44,9 @@ class OptimizerConfig:
     clip: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.name not in ("adamw", "sgd"):
-            raise unknown_name("optimizer", self.name, ("adamw", "sgd"))
-        if self.schedule not in ("cosine", "step", "constant"):
-            raise unknown_name("schedule", self.schedule, ("cosine", "step", "constant"))
-        if self.warmup_by not in ("step", "epoch"):
-            raise unknown_name("warmup_by", self.warmup_by, ("step", "epoch"))
+        check_name("optimizer", self.name, ("adamw", "sgd"))
+        check_name("schedule", self.schedule, ("cosine", "step", "constant"))
+        check_name("warmup_by", self.warmup_by, ("step", "epoch"))
         if self.lr <= 0 or min(self.weight_decay, self.momentum, self.warmup, self.clip) < 0:
             raise InputError(
                 "expects a learning rate above 0 and weight decay, momentum, warmup and clip of at least 0, "
@@ -120,8 +117,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for m in self.modalities:
-            if m not in ("language", "vision"):
-                raise unknown_name("modality", m, ("language", "vision"))
+            check_name("modality", m, ("language", "vision"))
         if self.epochs < 0 or min(self.repeat, self.devices, self.num_nodes) < 1:
             raise InputError(
                 "expects epochs of at least 0 and repeat, devices and num_nodes of at least 1, "
@@ -131,8 +127,7 @@ class TrainingConfig:
             raise InputError(
                 f"expects a batch size that {self.processes} devices can share, got {self.batch_size}"
             )
-        if self.strategy not in STRATEGIES:
-            raise unknown_name("strategy", self.strategy, STRATEGIES)
+        check_name("strategy", self.strategy, STRATEGIES)
         TRACKERS.check(*self.logger)
         if len(set(self.logger)) < len(self.logger):
             raise InputError(f"training.logger names one twice: {', '.join(self.logger)}")

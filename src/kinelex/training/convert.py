@@ -17,7 +17,7 @@ from kinelex.datasets.reader import class_names
 from kinelex.encoders import Encoder
 from kinelex.encoders.published import ctrgcn, hdgcn, msg3d, pyskl
 from kinelex.encoders.published.cmd import encoder_options, published_to_encoders
-from kinelex.errors import InputError, one_line, unknown_name
+from kinelex.errors import InputError, check_name, one_line, unknown_name
 from kinelex.skeleton import STREAMS, SkeletonLayout, get_layout
 from kinelex.training.encoder_files import save_run
 from kinelex.training.recipe import find_recipe, plain, resolve
@@ -95,8 +95,7 @@ def convert(
             number of classes does not fit; an option that the source does not have; or ``out`` is there
             already.
     """
-    if source not in SOURCES:
-        raise unknown_name("source of checkpoints", source, SOURCES)
+    check_name("source of checkpoints", source, SOURCES)
     if source == "cmd" and (classes is not None or stream is not None):
         raise InputError("a checkpoint of cmd has three streams and no classes: leave out classes and stream")
     if center is not None and source != "hdgcn":
@@ -244,7 +243,7 @@ def _class_names(classes: str | Path | None, count: int, path: Path) -> tuple[st
         names = open_store(file).class_names
     else:
         try:
-            lines = file.read_text(encoding="utf-8").splitlines()
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(
                 f"{file} cannot be read: expects a text file with one class name per line"

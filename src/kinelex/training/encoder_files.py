@@ -19,7 +19,7 @@ from kinelex.data import SkeletonStore
 from kinelex.data.named_clips import NamedClips
 from kinelex.data.persons import person_places
 from kinelex.encoders import Encoder
-from kinelex.errors import InputError, one_line, unknown_name
+from kinelex.errors import InputError, check_name, one_line
 from kinelex.files.atomic import whole_folder, write_whole
 from kinelex.files.bounded import safe_json
 from kinelex.skeleton import SkeletonLayout, has_landmarks, joined_layout
@@ -205,8 +205,7 @@ def load_encoder(
     loaded = load_encoders(run, untrained_seed)
     if stream is None:
         return next(iter(loaded.values()))
-    if stream not in loaded:
-        raise unknown_name(f"stream of {run}", stream, loaded)
+    check_name(f"stream of {run}", stream, loaded)
     return loaded[stream]
 
 

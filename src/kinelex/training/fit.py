@@ -16,7 +16,6 @@ from rich.console import Console
 
 from kinelex.errors import InputError
 from kinelex.training.callbacks import AtomicCheckpointIO, EpochCheckpoint, EpochProgress, EpochRecorder
-from kinelex.training.config import TrainingConfig
 from kinelex.training.module import MethodModule
 from kinelex.training.recipe import Recipe
 from kinelex.training.registry import callbacks_of
@@ -60,12 +59,16 @@ def trainer_of(recipe: Recipe, **settings: Any) -> Iterator[L.Trainer]:
         **settings: of the trainer, beside the recipe's.
     """
     training = recipe.training
+    plugins: list[Any] = [AtomicCheckpointIO()]
+    if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
+        plugins.append(SLURMEnvironment(auto_requeue=False))  # Requeue stands for Lightning's
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         trainer = L.Trainer(
             **{
                 "max_epochs": training.epochs,
-                **hardware(training),
+                **training.hardware,
+                "plugins": plugins,
                 "gradient_clip_val": recipe.optimizer.clip or None,
                 "enable_progress_bar": False,
                 "enable_model_summary": False,
@@ -80,18 +83,6 @@ def trainer_of(recipe: Recipe, **settings: Any) -> Iterator[L.Trainer]:
             if trainer.interrupted:
                 raise KeyboardInterrupt from ended
             raise
-
-
-def hardware(training: TrainingConfig) -> dict[str, Any]:
-    """What of Lightning's trainer follows from the hardware that is asked for.
-
-    SLURM's processes are taken as they are, but for Lightning's requeue, see
-    :class:`~kinelex.training.requeue.Requeue`.
-    """
-    plugins: list[Any] = [AtomicCheckpointIO()]
-    if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
-        plugins.append(SLURMEnvironment(auto_requeue=False))
-    return {**training.hardware, "plugins": plugins}
 
 
 def _check_checkpoint(path: Path, module: MethodModule) -> None:

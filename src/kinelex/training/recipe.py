@@ -17,7 +17,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from kinelex import encoders
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name, unknown_name
 from kinelex.files.bounded import bounded_text, safe_yaml
 from kinelex.methods import list_methods, method_class
 from kinelex.training.config import OptimizerConfig, TrainingConfig
@@ -115,8 +115,7 @@ def find_recipe(name: str, dataset: str | None = None) -> tuple[str, dict[str, A
         known = recipe_names()
         if f"{name}/{dataset}" in known:
             name = f"{name}/{dataset}"
-        if name not in known:
-            raise unknown_name("recipe", name, known)
+        check_name("recipe", name, known)
         text = resources.files("kinelex").joinpath("recipes", f"{name}.yaml").read_text(encoding="utf-8")
     try:
         content = safe_yaml(text)

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from functools import lru_cache
 from importlib import metadata
@@ -20,6 +20,7 @@ from typing import Any
 import torch
 import yaml
 
+from kinelex import __version__
 from kinelex.errors import InputError, one_line, without_secrets
 from kinelex.facts import Facts
 from kinelex.files.atomic import check_place, write_whole
@@ -178,10 +179,11 @@ def environment() -> dict[str, Any]:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    command, commit = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], ""
+    with suppress(OSError):  # there is no git
+        commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     return {
-        "kinelex": metadata.version("kinelex"),
+        "kinelex": __version__,
         "commit": commit or None,
         "python": platform.python_version(),
         "platform": platform.system(),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from kinelex.data.batch import Batch
-from kinelex.errors import InputError, unknown_name
+from kinelex.errors import InputError, check_name
 from kinelex.skeleton import SkeletonLayout, has_landmarks, joint_presence
 from kinelex.skeleton.presence import all_present
 from kinelex.transforms.base import Transform, clips_of, layout_of, register
@@ -24,11 +24,6 @@ CENTRES = ("none", "first", "frame", "mean")
 ALIGNMENTS = ("none", "body", "torso")
 SCALES = ("none", "clip", "torso", "body")
 TORSO = ("pelvis", "shoulder_center", "right_shoulder", "left_shoulder")  # what align=torso needs
-
-
-def _check(what: str, mode: str, known: tuple[str, ...]) -> None:
-    if mode not in known:
-        raise unknown_name(what, mode, known)
 
 
 def centre(
@@ -59,7 +54,7 @@ def centre(
     >>> x[:, :, :, 1].abs().max().item()
     0.0
     """
-    _check("centre", mode, CENTRES)
+    check_name("centre", mode, CENTRES)
     if mode == "none":
         return x
     joint = joint if has_landmarks(layout, joint) else layout.joints[layout.root]
@@ -120,7 +115,7 @@ def align_body(
     >>> align_body(torch.randn(2, 3, 8, 25, 1), get_layout("ntu25")).shape
     torch.Size([2, 3, 8, 25, 1])
     """
-    _check("align", mode, ALIGNMENTS)
+    check_name("align", mode, ALIGNMENTS)
     if mode == "none":
         return x
     if x.shape[1] != 3:
@@ -184,7 +179,7 @@ def scale_clip(
     >>> scale_clip(torch.randn(2, 3, 8, 25, 1), get_layout("ntu25")).abs().max().item()
     1.0
     """
-    _check("scale", mode, SCALES)
+    check_name("scale", mode, SCALES)
     if mode == "none":
         return x
     there = joint_presence(x, layout) if presence is None else presence
@@ -228,7 +223,7 @@ class Centre(Transform):
     mode: str = "first"
 
     def __post_init__(self) -> None:
-        _check("centre", self.mode, CENTRES)
+        check_name("centre", self.mode, CENTRES)
 
     def apply(self, batch: Batch, params: None = None) -> Batch:
         x, there = clips_of(batch)
@@ -247,7 +242,7 @@ class AlignBody(Transform):
     mode: str = "torso"
 
     def __post_init__(self) -> None:
-        _check("align", self.mode, ALIGNMENTS)
+        check_name("align", self.mode, ALIGNMENTS)
 
     def apply(self, batch: Batch, params: None = None) -> Batch:
         x, there = clips_of(batch)
@@ -266,7 +261,7 @@ class ScaleClip(Transform):
     mode: str = "clip"
 
     def __post_init__(self) -> None:
-        _check("scale", self.mode, SCALES)
+        check_name("scale", self.mode, SCALES)
 
     def apply(self, batch: Batch, params: None = None) -> Batch:
         x, there = clips_of(batch)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kinelex.data.batch import Batch
-from kinelex.errors import InputError, one_line, unknown_name
+from kinelex.errors import InputError, check_name, one_line
 from kinelex.skeleton import STREAMS, SkeletonLayout
 from kinelex.skeleton.retarget import RETARGETS, retarget_choices
 from kinelex.transforms.base import Compose, Transform, channels_of, clips_of, listed
@@ -111,8 +111,7 @@ class InputConfig:
         known = {"sampling": SAMPLINGS, "stream": STREAMS, "centre": CENTRES}
         known |= {"align": ALIGNMENTS, "scale": SCALES, "retarget": RETARGETS}
         for name, values in known.items():
-            if getattr(self, name) not in values:
-                raise unknown_name(name, getattr(self, name), values)
+            check_name(name, getattr(self, name), values)
         for name in ("frames", "persons"):
             value = getattr(self, name)
             if value is not None and value < 1:

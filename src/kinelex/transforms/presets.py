@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kinelex.errors import unknown_name
+from kinelex.errors import check_name
 from kinelex.transforms.base import Transform, listed
 
 # C2VL leaves the skeleton's structure intact. AimCLR's order is our reading.
@@ -67,6 +67,5 @@ def preset(name: str) -> tuple[Transform, ...]:
     >>> preset("ctrgcn")[0]
     Centre(joint='spine', mode='first')
     """
-    if name not in PRESETS:
-        raise unknown_name("preset", name, PRESETS)
+    check_name("preset", name, PRESETS)
     return listed(PRESETS[name], PRESETS)

@@ -183,7 +183,7 @@ def read_subset(store: SkeletonStore, path: Path, train: np.ndarray, base: str) 
     """The rows of a stored subset."""
     advice = "delete the file to have the subset drawn again for this store"
     try:
-        lines = bounded_text(path).splitlines()
+        lines = bounded_text(path, encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as a list of ids: {advice}") from error
     ids = [line.strip() for line in lines if line.strip() and not line.startswith("# ")]
