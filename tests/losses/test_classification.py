@@ -61,3 +61,10 @@ def test_mixup_mixes_clips_and_says_how():
     shares = mixup(torch.zeros(20000, 1), 0.3, torch.Generator().manual_seed(3))[1].share
     assert shares.mean().item() == pytest.approx(0.5, abs=0.01)
     assert shares.var().item() == pytest.approx(0.25 / (2 * 0.3 + 1), abs=0.01)  # of Beta(a, a)
+
+
+def test_mixup_refuses_what_float32_cannot_draw():
+    shares = mixup(torch.zeros(20000, 1), 0.1, torch.Generator().manual_seed(3))[1].share
+    assert shares.var().item() == pytest.approx(0.25 / (2 * 0.1 + 1), abs=0.01)
+    with pytest.raises(InputError, match=r"an alpha of at least 0\.1, got 0\.01"):
+        mixup(torch.zeros(4, 1), 0.01)

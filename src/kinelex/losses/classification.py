@@ -1,5 +1,6 @@
 """Cross-entropy with class weights, label smoothing and mixup."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from kinelex.errors import InputError, check_name
 from kinelex.losses.info_nce import masked_mean
 
 CLASS_WEIGHTS = ("none", "balanced")
+LEAST_MIXUP = 0.1  # below, draws of float32 are too small to tell apart, and shares become halves
 
 
 def class_weights(counts: Sequence[int], kind: str = "balanced") -> Tensor:
@@ -52,8 +54,15 @@ class Mix:
 def mixup(x: Tensor, alpha: float, generator: torch.Generator | None = None) -> tuple[Tensor, Mix]:
     """Mix every clip with another one of the batch; shares are drawn from Beta(alpha, alpha), on the CPU.
 
+    Args:
+        alpha: at least 0.1.
+        generator: source of randomness (on the CPU).
+
     Shape:
         - x and returns: (N, ...)
+
+    Raises:
+        InputError: an alpha out of range.
 
     Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, one share per clip.
 
@@ -61,6 +70,8 @@ def mixup(x: Tensor, alpha: float, generator: torch.Generator | None = None) -> 
     >>> bool((x.sum(dim=1) - 1).abs().max() < 1e-6), mix.share.shape
     (True, torch.Size([3]))
     """
+    if not LEAST_MIXUP <= alpha < math.inf:
+        raise InputError(f"expects an alpha of at least {LEAST_MIXUP}, got {alpha}")
     n = len(x)
     concentration = torch.full((n,), float(alpha))
     # two Gamma draws make a Beta draw; torch.distributions takes no generator

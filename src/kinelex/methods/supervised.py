@@ -16,6 +16,7 @@ from kinelex.encoders import Encoder
 from kinelex.errors import InputError
 from kinelex.losses import class_weights as weights_of
 from kinelex.losses import classification_loss, mean_over_processes, mixup
+from kinelex.losses.classification import LEAST_MIXUP
 from kinelex.methods.base import Encoders, Method, StepInput, StepOutput
 from kinelex.methods.classifier import Classifiers
 from kinelex.methods.diagnostics import classifier_warnings
@@ -35,7 +36,7 @@ class Supervised(Method):
             ``motion``, ``bone_motion``, each with a copy of a single encoder; none takes ``x`` as it is.
         label_smoothing: share of the target that is spread evenly over the classes.
         class_weights: ``balanced`` gives every class the same say, ``none`` every clip.
-        mixup: clips are mixed in pairs, with shares from Beta(mixup, mixup); 0 does not mix.
+        mixup: clips are mixed in pairs, with shares from Beta(mixup, mixup), 0.1 or more; 0 does not mix.
         dropout: dropout on the features.
         frozen: learn the classifiers alone; the encoders stay as they are, batch norm included.
         classifier_std: of the classifiers' weights to begin with; 0 takes CTR-GCN's, sqrt(2 / classes).
@@ -62,8 +63,8 @@ class Supervised(Method):
         classifier_std: float = 0.0,
     ) -> None:
         super().__init__()
-        if not (0 <= label_smoothing < 1 and 0 <= mixup < math.inf):
-            limits = "label_smoothing of at least 0 and below 1 and mixup of at least 0"
+        if not (0 <= label_smoothing < 1 and (mixup == 0 or LEAST_MIXUP <= mixup < math.inf)):
+            limits = f"label_smoothing of at least 0 and below 1 and mixup of 0 or at least {LEAST_MIXUP}"
             raise InputError(f"expects {limits}, got {label_smoothing} and {mixup}")
         if class_counts is None:
             if class_weights == "balanced":
