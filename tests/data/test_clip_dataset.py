@@ -70,7 +70,7 @@ def test_padded_arrays_and_both_loaders() -> None:
     assert sorted(seen) == [*range(10)]
     loader = SkeletonLoader(dataset, np.arange(10), 5, shuffle=True, seed=3)
     loader.set_epoch(1)
-    again = SkeletonLoader(x, np.arange(10), 5, shuffle=True, seed=3)
+    again = SkeletonLoader(torch.from_numpy(x), np.arange(10), 5, shuffle=True, seed=3)
     again.set_epoch(1)
     for one, other in zip(loader, again, strict=True):
         assert torch.equal(one.frames, other.frames)

@@ -22,7 +22,7 @@ class ArrayClips:
     """Clips in memory that stand where a skeleton store does.
 
     Args:
-        clips: one array of clips of the same length, or an array for each clip.
+        clips: one array or tensor of clips of the same length, or an array for each clip.
         labels: class of each clip, -1 for none; None where no clip has one.
         fps: frames per second, of all clips or of each; None where it is not known.
 
@@ -41,11 +41,12 @@ class ArrayClips:
 
     def __init__(
         self,
-        clips: np.ndarray | Rows[np.ndarray],
+        clips: np.ndarray | Tensor | Rows[np.ndarray],
         labels: np.ndarray | Rows[int] | None = None,
         fps: float | np.ndarray | None = None,
     ) -> None:
-        if isinstance(clips, np.ndarray):
+        if isinstance(clips, np.ndarray | Tensor):
+            clips = np.asarray(clips)
             if clips.ndim != 5:
                 raise InputError(f"expects clips (N, C, T, V, M), got an array of shape {clips.shape}")
             clips = list(clips.transpose(0, 2, 4, 3, 1))
@@ -195,7 +196,7 @@ class ClipDataset(Dataset[Batch]):
 
     def __init__(
         self,
-        clips: SkeletonStore | ArrayClips | np.ndarray | Rows[np.ndarray],
+        clips: SkeletonStore | ArrayClips | np.ndarray | Tensor | Rows[np.ndarray],
         labels: np.ndarray | Rows[int] | None = None,
         rows: np.ndarray | None = None,
         prompts: StorePrompts | dict[str, Prompts] | None = None,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from kinelex.data.batch import Batch
@@ -50,7 +51,7 @@ class SkeletonLoader:
 
     def __init__(
         self,
-        clips: SkeletonStore | ArrayClips | Dataset[Any] | np.ndarray,
+        clips: SkeletonStore | ArrayClips | Dataset[Any] | np.ndarray | Tensor,
         indices: np.ndarray,
         batch_size: int,
         shuffle: bool = False,
