@@ -40,7 +40,7 @@ def test_a_part_is_of_the_module_that_registers_it(fresh, tmp_path, monkeypatch)
     (tmp_path / "own_both").mkdir()
     for name in ("__init__", "first", "second"):
         (tmp_path / "own_both" / f"{name}.py").write_text(f"class {name.title()}: ...\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)  # a package of the current folder is found, too
     plugins.load("own_both.first", "own_both.second")
     assert plugins.used_by(sys.modules["own_both.second"].Second) == ["own_both.second"]
 

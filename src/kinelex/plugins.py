@@ -54,7 +54,7 @@ def load(*modules: str) -> None:
             if error.name is None or not f"{module}.".startswith(f"{error.name}."):
                 raise _failed(module, error) from error
             raise InputError(
-                f"there is no module {module}: install it, or start where {module.partition('.')[0]}.py is"
+                f"there is no module {module}: install it, or start where {module.replace('.', '/')}.py is"
             ) from error
         except Exception as error:
             raise _failed(module, error) from error
@@ -70,7 +70,8 @@ def _named() -> list[str]:
 
 def _import(module: str) -> None:
     here = str(Path.cwd())
-    if here not in sys.path and Path(here, module.partition(".")[0]).with_suffix(".py").is_file():
+    beside = Path(here, module.partition(".")[0])
+    if here not in sys.path and (beside.with_suffix(".py").is_file() or beside.is_dir()):
         sys.path.append(here)  # the last place: nothing that is installed is hidden by it
     import_module(module)
 
