@@ -106,6 +106,12 @@ def test_labels_that_do_not_fit(store) -> None:
         ClipDataset(store, labels=[0] * 12)
 
 
+def test_a_single_prompt_has_a_scale_too() -> None:
+    statistics = Prompts(np.ones((3, 2, 4)), np.ones((3, 6)), np.array([True, False, False])).statistics()
+    assert torch.isfinite(statistics.clip_scale)
+    assert torch.equal(statistics.clip_mean, torch.ones(6))
+
+
 def test_a_mask_stands_for_the_rows_that_it_chooses(store) -> None:
     labels = np.array([0, 0, 1, 1, 2, 2])
     dataset = ClipDataset(np.ones((6, 3, 4, 25, 1)), labels)

@@ -115,8 +115,10 @@ class Prompts:
 
 
 def _mean_and_scale(values: Tensor) -> tuple[Tensor, Tensor]:
-    scale = values.var(dim=0).mean().sqrt().clamp(min=1e-6) if values.shape[1] else torch.ones(())
-    return values.mean(dim=0), scale
+    if not values.shape[1]:
+        return values.mean(dim=0), torch.ones(())
+    variance = values.var(dim=0, correction=int(len(values) > 1))  # of a single prompt it is 0
+    return values.mean(dim=0), variance.mean().sqrt().clamp(min=1e-6)
 
 
 class StorePrompts:
