@@ -90,14 +90,17 @@ def run_study(
     if "transfer" in study.tasks:
         raise InputError("transfer needs options, which a study does not give: leave it out of the tasks")
     check_device(asked.device)
-    store = open_store(data)
+    store, folder = open_store(data), Path(out)
     rows, prompts = get_split(store, protocol).train, [Path(path) for path in asked.prompts]
     for path in prompts:  # at once, not run by run
         open_prompts(path).must_belong_to(store)
     if study.search is not None:
-        return _search(study, store, protocol, Path(out), asked, console)
+        if len(prompts) > 1:
+            raise InputError("a search trains with one prompt store, several are an axis of a grid")
+        check_place(folder, f"the folder {folder} cannot be made")
+        bank, changes = prompts[0] if prompts else None, tuple(asked.changes)
+        return SearchRun(study, store, protocol, folder, bank, changes, asked.device, console).run()
     trials, left_out = trials_of(study, store.meta.dataset, prompts, asked.changes, store, rows)
-    folder = Path(out)
     check_place(folder, f"the folder {folder} cannot be made")
     try:
         (folder / "runs").mkdir(parents=True, exist_ok=True)
@@ -132,19 +135,6 @@ def run_study(
             "(by the last share, or without --shard)"
         )
     return result
-
-
-def _search(
-    study: Study, store: SkeletonStore, protocol: str, folder: Path, asked: StudyOptions, console: Console
-) -> dict[str, Any]:
-    """Search instead of a grid; any share takes the next trial."""
-    if len(asked.prompts) > 1:
-        raise InputError("a search trains with one prompt store, several are an axis of a grid")
-    check_place(folder, f"the folder {folder} cannot be made")
-    prompts = Path(asked.prompts[0]) if asked.prompts else None
-    return SearchRun(
-        study, store, protocol, folder, prompts, tuple(asked.changes), asked.device, console
-    ).run()
 
 
 # Keys that may leave open what a run makes of them: its config says what it became, on its machine or store.

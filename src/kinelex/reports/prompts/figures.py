@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from kinelex.reports.run.style import BLUE, INK, MUTED, ORANGE, SERIES, as_inline_svg, panels
+from kinelex.reports.run.style import BLUE, INK, MUTED, ORANGE, SERIES, as_inline_svg, panels, plain
 from kinelex.reports.run.task_curves import line_colours
 
 _MOST_NAMES = 65  # classes up to which a heat map has names
@@ -23,7 +23,7 @@ def length_histogram(lengths: Mapping[str, Sequence[int]], long: int) -> Figure:
     for colour, (name, counts) in zip(line_colours(len(lengths)), lengths.items(), strict=True):
         cut = np.minimum(np.arange(len(counts)), edges[-1] - 1)
         bars = np.histogram(cut, edges, weights=np.asarray(counts, float))[0]
-        _outline(axes, 100 * bars / max(bars.sum(), 1), edges - 0.5, colour, _plain(name))
+        _outline(axes, 100 * bars / max(bars.sum(), 1), edges - 0.5, colour, plain(name))
     if last > long:
         axes.axvline(long + 0.5, color=MUTED, linestyle="--", linewidth=1)
     axes.set_xlabel("words in an answer")
@@ -43,16 +43,11 @@ def similarity_histograms(rows: Mapping[str, Mapping[str, np.ndarray]]) -> Figur
         for colour, (name, group) in zip((ORANGE, BLUE, SERIES[2]), groups.items(), strict=False):
             bars = np.histogram(np.clip(group, edges[0], edges[-1]), edges)[0]
             _outline(panel, 100 * bars / max(bars.sum(), 1), edges, colour, name)
-        panel.set_title(_plain(title))
+        panel.set_title(plain(title))
         panel.set_xlabel("cosine similarity")
         panel.set_ylabel("%")
         _legend(panel, len(groups))
     return figure
-
-
-def _plain(name: str) -> str:
-    """A name that matplotlib writes as it is: a dollar begins no formula, an underscore hides no label."""
-    return name.replace("$", r"\$").replace("_", "\u200b_", 1 if name.startswith("_") else 0)
 
 
 def _outline(axes: Axes, heights: np.ndarray, edges: np.ndarray, colour: str, name: str) -> None:
@@ -80,7 +75,7 @@ def class_heat_map(similarity: np.ndarray, names: Sequence[str]) -> Figure:
     axes.spines[:].set_visible(True)
     if count <= _MOST_NAMES:
         size = 10 if count <= 30 else 7.5
-        shown = [_plain(name) for name in names]
+        shown = [plain(name) for name in names]
         axes.set_xticks(range(count), shown, rotation=50, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(count), shown)
         axes.tick_params(labelsize=size, labelcolor=INK, length=0)

@@ -172,8 +172,8 @@ def panels(count: int, columns: int, width: float, height: float) -> tuple[Figur
 
 
 def plain(name: str) -> str:
-    """A name that matplotlib writes as it is: a dollar begins no formula."""
-    return name.replace("$", r"\$")
+    """A name that matplotlib writes as it is: a dollar begins no formula, an underscore hides no label."""
+    return name.replace("$", r"\$").replace("_", "\u200b_", 1 if name.startswith("_") else 0)
 
 
 def class_style(label: int) -> tuple[str, str]:
