@@ -106,6 +106,17 @@ def test_lost_frames_and_empty_cells_are_nan(tmp_path: Path) -> None:
     np.testing.assert_allclose(found[[0, 3]], X[[0, 2]])
 
 
+@pytest.mark.parametrize("mark", [",", "\t"])
+def test_a_row_of_empty_cells_is_a_lost_frame_and_none_behind_the_last(mark: str, tmp_path: Path) -> None:
+    lines = rows(X).splitlines()
+    nothing = "," * HEAD.count(",")
+    text = "\n".join([HEAD.strip(), "", nothing, lines[0], nothing, "", lines[1], nothing, nothing]) + "\n"
+    (tmp_path / "a.csv").write_text(text.replace(",", mark))
+    found = read_csv(tmp_path / "a.csv", ARM).coordinates
+    assert np.isnan(found).all(axis=(1, 2, 3)).tolist() == [False, True, False]
+    np.testing.assert_allclose(found[[0, 2]], X[:2])
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -75,7 +75,7 @@ class Table:
 def read_table(path: Path) -> Table:
     """The header of a file and where its numbers are."""
     text = read_text(path)
-    lines = [line for line in text.splitlines() if line.strip(" \t,;")]
+    lines = _rows_of(text)
     if not lines:
         raise InputError(f"{path}: is empty, expects one row per frame")
     if not text.endswith(("\n", "\r")):
@@ -101,6 +101,16 @@ def read_table(path: Path) -> Table:
     header, units = _header(path, rows[:count], width)
     point = "," if mark != "," and any(re.fullmatch(r"[-+]?\d+,\d+", cell) for cell in rows[count]) else "."
     return Table(path, header, units, width, "\n".join(lines[count:]) + "\n", mark, point)
+
+
+def _rows_of(text: str) -> list[str]:
+    """The lines but for empty ones; among the numbers one of empty cells is a lost frame, and stays."""
+    blank = " " if "\t" in text.partition("\n")[0] else None  # tabs divide cells, or are space
+    lines = [line for line in text.splitlines() if line.strip(blank)]
+    full = [n for n, line in enumerate(lines) if line.strip(" \t,;")]
+    numbers = (n for n in full if any(map(_NUMBER.fullmatch, re.split(r"[\s,;]+", lines[n]))))
+    first = next(numbers, len(lines))
+    return [lines[n] for n in full if n < first] + lines[first : full[-1] + 1 if full else 0]
 
 
 def counted(cells: list[str]) -> bool:
