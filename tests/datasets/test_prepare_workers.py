@@ -261,3 +261,23 @@ def test_settings_have_one_name_in_every_process(tmp_path: Path) -> None:
         for seed in ("1", "2", "3")
     }
     assert len(found) == 1
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from toy_reader import ToyReader, prepare, registry
+
+@registry.register
+class Mine(ToyReader):
+    dataset = "mine"
+
+print(prepare("mine", Path(sys.argv[1]), Path(sys.argv[2]), progress=False, workers=2).written)
+"""
+
+
+def test_a_reader_of_the_users_script_goes_to_its_workers(tmp_path: Path) -> None:
+    source = write_toys(tmp_path / "raw", 70)
+    command = [sys.executable, "-c", SCRIPT, str(source), str(tmp_path / "s.arrow")]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("70\n", "")

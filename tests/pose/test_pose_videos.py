@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import signal
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -337,3 +339,27 @@ def test_several_videos_come_from_the_folder_that_holds_them(tmp_path: Path) -> 
     paths = [film(tmp_path / "in" / name, [40] * 5) for name in ("a.mp4", "b/c.mp4")]
     estimate(paths, tmp_path / "s.arrow", OPTIONS, progress=False, workers=1)
     assert open_store(tmp_path / "s.arrow").meta.source == str(tmp_path / "in")
+
+
+SCRIPT = """
+import sys
+import numpy as np
+from kinelex.pose import PoseEngine, PoseOptions, Poses, estimate, register
+from kinelex.skeleton import get_layout
+
+@register
+class Statue(PoseEngine):
+    name, layout = "statue", get_layout("coco17")
+    def detect(self, picture, time):
+        return Poses(np.full((1, 17, 2), 20, np.float32), np.ones((1, 17), np.float32))
+
+print(estimate(sys.argv[1], sys.argv[2], PoseOptions(engine="statue"), progress=False, workers=2))
+"""
+
+
+def test_an_engine_of_the_users_script_goes_to_the_workers(tmp_path: Path) -> None:
+    for name in "abc":
+        film(tmp_path / "in" / f"{name}.mp4", [40] * 4)
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "in"), str(tmp_path / "s.arrow")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("3 written\n", "")

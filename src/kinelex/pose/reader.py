@@ -17,6 +17,7 @@ from kinelex.errors import InputError
 from kinelex.files.video import BrokenVideo, VideoFile, need_av
 from kinelex.pose.base import Poses
 from kinelex.pose.grid import frame_rate, is_even, on_grid, usual_rate
+from kinelex.pose.registry import ENGINES, engine_class
 from kinelex.pose.sources import EXPECTED, Video, find_videos
 from kinelex.pose.stream import PoseOptions, PoseStream
 
@@ -43,6 +44,7 @@ class PoseReader(Reader):
         super().__init__(Path(sources[0]) if len(sources) == 1 else Path(os.path.commonpath(places)))
         self.policy = policy
         self._options = options
+        self._kind = engine_class(options.engine)
         self._videos, self._classes = find_videos(sources)
         if any(video.passed_over for video in self._videos):
             self.note("frames and fps in a manifest are passed over: a video has its own")
@@ -132,6 +134,7 @@ class PoseReader(Reader):
         times: list[float] = []
         poses: list[Poses] = []
         size = (0, 0)
+        ENGINES.setdefault(self._options.engine, self._kind)  # in a worker, an engine of the user's script
         with closing(VideoFile(path)) as file, PoseStream(self._options) as stream:
             for number, (time, picture) in enumerate(file.timed_pictures()):
                 if self.told is not None:

@@ -36,7 +36,8 @@ def make_parts(
     """Parse chunks into parts by ``count`` processes; gives the chunks in order as their parts are there.
 
     The processes are loky's (of joblib): unlike those of ``multiprocessing`` they do not import the user's
-    script again. They end with the generator, and with the process that began them, however it ends.
+    script again; a reader that the script defines is sent along. They end with the generator, and with the
+    process that began them, however it ends.
 
     Raises:
         WorkerLost: a worker was killed.
@@ -47,12 +48,13 @@ def make_parts(
             write_part(chunk.path, reader, meta, chunk.items)
             yield chunk
         return
+    from joblib.externals.loky.backend.reduction import dumps
     from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
     executor = ProcessPoolExecutor(
         min(count, len(chunks)),
         initializer=_begin,
-        initargs=(os.getpid(), pickle.dumps((reader, meta))),
+        initargs=(os.getpid(), bytes(dumps((reader, meta)))),
         env={"OMP_NUM_THREADS": "1"},
     )
     futures = []
