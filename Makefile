@@ -1,5 +1,6 @@
 # The two commands of the README. Each makes .venv when it is missing, installs what it needs into it
 # (again only when pyproject.toml or constraints.txt has changed) and does its job.
+# Compiling all of what is installed (--no-compile) took as long as installing it; what is imported is compiled then.
 PYTHON ?= python3
 WORKERS ?= 2
 VENV := .venv
@@ -40,10 +41,10 @@ help-texts: $(VENV)/.installed-dev
 
 $(VENV)/.installed-embedded: pyproject.toml constraints.txt
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -c constraints.txt -e '.[embedded]'
+	$(BIN)/pip install -q --no-compile -c constraints.txt -e '.[embedded]'
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -c constraints.txt -e '.[embedded,models,openai,ray,umap,formats,pose,live,export,trackers,comet,search,docs,dev]'
+	$(BIN)/pip install -q --no-compile -c constraints.txt -e '.[embedded,models,openai,ray,umap,formats,pose,live,export,trackers,comet,search,docs,dev]'
 	touch $@ $(VENV)/.installed-embedded
