@@ -86,6 +86,13 @@ def test_a_damaged_checkpoint_is_not_resumed(finished, small, tmp_path):
             train("c2vl", small[0], "xsub", tmp_path / "run", resume=True)
 
 
+def test_one_change_may_be_a_text(small, tmp_path):
+    assert (
+        train("cmd", small[0], "xsub", tmp_path / "run", overrides="epochs=0").config["training"]["epochs"]
+        == 0
+    )
+
+
 def test_encoder_alone_gives_features(finished, small):
     encoder = load_encoder(finished.path)
     features = encoder(torch.randn(2, 3, 16, 25, 2))

@@ -241,6 +241,11 @@ def test_a_layout_without_a_spine_is_centred_on_its_root():
     torch.testing.assert_close(out, x - x[:, :, :1, :1])
 
 
+def test_a_joint_that_the_layout_has_not_is_no_root():
+    with pytest.raises(InputError, match=r"unknown joint of the layout ntu25 'pelvs': did you mean 'pelvis'"):
+        centre(torch.randn(1, 3, 2, 25, 1), NTU, "first", "pelvs")
+
+
 @pytest.mark.parametrize("option", ["align=body", "align=torso", "scale=torso"])
 def test_what_needs_a_torso_says_so(option):
     x = torch.randn(2, 3, 4, 5, 1)

@@ -56,7 +56,7 @@ def train(
         out: the run directory to make, or to go on with.
         prompts: the prompt store, for a method that reads prompts; of several stores those that there are,
             with commas between them.
-        overrides: ``key=value`` changes to the recipe.
+        overrides: ``key=value`` changes to the recipe, one or several.
         resume: go on with the run in ``out``; its own config holds.
         console: where to print.
         describe: what the trackers of ``training.logger`` show of the finished run beside its metrics.
@@ -65,6 +65,7 @@ def train(
         InputError: anything that does not fit together; nothing is written then.
     """
     store = open_stores(data)
+    overrides = [overrides] if isinstance(overrides, str) else overrides
     if "*" in protocol and not isinstance(store, SeveralStores):
         asked: dict[str, Any] = {"console": console, "describe": describe}
         return _train_folds(recipe, store, protocol, out, prompts, overrides, resume, **asked)

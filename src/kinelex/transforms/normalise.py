@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from kinelex.data.batch import Batch
-from kinelex.errors import InputError, check_name
+from kinelex.errors import InputError, check_name, unknown_name
 from kinelex.skeleton import SkeletonLayout, has_landmarks, joint_presence
 from kinelex.skeleton.presence import all_present
 from kinelex.transforms.base import Transform, clips_of, layout_of, register
@@ -39,7 +39,7 @@ def centre(
         layout: layout of ``x``.
         mode: ``first`` subtracts the joint's place in the first frame that has it (CTR-GCN), ``frame`` its
             place in every frame (CMD), ``mean`` its mean place over the clip, ``none`` does nothing.
-        joint: which joint, the middle of the spine as in both publications; where a layout has none (arms
+        joint: which joint, the middle of the spine as in both publications; where a layout has no spine (arms
             alone, a hand), its root. In a clip that never shows it nor a substitute, the mean of the joints.
         presence: which joints are there; by default those that are not 0.
 
@@ -47,7 +47,7 @@ def centre(
         - x: (N, C, T, V, M); presence: (N, 1, T, V, M) bool; returns: (N, C, T, V, M)
 
     Raises:
-        InputError: an unknown mode.
+        InputError: an unknown mode, or a joint other than the spine that the layout has not.
 
     >>> from kinelex.skeleton import get_layout
     >>> x = centre(torch.randn(2, 3, 8, 25, 1), get_layout("ntu25"), "frame")
@@ -57,7 +57,10 @@ def centre(
     check_name("centre", mode, CENTRES)
     if mode == "none":
         return x
-    joint = joint if has_landmarks(layout, joint) else layout.joints[layout.root]
+    if not has_landmarks(layout, joint):
+        if joint != "spine":
+            raise unknown_name(f"joint of the layout {layout.name}", joint, layout.joints)
+        joint = layout.joints[layout.root]
     there = joint_presence(x) if presence is None else presence
 
     def path(x: Tensor, presence: Tensor) -> Landmark:
