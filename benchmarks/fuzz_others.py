@@ -218,11 +218,6 @@ def _with_store(name: str, text: str) -> Kind:
     return _one(name, text, _split)
 
 
-def _layout(path: Path) -> None:
-    get_layout.cache_clear()
-    get_layout(path)
-
-
 RECIPE = """method: {name: supervised}
 encoder: {name: gru, hidden: 8}
 input: {stream: joint, frames: 32}
@@ -249,7 +244,7 @@ OTHERS: dict[str, Kind] = {
     "score pickle": _one("a.pkl", _score_pickle, _read_score_pickle),
     "texts": _one("a.json", json.dumps({"c0": ["He sits."], "c1": "He waves."}), read_texts),
     "texts in a zip": _one("a.zip", _zip, read_texts),
-    "layout": _one("a.yaml", LAYOUT, _layout),
+    "layout": _one("a.yaml", LAYOUT, get_layout),
     "recipe": _one("a.yaml", RECIPE, lambda path: resolve(*find_recipe(str(path)))),
     "study": _one("a.yaml", STUDY, lambda path: find_study(str(path))),
     "class split": _one("a.yaml", "unseen: [nod, kick]\n", lambda path: class_split(str(path), CLASSES)),

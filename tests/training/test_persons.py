@@ -14,7 +14,7 @@ from kinelex import encoders
 from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.data.loader import SkeletonLoader
 from kinelex.data.persons import person_places, say_crowded
-from kinelex.evaluation import raw
+from kinelex.evaluation.baselines import raw_features
 from kinelex.inference.features import extract_features
 from kinelex.skeleton import get_layout
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoder
@@ -129,9 +129,9 @@ def test_a_run_of_before_takes_the_most_persons_of_the_store(stores):
 
 def test_raw_coordinates_of_a_clip_depend_on_no_other(stores):
     store = stores["mixed"]
-    whole = raw.raw_features(store, np.arange(6), frames=4, batch_size=4)
+    whole = raw_features(store, np.arange(6), frames=4, batch_size=4)
     for row in range(6):
-        np.testing.assert_array_equal(raw.raw_features(store, np.array([row]), frames=4)[0], whole[row])
+        np.testing.assert_array_equal(raw_features(store, np.array([row]), frames=4)[0], whole[row])
 
 
 def test_each_place_has_a_norm_where_that_is_published(stores, tmp_path):

@@ -168,7 +168,8 @@ class FolderReader(ArraysReader):
     def _kind_of(self, path: Path) -> tuple[SkeletonLayout, Clip, str]:
         clip = read_clip(path, self._own_layout, self._asked_channels, self._axes)
         if not np.nan_to_num(clip.coordinates).any():  # it tells nothing about the others
-            raise InputError(f"{path}: no frame has a body (all coordinates are 0 or not numbers)")
+            lost = "no frame has a body (all coordinates are 0 or not numbers)"
+            raise InputError(f"{path}: {lost if len(clip.coordinates) else 'has no frames'}")
         for note in clip.notes:
             self.note(f"{note} ({path.name})")
         known = self._own_layout or clip.layout
