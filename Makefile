@@ -22,9 +22,7 @@ test test-all: export OMP_WAIT_POLICY := passive
 test test-all: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache
-	$(BIN)/deptry src
+	$(BIN)/mypy & types=$$!; $(BIN)/lint-imports --no-cache && $(BIN)/deptry src && wait $$types
 	$(BIN)/python -m pytest -n $(WORKERS) $(SELECTED) --doctest-modules src tests
 
 # The site, with its notebooks run: docs/_build/html/index.html. What is missing or linked wrongly is an error.
