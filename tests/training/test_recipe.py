@@ -54,6 +54,7 @@ def test_overrides_by_full_and_short_key():
     assert recipe.training.epochs == 3
     assert tuple(recipe.input.scaling) == (0.9, 1.1)
     assert base == {"method": {"name": "c2vl"}}
+    assert resolve("r", base, "alpha=0.25").method["alpha"] == 0.25  # one, as a text
 
 
 @pytest.mark.parametrize(

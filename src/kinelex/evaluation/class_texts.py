@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from kinelex.errors import InputError
-from kinelex.files.bounded import safe_yaml
+from kinelex.files.bounded import packaged_names, safe_yaml
 from kinelex.prompts.engines.classes import read_descriptions
 
 NAMES, AUTO = "names", "auto"
@@ -19,8 +19,7 @@ def class_text_names() -> tuple[str, ...]:
     >>> class_text_names()
     ('utd_mhad',)
     """
-    files = resources.files("kinelex.evaluation").joinpath("class_texts").iterdir()
-    return tuple(sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml")))
+    return packaged_names(resources.files("kinelex.evaluation").joinpath("class_texts"))
 
 
 def class_texts(given: str, dataset: str, class_names: Sequence[str]) -> tuple[str, list[list[str]]]:

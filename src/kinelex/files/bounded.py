@@ -9,13 +9,14 @@ import errno
 import json
 import os
 import re
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from kinelex.errors import InputError, one_line
+from kinelex.errors import InputError, one_line, unknown_name
 
 MOST_TEXT = 256 << 20  # bytes of a text file
 _MOST_YAML = 8 << 20  # characters; PyYAML reads 1 MB in some seconds
@@ -161,6 +162,24 @@ def named_yaml(given: str, what: str, expected: str) -> Any:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         said = one_line(error)
         raise InputError(f"{what} {given} cannot be read as YAML ({said}): expects {expected}") from error
+
+
+def packaged_names(folder: Traversable) -> tuple[str, ...]:
+    """Names of the YAML files in a folder of the package, without their ending, sorted."""
+    return tuple(sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml")))
+
+
+def packaged_or_named_yaml(given: str, what: str, folder: Traversable, expected: str) -> Any:
+    """The content of a YAML file of the package, by its name, or of one that a user named.
+
+    Raises:
+        InputError: neither a name nor a file, or a file that is no YAML.
+    """
+    if given in packaged_names(folder):
+        return safe_yaml(folder.joinpath(f"{given}.yaml").read_text(encoding="utf-8"))
+    if not Path(given).is_file() and Path(given).suffix not in (".yaml", ".yml"):
+        raise InputError(f"{unknown_name(what, given, packaged_names(folder))}; or {expected}")
+    return named_yaml(given, f"the {what}", expected)
 
 
 def _size(node: Node, sizes: dict[int, int]) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from kinelex.errors import InputError, one_line, unknown_name
-from kinelex.files.bounded import bounded_text, safe_yaml
+from kinelex.files.bounded import bounded_text, packaged_names, safe_yaml
 from kinelex.skeleton.names import common_names
 
 # Words in a joint's name that put it into a limb; the clavicles move with the trunk.
@@ -164,8 +164,7 @@ def layout_names() -> tuple[str, ...]:
     >>> "ntu25" in layout_names()
     True
     """
-    files = resources.files("kinelex.skeleton").joinpath("layouts").iterdir()
-    return tuple(sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml")))
+    return packaged_names(resources.files("kinelex.skeleton").joinpath("layouts"))
 
 
 def get_layout(name: str | Path) -> SkeletonLayout:

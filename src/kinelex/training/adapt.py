@@ -29,7 +29,7 @@ from kinelex.datasets import get_split
 from kinelex.errors import InputError, check_name
 from kinelex.training.build import InitialWeights
 from kinelex.training.encoder_files import SkeletonEncoder, complete_options, load_encoders, save_run
-from kinelex.training.recipe import Recipe, find_recipe, plain
+from kinelex.training.recipe import Recipe, find_recipe, listed_changes, plain
 from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.store_defaults import resolve_for
 from kinelex.training.train import rehearse, reopen, store_config, train_resolved
@@ -52,14 +52,14 @@ class AdaptOptions:
     Args:
         labels: share of the training part's labels to learn from, balanced over the classes: the protocol
             ``PROTOCOL:few-balanced:SHARE:SEED``, with the seed of the training.
-        overrides: ``key=value`` changes to the recipe.
+        overrides: ``key=value`` changes to the recipe, one or several.
         recipe: the recipe, by name or file; ``adapt/linear`` or ``adapt/full`` by default. Where it names
             streams, those of the run are adapted and the others left out.
         resume: go on with the run that is there.
     """
 
     labels: float | None = None
-    overrides: Sequence[str] = ()
+    overrides: str | Sequence[str] = ()
     recipe: str | None = None
     resume: bool = False
 
@@ -95,7 +95,7 @@ def adapt(
     record = {"mode": mode, "run": str(base.path.resolve()), "from": origin}
     if mode == "batch_norm":
         flags = {"--labels": options.labels, "--resume": resume or None, "--recipe": options.recipe}
-        given = [*options.overrides, *(flag for flag, value in flags.items() if value is not None)]
+        given = [*listed_changes(options.overrides), *(flag for flag in flags if flags[flag] is not None)]
         if given:
             raise InputError(f"batch_norm learns nothing and reads no labels: leave out {' '.join(given)}")
         return _with_new_statistics(base, store, protocol, out, record, console or Console())

@@ -31,7 +31,7 @@ def cost(
     data: str | Path,
     protocol: str,
     prompts: str | Path | None = None,
-    overrides: Iterable[str] = (),
+    overrides: str | Iterable[str] = (),
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Take a few steps of a training, and say what the whole of it will cost; nothing is written.

@@ -137,13 +137,14 @@ def _check_sections(name: str, content: dict[str, Any]) -> None:
             raise InputError(f"recipe {name}: expects {section}.name to be a text, got {options['name']!r}")
 
 
-def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -> Recipe:
+def resolve(name: str, content: dict[str, Any], overrides: str | Iterable[str] = ()) -> Recipe:
     """Check a recipe against the components and fill in every default.
 
     Args:
         name: what to call it.
         content: sections as read from YAML.
-        overrides: ``key=value`` with a full key (``method.alpha=0.5``) or one that is unique (``alpha=0.5``).
+        overrides: ``key=value``, one or several, with a full key (``method.alpha=0.5``) or one that is unique
+            (``alpha=0.5``).
             Another ``encoder.name`` or ``method.name`` than the recipe's starts from that one's defaults.
 
     Raises:
@@ -156,7 +157,7 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
     content = {section: copy.deepcopy(content.get(section, {})) for section in SECTIONS}
     content["method"].setdefault("name", "c2vl")
     content["encoder"].setdefault("name", "stgcn")
-    overrides = list(overrides)
+    overrides = listed_changes(overrides)
     for text in overrides:  # names of components first: they decide which keys there are
         section, _, component = text.partition(".name=")
         if section in ("method", "encoder") and component and component != content[section]["name"]:
@@ -191,6 +192,15 @@ def resolve(name: str, content: dict[str, Any], overrides: Iterable[str] = ()) -
     list(method_class(parsed["method"]["name"]).also_uses(parsed["method"]))  # all that they name is there
     configs = InputConfig(**parsed["input"]), OptimizerConfig(**parsed["optimizer"])
     return Recipe(name, parsed["method"], parsed["encoder"], *configs, TrainingConfig(**parsed["training"]))
+
+
+def listed_changes(overrides: str | Iterable[str]) -> list[str]:
+    """Changes to a recipe as a list, also where one stands alone.
+
+    >>> listed_changes("epochs=3")
+    ['epochs=3']
+    """
+    return [overrides] if isinstance(overrides, str) else list(overrides)
 
 
 def is_key(name: str) -> bool:

@@ -21,7 +21,7 @@ from kinelex.data.persons import person_places
 from kinelex.data.several import CORE, SeveralStores, Stores, target_layout
 from kinelex.encoders import Encoder
 from kinelex.skeleton import has_landmarks, landmark_weights
-from kinelex.training.recipe import Recipe, find_recipe, is_recipe_file, resolve
+from kinelex.training.recipe import Recipe, find_recipe, is_recipe_file, listed_changes, resolve
 from kinelex.transforms import InputConfig
 from kinelex.transforms.normalise import TORSO
 from kinelex.transforms.pipeline import LISTLESS
@@ -96,7 +96,7 @@ def resolve_for(
     store: Stores,
     name: str,
     content: dict[str, Any],
-    overrides: Iterable[str] = (),
+    overrides: str | Iterable[str] = (),
     fixed: Mapping[str, Any] | None = None,
     rows: np.ndarray | None = None,
 ) -> Recipe:
@@ -112,7 +112,7 @@ def resolve_for(
     Raises:
         InputError: as :func:`~kinelex.training.recipe.resolve`.
     """
-    overrides, fixed, section = list(overrides), fixed or {}, content.get("input", {})
+    overrides, fixed, section = listed_changes(overrides), fixed or {}, content.get("input", {})
     named = [text.partition("=")[2] for text in overrides if text.startswith("encoder.name=")]
     encoder = [*named, content.get("encoder", {}).get("name", "stgcn")][0]
     unsaid = {k: v for k, v in several_defaults(store, encoder).items() if k not in {**section, **fixed}}

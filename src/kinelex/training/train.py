@@ -25,7 +25,7 @@ from kinelex.training.encoder_files import complete_options, save_encoders
 from kinelex.training.fit import fit
 from kinelex.training.folds import fold_path
 from kinelex.training.precision import measured_precision, supported_precision
-from kinelex.training.recipe import SECTIONS, Recipe, plain, resolve
+from kinelex.training.recipe import SECTIONS, Recipe, listed_changes, plain, resolve
 from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.store_defaults import recipe_for, resolve_for, said
 from kinelex.training.store_runs import write_store_runs
@@ -40,7 +40,7 @@ def train(
     protocol: str,
     out: str | Path,
     prompts: str | Path | None = None,
-    overrides: Iterable[str] = (),
+    overrides: str | Iterable[str] = (),
     resume: bool = False,
     console: Console | None = None,
     describe: Describe | None = None,
@@ -65,7 +65,6 @@ def train(
         InputError: anything that does not fit together; nothing is written then.
     """
     store = open_stores(data)
-    overrides = [overrides] if isinstance(overrides, str) else overrides
     if "*" in protocol and not isinstance(store, SeveralStores):
         asked: dict[str, Any] = {"console": console, "describe": describe}
         return _train_folds(recipe, store, protocol, out, prompts, overrides, resume, **asked)
@@ -86,12 +85,12 @@ def _train_folds(
     protocol: str,
     out: str | Path,
     prompts: str | Path | None,
-    overrides: Iterable[str],
+    overrides: str | Iterable[str],
     resume: bool,
     **settings: Any,
 ) -> RunDirectory:
     """Train a run for each fold of a protocol that stands for several; finished ones are left as they are."""
-    names, overrides = fold_names(store, protocol), list(overrides)
+    names, overrides = fold_names(store, protocol), listed_changes(overrides)
     if resume:
         settled, config = reopen(out, store, protocol, overrides)
         run, prompts = RunDirectory(out), prompts or config["prompts"]
@@ -114,7 +113,7 @@ def train_or_resume(
     protocol: str,
     out: str | Path,
     prompts: str | Path | None = None,
-    overrides: Iterable[str] = (),
+    overrides: str | Iterable[str] = (),
     **settings: Any,
 ) -> RunDirectory:
     """Train as :func:`train_resolved` does, or go on with the run that is in ``out``, by its own recipe.
@@ -240,15 +239,14 @@ _MACHINE = ("accelerator", "devices", "num_nodes", "strategy", "threads", "recom
 
 
 def reopen(
-    out: str | Path, store: Stores, protocol: str, overrides: Iterable[str] = ()
+    out: str | Path, store: Stores, protocol: str, overrides: str | Iterable[str] = ()
 ) -> tuple[Recipe, dict[str, Any]]:
     """Recipe and config of a run that is to go on.
 
     Raises:
         InputError: no run that a training goes on in, one of other data, or a change to its recipe.
     """
-    config = RunDirectory(out).config
-    overrides = list(overrides)
+    config, overrides = RunDirectory(out).config, listed_changes(overrides)
     if "converted" in config:
         raise InputError(f"{out} was converted from {config['converted']['file']}, no training goes on there")
     if config["store_fingerprint"] != store.fingerprint or config["protocol"] != protocol:

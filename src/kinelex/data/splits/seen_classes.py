@@ -10,12 +10,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from kinelex.data.splits.drawn import read_seed
 from kinelex.errors import InputError, unknown_name
-from kinelex.files.bounded import named_yaml, safe_yaml
+from kinelex.files.bounded import packaged_names, packaged_or_named_yaml
 
 _KEYS = ("classes", "unseen", "seen", "exemplars")
 _NUMBER = re.compile(r"[aA]0*(\d+)")
@@ -47,8 +47,7 @@ def class_split_names() -> tuple[str, ...]:
     >>> class_split_names()
     ('ntu120_110_10', 'ntu120_96_24', 'ntu120_one_shot', 'ntu60_48_12', 'ntu60_55_5')
     """
-    files = resources.files("kinelex.data.splits").joinpath("class_splits").iterdir()
-    return tuple(sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml")))
+    return packaged_names(_splits())
 
 
 def class_split(given: str, class_names: Sequence[str]) -> ClassSplit:
@@ -62,7 +61,7 @@ def class_split(given: str, class_names: Sequence[str]) -> ClassSplit:
     """
     if given.partition(":")[0] == "random":
         return _drawn(given, class_names)
-    content = _content(given)
+    content = packaged_or_named_yaml(given, "split of classes", _splits(), _FORM)
     if not isinstance(content, dict) or "unseen" not in content:
         raise InputError(f"the split of classes {given} has no 'unseen': expects {_FORM}")
     for key in content:
@@ -99,14 +98,8 @@ def _drawn(given: str, class_names: Sequence[str]) -> ClassSplit:
     return ClassSplit(given, tuple(sorted(order[count:])), tuple(sorted(order[:count])))
 
 
-def _content(given: str) -> Any:
-    if given in class_split_names():
-        file = resources.files("kinelex.data.splits").joinpath("class_splits", f"{given}.yaml")
-        return safe_yaml(file.read_text(encoding="utf-8"))
-    path = Path(given)
-    if not path.is_file() and path.suffix not in (".yaml", ".yml"):
-        raise InputError(f"{unknown_name('split of classes', given, class_split_names())}; or {_FORM}")
-    return named_yaml(given, "the split of classes", _FORM)
+def _splits() -> Traversable:
+    return resources.files("kinelex.data.splits").joinpath("class_splits")
 
 
 def _indices(given: str, part: str, names: Any, class_names: Sequence[str]) -> list[int]:
@@ -117,22 +110,34 @@ def _indices(given: str, part: str, names: Any, class_names: Sequence[str]) -> l
     for name in names:
         if not isinstance(name, str):
             raise InputError(f"{split} has {name!r}, which is no text: write a name, or A3")
-        index = _index(given, name, class_names)
+        index = class_index(name, class_names, split)
         if index in found:
             raise InputError(f"{split} has {class_names[index]!r} twice under {part!r}")
         found.append(index)
     return found
 
 
-def _index(given: str, name: str, class_names: Sequence[str]) -> int:
-    """A class by its name, or by its number from 1: A3 is the third."""
+def class_index(name: str, class_names: Sequence[str], where: str) -> int:
+    """A class by its name, or by its number from 1: A3, or a3, is the third.
+
+    Args:
+        name: what was asked for.
+        class_names: the store's classes.
+        where: what asks, for the message.
+
+    Raises:
+        InputError: no class has this name or number.
+
+    >>> class_index("a2", ("sit", "walk"), "the class map m.yaml")
+    1
+    """
     if name in class_names:
         return list(class_names).index(name)
     match = _NUMBER.fullmatch(name)
     if match is None:
-        raise unknown_name(f"class in the split of classes {given}", name, class_names)
+        raise unknown_name(f"class in {where}", name, class_names)
     if not 1 <= int(match[1]) <= len(class_names):
-        raise InputError(f"the split of classes {given} has {name}, the store has A1 to A{len(class_names)}")
+        raise InputError(f"{where} has {name}, the store has A1 to A{len(class_names)}")
     return int(match[1]) - 1
 
 

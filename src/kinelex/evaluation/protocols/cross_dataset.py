@@ -5,8 +5,8 @@ Source: MMCL (Liu et al., ACM MM 2024): the classifier of NTU RGB+D 120 on six a
 
 from __future__ import annotations
 
-import re
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from rich.table import Table
 from kinelex.data import open_store
 from kinelex.data.persons import say_crowded
 from kinelex.data.splits.files import as_file_name
+from kinelex.data.splits.seen_classes import class_index
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.evaluate import check_report_place
@@ -26,13 +27,12 @@ from kinelex.evaluation.output import numbers_table, write_json_file
 from kinelex.evaluation.protocols.adapted import class_scores
 from kinelex.evaluation.protocols.supervision import check_unseen, retargeted
 from kinelex.evaluation.rows import percent
-from kinelex.files.bounded import named_yaml, safe_yaml
+from kinelex.files.bounded import packaged_names, packaged_or_named_yaml
 from kinelex.inference.features import check_device
 from kinelex.inference.fusion import fuse
 from kinelex.training.encoder_files import load_encoders
 from kinelex.training.run_directory import RunDirectory
 
-_NUMBER = re.compile(r"a0*(\d+)")
 _FORM = "a YAML file {class of the other set, by its name or as a3 for its third: class of the run}"
 
 
@@ -204,8 +204,7 @@ def class_map_names() -> tuple[str, ...]:
     >>> class_map_names()
     ('utd_mhad_to_ntu120',)
     """
-    files = resources.files("kinelex.evaluation").joinpath("class_maps").iterdir()
-    return tuple(sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml")))
+    return packaged_names(_maps())
 
 
 def read_class_map(given: str | Path, theirs: tuple[str, ...], ours: tuple[str, ...]) -> dict[int, int]:
@@ -222,7 +221,7 @@ def read_class_map(given: str | Path, theirs: tuple[str, ...], ours: tuple[str, 
     Raises:
         InputError: no such file or name, not of this form, or a class that a set does not have.
     """
-    content = _content(str(given))
+    content = packaged_or_named_yaml(str(given), "class map", _maps(), _FORM)
     if not isinstance(content, dict) or not content:
         raise InputError(f"the class map {given} is no mapping: expects {_FORM}")
     found: dict[int, int] = {}
@@ -230,7 +229,7 @@ def read_class_map(given: str | Path, theirs: tuple[str, ...], ours: tuple[str, 
         for name in (key, value):
             if not isinstance(name, str):
                 raise InputError(f"the class map {given} has {name!r}, which is no text: put it in quotes")
-        other = _index(key, theirs, given)
+        other = class_index(key, theirs, f"the class map {given}")
         if other in found:
             raise InputError(f"the class map {given} has {theirs[other]!r} twice")
         if value not in ours:
@@ -239,23 +238,5 @@ def read_class_map(given: str | Path, theirs: tuple[str, ...], ours: tuple[str, 
     return dict(sorted(found.items()))
 
 
-def _content(given: str) -> object:
-    if given in class_map_names():
-        file = resources.files("kinelex.evaluation").joinpath("class_maps", f"{given}.yaml")
-        return safe_yaml(file.read_text(encoding="utf-8"))
-    path = Path(given)
-    if not path.is_file() and path.suffix not in (".yaml", ".yml"):
-        raise unknown_name("class map", given, class_map_names())
-    return named_yaml(given, "the class map", _FORM)
-
-
-def _index(key: str, theirs: tuple[str, ...], given: str | Path) -> int:
-    """A class by its name, or by its number from 1: a3 is the third."""
-    if key in theirs:
-        return theirs.index(key)
-    match = _NUMBER.fullmatch(key)
-    if match is None:
-        raise unknown_name(f"class of the other set in the class map {given}", key, theirs)
-    if not 1 <= int(match[1]) <= len(theirs):
-        raise InputError(f"the class map {given} has {key}, the other set has a1 to a{len(theirs)}")
-    return int(match[1]) - 1
+def _maps() -> Traversable:
+    return resources.files("kinelex.evaluation").joinpath("class_maps")
