@@ -1,11 +1,13 @@
-"""bf16 on processors without it: the same values as bf16-mixed, at about the speed of float32.
+"""bf16 on processors without it: the values of bf16-mixed, at about the speed of float32.
 
-    PYTHONPATH=benchmarks kinelex train cmd --plugin bf16_emulated --data STORE --protocol xsub --out RUN precision=bf16-mixed
+    PYTHONPATH=benchmarks kinelex train cmd --plugin bf16_emulated --data STORE --protocol xsub --out RUN \
+        precision=bf16-mixed
 
-Under torch's autocast the operands of products and convolutions are rounded to bf16, multiplied, summed in float32,
-and the result is rounded to bf16. A processor without bf16 instructions does that 25 to 45 times as slowly as float32.
-This plugin takes autocast's place on the CPU: it rounds the operands, computes in float32 and rounds the result,
-forward and backward. What differs from the hardware is the order of sums. For measuring accuracy, not for speed.
+Under torch's autocast the operands of products and convolutions are rounded to bf16, multiplied, summed in
+float32, and the result is rounded to bf16, which a processor without bf16 instructions does slowly (large
+products 25 to 45 times as slowly as float32). This plugin takes autocast's place on the CPU: it rounds the
+operands, computes in float32 and rounds the result, forward and backward. What differs from the hardware is
+the order of sums. For measuring accuracy, not speed.
 """
 
 from __future__ import annotations
