@@ -355,6 +355,13 @@ def test_a_stream_says_what_the_whole_window_says(acted, model):
     assert not stream.events
 
 
+def test_a_frame_of_other_joints_or_persons_is_refused(model):
+    stream = StreamModel(model, get_layout("ntu25"), 2, (1.0,))
+    for shape in ((1, 25, 3), (2, 20, 3), (2, 25, 4), (25, 3)):
+        with pytest.raises(InputError, match=r"2 places for persons, 25 joints \(ntu25\), got"):
+            stream.step(np.ones(shape, np.float32), 0.0)
+
+
 def test_events_begin_and_end(model):
     """Two persons whose windows say one class, then another, then none."""
     stream = StreamModel(model, get_layout("ntu25"), 2, (1.0,), every=0.1)

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 import kinelex
 from kinelex.data import Sequence, SkeletonStore, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.errors import InputError
-from kinelex.skeleton import SkeletonLayout
+from kinelex.skeleton import SkeletonLayout, get_layout
 
 ARM = SkeletonLayout("arm", ("shoulder_center", "left_elbow", "left_hand"), (0, 0, 1))
 META = StoreMeta(
@@ -228,3 +228,11 @@ def test_frame_rates_are_kept_and_stores_of_version_2_open(tmp_path: Path) -> No
     assert np.array_equal(old.sequence(0), store.sequence(0))
     with pytest.raises(InputError, match="a: expects a positive number of frames per second, got 0"):
         write(tmp_path / "b.arrow", [Sequence("a", np.ones((2, 1, 3, 3)), fps=0)])
+
+
+def test_classes_of_one_name_are_refused(tmp_path):
+    with pytest.raises(InputError, match="expects a name of its own for each class, got 'wave' twice"):
+        SkeletonStoreWriter(
+            tmp_path / "a.arrow", StoreMeta("a", get_layout("sbu15"), ("wave", "sit", "wave"))
+        )
+    assert not list(tmp_path.iterdir())

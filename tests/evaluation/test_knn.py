@@ -186,3 +186,28 @@ def test_wrong_input(material):
         knn(train, labels, test, 7, metric="cosin")
     with pytest.raises(InputError, match="1 to 300 neighbours"):
         knn(train, labels, test, 7, k=301)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"train": np.full((4, 3), np.nan)},
+            "searched: row 0 .and 3 more rows. holds numbers that are not finite",
+        ),
+        ({"test": np.array([[0.0, 1.0, np.inf]])}, "looked for: row 0 holds numbers that are not finite"),
+        (
+            {"test": np.zeros((1, 2))},
+            "looked for: expects 3 numbers per row, as the other features have, got 2",
+        ),
+        (
+            {"train": np.zeros((4, 3, 1))},
+            r"searched: expects features of shape .clips, numbers., got .4, 3, 1.",
+        ),
+        ({"train_labels": np.zeros(3, int)}, "searched: expects a label per row, got 3 labels for 4 rows"),
+    ],
+)
+def test_rows_that_cannot_be_compared_are_one_message(change, said):
+    rows = {"train": np.eye(4, 3), "train_labels": np.arange(4), "test": np.eye(1, 3)}
+    with pytest.raises(InputError, match=said):
+        knn(**{**rows, **change}, num_classes=4)

@@ -228,3 +228,10 @@ def test_streams_trained_together_are_one_layer_on_their_features_side_by_side()
         )
     (alone,) = linear_sgd_layers([x], y, 4, seed=2)
     assert torch.equal(alone.weight, linear_sgd_probe(x, y, 4, seed=2).weight)
+
+
+def test_features_that_cannot_be_fitted_are_one_message():
+    with pytest.raises(InputError, match="row 1 holds numbers that are not finite"):
+        linear_probe(np.array([[0.0], [np.nan]]), np.array([0, 1]), 2)
+    with pytest.raises(InputError, match="expects a label per row, got 3 labels for 2 rows"):
+        linear_probe(np.zeros((2, 1)), np.array([0, 1, 1]), 2)

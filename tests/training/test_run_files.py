@@ -1,6 +1,7 @@
 """A run directory with a damaged table or description: one message, from every verb that reads it."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -63,4 +64,9 @@ def test_a_training_does_not_go_on_from_damaged_files(acted, tmp_path):
 
 def test_a_machine_without_git_has_an_environment_too(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
+    assert environment()["commit"] is None
+
+
+def test_an_installed_package_does_not_take_the_commit_of_the_project_around_it(monkeypatch):
+    monkeypatch.setattr("kinelex.training.run_directory.__file__", str(Path.cwd() / "site-packages" / "k.py"))
     assert environment()["commit"] is None

@@ -47,6 +47,9 @@ class SkeletonStoreWriter(StoreWriter):
     """
 
     def __init__(self, path: str | Path, meta: StoreMeta) -> None:
+        twice = [name for i, name in enumerate(meta.class_names) if name in meta.class_names[:i]]
+        if twice:
+            raise InputError(f"{path}: expects a name of its own for each class, got {twice[0]!r} twice")
         super().__init__(path, SKELETONS, CLIP_FIELDS, meta.header())
         self.meta, self._channels, self._waiting = meta, 0, 0  # bytes
 

@@ -10,6 +10,7 @@ import numpy as np
 from kinelex.errors import InputError
 from kinelex.inference.logistic import SEARCH, LogisticPath
 from kinelex.inference.threads import one_thread
+from kinelex.inference.vectors import check_rows
 
 # L2 strengths tried, the strongest first: loss = mean cross-entropy + strength / 2 * |W|^2.
 STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4)
@@ -75,7 +76,7 @@ def linear_probe(
         - features: (n, F); labels, groups: (n,)
 
     Raises:
-        InputError: no clip.
+        InputError: no clip, shapes that do not fit, or values that are not finite.
 
     >>> rng = np.random.default_rng(0)
     >>> labels = np.arange(60) % 3
@@ -86,6 +87,7 @@ def linear_probe(
     """
     if len(labels) == 0:
         raise InputError("a linear probe expects a clip or more in the training part")
+    check_rows(features, "a linear probe's features", labels)
     tried = tuple(sorted(strengths, reverse=True))
     mean, scale = standardisation(features)
     if len(np.unique(labels)) == 1:

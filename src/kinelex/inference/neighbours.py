@@ -17,6 +17,7 @@ from torch import Tensor
 from kinelex.errors import InputError, unknown_name
 from kinelex.inference.distances import Bank, Nearest, Query, least_of
 from kinelex.inference.threads import one_thread
+from kinelex.inference.vectors import check_rows
 
 METRICS = ("cosine", "euclidean")
 _GROUP = 256  # columns that are looked at together
@@ -69,7 +70,8 @@ def knn(
         - train: (n_train, F); train_labels: (n_train,); test: (n_test, F)
 
     Raises:
-        InputError: an unknown metric, no training rows, or k beyond their number.
+        InputError: an unknown metric, no training rows, k beyond their number, shapes that do not fit, or
+            values that are not finite.
 
     >>> train, labels = np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0, 1])
     >>> knn(train, labels, np.array([[2.0, 0.1]]), num_classes=2).scores.argmax(axis=1)
@@ -94,7 +96,8 @@ def knn_scores(
         - returns: per k (n_test, classes)
 
     Raises:
-        InputError: an unknown metric, no training rows, or k beyond their number.
+        InputError: an unknown metric, no training rows, k beyond their number, shapes that do not fit, or
+            values that are not finite.
 
     >>> train, labels = np.array([[0.0], [1.0], [1.2]]), np.array([0, 1, 1])
     >>> found = knn_scores(train, labels, np.array([[0.4]]), 2, (1, 3), metric="euclidean")
@@ -118,12 +121,13 @@ def nearest(
         - returns: indices (m, k) int64, similarities (m, k) float32: the cosine, or the negative distance
 
     Raises:
-        InputError: an unknown metric, no row in the bank, or k beyond their number.
+        InputError: an unknown metric, no row in the bank, k beyond their number, shapes that do not fit, or
+            values that are not finite.
 
     >>> nearest(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([[2.0, 0.1]]))[0]
     array([[1]])
     """
-    _check(bank, k, metric)
+    _check(bank, query, k, metric)
     rows = Bank(bank, metric, device)
     groups = [min(_GROUP, len(bank) - start) for start in range(0, len(bank), _GROUP)]
     indices, similarities = np.empty((len(query), k), np.int64), np.empty((len(query), k), np.float32)
@@ -175,7 +179,7 @@ def _voted(
 ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """Scores by k; indices and similarities of the most neighbours."""
     most = max(ks)
-    _check(train, most, metric)
+    _check(train, test, most, metric, train_labels)
     order = np.argsort(train_labels, kind="stable")  # by class, so that a class is one slice of columns
     labels = np.asarray(train_labels, np.int64)[order]
     present, groups = (part.tolist() for part in np.unique(labels, return_counts=True))
@@ -199,9 +203,13 @@ def _voted(
     return scores, indices, similarities
 
 
-def _check(bank: np.ndarray, k: int, metric: str) -> None:
+def _check(
+    bank: np.ndarray, query: np.ndarray, k: int, metric: str, labels: np.ndarray | None = None
+) -> None:
     if metric not in METRICS:
         raise unknown_name("metric", metric, METRICS)
+    check_rows(bank, "the rows that are searched", labels)
+    check_rows(query, "the rows that are looked for", width=bank.shape[1])
     if not 1 <= k <= len(bank):
         raise InputError(f"expects 1 to {len(bank)} neighbours (the training part's clips), got k = {k}")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kinelex.data.sequence import Sequence
+from kinelex.errors import InputError
 from kinelex.inference.events import GO_ON, Event
 from kinelex.inference.model import Model
 from kinelex.inference.windows import SEEN, WindowClips, judge_of
@@ -91,8 +92,17 @@ class StreamModel:
             time: seconds; frames that are not later than the last one are left out.
 
         Shape:
-            - joints: (M, V, C)
+            - joints: (persons, V, C)
+
+        Raises:
+            InputError: joints of another shape.
         """
+        places = (self.persons, self.layout.num_joints)
+        if joints.ndim != 3 or joints.shape[:2] != places or joints.shape[2] not in (2, 3):
+            names = f"{self.persons} places for persons, {places[1]} joints ({self.layout.name})"
+            raise InputError(
+                f"expects joints of shape (persons, joints, 2 or 3): {names}, got {joints.shape}"
+            )
         if self._times and time - self._times[-1] > _LONGEST_GAP:
             self.restart()
         if self._times and time <= self._times[-1]:

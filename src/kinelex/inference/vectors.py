@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from kinelex.errors import InputError
+
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
     """Vectors of length 1; those of zeros stay.
@@ -63,3 +65,39 @@ class NearestRows:
         places = np.flatnonzero(cosines >= least)
         places = places[np.argsort(-cosines[places], kind="stable")][:count]
         return places, cosines[places]
+
+
+def check_rows(
+    rows: np.ndarray, what: str, labels: np.ndarray | None = None, width: int | None = None
+) -> None:
+    """Refuse what a search or a probe would answer wrongly, or with another library's message.
+
+    Args:
+        rows: features, one row per clip.
+        what: what to call them.
+        labels: their classes, where they have some.
+        width: how many numbers a row has to have.
+
+    Shape:
+        - rows: (n, F); labels: (n,)
+
+    Raises:
+        InputError: not of this shape, or values that are not finite.
+
+    >>> check_rows(np.zeros((2, 3)), "train", np.zeros(3))
+    Traceback (most recent call last):
+    kinelex.errors.InputError: train: expects a label per row, got 3 labels for 2 rows
+    """
+    rows = np.asarray(rows)
+    if rows.ndim != 2:
+        raise InputError(f"{what}: expects features of shape (clips, numbers), got {rows.shape}")
+    if width is not None and rows.shape[1] != width:
+        raise InputError(
+            f"{what}: expects {width} numbers per row, as the other features have, got {rows.shape[1]}"
+        )
+    if labels is not None and np.shape(labels) != (len(rows),):
+        raise InputError(f"{what}: expects a label per row, got {len(labels)} labels for {len(rows)} rows")
+    wrong = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(wrong):
+        more = f" (and {len(wrong) - 1} more rows)" if len(wrong) > 1 else ""
+        raise InputError(f"{what}: row {wrong[0]}{more} holds numbers that are not finite")

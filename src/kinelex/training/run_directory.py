@@ -179,9 +179,13 @@ def environment() -> dict[str, Any]:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    command, commit = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], ""
+    here, commit = Path(__file__), ""
+    command = ["git", "-C", str(here.parent), "rev-parse", "HEAD"]
     with suppress(OSError):  # there is no git
-        commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        if (
+            "site-packages" not in here.parts
+        ):  # else the commit is that of a project that holds the environment
+            commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     return {
         "kinelex": __version__,
         "commit": commit or None,
