@@ -11,11 +11,12 @@ from kinelex.methods import StepOutput, method_class
 
 CLIPS, LAYOUT = 8, "sbu15"
 OPTIONS = {"cmd": {"queue": 16, "top_k": 4, "dim": 8}, "sofa": {"prototypes": 8, "dim": 4, "hidden": 8}}
+OPTIONS |= {f"{name}_c2vl": OPTIONS[name] for name in ("cmd", "sofa")}
 OPTIONS["mamp"] = OPTIONS["amr"] = {"decoder_heads": 2}
 OPTIONS["skeletonclr"] = OPTIONS["aimclr"] = {"queue": 16, "dim": 8}
 SMALL = {"dim": 8, "depth": 1, "heads": 2}
 ENCODERS = {"sofa": ("slots", SMALL), "mamp": ("transformer", SMALL)}  # others take any
-ENCODERS["amr"] = ENCODERS["mamp"]
+ENCODERS["amr"], ENCODERS["sofa_c2vl"] = ENCODERS["mamp"], ENCODERS["sofa"]
 
 
 def make(name, factory=None, **options):

@@ -4,6 +4,7 @@ from kinelex.data.clip_prompts import Prompts
 from kinelex.methods.aimclr import AimCLR, SkeletonCLR
 from kinelex.methods.amr import AMR
 from kinelex.methods.base import Method, StepOutput
+from kinelex.methods.beside_c2vl import CMDC2VL, SOFAC2VL
 from kinelex.methods.c2vl import C2VL
 from kinelex.methods.cmd import CMD
 from kinelex.methods.mamp import MAMP
@@ -13,5 +14,6 @@ from kinelex.methods.sofa import SOFA
 from kinelex.methods.supervised import Supervised
 from kinelex.methods.usdrl import USDRL
 
-__all__ = ["AMR", "C2VL", "CMD", "MAMP", "MMCL", "SOFA", "USDRL", "AimCLR", "SkeletonCLR", "Supervised"]
+__all__ = ["AMR", "C2VL", "CMD", "CMDC2VL", "MAMP", "MMCL", "SOFA", "SOFAC2VL", "USDRL"]
+__all__ += ["AimCLR", "SkeletonCLR", "Supervised"]
 __all__ += ["Method", "Prompts", "StepOutput", "list_methods", "method_class", "register"]
