@@ -143,10 +143,26 @@ def test_timm_models_are_made_as_its_documentation_says(monkeypatch: pytest.Monk
     encoder = create(IMAGE_ENCODER, "timm:tiny", batch_size=2, device="cpu")
     np.testing.assert_allclose(encoder.encode(IMAGES), IMAGES.mean(axis=(1, 2)) / 255, atol=1e-5)
     assert (encoder.width, encoder.settings) == (3, {"model": "tiny"})
-    with pytest.raises(InputError, match=r"timm:tinny cannot be made \(Unknown model \(tinny\)\)"):
+    with pytest.raises(
+        InputError, match=r"timm:tinny cannot be made \(Unknown model \(tinny\)\); .* timm:local-dir:FOLDER"
+    ):
         create(IMAGE_ENCODER, "timm:tinny")
     with pytest.raises(InputError, match="expects the name of a model"):
         create(IMAGE_ENCODER, "timm:")
+
+
+def test_timm_gives_what_timm_gives_from_a_folder(tmp_path: Path) -> None:
+    from PIL import Image
+
+    timm = pytest.importorskip("timm", reason="the extra 'timm' is not installed")
+    network = timm.create_model("test_resnet", pretrained=False, num_classes=7)
+    timm.models.save_for_hf(network, tmp_path)
+    encoder = create(IMAGE_ENCODER, f"timm:local-dir:{tmp_path}", batch_size=2, device="cpu")
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(network))
+    pixels = torch.stack([transform(Image.fromarray(image)) for image in IMAGES])
+    with torch.inference_mode():
+        expected = network.eval().forward_head(network.forward_features(pixels), pre_logits=True)
+    np.testing.assert_allclose(encoder.encode(IMAGES), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_batch_that_does_not_fit_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

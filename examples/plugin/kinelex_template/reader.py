@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +37,12 @@ class NumpyClips(Reader):
 
     def meta(self) -> StoreMeta:
         """The classes are the numbers of the actions."""
-        actions = sorted({self._numbers(item.path)["action"] for item in self.items()})
-        return StoreMeta(self.dataset, self.layout, tuple(f"action {number}" for number in actions))
+        return StoreMeta(self.dataset, self.layout, tuple(f"action {number}" for number in self.actions))
+
+    @cached_property
+    def actions(self) -> list[int]:
+        """Their numbers; the files are looked through once, not for every clip."""
+        return sorted({self._numbers(item.path)["action"] for item in self.items()})
 
     def read(self, item: Item) -> Iterator[Sequence]:
         """The clip of a file."""
@@ -46,7 +51,7 @@ class NumpyClips(Reader):
             clip = np.load(item.path, allow_pickle=False)
         except (OSError, ValueError) as error:
             raise InputError(f"{item.path}: no array: {error}") from error
-        label = self.meta().class_names.index(f"action {numbers.pop('action')}")
+        label = self.actions.index(numbers.pop("action"))
         yield Sequence(item.path.stem, clip, label=label, **numbers)
 
     def _numbers(self, path: Path) -> dict[str, int]:

@@ -60,7 +60,7 @@ class TimmImages(ImageBatches):
     """Pooled features of a model of timm, with its pretrained weights.
 
     Args:
-        model: name of the model, for example ``inception_v3.tf_in1k``.
+        model: name of the model, for example ``inception_v3.tf_in1k``, or ``local-dir:FOLDER``.
         batch_size: pictures per pass.
         device: where it runs: auto, cpu, cuda, cuda:1.
     """
@@ -72,7 +72,9 @@ class TimmImages(ImageBatches):
         if not model:
             raise InputError("image encoder timm expects the name of a model: timm:resnet50.a1_in1k")
         self._device = find_device(device)
-        self._network = timm_network(model, f"image encoder timm:{model}").eval().to(self._device)
+        hint = "; a model that lies here is timm:local-dir:FOLDER"
+        network = timm_network(model, f"image encoder timm:{model}", hint=hint)
+        self._network = network.eval().to(self._device)
         import timm
 
         self._transform = timm.data.create_transform(**timm.data.resolve_model_data_config(self._network))
