@@ -36,9 +36,11 @@ def read_clip(path: Path) -> Sequence:
     raw, common = get_layout("utd20"), get_layout("kinect20")
     order = [raw.index(joint) for joint in common.joints]
     frames = skeleton.transpose(2, 0, 1)[:, order]  # (T, V, 3)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and the clip is skipped
+        coordinates = np.ascontiguousarray(frames, dtype=np.float32)[:, None]
     return Sequence(
         id=path.stem.removesuffix("_skeleton"),
-        coordinates=np.ascontiguousarray(frames, dtype=np.float32)[:, None],
+        coordinates=coordinates,
         label=numbers["action"] - 1,
         subject=numbers["subject"],
         replication=numbers["trial"],

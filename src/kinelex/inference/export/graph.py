@@ -91,7 +91,7 @@ class _Linear(nn.Module):
     def __init__(self, head: LinearHead) -> None:
         super().__init__()
         for name, values in head.arrays().items():
-            self.register_buffer(name, torch.as_tensor(values, dtype=torch.float32))
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32))  # read-only arrays too
         self.streams, self.standardised = tuple(head.weights), set(head.means)
 
     def forward(self, features: dict[str, Tensor]) -> Tensor:
@@ -134,7 +134,7 @@ class _Known(nn.Module):
         self.squares: Tensor
         for name in ("rows", "mean", "squares"):
             values = getattr(known.rows, name)
-            self.register_buffer(name, torch.as_tensor(values, dtype=torch.float32))
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32))  # read-only arrays too
 
     def forward(self, features: Tensor) -> Tensor:
         apart = F.normalize(features, dim=1) - self.mean  # what is large and common is left out of products
