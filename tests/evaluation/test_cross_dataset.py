@@ -161,9 +161,9 @@ def test_the_packaged_map_is_the_papers():
     ("text", "said"),
     [
         ("a: waev\n", "unknown class of the run .*'waev': did you mean 'wave'"),
-        ("d: wave\n", "unknown class in the class map .*'d'"),
-        ("a9: wave\n", "has a9, the store has A1 to A3"),
-        ("a0: wave\n", "has a0, the store has A1 to A3"),
+        ("d: wave\n", "unknown class of the other set .*'d'"),
+        ("a9: wave\n", "has a9, the other set has A1 to A3"),
+        ("a0: wave\n", "has a0, the other set has A1 to A3"),
         ("a: wave\na1: sit\n", "has 'a' twice"),
         ("a: wave\nb: sit\na: sit\n", "the key 'a' is there twice"),
         ("a: 3\n", "has 3, which is no text: put it in quotes"),

@@ -1,7 +1,7 @@
 """A run directory with a damaged table or description: one message, from every verb that reads it."""
 
 import shutil
-from pathlib import Path
+import subprocess
 
 import pytest
 import yaml
@@ -67,6 +67,14 @@ def test_a_machine_without_git_has_an_environment_too(monkeypatch):
     assert environment()["commit"] is None
 
 
-def test_an_installed_package_does_not_take_the_commit_of_the_project_around_it(monkeypatch):
-    monkeypatch.setattr("kinelex.training.run_directory.__file__", str(Path.cwd() / "site-packages" / "k.py"))
-    assert environment()["commit"] is None
+def test_an_installed_package_does_not_take_the_commit_of_the_project_around_it(monkeypatch, tmp_path):
+    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "theirs"]):
+        subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
+    found = []
+    for folder in ("src", "site-packages"):
+        (tmp_path / folder).mkdir()
+        monkeypatch.setattr("kinelex.training.run_directory.__file__", str(tmp_path / folder / "k.py"))
+        found.append(environment()["commit"])
+    assert len(found[0]) == 40
+    assert found[1] is None

@@ -180,11 +180,9 @@ def environment() -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             continue
     here, commit = Path(__file__), ""
-    command = ["git", "-C", str(here.parent), "rev-parse", "HEAD"]
-    with suppress(OSError):  # there is no git
-        if (
-            "site-packages" not in here.parts
-        ):  # else the commit is that of a project that holds the environment
+    if "site-packages" not in here.parts:  # a commit there is that of a project around the environment
+        command = ["git", "-C", str(here.parent), "rev-parse", "HEAD"]
+        with suppress(OSError):  # there is no git
             commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     return {
         "kinelex": __version__,

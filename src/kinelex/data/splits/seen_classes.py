@@ -117,13 +117,13 @@ def _indices(given: str, part: str, names: Any, class_names: Sequence[str]) -> l
     return found
 
 
-def class_index(name: str, class_names: Sequence[str], where: str) -> int:
+def class_index(name: str, class_names: Sequence[str], where: str, whose: str = "") -> int:
     """A class by its name, or by its number from 1: A3, or a3, is the third.
 
     Args:
         name: what was asked for.
-        class_names: the store's classes.
-        where: what asks, for the message.
+        class_names: the classes.
+        where, whose: what asks, and what has the classes if that is not the store, for the message.
 
     Raises:
         InputError: no class has this name or number.
@@ -135,9 +135,9 @@ def class_index(name: str, class_names: Sequence[str], where: str) -> int:
         return list(class_names).index(name)
     match = _NUMBER.fullmatch(name)
     if match is None:
-        raise unknown_name(f"class in {where}", name, class_names)
+        raise unknown_name(f"class{whose and f' of {whose}'} in {where}", name, class_names)
     if not 1 <= int(match[1]) <= len(class_names):
-        raise InputError(f"{where} has {name}, the store has A1 to A{len(class_names)}")
+        raise InputError(f"{where} has {name}, {whose or 'the store'} has A1 to A{len(class_names)}")
     return int(match[1]) - 1
 
 

@@ -229,7 +229,7 @@ def read_class_map(given: str | Path, theirs: tuple[str, ...], ours: tuple[str, 
         for name in (key, value):
             if not isinstance(name, str):
                 raise InputError(f"the class map {given} has {name!r}, which is no text: put it in quotes")
-        other = class_index(key, theirs, f"the class map {given}")
+        other = class_index(key, theirs, f"the class map {given}", "the other set")
         if other in found:
             raise InputError(f"the class map {given} has {theirs[other]!r} twice")
         if value not in ours:
