@@ -263,32 +263,33 @@ def st_gcn_pp(clips: Clips, device: str) -> Published:
 
 
 class _PooledScores(nn.Module):
-    """PYSKL's head behind its backbone."""
+    """PYSKL's head behind its backbone; the scores of a clip's readings are averaged."""
 
     def __init__(self, backbone: nn.Module, classes: int) -> None:
         super().__init__()
         self.backbone, self.linear = backbone, nn.Linear(256, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(self.backbone(x[:, 0]).mean(dim=(3, 4)).mean(dim=1))
+        features = self.backbone(x.flatten(0, 1)).mean(dim=(3, 4)).mean(dim=1)
+        return self.linear(features).unflatten(0, x.shape[:2]).mean(dim=1)
 
 
 class PysklClips(Dataset[Any]):
-    """The clips of a part, through PYSKL's own pipeline of its joint stream."""
+    """The clips of a part, through PYSKL's own pipeline of its joint stream: ten readings of a test clip."""
 
     def __init__(self, clips: Clips, part: str) -> None:
         content = pickle.loads(clips.pickle.read_bytes())
         names = set(content["split"][f"{clips.protocol.replace(':', '_')}_{part}"])
         self.clips = [one for one in content["annotations"] if one["frame_dir"] in names]
         steps = "pyskl.datasets.pipelines.pose_related.", "pyskl.datasets.pipelines.sampling."
+        self.test = part != "train"
         self.pipeline = [
             _get(f"{steps[0]}PreNormalize3D")(),
             _get(f"{steps[0]}GenSkeFeat")(dataset="nturgb+d", feats=["j"]),
-            _get(f"{steps[1]}UniformSample")(clip_len=100),
+            _get(f"{steps[1]}UniformSample")(clip_len=100, num_clips=10 if self.test else 1),
             _get(f"{steps[0]}PoseDecode")(),
             _get(f"{steps[0]}FormatGCNInput")(num_person=2),
         ]
-        self.test = part != "train"
 
     def __len__(self) -> int:
         return len(self.clips)
