@@ -47,6 +47,17 @@ def test_the_loss_is_the_methods_own_and_the_mean_of_c2vls():
     torch.testing.assert_close(torch.stack(logged), torch.stack(terms).detach())
 
 
+def test_a_step_computes_each_query_encoder_once():
+    method, step = both()
+    calls = []
+    for stream, one in method.encoders.items():
+        one.register_forward_hook(lambda *_, s=stream: calls.append(s))
+    method(**step).loss.backward()
+    assert sorted(calls) == ["bone", "joint", "motion"]
+    method(**step)  # what was kept of one step is not read in the next
+    assert len(calls) == 6
+
+
 def test_clips_without_prompts_teach_by_the_own_loss_alone():
     method, step = both()
     step["prompts"] = prompts(missing=CLIPS)

@@ -33,13 +33,19 @@ class StepOutput(NamedTuple):
 
 @dataclass
 class StepInput:
-    """What a step reads, checked; see :meth:`Method.forward`."""
+    """What a step reads, checked; see :meth:`Method.forward`; ``features`` (N, F) are the encoder's of x."""
 
     x: Tensor
     prompts: dict[str, Prompts]
     labels: Tensor
     presence: Tensor | None
     generator: torch.Generator | None
+    features: Tensor | None = None
+
+    @property
+    def clips_or_features(self) -> Tensor:
+        """The features that are at hand, or the clips to compute them of."""
+        return self.x if self.features is None else self.features
 
 
 class Method(nn.Module, ABC):

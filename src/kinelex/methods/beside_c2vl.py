@@ -7,9 +7,11 @@ loss alone, so that stores with and without prompts train together.
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from contextlib import ExitStack
+from functools import partial
+from typing import Any, ClassVar, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from kinelex.encoders import Encoder
 from kinelex.errors import InputError
@@ -39,6 +41,7 @@ class BesideC2VL(Method):
     """
 
     needs_prompts = needs_epochs = True
+    shares_features: ClassVar[bool] = False  # its step gives the encoders the first views as they are, once
 
     def __init__(
         self,
@@ -83,24 +86,35 @@ class BesideC2VL(Method):
 
     def step(self, batch: StepInput) -> StepOutput:
         """The method's loss and C2VL's, and what to log: the method's own logs and C2VL's loss by stream."""
-        loss, logs = super().step(batch)  # type: ignore[safe-super]  # the method's, which comes next
+        features = dict[str, Tensor]()
+        with ExitStack() as hooks:
+            for stream, encoder in self.taught.items() if self.shares_features else ():
+                keep = partial(_keep, features, stream)
+                hooks.callback(encoder.register_forward_hook(keep).remove)
+            loss, logs = super().step(batch)  # type: ignore[safe-super]  # the method's, which comes next
         x = batch.x.chunk(self.views)[0]
         presence = None if batch.presence is None else batch.presence.chunk(self.views)[0]
         for stream, one in self.c2vl.items():
             layout = self.taught[stream].layout
             read = make_stream(x, layout, stream, presence) if self.derives_streams else x
-            given = StepInput(read, batch.prompts, batch.labels, presence, batch.generator)
+            more = batch.labels, presence, batch.generator, features.get(stream)
+            given = StepInput(read, batch.prompts, *more)
             term = cast(C2VL, one).step(given).loss
             loss = loss + self.prompt_weight / len(self.c2vl) * term
             logs = {**logs, f"loss/{stream}_prompts": term.detach()}
         return StepOutput(loss, logs)
 
 
+def _keep(features: dict[str, Tensor], stream: str, encoder: nn.Module, args: Any, output: Tensor) -> None:
+    features[stream] = output
+
+
 @register
 class CMDC2VL(BesideC2VL, CMD):
-    """CMD with C2VL's loss on each stream's query encoder."""
+    """CMD with C2VL's loss on each stream's query encoder, whose features both losses read."""
 
     name = "cmd_c2vl"
+    shares_features = True
 
 
 @register

@@ -37,8 +37,9 @@ class Student(nn.Module):
         self.encoder, self.projectors, self.dropout = encoder, projectors, nn.Dropout(dropout)
 
     def forward(self, x: Tensor, prompts: Tensors) -> Tensors:
-        """Embeddings (N, D) per modality, L2-normalised."""
-        inputs = {"skeleton": self.encoder(x), **{m: self.dropout(p) for m, p in prompts.items()}}
+        """Embeddings (N, D) per modality, L2-normalised, of clips x (N, C, T, V, M) or features (N, F)."""
+        features = x if x.dim() == 2 else self.encoder(x)
+        inputs = {"skeleton": features, **{m: self.dropout(p) for m, p in prompts.items()}}
         return {m: F.normalize(self.projectors[m](v).float(), dim=1) for m, v in inputs.items()}
 
 
@@ -67,8 +68,7 @@ class C2VL(Method):
         projector_norm: batch norm in the projectors. (ours)
         views: augmentations of a clip per step. With 2 both learn from the prompts and also from each
             other, as in SLIP (Mu et al., ECCV 2022). (ours)
-        view_weight: weight of the terms between the two views.
-        language_weight, vision_weight: weight of the terms with that modality. (ours)
+        view_weight, language_weight, vision_weight: weights of terms between views, and with each. (ours)
         text_space: no projector for language: skeletons (and pictures) are brought into the text encoder's
             own space, in which D is the width of a clip's language prompts. For zero-shot. (ours)
 
@@ -169,7 +169,7 @@ class C2VL(Method):
     def step(self, batch: StepInput) -> StepOutput:
         """Loss of a batch and what to log."""
         prompts = self.prompts(batch.prompts, batch.generator)
-        embeddings = guides = self._embed(self.student, batch.x, prompts)
+        embeddings = guides = self._embed(self.student, batch.clips_or_features, prompts)
         if self.alpha > 0:
             with torch.no_grad():
                 guides = self._embed(self.teacher, batch.x, prompts)
