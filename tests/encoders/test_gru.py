@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kinelex import encoders
-from kinelex.encoders.gru_cpu import ForwardGRU
+from kinelex.encoders.gru_cpu import forward_grus
 from kinelex.encoders.published.cmd import encoder_options, published_to_encoder
 from kinelex.errors import InputError
 
@@ -127,25 +127,40 @@ def test_bf16_is_near_float32():
     torch.testing.assert_close(rough.float(), exact, atol=2e-2, rtol=0)
 
 
+class Layer(torch.nn.Module):
+    """Two GRUs that read the same, by ours or by nn.GRU; outputs (T, 2, N, H)."""
+
+    def __init__(self, ours: bool):
+        super().__init__()
+        self.grus, self.ours = torch.nn.ModuleList(torch.nn.GRU(4, 5) for _ in range(2)), ours
+
+    def forward(self, x):
+        return forward_grus(self.grus, x) if self.ours else torch.stack([g(x)[0] for g in self.grus], dim=1)
+
+
 def layer(dtype=torch.float64):
     """Ours, and nn.GRU with the same weights."""
     torch.manual_seed(0)
-    ours, given = ForwardGRU(4, 5).to(dtype), torch.nn.GRU(4, 5).to(dtype)
+    ours, given = (Layer(one).to(dtype) for one in (True, False))
     given.load_state_dict(ours.state_dict())
     return ours, given, torch.randn(6, 3, 4, dtype=dtype, requires_grad=True)
 
 
+@pytest.mark.parametrize("large", [1, 1 << 24])
 @pytest.mark.parametrize("t", [1, 6])
-def test_layer_and_its_gradients_are_those_of_gru(t):
+def test_layer_and_its_gradients_are_those_of_gru(t, large, monkeypatch):
+    monkeypatch.setattr("kinelex.encoders.gru_cpu.LARGE", large)
     for dtype in (torch.float32, torch.float64):
         ours, given, x = layer(dtype)
-        weight = torch.randn(t, 3, 5, dtype=dtype)
+        weight = torch.randn(t, 2, 3, 5, dtype=dtype)
         results = []
-        for gru in (ours, given):
-            output, last = gru(x[:t])
-            loss = (output * weight).sum() + last.square().sum()
-            results.append([output, last, *torch.autograd.grad(loss, [x, *gru.parameters()])])
+        for grus in (ours, given):
+            output = grus(x[:t])
+            loss = (output * weight).sum() + output[-1].square().sum()
+            results.append([output, *torch.autograd.grad(loss, [x, *grus.parameters()])])
         torch.testing.assert_close(*results)
+        with torch.no_grad():
+            torch.testing.assert_close(ours(x[:t]), results[0][0])
 
 
 def test_gradients_against_differences():
@@ -153,14 +168,14 @@ def test_gradients_against_differences():
     names, weights = zip(*ours.named_parameters(), strict=True)
 
     def run(x, *weights):
-        return torch.func.functional_call(ours, dict(zip(names, weights, strict=True)), (x,))[0]
+        return torch.func.functional_call(ours, dict(zip(names, weights, strict=True)), (x,))
 
     assert torch.autograd.gradcheck(run, (x, *weights))
 
 
 def test_backward_twice_is_repeated_and_a_second_derivative_is_refused():
     ours, _, x = layer()
-    total = ours(x)[0].square().sum()
+    total = ours(x).square().sum()
     once = torch.autograd.grad(total, x, retain_graph=True)[0]
     assert torch.equal(torch.autograd.grad(total, x, retain_graph=True)[0], once)
     slope = torch.autograd.grad(total, x, create_graph=True)[0]
@@ -170,16 +185,17 @@ def test_backward_twice_is_repeated_and_a_second_derivative_is_refused():
 
 def test_without_onednn_the_same_comes_out(monkeypatch):
     ours, _, x = layer(torch.float32)
-    expected = ours(x)[0]
+    monkeypatch.setattr("kinelex.encoders.gru_cpu.LARGE", 1)
+    expected = ours(x)
     monkeypatch.setattr("kinelex.encoders.gru_cpu.ONEDNN", None)
-    torch.testing.assert_close(ours(x)[0], expected)
+    torch.testing.assert_close(ours(x), expected)
 
 
 def test_exported_and_empty_clips_take_the_usual_way():
     ours, given, x = layer(torch.float32)
     exported = torch.export.export(ours, (x.detach(),)).module()
-    torch.testing.assert_close(exported(x.detach())[0], given(x)[0])
-    assert ours(x[:, :0])[0].shape == (6, 0, 5)
+    torch.testing.assert_close(exported(x.detach()), given(x))
+    assert ours(x[:, :0]).shape == (6, 2, 0, 5)
     with pytest.raises(RuntimeError, match="larger than 0"):
         ours(x[:0])
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kinelex.encoders.base import Encoder
-from kinelex.encoders.gru_cpu import ForwardGRU
+from kinelex.encoders.gru_cpu import forward_grus
 from kinelex.encoders.registry import register
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout
@@ -27,15 +27,13 @@ class ForwardPairs(nn.Module):
     def __init__(self, width: int, hidden: int, layers: int) -> None:
         super().__init__()
         widths = [width] + (layers - 1) * [2 * hidden]
-        self.first = nn.ModuleList(ForwardGRU(w, hidden) for w in widths)
-        self.second = nn.ModuleList(ForwardGRU(w, hidden) for w in widths)
+        self.first = nn.ModuleList(nn.GRU(w, hidden) for w in widths)
+        self.second = nn.ModuleList(nn.GRU(w, hidden) for w in widths)
 
     def forward(self, x: Tensor) -> Tensor:
-        for one, other in zip(self.first, self.second, strict=True):
-            (a, last_a), (b, last_b) = one(x), other(x)  # outputs (T, N, H), last state (1, N, H)
-            if one is not self.first[-1]:
-                x = torch.cat([a, b], dim=2)
-        return torch.cat([last_a, last_b], dim=2)[0]
+        for pair in zip(self.first, self.second, strict=True):
+            x = forward_grus(pair, x).transpose(1, 2).flatten(2)  # of (T, 2, N, H)
+        return x[-1]
 
 
 class BothWays(nn.GRU):

@@ -1,11 +1,13 @@
-"""A forward GRU over whole clips, with its own backward pass for float32 on a CPU.
+"""Forward GRUs over whole clips, with a backward pass of their own for float32 on a CPU.
 
 ``nn.GRU`` on a CPU adds to the gradient of the recurrent weights once per frame; here it is one product over
-all frames, as is that of the input. Products of float32 go through oneDNN, which ``F.linear`` asks for lower
-precision only (on an AMD processor twice as fast as MKL). Same equations and same precision as ``nn.GRU``;
-sums are taken in another order.
+all frames, as is that of the input, and the GRUs of a layer go through the frames together: a frame takes as
+many calls as for one. Large products of float32 go through oneDNN, which ``F.linear`` asks for lower
+precision only (on AMD processors with AVX-512 twice as fast as MKL). Same equations and same precision as
+``nn.GRU``; sums are taken in another order.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,38 +16,49 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None)  # what torch.compile puts for F.linear
+LARGE = 1 << 24  # multiplications: of smaller products oneDNN's call takes as long as the product
 sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 tanh_backward = torch.ops.aten.tanh_backward.grad_input
 
 
-class ForwardGRU(nn.GRU):
-    """A GRU of one layer, forward in time: the weights and values of ``nn.GRU``, faster in float32 on a CPU.
+def forward_grus(grus: Sequence[nn.GRU], x: Tensor) -> Tensor:
+    """Outputs of GRUs of one layer that read the same clips; faster in training, in float32 on a CPU.
 
-    Other devices and dtypes, autocast, ``torch.compile``, export and tracing take the way of ``nn.GRU``.
-    On a CPU gradients cannot be differentiated once more: that raises a RuntimeError which says so.
+    Without gradients, and on other devices and dtypes, under autocast, ``torch.compile``, export and tracing,
+    each is computed by ``nn.GRU``. On a CPU gradients cannot be differentiated once more: that raises a
+    RuntimeError which says so.
+
+    Args:
+        grus: D GRUs of one layer each, of the same sizes.
+        x: the clips, frames first.
+
+    Shape:
+        - x: (T, N, width); returns: (T, D, N, H)
     """
-
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__(width, hidden)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        weights = self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0
-        exact = x.dtype in (torch.float32, torch.float64) and x.dtype == weights[0].dtype
-        recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
-        if x.device.type != "cpu" or not exact or recorded or torch.is_autocast_enabled("cpu") or not len(x):
-            output, last = super().forward(x)
-            return output, last
-        output = _OverFrames.apply(x, *weights)
-        return output, output[-1:]
+    dtype = grus[0].weight_ih_l0.dtype
+    exact = x.dtype in (torch.float32, torch.float64) and x.dtype == dtype
+    recorded = torch.compiler.is_compiling() or torch.jit.is_tracing() or not torch.is_grad_enabled()
+    if x.device.type != "cpu" or not exact or recorded or torch.is_autocast_enabled("cpu") or not len(x):
+        return torch.stack([gru(x)[0] for gru in grus], dim=1)
+    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+    return _OverFrames.apply(x, *(torch.stack([getattr(gru, name) for gru in grus]) for name in names))
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x Wᵀ + b. Shape: x (rows, columns), weight (outputs, columns); returns (rows, outputs)."""
     usable = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
-    if x.dtype != torch.float32 or ONEDNN is None or not usable or not x.numel():
+    small = x.numel() * len(weight) < LARGE
+    if small or x.dtype != torch.float32 or ONEDNN is None or not usable:
         return F.linear(x, weight, bias)
     product: Tensor = ONEDNN(x, weight, bias, "none", [], "")
     return product
+
+
+def _each(x: Tensor, weight: Tensor, add: Tensor) -> Tensor:
+    """x Wᵀ + what is added, of each GRU. Shape: x (D, N, columns), weight (D, outputs, columns)."""
+    if x[0].numel() * weight.shape[1] < LARGE:
+        return torch.baddbmm(add, x, weight.transpose(1, 2))
+    return torch.stack([_linear(one, w) for one, w in zip(x, weight, strict=True)]).add_(add)
 
 
 def linear_flops(x: torch.Size, weight: torch.Size, *others: Any, **named: Any) -> int:
@@ -58,21 +71,21 @@ def linear_flops(x: torch.Size, weight: torch.Size, *others: Any, **named: Any) 
 
 
 class _OverFrames(torch.autograd.Function):
-    """All frames of one GRU whose state is zero at first; returns its outputs."""
+    """All frames of GRUs whose states are zero at first; weights (D, …); returns outputs (T, D, N, H)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:
         frames, clips, _ = x.shape
-        hidden = w_hh.shape[1]
-        gates = _linear(x.flatten(0, 1), w_ih, b_ih)  # reset, update, candidate
-        gates = gates.view(frames, clips, 3 * hidden)
-        inner, output = x.new_empty(2, frames, clips, hidden)
-        state = x.new_zeros(clips, hidden)
+        grus, _, hidden = w_hh.shape
+        gates = _linear(x.flatten(0, 1), w_ih.flatten(0, 1), b_ih.flatten())  # reset, update, candidate
+        gates = gates.view(frames, clips, grus, 3 * hidden).transpose(1, 2)
+        inner, output = x.new_empty(2, frames, grus, clips, hidden)
+        state = x.new_zeros(grus, clips, hidden)
         for gate, inside, out in zip(gates, inner, output, strict=True):
-            from_state = _linear(state, w_hh, b_hh)
-            inside.copy_(from_state[:, 2 * hidden :])
-            gate[:, : 2 * hidden].add_(from_state[:, : 2 * hidden]).sigmoid_()
-            reset, update, candidate = gate.chunk(3, dim=1)
+            from_state = _each(state, w_hh, b_hh[:, None])
+            inside.copy_(from_state[..., 2 * hidden :])
+            gate[..., : 2 * hidden].add_(from_state[..., : 2 * hidden]).sigmoid_()
+            reset, update, candidate = gate.chunk(3, dim=2)
             candidate.addcmul_(reset, inside).tanh_()
             # (h − n)·z + n, as nn.GRU rounds it
             state = torch.sub(state, candidate, out=out).mul_(update).add_(candidate)
@@ -83,13 +96,15 @@ class _OverFrames(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         x, w_ih, w_hh, gates, inner, output = ctx.saved_tensors
-        frames, clips, hidden = output.shape
-        to_input, to_state = torch.empty_like(gates), torch.empty_like(gates)  # gradients before the gates
-        d_state, w = torch.zeros_like(output[0]), w_hh.t().contiguous()
+        frames, grus, clips, hidden = output.shape
+        to_state = x.new_empty(frames, grus, clips, 3 * hidden)  # gradients before the gates
+        to_inputs = x.new_empty(frames, clips, grus, 3 * hidden)
+        to_input = to_inputs.transpose(1, 2)
+        d_state, w = torch.zeros_like(output[0]), w_hh.transpose(1, 2).contiguous()
         for t in reversed(range(frames)):
-            reset, update, candidate = gates[t].chunk(3, dim=1)
-            d_reset, d_update, d_inner = to_state[t].chunk(3, dim=1)
-            d_candidate = to_input[t, :, 2 * hidden :]
+            reset, update, candidate = gates[t].chunk(3, dim=2)
+            d_reset, d_update, d_inner = to_state[t].chunk(3, dim=2)
+            d_candidate = to_input[t, ..., 2 * hidden :]
             d_state += grad[t]
             kept = d_state * update
             tanh_backward(d_state - kept, candidate, grad_input=d_candidate)
@@ -97,10 +112,11 @@ class _OverFrames(torch.autograd.Function):
             sigmoid_backward(change.mul_(d_state), update, grad_input=d_update)
             sigmoid_backward(d_candidate * inner[t], reset, grad_input=d_reset)
             torch.mul(d_candidate, reset, out=d_inner)
-            to_input[t, :, : 2 * hidden] = to_state[t, :, : 2 * hidden]
-            d_state = kept.add_(_linear(to_state[t], w))
-        to_input, to_state = to_input.flatten(0, 1), to_state.flatten(0, 1)
-        d_x = _linear(to_input, w_ih.t()).view_as(x)
-        d_w_ih = _linear(to_input.t(), x.flatten(0, 1).t())
-        d_w_hh = _linear(to_state[clips:].t(), output[:-1].flatten(0, 1).t())
-        return d_x, d_w_ih, d_w_hh, to_input.sum(dim=0), to_state.sum(dim=0)
+            to_input[t, ..., : 2 * hidden] = to_state[t, ..., : 2 * hidden]
+            d_state = _each(to_state[t], w, kept)
+        rows, d_b_hh = to_inputs.flatten(2).flatten(0, 1), to_state.sum(dim=(0, 2))
+        d_x = _linear(rows, w_ih.flatten(0, 1).t()).view_as(x)
+        d_w_ih = _linear(rows.t(), x.flatten(0, 1).t()).view_as(w_ih)
+        after, before = (y.transpose(0, 1).flatten(1, 2) for y in (to_state[1:], output[:-1]))
+        d_w_hh = torch.stack([_linear(a.t(), b.t()) for a, b in zip(after, before, strict=True)])
+        return d_x, d_w_ih, d_w_hh, to_inputs.sum(dim=(0, 1)), d_b_hh

@@ -88,15 +88,20 @@ def extract_all(
     for encoder in encoders.values():
         encoder.to(device).eval()
     scores = any(pipeline.config.scores for pipeline in pipelines.values())
-    clips = clips_to_read(store, indices, scores)
+    clips, on_cpu = clips_to_read(store, indices, scores), torch.device(device).type == "cpu"
     with torch.inference_mode():
         for number, batch in enumerate(SkeletonLoader(clips, indices, batch_size or LOADED, places=places)):
             there = batch.to(device) if change is None else change(batch.to(device))
             for name, encoder in encoders.items():
                 pipeline, generator = pipelines[name], torch.Generator().manual_seed(number)
                 views = [pipeline.sample(there, generator)] if augment else pipeline.views(there)
-                seen = [_in_parts(encoder, pipeline(there, view), batch_size) for view in views]
-                mean = seen[0] if len(seen) == 1 else torch.stack(seen).mean(dim=0)
+                size = batch_size or (encoder.encoder.cached if on_cpu else LOADED)
+                each = max(1, size // len(there))  # views that go through the encoder together
+                seen = [
+                    _in_parts(encoder, [pipeline(there, view) for view in views[i : i + each]], size)
+                    for i in range(0, len(views), each)
+                ]
+                mean = torch.cat(seen).unflatten(0, (len(views), -1)).mean(dim=0)
                 parts[name].append(mean.cpu().numpy())
             if progress is not None:
                 progress(sum(map(len, parts[name])), len(indices))
@@ -108,11 +113,9 @@ def extract_all(
     return features
 
 
-def _in_parts(encoder: SkeletonEncoder, x: torch.Tensor, size: int | None) -> torch.Tensor:
-    """Features of clips that go through an encoder some at a time."""
-    if size is None:
-        size = encoder.encoder.cached if x.device.type == "cpu" else LOADED
-    return torch.cat([encoder(part).float() for part in x.split(size)])
+def _in_parts(encoder: SkeletonEncoder, views: list[torch.Tensor], size: int) -> torch.Tensor:
+    """Features of views of clips, which go through an encoder some at a time."""
+    return torch.cat([encoder(part).float() for part in torch.cat(views).split(size)])
 
 
 def _check_finite(
