@@ -106,7 +106,7 @@ def checkout(folder: Path, device: str) -> Iterator[None]:
         sys.meta_path.remove(finder)
         np.random.rand = rand
         nn.Module.cuda, Tensor.cuda, Tensor.get_device = cuda  # type: ignore[method-assign]
-        for name in set(sys.modules) - before:
+        for name in sorted(set(sys.modules) - before, reverse=True):  # a package's path asks for its parent
             module = sys.modules[name]
             places = [getattr(module, "__file__", None) or "", *getattr(module, "__path__", [])]
             if isinstance(module, _Anything) or any(p.startswith(str(folder)) for p in places):
