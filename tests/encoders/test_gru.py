@@ -146,10 +146,16 @@ def layer(dtype=torch.float64):
     return ours, given, torch.randn(6, 3, 4, dtype=dtype, requires_grad=True)
 
 
-@pytest.mark.parametrize("large", [1, 1 << 24])
+@pytest.fixture(params=["torch", "oneDNN"])
+def products(request, monkeypatch):
+    """What computes large products."""
+    onednn = torch.ops.mkldnn._linear_pointwise if request.param == "oneDNN" else None
+    monkeypatch.setattr("kinelex.encoders.gru_cpu.ONEDNN", onednn)
+    monkeypatch.setattr("kinelex.encoders.gru_cpu.LARGE", 1)
+
+
 @pytest.mark.parametrize("t", [1, 6])
-def test_layer_and_its_gradients_are_those_of_gru(t, large, monkeypatch):
-    monkeypatch.setattr("kinelex.encoders.gru_cpu.LARGE", large)
+def test_layer_and_its_gradients_are_those_of_gru(t, products):
     for dtype in (torch.float32, torch.float64):
         ours, given, x = layer(dtype)
         weight = torch.randn(t, 2, 3, 5, dtype=dtype)
@@ -181,14 +187,6 @@ def test_backward_twice_is_repeated_and_a_second_derivative_is_refused():
     slope = torch.autograd.grad(total, x, create_graph=True)[0]
     with pytest.raises(RuntimeError, match="once_differentiable"):
         slope.sum().backward()
-
-
-def test_without_onednn_the_same_comes_out(monkeypatch):
-    ours, _, x = layer(torch.float32)
-    monkeypatch.setattr("kinelex.encoders.gru_cpu.LARGE", 1)
-    expected = ours(x)
-    monkeypatch.setattr("kinelex.encoders.gru_cpu.ONEDNN", None)
-    torch.testing.assert_close(ours(x), expected)
 
 
 def test_exported_and_empty_clips_take_the_usual_way():

@@ -2,9 +2,9 @@
 
 ``nn.GRU`` on a CPU adds to the gradient of the recurrent weights once per frame; here it is one product over
 all frames, as is that of the input, and the GRUs of a layer go through the frames together: a frame takes as
-many calls as for one. Large products of float32 go through oneDNN, which ``F.linear`` asks for lower
-precision only (on AMD processors with AVX-512 twice as fast as MKL). Same equations and same precision as
-``nn.GRU``; sums are taken in another order.
+many calls as for one. Large products of float32 go through oneDNN on processors with AVX-512 (``F.linear``
+asks it for lower precision only): on AMD's it is twice as fast as MKL, on those with AVX2 alone no faster.
+Same equations and same precision as ``nn.GRU``; sums are taken in another order.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None)  # what torch.compile puts for F.linear
+WIDE = "AVX512" in torch.backends.cpu.get_cpu_capability()
+ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if WIDE else None  # as torch.compile calls it
 LARGE = 1 << 24  # multiplications: of smaller products oneDNN's call takes as long as the product
 sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 tanh_backward = torch.ops.aten.tanh_backward.grad_input
@@ -56,7 +57,7 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def _each(x: Tensor, weight: Tensor, add: Tensor) -> Tensor:
     """x Wᵀ + what is added, of each GRU. Shape: x (D, N, columns), weight (D, outputs, columns)."""
-    if x[0].numel() * weight.shape[1] < LARGE:
+    if ONEDNN is None or x[0].numel() * weight.shape[1] < LARGE:
         return torch.baddbmm(add, x, weight.transpose(1, 2))
     return torch.stack([_linear(one, w) for one, w in zip(x, weight, strict=True)]).add_(add)
 
