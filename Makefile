@@ -15,15 +15,17 @@ quickstart: $(VENV)/.installed-embedded
 	$(BIN)/kinelex quickstart --out $(OUT)
 
 # One thread per process: tests run in $(WORKERS) processes, and threads that wait for each other are slow.
-# `make test` leaves out what tests/slow.txt names, `make test-all` runs everything.
+# `make test` leaves out what tests/slow.txt names, `make test-all` runs everything. Types and imports are
+# checked while the tests run, so that no core waits for them.
 test: SELECTED := -m "not slow"
 test test-all: export OMP_NUM_THREADS := 1
 test test-all: export OMP_WAIT_POLICY := passive
 test test-all: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy & types=$$!; $(BIN)/lint-imports --no-cache && $(BIN)/deptry src && wait $$types
-	$(BIN)/python -m pytest -n $(WORKERS) $(SELECTED) --doctest-modules src tests
+	{ $(BIN)/lint-imports --no-cache && $(BIN)/deptry src && $(BIN)/mypy; } & checks=$$!; \
+	$(BIN)/python -m pytest -n $(WORKERS) $(SELECTED) --doctest-modules src tests; tests=$$?; \
+	wait $$checks && exit $$tests
 
 # The site, with its notebooks run: docs/_build/html/index.html. What is missing or linked wrongly is an error.
 docs: $(VENV)/.installed-dev
