@@ -25,7 +25,7 @@ test test-all: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	{ $(BIN)/lint-imports --no-cache && $(BIN)/deptry src && $(BIN)/mypy; } & checks=$$!; \
 	$(BIN)/python -m pytest -n $(WORKERS) $(SELECTED) --doctest-modules src tests; tests=$$?; \
-	wait $$checks && exit $$tests
+	wait $$checks || { echo "types or imports failed, see above"; exit 1; }; exit $$tests
 
 # The site, with its notebooks run: docs/_build/html/index.html. What is missing or linked wrongly is an error.
 docs: $(VENV)/.installed-dev

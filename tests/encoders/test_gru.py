@@ -149,7 +149,7 @@ def layer(dtype=torch.float64):
 @pytest.fixture(params=["torch", "oneDNN"])
 def products(request, monkeypatch):
     """What computes large products."""
-    onednn = torch.ops.mkldnn._linear_pointwise if request.param == "oneDNN" else None
+    onednn = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if request.param == "oneDNN" else None
     monkeypatch.setattr("kinelex.encoders.gru_cpu.ONEDNN", onednn)
     monkeypatch.setattr("kinelex.encoders.gru_cpu.LARGE", 1)
 
@@ -187,6 +187,13 @@ def test_backward_twice_is_repeated_and_a_second_derivative_is_refused():
     slope = torch.autograd.grad(total, x, create_graph=True)[0]
     with pytest.raises(RuntimeError, match="once_differentiable"):
         slope.sum().backward()
+
+
+def test_hooks_on_a_gru_are_called():
+    ours, given, x = layer()
+    ours.grus[1].register_forward_hook(lambda gru, args, output: (2 * output[0], output[1]))
+    expected = given(x) * torch.tensor([1, 2])[:, None, None]
+    torch.testing.assert_close(ours(x), expected)
 
 
 def test_exported_and_empty_clips_take_the_usual_way():

@@ -58,6 +58,16 @@ def test_a_step_computes_each_query_encoder_once():
     assert len(calls) == 6
 
 
+def test_one_encoder_for_two_streams_is_read_for_each():
+    given, one = prompts(), encoder()
+    method = CMDC2VL({"joint": one, "motion": one}, given, **CMD_OPTIONS)
+    method.on_epoch_start(0, 2)
+    x = torch.randn(2 * CLIPS, 3, 8, 15, 1)
+    logs = method(x, given).logs
+    joint = method.c2vl["joint"](x[:CLIPS], given).loss
+    torch.testing.assert_close(logs["loss/joint_prompts"], joint.detach())
+
+
 def test_clips_without_prompts_teach_by_the_own_loss_alone():
     method, step = both()
     step["prompts"] = prompts(missing=CLIPS)

@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from kinelex import create_encoder
+from kinelex.data import Sequence
 from kinelex.data.batch import Batch
+from kinelex.data.named_clips import NamedClips
 from kinelex.errors import InputError
+from kinelex.inference.features import extract_features
 from kinelex.skeleton import get_layout
+from kinelex.training.encoder_files import SkeletonEncoder
 from kinelex.transforms import Compose, InputConfig, InputPipeline, MainPersonFirst, UniformFrames
 
 
@@ -75,6 +80,31 @@ def test_scores_of_bones_and_motions_are_means():
     bones = (x[:, 2] + x[:, 2][:, :, list(layout.parents)]) / 2
     np.testing.assert_allclose(found[:, 2, :-1], (bones[:, :-1] + bones[:, 1:]) / 2, rtol=1e-6)
     assert found[:, 2, -1].abs().max() == 0
+
+
+@pytest.mark.parametrize("lengths", [(10,), (10, 7)])
+def test_features_are_means_over_readings_whichever_go_together(lengths, monkeypatch):
+    layout, rng = get_layout("ntu25"), np.random.default_rng(0)
+    clips = [Sequence(str(t), np.float32(rng.normal(size=(t, 1, 25, 3)))) for t in (9, 31, 64)]
+    pipeline = InputPipeline(layout, InputConfig(transforms=({"name": "uniform_frames", "frames": 10},)))
+    if len(lengths) > 1:  # readings of several lengths
+        (name,) = (n for n, one in pipeline.transforms.transforms.items() if isinstance(one, UniformFrames))
+        plans = [UniformFrames(n) for n in lengths]
+
+        def views(pipeline, batch):
+            return [{name: view} for one in plans for view in one.views(batch)[:2]]
+
+        monkeypatch.setattr(InputPipeline, "views", views)
+    encoder = create_encoder("stgcn", layout="ntu25", channels=2, depth=(1, 1, 1))
+    network, rows = SkeletonEncoder(encoder, pipeline).eval(), np.arange(3)
+    alone = extract_features(network, NamedClips(clips, layout), rows, batch_size=1)
+    for size in (None, 3, 4, 7):
+        together = extract_features(network, NamedClips(clips, layout), rows, batch_size=size)
+        np.testing.assert_allclose(together, alone, atol=1e-5)
+    batch = _batch(NamedClips(clips, layout).sequence(0)[None].transpose(0, 4, 1, 3, 2))
+    batch.x = batch.presence = None
+    readings = [network(pipeline(batch, view)) for view in pipeline.views(batch)]
+    np.testing.assert_allclose(alone[0], torch.stack(readings).mean(dim=0)[0].detach(), atol=1e-5)
 
 
 def test_wrong_options_are_one_message():

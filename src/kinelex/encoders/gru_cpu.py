@@ -26,8 +26,8 @@ def forward_grus(grus: Sequence[nn.GRU], x: Tensor) -> Tensor:
     """Outputs of GRUs of one layer that read the same clips; faster in training, in float32 on a CPU.
 
     Without gradients, and on other devices and dtypes, under autocast, ``torch.compile``, export and tracing,
-    each is computed by ``nn.GRU``. On a CPU gradients cannot be differentiated once more: that raises a
-    RuntimeError which says so.
+    each is computed by itself, as are GRUs with hooks and what has taken a GRU's place. On a CPU gradients
+    cannot be differentiated once more: that raises a RuntimeError which says so.
 
     Args:
         grus: D GRUs of one layer each, of the same sizes.
@@ -36,8 +36,8 @@ def forward_grus(grus: Sequence[nn.GRU], x: Tensor) -> Tensor:
     Shape:
         - x: (T, N, width); returns: (T, D, N, H)
     """
-    dtype = grus[0].weight_ih_l0.dtype
-    exact = x.dtype in (torch.float32, torch.float64) and x.dtype == dtype
+    plain = all(type(gru) is nn.GRU and not gru._forward_hooks and not gru._forward_pre_hooks for gru in grus)
+    exact = plain and x.dtype in (torch.float32, torch.float64) and x.dtype == grus[0].weight_ih_l0.dtype
     recorded = torch.compiler.is_compiling() or torch.jit.is_tracing() or not torch.is_grad_enabled()
     if x.device.type != "cpu" or not exact or recorded or torch.is_autocast_enabled("cpu") or not len(x):
         return torch.stack([gru(x)[0] for gru in grus], dim=1)

@@ -88,7 +88,10 @@ class BesideC2VL(Method):
         """The method's loss and C2VL's, and what to log: the method's own logs and C2VL's loss by stream."""
         features = dict[str, Tensor]()
         with ExitStack() as hooks:
-            for stream, encoder in self.taught.items() if self.shares_features else ():
+            apart = len(set(map(id, self.taught.values()))) == len(
+                self.taught
+            )  # not one encoder for two streams
+            for stream, encoder in self.taught.items() if self.shares_features and apart else ():
                 keep = partial(_keep, features, stream)
                 hooks.callback(encoder.register_forward_hook(keep).remove)
             loss, logs = super().step(batch)  # type: ignore[safe-super]  # the method's, which comes next
