@@ -7,6 +7,8 @@ clip, their outputs side by side. That is what is built here, without a loop ove
 weights it computes the published values. Any layout and number of persons is taken.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -32,7 +34,9 @@ class ForwardPairs(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for pair in zip(self.first, self.second, strict=True):
-            x = forward_grus(pair, x).transpose(1, 2).flatten(2)  # of (T, 2, N, H)
+            x = (
+                forward_grus(cast(tuple[nn.GRU, nn.GRU], pair), x).transpose(1, 2).flatten(2)
+            )  # of (T, 2, N, H)
         return x[-1]
 
 
