@@ -16,8 +16,9 @@ one nn.GRU over whole clips instead of a call per frame.
 
 All ways take turns, after a turn that does not count. A time is the median of the repeats by the clock,
 "times as fast" the median of the turns' ratios, "from" and "to" their least and largest; "processor" is the
-median ratio of processor time, which other programs lengthen less. peers_published.py stands in for packages
-that the published code imports and that nothing here needs; HD-GCN needs einops.
+median ratio of processor time, which other programs lengthen less. "share" is what our steps in float32 reach
+of the rate of a product of two large matrices (operations as torch counts them). peers_published.py stands
+in for packages that the published code imports and that nothing here needs; HD-GCN needs einops.
 """
 
 from __future__ import annotations
@@ -38,11 +39,13 @@ import peers_published as published
 import torch
 from peers_published import Clips, Published, checkout
 from prepare import write_table
+from torch.utils.flop_counter import FlopCounterMode
 
 from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.data.splits.split import get_split
 from kinelex.datasets import prepare
 from kinelex.datasets.export import export_data
+from kinelex.encoders.gru_cpu import ONEDNN, linear_flops
 from kinelex.inference.features import extract_features
 from kinelex.skeleton import get_layout
 from kinelex.training.build import build_module
@@ -114,6 +117,13 @@ class Ours:
         loss.backward()
         self.optimizer.step()
 
+    def operations(self) -> int:
+        """Of a training step."""
+        counted = {} if ONEDNN is None else {ONEDNN: linear_flops}
+        with FlopCounterMode(display=False, custom_mapping=counted) as counter:
+            self.step("float32")
+        return counter.get_total_flops()
+
     def features(self, clips: int) -> np.ndarray:
         """Features of test clips."""
         encoder = next(iter(self.module.method.encoders.values()))
@@ -165,6 +175,12 @@ def timed(work: Work, device: str) -> tuple[float, float]:
     return time.perf_counter() - start[0], time.process_time() - start[1]
 
 
+def peak(device: str, size: int = 4096) -> float:
+    """Operations a second of a large float32 product."""
+    x = torch.randn(size, size, device=device)
+    return 2 * size**3 / min(timed(lambda: x @ x, device)[0] for _ in range(5))
+
+
 def take_turns(ways: dict[str, Work], theirs: Work, repeats: int, device: str) -> Iterator[dict[str, object]]:
     """A row for each way but the published: medians, ratios of each turn, their spread."""
     works = {"": theirs, **ways}
@@ -194,8 +210,10 @@ def compare(
         ways[WHOLE] = other.step
     if "step" in given.parts:
         batch = ours.module.loader.batch_size
+        most = ours.operations() / peak(given.device)  # seconds that a step would take at that rate
         for row in take_turns(ways, theirs.step, given.repeats, given.device):
-            yield {"what": what, "part": "step", "clips": batch, **row}
+            share = {"share": round(1e3 * most / float(row["ms"]), 2)} if row["way"] == "float32" else {}
+            yield {"what": what, "part": "step", "clips": batch, **row, **share}
     for part, clips, batches in (("features", given.clips, BATCHES), ("one clip", 1, (1,))):
         if part not in given.parts:
             continue
