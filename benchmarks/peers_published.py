@@ -245,16 +245,8 @@ class TwoViews(Dataset[Any]):  # each clip of a feeder twice, augmented anew
 
 def st_gcn_pp(clips: Clips, device: str) -> Published:
     """ST-GCN++ on 3-D joints of NTU; its head, a mean and a linear layer, is written here."""
-    for package in (
-        "pyskl",
-        "pyskl.models",
-        "pyskl.models.gcns",
-        "pyskl.datasets",
-        "pyskl.datasets.pipelines",
-    ):
-        bare = types.ModuleType(package)  # without its __init__, which imports all that it has
-        bare.__path__ = [os.path.join(sys.path[0], *package.split("."))]
-        sys.modules[package] = bare
+    datasets = "pyskl.datasets", "pyskl.datasets.pipelines"
+    _bare("pyskl", "pyskl.models", "pyskl.models.gcns", *datasets)
     graph = {"layout": "nturgb+d", "mode": "spatial"}
     settings = {"gcn_adaptive": "init", "gcn_with_res": True, "tcn_type": "mstcn"}
     network = _PooledScores(_get("pyskl.models.gcns.stgcn.STGCN")(graph, **settings), clips.classes)

@@ -34,9 +34,8 @@ class ForwardPairs(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for pair in zip(self.first, self.second, strict=True):
-            x = (
-                forward_grus(cast(tuple[nn.GRU, nn.GRU], pair), x).transpose(1, 2).flatten(2)
-            )  # of (T, 2, N, H)
+            outputs = forward_grus(cast(tuple[nn.GRU, nn.GRU], pair), x)  # (T, 2, N, H)
+            x = outputs.transpose(1, 2).flatten(2)
         return x[-1]
 
 

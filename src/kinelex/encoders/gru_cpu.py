@@ -71,6 +71,9 @@ def linear_flops(x: torch.Size, weight: torch.Size, *others: Any, **named: Any) 
     return 2 * x.numel() * weight[0]
 
 
+COUNTED = {} if ONEDNN is None else {ONEDNN: linear_flops}  # custom_mapping of FlopCounterMode
+
+
 class _OverFrames(torch.autograd.Function):
     """All frames of GRUs whose states are zero at first; weights (D, …); returns outputs (T, D, N, H)."""
 

@@ -115,9 +115,9 @@ def extract_all(
 
 def _in_parts(encoder: SkeletonEncoder, views: list[torch.Tensor], size: int) -> torch.Tensor:
     """Features of views of clips, which go through an encoder some at a time; other lengths apart."""
-    if len({view.shape for view in views}) > 1:
-        return torch.cat([_in_parts(encoder, [view], size) for view in views])
-    return torch.cat([encoder(part).float() for part in torch.cat(views).split(size)])
+    if len(views) > 1 and len({view.shape for view in views}) == 1:
+        views = [torch.cat(views)]
+    return torch.cat([encoder(part).float() for view in views for part in view.split(size)])
 
 
 def _check_finite(

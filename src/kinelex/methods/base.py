@@ -33,7 +33,7 @@ class StepOutput(NamedTuple):
 
 @dataclass
 class StepInput:
-    """What a step reads, checked; see :meth:`Method.forward`; ``features`` (N, F) are the encoder's of x."""
+    """What a step reads, checked; see :meth:`Method.forward`. ``features`` (N, F): of x, where at hand."""
 
     x: Tensor
     prompts: dict[str, Prompts]

@@ -86,19 +86,17 @@ class BesideC2VL(Method):
 
     def step(self, batch: StepInput) -> StepOutput:
         """The method's loss and C2VL's, and what to log: the method's own logs and C2VL's loss by stream."""
-        features = dict[str, Tensor]()
+        features, taught = dict[str, Tensor](), self.taught
+        apart = len(set(taught.values())) == len(taught)  # not one encoder for two streams
         with ExitStack() as hooks:
-            apart = len(set(map(id, self.taught.values()))) == len(
-                self.taught
-            )  # not one encoder for two streams
-            for stream, encoder in self.taught.items() if self.shares_features and apart else ():
+            for stream, encoder in taught.items() if self.shares_features and apart else ():
                 keep = partial(_keep, features, stream)
                 hooks.callback(encoder.register_forward_hook(keep).remove)
             loss, logs = super().step(batch)  # type: ignore[safe-super]  # the method's, which comes next
         x = batch.x.chunk(self.views)[0]
         presence = None if batch.presence is None else batch.presence.chunk(self.views)[0]
         for stream, one in self.c2vl.items():
-            layout = self.taught[stream].layout
+            layout = taught[stream].layout
             read = make_stream(x, layout, stream, presence) if self.derives_streams else x
             more = batch.labels, presence, batch.generator, features.get(stream)
             given = StepInput(read, batch.prompts, *more)

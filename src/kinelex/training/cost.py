@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from kinelex.data.several import SeveralStores, listed_paths, open_stores
 from kinelex.data.splits.folds import fold_names
 from kinelex.data.splits.several import split_of
-from kinelex.encoders.gru_cpu import ONEDNN, linear_flops
+from kinelex.encoders.gru_cpu import COUNTED
 from kinelex.training.build import build_module, training_rows
 from kinelex.training.precision import measured_precision
 from kinelex.training.rehearsal import Rehearsal
@@ -67,8 +67,7 @@ def cost(
     rehearsal = Rehearsal(module)
     batch, steps = module.loader.batch_size, len(rows) * own.repeat // resolved.training.batch_size
     sizes = sorted({max(batch // 4, 1), max(batch // 2, 1)})
-    counted = {} if ONEDNN is None else {ONEDNN: linear_flops}
-    with FlopCounterMode(display=False, custom_mapping=counted) as counter:
+    with FlopCounterMode(display=False, custom_mapping=COUNTED) as counter:
         rehearsal.steps(sizes[0], 1)
     peaks = [rehearsal.steps(size, 2).peak for size in sizes]
     per_clip = max((peaks[-1] - peaks[0]) / max(sizes[-1] - sizes[0], 1), 0.0)
