@@ -150,14 +150,14 @@ def test_attention_looks_only_at_a_sets_own_joints():
     torch.manual_seed(0)
     members = torch.tensor([[0.5, 0.5, 0, 0], [0, 1 / 3, 1 / 3, 1 / 3]])
     attention = randomised(HierarchyAttention(members, channels=8))
-    x = torch.randn(2, 2, 8, 4, 5).double()
-    expected = torch.zeros(2, 8, 4, 5).double()
+    peaks = torch.randn(2, 2, 8, 4).double()
+    expected = torch.zeros(2, 2, 8).double()
     for i in range(2):
         means = []
         for s, joints in enumerate([(0, 1), (1, 2, 3)]):
             moving = []
             for j in joints:
-                y = attention.reduce.conv.weight[:, :, 0, 0] @ x[i, s, :, j].max(dim=1).values
+                y = attention.reduce.conv.weight[:, :, 0, 0] @ peaks[i, s, :, j]
                 y = y + attention.reduce.conv.bias
                 moving.append(
                     torch.relu(torch.stack([normed(attention.reduce.norm, o, y[o]) for o in range(2)]))
@@ -166,8 +166,8 @@ def test_attention_looks_only_at_a_sets_own_joints():
         compared = attention.compare(torch.stack(means, dim=1)[None, None])[0]  # (2 channels, 2 sets)
         for s in range(2):
             y = attention.expand.weight[:, :, 0] @ compared[:, s] + attention.expand.bias
-            expected[i] += torch.sigmoid(y)[:, None, None] * x[i, s]
-    torch.testing.assert_close(attention(x), expected)
+            expected[i, s] = torch.sigmoid(y)
+    torch.testing.assert_close(attention(peaks), expected)
 
 
 def test_graph_convolution_against_loops_over_sets_and_directions():
@@ -181,6 +181,7 @@ def test_graph_convolution_against_loops_over_sets_and_directions():
     seen = []
     conv.attention.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     y = conv(x)
+    features = torch.empty(2, sets, 4 * width, v, t).double()
     for s in range(sets):
         for k in range(3):
             for u in range(v):
@@ -189,11 +190,13 @@ def test_graph_convolution_against_loops_over_sets_and_directions():
                 )  # (2, width, t)
                 mixed = torch.einsum("oc,nct->not", weight[s, k], carried) + bias[s, k, :, None]
                 for o in range(width):
-                    expected = normed(conv.mix_norm, (s * 3 + k) * width + o, mixed[:, o])
-                    torch.testing.assert_close(seen[0][:, s, k * width + o, u], expected)
-    edges = conv.edges(reduced.mean(dim=4)).view(2, sets, width, v, 1).expand(-1, -1, -1, -1, t)
-    torch.testing.assert_close(seen[0][:, :, 3 * width :], edges)
-    torch.testing.assert_close(y, torch.relu(conv.norm(conv.attention(seen[0])) + conv.down(x)))
+                    features[:, s, k * width + o, u] = normed(
+                        conv.mix_norm, (s * 3 + k) * width + o, mixed[:, o]
+                    )
+    features[:, :, 3 * width :] = conv.edges(reduced.mean(dim=4)).view(2, sets, width, v, 1)
+    torch.testing.assert_close(seen[0], features.amax(dim=4))
+    weighed = (features * conv.attention(seen[0])[..., None, None]).sum(dim=1)
+    torch.testing.assert_close(y, torch.relu(conv.norm(weighed) + conv.down(x)))
 
 
 def test_center_is_an_option_and_wrong_input_says_so():

@@ -112,14 +112,14 @@ class EdgeConv(nn.Module):
 
 
 class HierarchyAttention(nn.Module):
-    """Weigh the edge sets' features against each other, for each clip and channel, and add them up.
+    """Weights of the edge sets' features against each other, for each clip and channel.
 
     An edge set is represented by the mean over its own joints (not over all) of the features' maxima over
     frames; an edge convolution compares the sets.
 
     Shape:
-        - members: (L, V), what each joint counts in the mean of each of L edge sets; x: (B, L, C, V, T)
-        - returns: (B, C, V, T)
+        - members: (L, V), what each joint counts in the mean of each of L edge sets
+        - peaks: (B, L, C, V), the features' maxima over frames; returns: (B, L, C)
 
     Source: Section 3.4, A-HA with representative spatial average pooling and hierarchical edge convolution.
     """
@@ -133,11 +133,10 @@ class HierarchyAttention(nn.Module):
         self.compare = EdgeConv(1, reduced, reduced, _SET_NEIGHBOURS)
         self.expand = nn.Conv1d(reduced, channels, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        moving = torch.relu(self.reduce(x.amax(dim=4).transpose(1, 2)))  # (B, C/4, L, V)
+    def forward(self, peaks: Tensor) -> Tensor:
+        moving = torch.relu(self.reduce(peaks.transpose(1, 2)))  # (B, C/4, L, V)
         sets = (moving * self.members).sum(dim=3)  # (B, C/4, L)
-        weights = torch.sigmoid(self.expand(self.compare(sets.unsqueeze(1))))  # (B, C, L)
-        return torch.einsum("nlcvt,ncl->ncvt", x, weights)
+        return torch.sigmoid(self.expand(self.compare(sets.unsqueeze(1)))).transpose(1, 2)
 
 
 class HierarchyGraphConv(nn.Module):
@@ -173,13 +172,24 @@ class HierarchyGraphConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         n, _, v, t = x.shape
-        reduced = torch.relu(self.reduce(x)).view(n, self.sets, self.width, v, t)
-        mixed = torch.einsum("lkuv,nlcvt->nlkcut", self.topology, reduced)
-        mixed = self.mix_norm(self.mix(mixed.reshape(n, -1, v, t))).view(n, self.sets, -1, v, t)
-        edges = self.edges(reduced.mean(dim=4))
-        edges = edges.view(n, self.sets, self.width, v, 1).expand(-1, -1, -1, -1, t)
-        y = torch.cat([mixed, edges], dim=2)  # sets of (3 directions and edges)·width channels
-        y = y.sum(dim=1) if self.attention is None else self.attention(y)
+        sets, width, directed = self.sets, self.width, _DIRECTIONS * self.width
+        reduced = torch.relu(self.reduce(x)).view(n, sets, width, v, t)
+        # Mixed by channels, then by joints, the last dimension here: large products of which none has to be turned.
+        mixed = self.mix.weight.view(sets, directed, width) @ reduced.transpose(3, 4).flatten(3)
+        mixed = mixed.view(n, sets, _DIRECTIONS, width * t, v) @ self.topology.mT
+        mixed += self.mix.bias.repeat_interleave(t).view(sets, _DIRECTIONS, -1, 1)
+        mixed = self.mix_norm(mixed.view(n, -1, t, v)).view(n, sets, directed, t, v)
+        edges = self.edges(reduced.mean(dim=4)).view(n, sets, width, v)  # the same in all frames
+        if self.attention is None:
+            moving, still = mixed.sum(dim=1), edges.sum(dim=1)
+        else:
+            weights = self.attention(torch.cat([mixed.max(dim=3).values, edges], dim=2))[..., None]
+            parts, shares = mixed.unbind(1), weights[:, :, :directed, :, None].unbind(1)
+            moving = parts[0] * shares[0]
+            for part, share in zip(parts[1:], shares[1:], strict=True):
+                moving = torch.addcmul(moving, part, share)
+            still = (edges * weights[:, :, directed:]).sum(dim=1)
+        y = torch.cat([moving.transpose(2, 3), still.unsqueeze(3).expand(-1, -1, -1, t)], dim=1)
         return torch.relu(self.norm(y) + self.down(x))
 
 
