@@ -11,6 +11,7 @@ from rich.table import Table
 
 from kinelex.data.arrow import kind_of
 from kinelex.errors import InputError
+from kinelex.training.run_sources import run_folder, stands_for_run
 
 
 def describe(
@@ -27,7 +28,7 @@ def describe(
         The numbers, and the same as tables for the terminal. With ``html``, the numbers of a skeleton store
         have the card's ``warnings`` too.
     """
-    path = Path(path)
+    path = run_folder(path) if stands_for_run(path) else Path(path)
     if not path.exists():
         raise InputError(
             f"{path} does not exist; expects a skeleton store, a prompt store or a run directory"
@@ -126,7 +127,9 @@ def _describe_run(path: Path) -> tuple[dict[str, Any], RenderableType]:
         "encoder": config["encoder"],
         "transforms": [repr(t) for t in transforms_of(InputConfig.read(config.get("input", {})))],
         "streams": streams_of(path),
-        "epochs_done": len(metrics),
+        "epochs_done": len(metrics)
+        if (run.path / "metrics.csv").is_file()
+        else None,  # a shared run has none
         "epochs": config.get("training", {}).get("epochs"),
         "finished": (path / "encoder.safetensors").is_file(),
         "evaluations": sorted(f.stem for f in (path / "evaluation").glob("*.json")),
@@ -150,5 +153,5 @@ def _table(title: str, rows: dict[str, Any]) -> Table:
             value = "\n".join(f"{k}: {v}" for k, v in value.items())
         elif isinstance(value, (list, tuple)):
             value = ", ".join(str(v) for v in value)
-        table.add_row(name.replace("_", " "), escape(str(value)))
+        table.add_row(name.replace("_", " "), "–" if value is None else escape(str(value)))
     return table

@@ -174,10 +174,11 @@ class HierarchyGraphConv(nn.Module):
         n, _, v, t = x.shape
         sets, width, directed = self.sets, self.width, _DIRECTIONS * self.width
         reduced = torch.relu(self.reduce(x)).view(n, sets, width, v, t)
-        # Mixed by channels, then by joints, the last dimension here: large products of which none has to be turned.
+        # Mixed by channels, then by joints, which come last here: large products, and none has to be turned.
         mixed = self.mix.weight.view(sets, directed, width) @ reduced.transpose(3, 4).flatten(3)
         mixed = mixed.view(n, sets, _DIRECTIONS, width * t, v) @ self.topology.mT
-        mixed += self.mix.bias.repeat_interleave(t).view(sets, _DIRECTIONS, -1, 1)
+        bias: Tensor = self.mix.bias  # type: ignore[assignment]
+        mixed += bias.repeat_interleave(t).view(sets, _DIRECTIONS, -1, 1)
         mixed = self.mix_norm(mixed.view(n, -1, t, v)).view(n, sets, directed, t, v)
         edges = self.edges(reduced.mean(dim=4)).view(n, sets, width, v)  # the same in all frames
         if self.attention is None:

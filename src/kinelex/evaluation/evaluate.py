@@ -218,10 +218,14 @@ def open_evaluation(
 
 def _given(value: Any, run: RunDirectory, key: str, option: str) -> Any:
     """The caller's value, or the one the run was trained with."""
-    value = run.config.get(key) if value is None else value
-    if value is None:
+    if value is not None:
+        return value
+    own = run.config.get(key)
+    if own is None:
         raise InputError(f"{run.path} does not say which {key} it was trained on: pass {option}")
-    return value
+    if key == "data" and not Path(own).exists():
+        raise InputError(f"the store that {run.path} was trained on is not there ({own}): pass {option}")
+    return own
 
 
 def _prompts(path: str | Path | None, run: RunDirectory, data: str | Path | None) -> PromptStore | None:

@@ -24,6 +24,7 @@ from kinelex import __version__
 from kinelex.errors import InputError, one_line, without_secrets
 from kinelex.facts import Facts
 from kinelex.files.atomic import check_place, write_whole
+from kinelex.training.run_sources import run_folder
 
 _PACKAGES = ("torch", "lightning", "numpy", "pyarrow", "scikit-learn", "scipy", "transformers")
 _TEXTS = ("recipe", "data", "dataset", "store_fingerprint", "protocol", "prompts")  # of config.yaml, or none
@@ -38,7 +39,7 @@ class RunDirectory(Facts):
     and ``report.html``.
 
     Args:
-        path: the directory.
+        path: the directory, or what stands for one, see :func:`~kinelex.training.run_sources.run_folder`.
         is_there: False where another process of a training makes it.
 
     Raises:
@@ -46,7 +47,7 @@ class RunDirectory(Facts):
     """
 
     def __init__(self, path: str | Path, is_there: bool = True) -> None:
-        self.path = Path(path)
+        self.path = run_folder(path) if is_there else Path(path)
         if is_there and not (self.path / "config.yaml").is_file():
             raise InputError(
                 f"{self.path} is no run directory (it has no config.yaml); make one with `kinelex train`"
@@ -93,8 +94,10 @@ class RunDirectory(Facts):
 
     @property
     def environment(self) -> dict[str, Any]:
-        """Versions, commit and hardware."""
+        """Versions, commit and hardware; nothing for a run that was shared, which does not say them."""
         path = self.path / "environment.json"
+        if not path.exists():
+            return {}
         with readable(path):
             content = json.loads(path.read_text(encoding="utf-8"))
         return content if isinstance(content, dict) else {}
