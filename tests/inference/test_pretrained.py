@@ -77,6 +77,16 @@ def test_every_verb_takes_it(acted, cache, tmp_path, capsys):
     flat = tmp_path / "flat.npy"
     np.save(flat, open_store(acted.store).sequence(0)[..., :2])
     assert main(["predict", NAME, str(flat), "--layout", "ntu25", "--examples", str(acted.store)]) == 0
+    for name in ("a", "b"):
+        (tmp_path / "few" / name).mkdir(parents=True)
+        np.save(tmp_path / "few" / name / "0.npy", np.random.default_rng(0).uniform(size=(30, 17, 3)))
+    told_by = [
+        "--examples",
+        str(tmp_path / "few"),
+        "--layout",
+        "coco17",
+    ]  # of the examples, a store has its own
+    assert main(["predict", NAME, str(acted.store), *told_by]) == 0
     assert list(cache.rglob("knn.json"))
     assert main(["evaluate", NAME]) == 2
     assert "pass --data STORE" in capsys.readouterr().err

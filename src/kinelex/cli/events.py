@@ -60,7 +60,7 @@ def events(
         filmed = inputs
         if video is not None:
             folder = Path(stack.enter_context(TemporaryDirectory()))
-            filmed = [_skeletons(inputs, told_by.read, folder)]
+            filmed = [_skeletons(inputs, told_by.read, folder, model.has_raw_examples)]
         groups = model.read_files(filmed, told_by.read)
         found = find_timelines(model, groups, options)
         if html is not None:
@@ -108,14 +108,14 @@ def window_lengths(text: str | None) -> tuple[float, ...] | None:
         ) from None
 
 
-def _skeletons(inputs: list[Path], read: Any, folder: Path) -> Path:
+def _skeletons(inputs: list[Path], read: Any, folder: Path, has_raw_examples: bool) -> Path:
     """The store of the one input, which must be a video."""
     from kinelex.pose import estimate
     from kinelex.pose.sources import is_video
 
     if len(inputs) != 1 or not is_video(inputs[0]):
         raise InputError("--video draws over the one input, which must be a video: pass one video file")
-    if read.given() or read.reader:
+    if not has_raw_examples and (read.given() or read.reader):
         raise InputError(f"--{next(iter(read.given()), 'reader')} is for raw clips: leave it out of a video")
     return estimate(inputs[0], folder / "clips.arrow", workers=1).store
 

@@ -70,7 +70,7 @@ def clips_of_arrays(
 
 
 def read_inputs(
-    sources: Iterable[Path], options: ReadOptions, dataset: str | None = None
+    sources: Iterable[Path], options: ReadOptions, dataset: str | None = None, elsewhere: bool = False
 ) -> tuple[list[Clips], list[str]]:
     """Files, folders and stores as clips, and what there is to say about them.
 
@@ -78,23 +78,24 @@ def read_inputs(
         sources: skeleton stores, clips, folders of clips, videos.
         options: how raw clips are read.
         dataset: the data set whose raw files are looked for first.
+        elsewhere: the options are of use for other clips too, so that no source has to need them.
 
     Raises:
         InputError: a source that is not there or cannot be read, a folder without a clip, a video without a
-            person or without the pose engine.
+            person or without the pose engine, or options for a store or a video.
     """
     found: list[Clips] = []
     notes: list[str] = []
     for source in sources:
         if is_video(source):
-            _refuse_options(options, source, "a video")
+            _refuse_options(options, source, "a video", elsewhere)
             found.append(_persons_of(source))
             continue
         kind = kind_of(source) if source.is_file() else None
         if kind is not None and kind != SKELETONS.name:
             raise InputError(f"{source} is a {kind}: expects clips or a skeleton store")
         if kind is not None or source.suffix == ".arrow":
-            _refuse_options(options, source, "a store")
+            _refuse_options(options, source, "a store", elsewhere)
             found.append(open_store(source))
             continue
         groups = read_source(source, options, dataset)
@@ -106,9 +107,9 @@ def read_inputs(
     return found, notes
 
 
-def _refuse_options(options: ReadOptions, source: Path, kind: str) -> None:
-    """Raise an InputError where options of raw clips are given for what says all itself."""
-    if options.given() or options.reader:
+def _refuse_options(options: ReadOptions, source: Path, kind: str, elsewhere: bool) -> None:
+    """Raise an InputError where options of raw clips are given for what says all itself alone."""
+    if not elsewhere and (options.given() or options.reader):
         option = next(iter(options.given()), "reader")
         raise InputError(f"--{option} is for raw clips, and {source} is {kind}: leave it out")
 

@@ -50,6 +50,7 @@ def example_model(model: Model, source: Path, head: str, read: ReadOptions) -> M
     features = model.features(clips, rows)
     made = _fitted(head, names, labels, features)
     k = which_neighbour(len(labels), len(names))
+    model.has_raw_examples = isinstance(clips, NamedClips)
     model.head, known = made, KnownClips(joined(list(features.values())), k)
     model.known_clips = known
     how = "the nearest example" if head == "knn" else "a logistic regression on the examples"

@@ -60,6 +60,7 @@ class Model(Facts):
         self.dataset, self.device = dataset, device
         self.console, self.known_clips = console or Console(stderr=True), known_clips
         self.examples: dict[str, Any] | None = None
+        self.has_raw_examples = False
         self.data: Path | None = None  # the training store, where it is not where the run was trained
 
     @property
@@ -180,7 +181,7 @@ class Model(Facts):
         if not sources:
             raise InputError("expects a clip, a folder of clips or a store")
         paths = [Path(s) for s in ([sources] if isinstance(sources, str | Path) else sources)]
-        clips, notes = read_inputs(paths, read or ReadOptions(), self.dataset)
+        clips, notes = read_inputs(paths, read or ReadOptions(), self.dataset, self.has_raw_examples)
         for note in notes:
             self.say(note)
         return clips
