@@ -24,7 +24,7 @@ test test-all: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	{ $(BIN)/lint-imports --no-cache && $(BIN)/deptry src && $(BIN)/mypy; } & checks=$$!; \
-	$(BIN)/python -m pytest -n $(WORKERS) $(SELECTED) --doctest-modules src tests; tests=$$?; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(SELECTED) --doctest-modules src tests; tests=$$?; \
 	wait $$checks || { echo "types or imports failed, see above"; exit 1; }; exit $$tests
 
 # The site, with its notebooks run: docs/_build/html/index.html. What is missing or linked wrongly is an error.

@@ -2,14 +2,14 @@
 
     python benchmarks/peers.py --ctr-gcn DIR --cmd DIR --aimclr DIR --hd-gcn DIR --ms-g3d DIR --pyskl DIR
         [--nw-ucla DIR] [--threads 2] [--precision float32 bf16] [--repeats 5] [--clips 32] [--device cpu]
-        [--out benchmarks/peers.csv]
+        [--compiled] [--out benchmarks/peers.csv]
 
 Each DIR is a checkout of the authors' repository, whose feeder, network and loss run as they are; one that is
 not given is left out. On generated clips of 25 joints, a fifth of them with two persons; with --nw-ucla (the
 folder that holds all_sqe) CTR-GCN on N-UCLA too.
 
 step: read a batch, augment, forward, backward, SGD. The published way always in float32, ours in each
---precision; on a GPU also compiled into CUDA graphs, with the clips on it. features: of --clips test clips,
+--precision; on a GPU, or with --compiled, also compiled, on a GPU with the clips on it. features: of --clips test clips,
 prepared as at test time: ours with its own batch, the published loop with the fastest of 4, 16 and 32. one
 clip: the same of one. All in this process, without workers or logging. For CMD also the published code with
 one nn.GRU over whole clips instead of a call per frame.
@@ -203,7 +203,7 @@ def compare(
 ) -> Iterator[dict[str, object]]:
     """The rows of one publication: a step, features of all test clips, features of one."""
     ways: dict[str, Work] = {p: lambda p=p: ours.step(p) for p in given.precision}
-    if given.device != "cpu":
+    if given.device != "cpu" or given.compiled:
         compiled = Ours(*ours.given).compile()
         ways |= {f"{p}, compiled": lambda p=p: compiled.step(p) for p in given.precision}
     if other is not None:
@@ -277,6 +277,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=32, help="of which features are taken")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compiled", action="store_true", help="compile steps on a processor, too")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
