@@ -57,7 +57,7 @@ class Encoder(nn.Module):
     unsaid: ClassVar[dict[str, Any]] = {}  # options of runs that are older than the option
     any_layout: ClassVar[bool] = False  # whether the same weights read clips of any layout
     block_list: ClassVar[str | None] = None
-    cached: ClassVar[int] = 32
+    cached: ClassVar[int] = 16
     present_only: bool = False
 
     def __init__(
