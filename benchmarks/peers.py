@@ -9,10 +9,10 @@ not given is left out. On generated clips of 25 joints, a fifth of them with two
 folder that holds all_sqe) CTR-GCN on N-UCLA too.
 
 step: read a batch, augment, forward, backward, SGD. The published way always in float32, ours in each
---precision; on a GPU, or with --compiled, also compiled, on a GPU with the clips on it. features: of --clips test clips,
-prepared as at test time: ours with its own batch, the published loop with the fastest of 4, 16 and 32. one
-clip: the same of one. All in this process, without workers or logging. For CMD also the published code with
-one nn.GRU over whole clips instead of a call per frame.
+--precision; on a GPU, or with --compiled, also compiled, on a GPU with the clips on it. features: of --clips
+test clips, prepared as at test time: ours with its own batch, the published loop with the fastest of 4, 16
+and 32. one clip: the same of one. All in this process, without workers or logging. For CMD also the published
+code with one nn.GRU over whole clips instead of a call per frame.
 
 All ways take turns, after a turn that does not count. A time is the median of the repeats by the clock,
 "times as fast" the median of the turns' ratios, "from" and "to" their least and largest; "processor" is the
