@@ -34,7 +34,11 @@ def run_folder(source: str | Path) -> Path:
     remote = _REMOTE.match(text)  # a Path has one slash where an address has two
     if remote is None:
         path = Path(source)
-        return _unpacked(path, file_digest(path), path.stem) if path.is_file() else path
+        if not path.is_file():
+            return path
+        if not zipfile.is_zipfile(path):
+            raise InputError(f"{path} is no run directory, and no zip file of one")
+        return _unpacked(path, file_digest(path), path.stem)
     rest = text[remote.end() :]
     if remote[1] == "kinelex":
         own = {path.stem: path for path in _OWN.glob("*.zip")}
