@@ -103,7 +103,7 @@ class Ours:
         self.kind = torch.device(self.device).type
 
     def compile(self) -> Ours:
-        """Compile the encoders into CUDA graphs."""
+        """Compile the encoders, on a GPU into CUDA graphs."""
         for encoder in self.module.method.encoders.values():
             encoder.compile(mode="reduce-overhead")
         return self

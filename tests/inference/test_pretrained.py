@@ -65,12 +65,8 @@ def test_every_verb_takes_it(acted, cache, tmp_path, capsys):
     assert main(["info", NAME]) == 0
     told = tmp_path / "told.json"
     given = ["--data", str(acted.store), "--protocol", "xsub"]
-    assert (
-        main(
-            ["evaluate", NAME, *given, "--tasks", "knn", "--no-baselines", "--no-report", "--json", str(told)]
-        )
-        == 0
-    )
+    knn = ["--tasks", "knn", "--no-baselines", "--no-report", "--json", str(told)]
+    assert main(["evaluate", NAME, *given, *knn]) == 0
     assert json.loads(told.read_text())["knn"]["top1"] > 0.5
     assert main(["adapt", NAME, *given, "--mode", "linear", "--out", str(tmp_path / "run"), "epochs=1"]) == 0
     assert kinelex.load_model(tmp_path / "run").classes == open_store(acted.store).class_names
@@ -80,12 +76,7 @@ def test_every_verb_takes_it(acted, cache, tmp_path, capsys):
     for name in ("a", "b"):
         (tmp_path / "few" / name).mkdir(parents=True)
         np.save(tmp_path / "few" / name / "0.npy", np.random.default_rng(0).uniform(size=(30, 17, 3)))
-    told_by = [
-        "--examples",
-        str(tmp_path / "few"),
-        "--layout",
-        "coco17",
-    ]  # of the examples, a store has its own
+    told_by = ["--examples", str(tmp_path / "few"), "--layout", "coco17"]  # theirs: a store has its own
     assert main(["predict", NAME, str(acted.store), *told_by]) == 0
     assert list(cache.rglob("knn.json"))
     assert main(["evaluate", NAME]) == 2

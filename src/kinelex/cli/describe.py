@@ -118,6 +118,7 @@ def _describe_run(path: Path) -> tuple[dict[str, Any], RenderableType]:
 
     run = RunDirectory(path)
     config, metrics = run.config, run.metrics()
+    done = len(metrics) if (path / "metrics.csv").is_file() else None  # a shared run does not say
     description: dict[str, Any] = {
         "run": str(path),
         "recipe": config["recipe"],
@@ -127,9 +128,7 @@ def _describe_run(path: Path) -> tuple[dict[str, Any], RenderableType]:
         "encoder": config["encoder"],
         "transforms": [repr(t) for t in transforms_of(InputConfig.read(config.get("input", {})))],
         "streams": streams_of(path),
-        "epochs_done": len(metrics)
-        if (run.path / "metrics.csv").is_file()
-        else None,  # a shared run has none
+        "epochs_done": done,
         "epochs": config.get("training", {}).get("epochs"),
         "finished": (path / "encoder.safetensors").is_file(),
         "evaluations": sorted(f.stem for f in (path / "evaluation").glob("*.json")),

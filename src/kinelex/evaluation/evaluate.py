@@ -28,6 +28,7 @@ from kinelex.inference.features import check_device
 from kinelex.training.encoder_files import load_encoders
 from kinelex.training.folds import fold_runs
 from kinelex.training.run_directory import RunDirectory
+from kinelex.training.run_sources import run_folder
 from kinelex.training.store_runs import check_one_store, store_runs
 
 
@@ -97,6 +98,7 @@ def evaluate(
     Raises:
         InputError: see :func:`open_evaluation`.
     """
+    run = run_folder(run)  # loaded or unpacked once
     if data is None and (parts := store_runs(run)):
         return each_store(evaluate, parts, protocol, tasks, prompts, baselines, **settings)
     if data is None and (folds := fold_runs(run)):

@@ -20,7 +20,6 @@ from kinelex.inference.own_head import classifier_calibration, probe_head
 from kinelex.inference.text_head import text_head
 from kinelex.training.encoder_files import load_encoders
 from kinelex.training.run_directory import RunDirectory
-from kinelex.training.run_sources import run_folder
 
 HEADS = ("knn", "linear")
 
@@ -119,8 +118,8 @@ def load_model(
     asked = _asked(options, changes)
     if isinstance(run, list | tuple):
         return _ensemble(run, asked, console)
-    run = run_folder(run)
     directory = RunDirectory(run)
+    run = directory.path
     model = bare_model(run, asked, console)
     encoders, config, console = model.encoders, directory.config, model.console
     data = model.data = None if asked.data is None else Path(asked.data)
@@ -165,7 +164,7 @@ def bare_model(
     Raises:
         InputError: no finished run, or no such device.
     """
-    asked, directory = _asked(options, changes), RunDirectory(run_folder(run))
+    asked, directory = _asked(options, changes), RunDirectory(run)
     check_device(asked.device)
     console = console or Console(stderr=True)
     encoders, config = load_encoders(directory.path), directory.config

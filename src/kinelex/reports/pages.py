@@ -22,6 +22,7 @@ from kinelex.reports.run.maps import check_map
 from kinelex.reports.run.write import write_report
 from kinelex.training.folds import fold_runs
 from kinelex.training.run_directory import RunDirectory
+from kinelex.training.run_sources import run_folder
 from kinelex.training.store_runs import store_runs
 
 
@@ -55,6 +56,7 @@ def evaluate(
     """
     check_map(map_by)
     others = {"against": against, "map_by": map_by, **settings}
+    run = run_folder(run)  # loaded or unpacked once
     if data is None and (parts := store_runs(run)):
         return each_store(evaluate, parts, protocol, tasks, prompts, baselines, **others)
     if data is None and (folds := fold_runs(run)):
