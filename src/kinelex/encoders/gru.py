@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from kinelex.encoders.base import Encoder
 from kinelex.encoders.gru_cpu import forward_grus
 from kinelex.encoders.registry import register
-from kinelex.errors import InputError
+from kinelex.errors import InputError, check_name
 from kinelex.skeleton import SkeletonLayout
 
 
@@ -23,20 +23,25 @@ class ForwardPairs(nn.Module):
     """Layers of two independent GRUs that both run forward in time; their outputs are concatenated.
 
     Shape:
-        - x: (T, N, width); returns: (N, 2·hidden), the outputs at the last frame.
+        - x: (T, N, width); returns: (N, 2·hidden), the outputs at the last frame; with ``largest``
+          (N, layers·2·hidden), the largest over the frames of each layer.
     """
 
-    def __init__(self, width: int, hidden: int, layers: int) -> None:
+    def __init__(self, width: int, hidden: int, layers: int, largest: bool = False) -> None:
         super().__init__()
+        self.largest = largest
         widths = [width] + (layers - 1) * [2 * hidden]
         self.first = nn.ModuleList(nn.GRU(w, hidden) for w in widths)
         self.second = nn.ModuleList(nn.GRU(w, hidden) for w in widths)
 
     def forward(self, x: Tensor) -> Tensor:
+        largest = []
         for pair in zip(self.first, self.second, strict=True):
             outputs = forward_grus(cast(tuple[nn.GRU, nn.GRU], pair), x)  # (T, 2, N, H)
             x = outputs.transpose(1, 2).flatten(2)
-        return x[-1]
+            if self.largest:
+                largest.append(x.amax(dim=0))
+        return torch.cat(largest, dim=1) if self.largest else x[-1]
 
 
 class BothWays(nn.GRU):
@@ -65,9 +70,15 @@ class RecurrentEncoder(Encoder):
             different model and cannot take the published weights.
         apart: read each person alone, and average over those who are there: any number of persons, whose
             order does not count, instead of ``persons`` places of one input. (ours)
+        pool: what the features are: ``last``, the last layer's output at the last frame, as published, or
+            ``layers``, the largest output over the frames, of every layer. (ours)
 
     Shape:
-        - x: (N, C, T, V, M), M up to ``persons``, with ``apart`` any; returns: (N, 2·hidden)
+        - x: (N, C, T, V, M), M up to ``persons``, with ``apart`` any; returns: (N, 2·hidden), with
+          ``pool="layers"`` (N, layers·2·hidden)
+
+    Raises:
+        InputError: an option out of range, or ``pool="layers"`` with ``bidirectional``.
     """
 
     name = "gru"
@@ -84,14 +95,23 @@ class RecurrentEncoder(Encoder):
         layers: int = 3,
         bidirectional: bool = False,
         apart: bool = False,
+        pool: str = "last",
     ) -> None:
         if min(persons, hidden, layers) < 1:
             got = f"{persons}, {hidden} and {layers}"
             raise InputError(f"gru expects persons, hidden and layers of at least 1, got {got}")
-        super().__init__(layout, in_channels, 2 * hidden, places=None if apart else persons)
+        check_name("pool", pool, ("last", "layers"))
+        if pool == "layers" and bidirectional:
+            raise InputError("gru expects pool=last with bidirectional=true: torch's GRU gives the last layer only")
+        features = 2 * hidden * (layers if pool == "layers" else 1)
+        super().__init__(layout, in_channels, features, places=None if apart else persons)
         self.present_only = apart
         width = layout.num_joints * in_channels * (self.places or 1)
-        self.recurrent = (BothWays if bidirectional else ForwardPairs)(width, hidden, layers)
+        self.recurrent: nn.Module = (
+            BothWays(width, hidden, layers)
+            if bidirectional
+            else ForwardPairs(width, hidden, layers, largest=pool == "layers")
+        )
         for name, parameter in self.recurrent.named_parameters():
             if "weight" in name:
                 nn.init.xavier_uniform_(parameter)  # published
