@@ -70,15 +70,15 @@ class RecurrentEncoder(Encoder):
             different model and cannot take the published weights.
         apart: read each person alone, and average over those who are there: any number of persons, whose
             order does not count, instead of ``persons`` places of one input. (ours)
-        pool: what the features are: ``last``, the last layer's output at the last frame, as published, or
-            ``layers``, the largest output over the frames, of every layer. (ours)
+        pooling: what the features are: ``last``, the last layer's output at the last frame, as published, or
+            ``max``, the largest outputs over the frames, of every layer. (ours)
 
     Shape:
         - x: (N, C, T, V, M), M up to ``persons``, with ``apart`` any; returns: (N, 2·hidden), with
-          ``pool="layers"`` (N, layers·2·hidden)
+          ``pooling="max"`` (N, layers·2·hidden)
 
     Raises:
-        InputError: an option out of range, or ``pool="layers"`` with ``bidirectional``.
+        InputError: an option out of range, or ``pooling="max"`` with ``bidirectional``.
     """
 
     name = "gru"
@@ -95,22 +95,22 @@ class RecurrentEncoder(Encoder):
         layers: int = 3,
         bidirectional: bool = False,
         apart: bool = False,
-        pool: str = "last",
+        pooling: str = "last",
     ) -> None:
         if min(persons, hidden, layers) < 1:
             got = f"{persons}, {hidden} and {layers}"
             raise InputError(f"gru expects persons, hidden and layers of at least 1, got {got}")
-        check_name("pool", pool, ("last", "layers"))
-        if pool == "layers" and bidirectional:
-            raise InputError("gru expects pool=last with bidirectional=true: torch's GRU gives the last layer only")
-        features = 2 * hidden * (layers if pool == "layers" else 1)
+        check_name("pooling", pooling, ("last", "max"))
+        if pooling == "max" and bidirectional:
+            raise InputError("gru expects pooling=last with bidirectional=true: torch gives the outputs of its last layer alone")
+        features = 2 * hidden * (layers if pooling == "max" else 1)
         super().__init__(layout, in_channels, features, places=None if apart else persons)
         self.present_only = apart
         width = layout.num_joints * in_channels * (self.places or 1)
         self.recurrent: nn.Module = (
             BothWays(width, hidden, layers)
             if bidirectional
-            else ForwardPairs(width, hidden, layers, largest=pool == "layers")
+            else ForwardPairs(width, hidden, layers, largest=pooling == "max")
         )
         for name, parameter in self.recurrent.named_parameters():
             if "weight" in name:
