@@ -86,6 +86,29 @@ def test_bidirectional_reads_the_clip_from_both_ends():
     assert all(p.grad is not None for p in encoder.parameters())
 
 
+def test_max_pooling_is_the_largest_over_frames_of_every_layer():
+    encoder = make(pooling="max").eval()
+    assert encoder.num_features == 2 * 2 * 5
+    last = make().eval()
+    last.load_state_dict(encoder.state_dict())
+    first_layer = make(layers=1).eval()
+    first_layer.load_state_dict(encoder.state_dict(), strict=False)
+    x, expected = clips(), []
+    for layers in (first_layer, last):
+        outputs = torch.stack(
+            [layers(x[:, :, : t + 1]) for t in range(7)]
+        )  # up to each frame, as if it were the last
+        expected.append(outputs.amax(dim=0))
+    torch.testing.assert_close(encoder(x), torch.cat(expected, dim=1))
+
+
+def test_max_pooling_is_refused_where_there_is_none():
+    with pytest.raises(InputError, match="pooling=last with bidirectional=true"):
+        make(pooling="max", bidirectional=True)
+    with pytest.raises(InputError, match="pooling"):
+        make(pooling="mean")
+
+
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_fewer_persons_are_filled_up_with_zeros(bidirectional):
     encoder = make(bidirectional=bidirectional, persons=3).eval()

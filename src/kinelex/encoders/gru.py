@@ -102,7 +102,9 @@ class RecurrentEncoder(Encoder):
             raise InputError(f"gru expects persons, hidden and layers of at least 1, got {got}")
         check_name("pooling", pooling, ("last", "max"))
         if pooling == "max" and bidirectional:
-            raise InputError("gru expects pooling=last with bidirectional=true: torch gives the outputs of its last layer alone")
+            raise InputError(
+                "gru expects pooling=last with bidirectional=true, whose layers are not read one by one"
+            )
         features = 2 * hidden * (layers if pooling == "max" else 1)
         super().__init__(layout, in_channels, features, places=None if apart else persons)
         self.present_only = apart
