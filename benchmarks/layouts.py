@@ -40,10 +40,11 @@ def in_layout(clip: np.ndarray, source: SkeletonLayout, target: SkeletonLayout) 
     return retarget(x, source, target).permute(1, 3, 2, 0).numpy()
 
 
-def flattened(clip: np.ndarray) -> np.ndarray:
-    """The clip as a picture sees it: 0 along the axis in which the body is thinnest."""
+def flattened(clip: np.ndarray, depth: int | None = None) -> np.ndarray:
+    """The clip as a picture sees it: 0 along the camera's depth, or where the body is thinnest."""
     y, seen = clip.copy(), clip[(clip != 0).any(axis=-1)]
-    y[..., int(seen.std(axis=0).argmin()) if len(seen) else 0] = 0
+    thinnest = int(seen.std(axis=0).argmin()) if len(seen) else 0
+    y[..., thinnest if depth is None else depth] = 0
     return y
 
 
@@ -55,14 +56,17 @@ def without(clip: np.ndarray, count: int, draws: np.random.Generator) -> np.ndar
 
 
 def variants(
-    clips: list[np.ndarray], source: SkeletonLayout, draws: np.random.Generator
+    clips: list[np.ndarray], source: SkeletonLayout, draws: np.random.Generator, depth: int | None
 ) -> Iterator[tuple[str, list[np.ndarray], SkeletonLayout]]:
     """The clips as they are, in other layouts, and with joints removed."""
     yield f"{source.name}, as they are", clips, source
     for layout in (*map(get_layout, ("mediapipe33", "smpl24", "coco17", "sbu15")), TEN):
         yield layout.name, [in_layout(clip, source, layout) for clip in clips], layout
     coco = get_layout("coco17")
-    yield "coco17, 2-D", [flattened(in_layout(clip, source, coco)) for clip in clips], coco
+    seen = [in_layout(clip, source, coco) for clip in clips]
+    yield "coco17, 2-D, the thinnest axis dropped", [flattened(clip) for clip in seen], coco
+    if depth is not None:
+        yield "coco17, 2-D, as the camera sees it", [flattened(clip, depth) for clip in seen], coco
     for count in (1, 2, 4, 6, 8):
         name = f"{count} of {source.num_joints} joints removed"
         yield name, [without(clip, count, draws) for clip in clips], source
@@ -81,6 +85,7 @@ def main() -> None:
     parser.add_argument("--protocol", required=True)
     parser.add_argument("--clips", type=int, default=300)
     parser.add_argument("--csv", type=Path)
+    parser.add_argument("--depth", type=int, help="which coordinate is the camera's depth (0, 1 or 2)")
     asked = parser.parse_args()
     store = kinelex.open_store(asked.store)
     split = get_split(store, asked.protocol)
@@ -91,7 +96,7 @@ def main() -> None:
     clips, labels = [store.sequence(int(k)) for k in test], store.labels
     whole = None
     rows = []
-    for name, made, layout in variants(clips, store.layout, draws):
+    for name, made, layout in variants(clips, store.layout, draws, asked.depth):
         found = embedded(encoders, clips_of_arrays(made, layout), np.arange(len(made)))
         whole = found if whole is None else whole
         own = (found * whole).sum(axis=1)
