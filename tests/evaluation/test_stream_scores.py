@@ -10,13 +10,16 @@ import torch
 from rich.console import Console
 
 from kinelex import encoders, load_encoder
+from kinelex.data.labelled_clips import subject_groups
 from kinelex.data.loader import SkeletonLoader
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation.protocols.linear_sgd import linear_sgd_layers
+from kinelex.evaluation.protocols.semi import SemiOptions
 from kinelex.evaluation.scores import load_scores, score_path
 from kinelex.inference.features import extract_features
 from kinelex.inference.fusion import fuse, joined, softmax
+from kinelex.inference.linear_probe import linear_probe
 from kinelex.inference.neighbours import knn
 from kinelex.reports import evaluate
 from kinelex.skeleton import make_stream
@@ -150,3 +153,35 @@ def test_linear_sgd_together_is_the_mean_of_the_logits(three, store):
     np.testing.assert_allclose(kept.probabilities(), softmax(logits), atol=1e-5)
     apart = evaluate(three.path, tasks=("linear_sgd",), baselines=False, console=quiet())["linear_sgd"]
     assert apart["fused"] == "mean of the streams' softmax scores"
+
+
+def test_linear_together_is_one_regression_on_features_side_by_side(three, store):
+    options = {
+        "linear": {"together": True},
+        "semi": {"by": "linear", "together": True, "ratios": (0.5,), "draws": 1},
+    }
+    found = evaluate(three.path, tasks=("linear", "semi"), options=options, console=quiet())
+    split, loaded = get_split(store, "xsub"), load_encoders(three.path)
+
+    def unit(rows):
+        features = [extract_features(encoder, store, rows) for encoder in loaded.values()]
+        return np.concatenate([x / np.linalg.norm(x, axis=1, keepdims=True) for x in features], axis=1)
+
+    def right(rows):
+        probe = linear_probe(unit(rows), store.labels[rows], 3, subject_groups(store, rows))
+        return (probe.scores(unit(split.test)).argmax(axis=1) == store.labels[split.test]).mean()
+
+    assert found["linear"]["top1"] == right(split.train)
+    assert "side by side" in found["linear"]["fused"]
+    assert set(found["linear"]["streams"]) == {"joint", "motion", "bone"}
+    assert "side by side" in found["baseline_details"]["untrained_linear"]["fused"]
+    few = get_split(store, "xsub:few-random:0.5:0").train
+    assert found["semi"]["random"]["50%"]["draws"] == [right(few)]
+    apart = evaluate(three.path, tasks=("linear",), console=quiet())
+    assert apart["baseline_details"]["untrained_linear"]["fused"] == apart["linear"]["fused"]
+    assert apart["linear"]["fused"] == "mean of the streams' softmax scores"
+
+
+def test_semi_together_is_of_linear_alone():
+    with pytest.raises(InputError, match="semi.together is of semi.by=linear, not of full"):
+        SemiOptions(together=True)

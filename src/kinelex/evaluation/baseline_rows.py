@@ -13,7 +13,7 @@ from kinelex.evaluation.context import Context
 from kinelex.evaluation.frozen import FrozenTask
 from kinelex.evaluation.metrics import top_k
 from kinelex.evaluation.protocols.knn import Knn, KnnOptions
-from kinelex.evaluation.protocols.linear import Linear
+from kinelex.evaluation.protocols.linear import Linear, LinearOptions
 from kinelex.evaluation.streams import fused, without_copies
 from kinelex.inference.cache import digest
 from kinelex.progress import working
@@ -23,14 +23,14 @@ from kinelex.transforms.normalise import TORSO
 Rows = dict[str, Baseline]
 
 
-def baseline_rows(context: Context, neighbours: KnnOptions) -> dict[str, Any]:
-    """``baselines`` and ``baseline_details`` of the result."""
+def baseline_rows(context: Context, neighbours: KnnOptions, linear: LinearOptions) -> dict[str, Any]:
+    """``baselines`` and ``baseline_details`` of the result; the untrained encoder's by these options."""
     untrained, prompts = context.untrained(), context.prompts
     kinds: dict[str, tuple[tuple[Any, ...], Callable[[], Rows]]] = {
         "raw": ((), lambda: _raw(context)),
         "untrained": (
-            (untrained.encoder_digests, neighbours, context.seed),
-            lambda: _untrained(untrained, neighbours),
+            (untrained.encoder_digests, neighbours, context.seed, *([linear] if linear.together else [])),
+            lambda: _untrained(untrained, neighbours, linear),
         ),
     }
     if prompts is not None:
@@ -83,15 +83,17 @@ def _prompts(store: SkeletonStore, prompts: PromptStore, train: np.ndarray, test
         return prompt_probe(store, prompts, train, test)
 
 
-def _untrained(untrained: Context, neighbours: KnnOptions) -> Rows:
+def _untrained(untrained: Context, neighbours: KnnOptions, linear: LinearOptions) -> Rows:
     """The run's architecture with random weights, all streams together."""
     truth, rows = untrained.truth, {}
-    judges: tuple[tuple[FrozenTask, Any], ...] = ((Knn(), neighbours), (Linear(), Linear.Options()))
+    judges: tuple[tuple[FrozenTask, Any], ...] = ((Knn(), neighbours), (Linear(), linear))
     for task, options in judges:
         parts = untrained.probe_data()
         with working(f"untrained encoder, {task.title}"):
             alone = {stream: task.judge(m, options) for stream, m in parts.items()}
-        whole = fused(task.name, alone)
+            whole = fused(task.name, alone)
+            if isinstance(task, Linear) and linear.together:
+                whole = task.together(parts)
         details, note = dict(whole.details), ""
         if len(alone) > 1:
             details["streams"] = {s: {"top1": top_k(o.scores, truth, 1)} for s, o in alone.items()}

@@ -44,7 +44,8 @@ class Evaluation:
         """What :func:`evaluate` returns; with ``baselines`` False without them."""
         context, result = self.context, dict[str, Any](run_tasks(self.context, self.tasks))
         if baselines and context.labelled:
-            result |= baseline_rows(context, self.tasks.get("knn") or task_options(["knn"], {})["knn"])
+            options = {**task_options(["knn", "linear"], {}), **self.tasks}
+            result |= baseline_rows(context, options["knn"], options["linear"])
         result["protocol"] = context.protocol
         result["dataset"] = context.store.meta.dataset
         result["counts"] = {

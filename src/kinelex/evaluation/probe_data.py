@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+
+from kinelex.inference.fusion import joined
 
 if TYPE_CHECKING:
     from kinelex.inference.neighbours import Neighbours
@@ -39,6 +42,15 @@ class ProbeData:
     device: torch.device | str = "cpu"
     seed: int = 0
     classifier: tuple[np.ndarray, np.ndarray] | None = None
+
+
+def side_by_side(parts: Mapping[str, ProbeData]) -> ProbeData:
+    """Several streams as one: their features side by side, each of length 1; one stream as it is."""
+    each = list(parts.values())
+    if len(each) == 1:
+        return each[0]
+    train, test = joined([m.train for m in each]), joined([m.test for m in each])
+    return replace(each[0], train=train, test=test, classifier=None)
 
 
 @dataclass

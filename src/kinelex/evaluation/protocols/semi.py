@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ import numpy as np
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.context import Context, TaskResult
-from kinelex.evaluation.probe_data import Prediction
+from kinelex.evaluation.probe_data import Prediction, ProbeData
 from kinelex.evaluation.protocols.adapted import FULL, adapted_scores, check_adapted, refuse_learned
 from kinelex.evaluation.protocols.linear import Linear
 from kinelex.evaluation.statistics import mean_sd
@@ -35,6 +36,7 @@ class SemiOptions:
         scratch: also do the same from random weights, to see what the run's are worth.
         recipe: what is trained and how: adapt/full, adapt/cmd_semi (CMD's published training of the joint
             stream), or a file.
+        together: of semi.by=linear, fit one regression on all streams' features, as linear.together does.
     """
 
     ratios: tuple[float, ...] = (0.01, 0.05, 0.1, 0.2)
@@ -44,6 +46,7 @@ class SemiOptions:
     changes: tuple[str, ...] = ()
     scratch: bool = False
     recipe: Path = FULL
+    together: bool = False
 
     def __post_init__(self) -> None:
         for kind in self.kinds:
@@ -59,6 +62,8 @@ class SemiOptions:
         if (self.changes or self.recipe != FULL) and self.by != "full":
             said = "semi.changes are" if self.changes else "semi.recipe is"
             raise InputError(f"{said} of semi.by=full, not of {self.by}: leave it out")
+        if self.together and self.by != "linear":
+            raise InputError(f"semi.together is of semi.by=linear, not of {self.by}: leave it out")
 
 
 class Semi:
@@ -101,7 +106,7 @@ class Semi:
 
 
 def _rule(options: SemiOptions) -> str:
-    what = "logistic regression is fitted on frozen features"
+    what = f"logistic regression is fitted on frozen features{' of all streams' * options.together}"
     if options.by == "full":
         changed = f" with {' '.join(options.changes)}" if options.changes else ""
         recipe = options.recipe.as_posix()
@@ -128,16 +133,20 @@ def _drawn(context: Context, options: SemiOptions, kind: str, ratio: float, scra
         if options.by == "full":
             changes = (f"training.seed={context.seed + draw}", *options.changes)
             alone = adapted_scores(context, protocol, changes, scratch, options.recipe)
+            whole = fused("linear", {stream: Prediction(scores) for stream, scores in alone.items()})
         else:
-            alone = _probed(context, rows)
-        whole = fused("linear", {stream: Prediction(scores) for stream, scores in alone.items()})
+            whole = _probed(context.probe_data(rows), options.together)
         rates.append(float(hits_of(whole.scores, context.truth).mean()))
         labels.append(len(rows))
         classes.append(len(np.unique(context.store.labels[rows])))
     return {**mean_sd(rates), "draws": rates, "labels": labels, "classes": classes}
 
 
-def _probed(context: Context, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Scores of the test clips by probes fitted on few clips, by stream."""
-    probe_data = context.probe_data(rows)
-    return {stream: Linear().judge(m, None).scores for stream, m in probe_data.items()}
+def _probed(parts: Mapping[str, ProbeData], together: bool) -> Prediction:
+    """What probes fitted on few clips say of the test clips."""
+    probe = Linear()
+    return (
+        probe.together(parts)
+        if together
+        else fused("linear", {s: probe.judge(m, None) for s, m in parts.items()})
+    )

@@ -14,6 +14,7 @@ from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.baselines import chance
 from kinelex.evaluation.context import Context, TaskResult
+from kinelex.evaluation.frozen import FrozenTask
 from kinelex.evaluation.probe_data import Prediction
 from kinelex.evaluation.protocols.adapted import adapted_scores, check_adapted
 from kinelex.evaluation.protocols.knn import Knn
@@ -129,6 +130,6 @@ def _judged(other: Context, way: str, options: TransferOptions, scratch: bool = 
     if way == "full":
         scores = adapted_scores(other, other.protocol, options.changes, scratch)
         return other.judged("finetune", {stream: Prediction(of) for stream, of in scores.items()}).numbers
-    task: Knn | Linear = Knn() if way == "knn" else Linear()
+    task: FrozenTask = Knn() if way == "knn" else Linear()
     predictions = {stream: task.judge(m, task.Options()) for stream, m in other.probe_data().items()}
     return other.judged(way, predictions).numbers
