@@ -29,7 +29,7 @@ def baseline_rows(context: Context, neighbours: KnnOptions, linear: LinearOption
     kinds: dict[str, tuple[tuple[Any, ...], Callable[[], Rows]]] = {
         "raw": ((), lambda: _raw(context)),
         "untrained": (
-            (untrained.encoder_digests, neighbours, context.seed, *([linear] if linear.together else [])),
+            (untrained.encoder_digests, neighbours, linear, context.seed),
             lambda: _untrained(untrained, neighbours, linear),
         ),
     }
@@ -91,9 +91,7 @@ def _untrained(untrained: Context, neighbours: KnnOptions, linear: LinearOptions
         parts = untrained.probe_data()
         with working(f"untrained encoder, {task.title}"):
             alone = {stream: task.judge(m, options) for stream, m in parts.items()}
-            whole = fused(task.name, alone)
-            if isinstance(task, Linear) and linear.together:
-                whole = task.together(parts)
+            whole = task.together(parts, options) or fused(task.name, alone)
         details, note = dict(whole.details), ""
         if len(alone) > 1:
             details["streams"] = {s: {"top1": top_k(o.scores, truth, 1)} for s, o in alone.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ class NoOptions:
 
 
 class FrozenTask(ABC):
-    """A task that looks at each stream's features alone; the streams' scores are then fused."""
+    """A task that looks at each stream's features alone; the streams' scores are then fused, by default."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -28,11 +29,16 @@ class FrozenTask(ABC):
     def judge(self, probe_data: ProbeData, options: Any) -> Prediction:
         """What one stream's features say of the test clips."""
 
+    def together(self, parts: Mapping[str, ProbeData], options: Any) -> Prediction | None:
+        """What all streams' features say, where that is not the fusion of what each says; else None."""
+        return None
+
     def run(self, context: Context, options: Any) -> TaskResult:
         """Judge the run."""
         parts = context.probe_data()
         with working(self.title):
             alone = {stream: self.judge(m, options) for stream, m in parts.items()}
-        result = context.judged(self.name, alone)
+            whole = self.together(parts, options)
+        result = context.judged(self.name, alone, whole)
         result.numbers["rule"] = self.rule
         return result

@@ -45,10 +45,8 @@ class ProbeData:
 
 
 def side_by_side(parts: Mapping[str, ProbeData]) -> ProbeData:
-    """Several streams as one: their features side by side, each of length 1; one stream as it is."""
+    """Several streams as one: their features side by side, each of length 1."""
     each = list(parts.values())
-    if len(each) == 1:
-        return each[0]
     train, test = joined([m.train for m in each]), joined([m.test for m in each])
     return replace(each[0], train=train, test=test, classifier=None)
 

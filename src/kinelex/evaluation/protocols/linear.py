@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.frozen import FrozenTask
 from kinelex.evaluation.probe_data import Prediction, ProbeData, side_by_side
 from kinelex.inference.fusion import softmax
 from kinelex.inference.linear_probe import linear_probe
-from kinelex.progress import working
 
 
 @dataclass(frozen=True)
@@ -35,23 +33,13 @@ class Linear(FrozenTask):
         "Logistic regression on frozen, standardised features of the training clips, its penalty chosen on "
         "folds of the training part; top-1 over the test clips."
     )
-
     Options = LinearOptions
 
-    def run(self, context: Context, options: LinearOptions) -> TaskResult:
-        """Judge the run."""
-        parts = context.probe_data()
-        with working(self.title):
-            alone = {stream: self.judge(m, options) for stream, m in parts.items()}
-            result = context.judged(self.name, alone, self.together(parts) if options.together else None)
-        result.numbers["rule"] = self.rule
-        return result
-
-    def together(self, parts: Mapping[str, ProbeData]) -> Prediction:
-        """What one probe says that reads all streams, as softmax scores; with one stream its own logits."""
-        found = self.judge(side_by_side(parts), None)
-        if len(parts) == 1:
-            return found
+    def together(self, parts: Mapping[str, ProbeData], options: LinearOptions) -> Prediction | None:
+        """What one probe says that reads all streams, as softmax scores, where that is asked for."""
+        if not options.together or len(parts) == 1:
+            return None
+        found = self.judge(side_by_side(parts), options)
         how = {"fused": "one regression on the streams' features side by side"}
         return Prediction(softmax(found.scores), {**found.details, **how})
 

@@ -14,7 +14,7 @@ from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.probe_data import Prediction, ProbeData
 from kinelex.evaluation.protocols.adapted import FULL, adapted_scores, check_adapted, refuse_learned
-from kinelex.evaluation.protocols.linear import Linear
+from kinelex.evaluation.protocols.linear import Linear, LinearOptions
 from kinelex.evaluation.statistics import mean_sd
 from kinelex.evaluation.streams import fused, hits_of
 
@@ -144,9 +144,6 @@ def _drawn(context: Context, options: SemiOptions, kind: str, ratio: float, scra
 
 def _probed(parts: Mapping[str, ProbeData], together: bool) -> Prediction:
     """What probes fitted on few clips say of the test clips."""
-    probe = Linear()
-    return (
-        probe.together(parts)
-        if together
-        else fused("linear", {s: probe.judge(m, None) for s, m in parts.items()})
-    )
+    probe, options = Linear(), LinearOptions(together)
+    whole = probe.together(parts, options)
+    return whole or fused("linear", {stream: probe.judge(m, options) for stream, m in parts.items()})
