@@ -17,6 +17,7 @@ from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.protocols.registry import TASKS
 from kinelex.inference.features import extract_features
 from kinelex.training.encoder_files import load_encoders
+from kinelex.transforms import InputPipeline
 
 
 @pytest.fixture
@@ -35,9 +36,9 @@ def extracted(monkeypatch) -> list[int]:
     passes: list[int] = []
     extract = context_module.extract_all
 
-    def counting(encoders, store, rows, *args, progress):
+    def counting(encoders, store, rows, *args, progress, **options):
         told = []
-        found = extract(encoders, store, rows, *args, progress=lambda *counts: told.append(counts))
+        found = extract(encoders, store, rows, *args, progress=lambda *at: told.append(at), **options)
         assert told[-1] == (len(rows), len(rows))
         passes.append(len(rows))
         return found
@@ -100,6 +101,32 @@ def test_changed_clips_have_their_own_features_drawn_by_the_seed(context, extrac
     np.testing.assert_allclose(few, shaken[[4, 1]], rtol=1e-5, atol=1e-6)  # whatever is drawn beside them
     with pytest.raises(ValueError, match="name of a variant"):
         context.features("joint", rows, change=shake)
+
+
+def test_crops_are_drawn_for_each_clip_on_its_own(context, extracted):
+    """Whatever is asked for beside it, and before; the features of test time stay what they are."""
+    encoder, rows = context.encoders["joint"], np.arange(6)
+    config = replace(encoder.pipeline.config, crop_minimum=4)  # clips are shorter than 64 frames
+    encoder.pipeline = InputPipeline(encoder.layout, config)
+    plain, first, second = (
+        context.features("joint", rows),
+        context.crops("joint", rows, 0),
+        context.crops("joint", rows, 1),
+    )
+    for other in (first, second):
+        assert (np.abs(other - plain).max(axis=1) > 1e-3).sum() >= 5
+    assert np.abs(first - second).max() > 1e-3
+    np.testing.assert_array_equal(context.crops("joint", rows, 0), first)
+    assert extracted == [6, 6, 6]
+    fresh = replace(context, fresh=True)
+    few = fresh.crops("joint", rows[[4, 1]], 0)
+    np.testing.assert_allclose(few, first[[4, 1]], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(fresh.crops("joint", rows, 0), first, rtol=1e-5, atol=1e-6)
+    assert np.abs(replace(context, seed=1).crops("joint", rows, 0) - first).max() > 1e-3
+    np.testing.assert_array_equal(context.features("joint", rows), plain)
+    parts = context.probe_data(rows, crops=2)["joint"]
+    np.testing.assert_array_equal(parts.crops, np.stack([first, second]))
+    assert context.probe_data(rows)["joint"].crops is None
 
 
 @dataclass(frozen=True)

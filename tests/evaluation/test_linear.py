@@ -108,6 +108,39 @@ def test_folds_keep_subjects_together():
     assert max(grouped.fold_accuracy.values()) < 0.7
 
 
+@pytest.mark.parametrize("subjects", [None, np.arange(60) % 7])
+def test_crops_are_more_rows_of_the_same_clips(subjects):
+    """They are learned like clips, stay in the fold of their clip, and nothing is judged on them."""
+    x, y = make(rows=60, noise=2.0)
+    crops = x + np.random.default_rng(1).normal(size=(3, *x.shape)).astype(np.float32)
+    probe = linear_probe(x, y, 4, subjects, crops=crops)
+    rows, labels = np.concatenate([x, *crops]), np.tile(y, 4)
+    alone = linear_probe(rows, labels, 4, strengths=(probe.regularisation,))
+    np.testing.assert_array_equal(probe.weight, alone.weight)
+    right = 0
+    for fit, held in training_folds(y, subjects).parts:
+        learned = np.isin(np.arange(240) % 60, fit)
+        fold = linear_probe(rows[learned], labels[learned], 4, strengths=(probe.regularisation,))
+        right += (fold.scores(x[held]).argmax(axis=1) == y[held]).sum()
+    assert abs(60 * probe.fold_accuracy[probe.regularisation] - right) <= 1  # folds end at a larger gradient
+    assert probe.folds_by == ("class" if subjects is None else "subject")
+    plain = linear_probe(x, y, 4, subjects)
+    np.testing.assert_array_equal(linear_probe(x, y, 4, subjects, crops=crops[:0]).weight, plain.weight)
+
+
+def test_the_epochs_of_sgd_take_crops_in_turn():
+    x, y = make(rows=32)
+    other = x[:, ::-1].copy()
+    about = {"num_classes": 4, "seed": 3}
+    plain = linear_sgd_probe(x, y, schedule=SGDSchedule(epochs=1), **about)
+    once = linear_sgd_probe(other, y, schedule=SGDSchedule(epochs=1), crops=np.stack([x, other]), **about)
+    assert torch.equal(once.weight, plain.weight)  # the first crop, and never the features themselves
+    same = linear_sgd_probe(other, y, schedule=SGDSchedule(epochs=5), crops=np.stack([x, x]), **about)
+    assert torch.equal(same.weight, linear_sgd_probe(x, y, schedule=SGDSchedule(epochs=5), **about).weight)
+    turns = linear_sgd_probe(x, y, schedule=SGDSchedule(epochs=5), crops=np.stack([x, other]), **about)
+    assert not torch.allclose(turns.weight, same.weight, atol=1e-3)
+
+
 def test_two_classes_constant_features_and_an_absent_class():
     x, y = make(classes=2)
     x[:, 5] = 3.0

@@ -14,7 +14,10 @@ from kinelex.data.labelled_clips import subject_groups
 from kinelex.data.loader import SkeletonLoader
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
-from kinelex.evaluation.protocols.linear_sgd import linear_sgd_layers
+from kinelex.evaluation.context import Context
+from kinelex.evaluation.probe_data import side_by_side
+from kinelex.evaluation.protocols.linear import LinearOptions
+from kinelex.evaluation.protocols.linear_sgd import LinearSGDOptions, linear_sgd_layers
 from kinelex.evaluation.protocols.semi import SemiOptions
 from kinelex.evaluation.scores import load_scores, score_path
 from kinelex.inference.features import extract_features
@@ -46,7 +49,9 @@ def three(store, tmp_path) -> RunDirectory:
     run = RunDirectory.create(tmp_path / "three", config)
     torch.manual_seed(0)
     made = {s: encoders.create("stgcn", layout=store.layout, channels=4, depth=(1, 1, 1)) for s in STREAMS}
-    save_encoders(run.path, made, options, InputPipeline(store.layout, InputConfig(frames=16)))
+    save_encoders(
+        run.path, made, options, InputPipeline(store.layout, InputConfig(frames=16, crop_minimum=4))
+    )
     names = ["loss", *(f"loss/{s}" for s in STREAMS), *(f"accuracy/{s}" for s in STREAMS)]
     names += [f"distillation/{a}_{b}" for a in STREAMS for b in STREAMS if a != b]
     names += [f"teacher_entropy/{s}" for s in STREAMS]
@@ -182,6 +187,54 @@ def test_linear_together_is_one_regression_on_features_side_by_side(three, store
     assert apart["linear"]["fused"] == "mean of the streams' softmax scores"
 
 
-def test_semi_together_is_of_linear_alone():
-    with pytest.raises(InputError, match="semi.together is of semi.by=linear, not of full"):
-        SemiOptions(together=True)
+def test_crops_are_learned_by_the_tasks_that_are_asked_to(three, store):
+    """Their numbers are those of a loop over the context's features, each stream alone and together."""
+    split = get_split(store, "xsub")
+    context = Context(
+        three, load_encoders(three.path), store, "xsub", split.train, split.test, console=quiet()
+    )
+    truth, fit = store.labels[split.test], (store.labels[split.train], 3)
+    groups = subject_groups(store, split.train)
+
+    def part(stream):
+        crops = np.stack([context.crops(stream, split.train, number) for number in range(2)])
+        return context.features(stream, split.train), context.features(stream, split.test), crops
+
+    def judged(tasks, **options):
+        return evaluate(three.path, tasks=tasks, options=options, baselines=False, console=quiet())
+
+    found = judged(("linear", "linear_sgd"), linear={"crops": 2}, linear_sgd={"crops": 2})
+    for stream in context.encoders:
+        train, test, crops = part(stream)
+        assert np.abs(crops - train).max(axis=2).min() > 1e-6  # no clip is taken whole
+        probe = linear_probe(train, *fit, groups, crops=crops).scores(test)
+        layer = linear_sgd_layers([train], *fit, crops=[crops])[0](torch.as_tensor(test)).numpy()
+        for task, scores in (("linear", probe), ("linear_sgd", layer)):
+            assert found[task]["streams"][stream]["top1"] == (scores.argmax(axis=1) == truth).mean()
+            assert "2 random choices of its frames are learned" in found[task]["rule"]
+    both = {"together": True, "crops": 2}
+    found = judged(("linear", "linear_sgd"), linear=both, linear_sgd=both)
+    train, test, crops = zip(*map(part, context.encoders), strict=True)
+    whole = np.stack([joined(list(views)) for views in zip(*crops, strict=True)])
+    probe = linear_probe(joined(list(train)), *fit, groups, crops=whole)
+    assert found["linear"]["top1"] == (probe.scores(joined(list(test))).argmax(axis=1) == truth).mean()
+    layers = linear_sgd_layers(train, *fit, crops=crops)
+    logits = sum(layer(torch.as_tensor(x)).numpy() for layer, x in zip(layers, test, strict=True))
+    assert found["linear_sgd"]["top1"] == (logits.argmax(axis=1) == truth).mean()
+    few = {"by": "linear", "ratios": (0.5,), "draws": 1, "kinds": ("random",), "crops": 2, "together": True}
+    found = judged(("semi",), semi=few)["semi"]
+    rows = get_split(store, "xsub:few-random:0.5:0").train
+    parts = side_by_side(context.probe_data(rows, crops=2))
+    about = (parts.train_labels, 3, subject_groups(store, rows))
+    probe = linear_probe(parts.train, *about, crops=parts.crops)
+    assert found["random"]["50%"]["draws"] == [(probe.scores(parts.test).argmax(axis=1) == truth).mean()]
+    assert "2 random choices" in found["rule"]
+
+
+def test_what_is_asked_of_linear_and_semi_in_vain():
+    for name, value in (("together", True), ("crops", 4)):
+        with pytest.raises(InputError, match=f"semi.{name} is of semi.by=linear, not of full"):
+            SemiOptions(**{name: value})
+    for options in (LinearOptions, SemiOptions, LinearSGDOptions):
+        with pytest.raises(InputError, match="expects crops of at least 0, got -1"):
+            options(crops=-1)

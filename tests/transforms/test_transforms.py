@@ -141,6 +141,21 @@ def test_whole_clips_are_changed_before_frames_are_chosen_and_frames_after() -> 
         Compose([pick, create("crop_resize")])
 
 
+@pytest.mark.parametrize("name", ["cmd", "ctrgcn", "pyskl"])
+def test_crops_choose_frames_as_in_training_and_change_nothing_else(name: str) -> None:
+    """Each clip by its own generator, whatever clips are beside it."""
+    pipeline, lengths = InputPipeline(NTU, InputConfig(transforms=(name,))), [40, 31, 40, 12]
+    given = replace(batch(), x=None, presence=None)
+    drawn = pipeline.sample_crops(given, [torch.Generator().manual_seed(i) for i in range(4)])
+    cropped = pipeline(given, drawn)
+    assert not torch.equal(cropped, pipeline(given))
+    for i, length in enumerate(lengths):
+        alone = replace(batch_of(clips()[i : i + 1], lengths=[length]), layout=NTU, x=None, presence=None)
+        params = pipeline.sample(alone, torch.Generator().manual_seed(i))
+        assert len(params) > len(drawn) == 1  # all that training changes, and the frames alone
+        assert torch.allclose(cropped[i : i + 1], pipeline(alone, {n: params[n] for n in drawn}), atol=1e-6)
+
+
 def test_a_clip_that_ends_early_is_flipped_within_its_length() -> None:
     x = torch.arange(1.0, 6.0).view(1, 1, 5, 1, 1).repeat(2, 1, 1, 1, 1)
     flipped = Compose([create("time_flip", probability=1.0)])(x, seeded(), lengths=[5, 3])

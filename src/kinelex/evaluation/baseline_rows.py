@@ -88,7 +88,7 @@ def _untrained(untrained: Context, neighbours: KnnOptions, linear: LinearOptions
     truth, rows = untrained.truth, {}
     judges: tuple[tuple[FrozenTask, Any], ...] = ((Knn(), neighbours), (Linear(), linear))
     for task, options in judges:
-        parts = untrained.probe_data()
+        parts = untrained.probe_data(crops=getattr(options, "crops", 0))
         with working(f"untrained encoder, {task.title}"):
             alone = {stream: task.judge(m, options) for stream, m in parts.items()}
             whole = task.together(parts, options) or fused(task.name, alone)

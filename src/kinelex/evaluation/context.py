@@ -115,7 +115,7 @@ class Context:
         self.cache = Cache(folder, self.fresh)
         beside = self.store.path.with_name(f"{self.store.path.name}.baselines")
         self.shared = Cache(folder, self.fresh, beside)  # for what is not the run's own
-        self._tables: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
+        self._tables: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -187,24 +187,44 @@ class Context:
         >>> Context.features.__name__
         'features'
         """
-        if stream not in self.encoders:
-            raise unknown_name(f"stream of {self.run.path}", stream, self.encoders)
         if (change is None) != (variant == ""):
             raise ValueError("a change of the clips needs the name of a variant, and a variant its change")
+        return self._features(stream, rows, None if change is None else _Seeded(self.seed, variant, change))
+
+    def crops(self, stream: str, rows: np.ndarray, number: int) -> np.ndarray:
+        """Features of clips whose frames are chosen at random as in training, and cached as those above.
+
+        Args:
+            stream, rows: as in :meth:`features`.
+            number: tells one choice from another, beside ``seed`` and the clip.
+
+        Shape:
+            - rows: (n,)
+            - returns: (n, F) float32
+        """
+        return self._features(stream, rows, _Seeded(self.seed, f"crop-{number}"))
+
+    def _features(self, stream: str, rows: np.ndarray, drawn: _Seeded | None) -> np.ndarray:
+        if stream not in self.encoders:
+            raise unknown_name(f"stream of {self.run.path}", stream, self.encoders)
         rows = np.asarray(rows, dtype=np.int64)
-        known, values = self._table(stream, variant, change)
+        known, values = self._table(stream, drawn)
         missing = np.setdiff1d(rows, known)
         if len(missing):
-            self._extract(missing, variant, change)
-            known, values = self._table(stream, variant, change)
+            self._extract(missing, drawn)
+            known, values = self._table(stream, drawn)
         return values[np.searchsorted(known, rows)]
 
     def untrained(self) -> Context:
         """The same with the architecture of the run and random weights."""
         return replace(self, encoders=load_encoders(self.run.path, self.seed, self.store))
 
-    def probe_data(self, train: np.ndarray | None = None) -> dict[str, ProbeData]:
+    def probe_data(self, train: np.ndarray | None = None, crops: int = 0) -> dict[str, ProbeData]:
         """Features of the training part, or other rows, and the test part by stream, for a task on them.
+
+        Args:
+            train: the other rows.
+            crops: how many further choices of their frames there are features of, see :meth:`crops`.
 
         Shape:
             - train: (n,)
@@ -213,8 +233,16 @@ class Context:
         both, labels = np.concatenate([train, self.test]), self.store.labels[train]
         about = (len(self.class_names), subject_groups(self.store, train), self.device, self.seed)
         parts = {stream: np.split(self.features(stream, both), [len(train)]) for stream in self.encoders}
+        more = {s: [self.crops(s, train, number) for number in range(crops)] for s in parts if crops}
         return {
-            stream: ProbeData(fit, labels, test, *about, self.encoders[stream].last_layer())
+            stream: ProbeData(
+                fit,
+                labels,
+                test,
+                *about,
+                self.encoders[stream].last_layer(),
+                np.stack(more[stream]) if crops else None,
+            )
             for stream, (fit, test) in parts.items()
         }
 
@@ -239,53 +267,59 @@ class Context:
             scores |= {stream: prediction.scores for stream, prediction in alone.items()}
         return TaskResult(numbers, scores)
 
-    def _table(self, stream: str, variant: str, change: Change | None) -> tuple[np.ndarray, np.ndarray]:
+    def _table(self, stream: str, drawn: _Seeded | None) -> tuple[np.ndarray, np.ndarray]:
         """Rows whose features are known, in order, and those features."""
-        if (stream, variant) not in self._tables:
-            width = self.encoders[stream].num_features
-            table = read_table(self.cache, *self._feature_file(stream, variant, change), width)
-            if variant:  # of changed clips there may be many: they wait in their files
-                return table
-            self._tables[stream, variant] = table
-        return self._tables[stream, variant]
+        if drawn is None and stream in self._tables:
+            return self._tables[stream]
+        table = read_table(self.cache, *self._feature_file(stream, drawn), self.encoders[stream].num_features)
+        if drawn is None:  # of changed clips there may be many: they wait in their files
+            self._tables[stream] = table
+        return table
 
-    def _feature_file(self, stream: str, variant: str, change: Change | None) -> tuple[str, str]:
-        changed = None if change is None else self.seed
-        key = digest(self.encoder_digests[stream], self.store_digest, variant, changed)
+    def _feature_file(self, stream: str, drawn: _Seeded | None) -> tuple[str, str]:
+        variant, seed = ("", None) if drawn is None else (drawn.variant, drawn.seed)
+        key = digest(self.encoder_digests[stream], self.store_digest, variant, seed)
         return "-".join(filter(None, ("features", stream, variant))), key
 
-    def _extract(self, rows: np.ndarray, variant: str, change: Change | None) -> None:
+    def _extract(self, rows: np.ndarray, drawn: _Seeded | None) -> None:
         """Pass clips through all encoders and keep their features."""
-        changed = None if change is None else _Seeded(change, self.seed, variant)
-        how = self.store, rows, self.batch_size, self.device, changed
+        crops = drawn.generator if drawn is not None and drawn.change is None else None
+        how = self.store, rows, self.batch_size, self.device, None if crops else drawn
         with progress_bar("features", sys.stderr.isatty()) as update:
-            found = extract_all(self.encoders, *how, progress=update)
+            found = extract_all(self.encoders, *how, crops=crops, progress=update)
         for stream, features in found.items():
-            known, values = table = with_rows(self._table(stream, variant, change), rows, features)
-            if not variant:
-                self._tables[stream, variant] = table
-            name, key = self._feature_file(stream, variant, change)
+            known, values = table = with_rows(self._table(stream, drawn), rows, features)
+            if drawn is None:
+                self._tables[stream] = table
+            name, key = self._feature_file(stream, drawn)
             self.cache.write(name, key, {"rows": known, "features": values})
 
 
 @dataclass
 class _Seeded:
-    """A change of each clip on its own: its randomness depends on the seed, the variant and the clip."""
+    """A change of each clip on its own: its randomness depends on the seed, the variant and the clip.
 
-    change: Change
+    Without a change it is the frames that are drawn, when the clip is prepared.
+    """
+
     seed: int
     variant: str
+    change: Change | None = None
+
+    def generator(self, row: int) -> torch.Generator:
+        """Of one clip."""
+        return torch.Generator().manual_seed(int(digest(self.seed, self.variant, row)[:15], 16))
 
     def __call__(self, batch: Batch) -> Batch:
         assert batch.frames is not None
+        assert self.change is not None
         changed = []
         for i, frames in enumerate(batch.frames.split(batch.lengths.tolist())):
             lengths, labels, index = (t[i : i + 1] for t in (batch.lengths, batch.labels, batch.indices))
-            number = int(digest(self.seed, self.variant, int(index))[:15], 16)
             clip = Batch(
                 lengths, labels, index, frames, fps=batch.fps[i : i + 1] if batch.fps is not None else None
             )
-            changed.append(self.change(clip, torch.Generator().manual_seed(number)))
+            changed.append(self.change(clip, self.generator(int(index))))
         frames = torch.cat([clip.frames for clip in changed if clip.frames is not None])
         fps = [clip.fps for clip in changed if clip.fps is not None]
         return replace(

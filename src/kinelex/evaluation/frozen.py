@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from kinelex.errors import InputError
 from kinelex.evaluation.context import Context, TaskResult
 from kinelex.evaluation.probe_data import Prediction, ProbeData
 from kinelex.progress import working
@@ -23,7 +24,7 @@ class FrozenTask(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     rule: ClassVar[str]
-    Options: ClassVar[type] = NoOptions
+    Options: ClassVar[type] = NoOptions  # with a field crops where the task learns from those
 
     @abstractmethod
     def judge(self, probe_data: ProbeData, options: Any) -> Prediction:
@@ -35,10 +36,24 @@ class FrozenTask(ABC):
 
     def run(self, context: Context, options: Any) -> TaskResult:
         """Judge the run."""
-        parts = context.probe_data()
+        crops = getattr(options, "crops", 0)
+        parts = context.probe_data(crops=crops)
         with working(self.title):
             alone = {stream: self.judge(m, options) for stream, m in parts.items()}
             whole = self.together(parts, options)
         result = context.judged(self.name, alone, whole)
-        result.numbers["rule"] = self.rule
+        result.numbers["rule"] = self.rule + said_of_crops(crops)
         return result
+
+
+def check_crops(crops: int) -> None:
+    """Refuse a number of crops that is none."""
+    if crops < 0:
+        raise InputError(f"expects crops of at least 0, got {crops}")
+
+
+def said_of_crops(crops: int) -> str:
+    """What a rule adds where a task learns from crops."""
+    return f" Of each training clip {crops} random choices of its frames are learned, as in training." * (
+        crops > 0
+    )

@@ -28,9 +28,10 @@ class ProbeData:
         device: where to compute.
         seed: of whatever is random.
         classifier: weight and bias of the run's own classifier, where it learned from labels.
+        crops: features of k other choices of the training clips' frames, where a task asks for them.
 
     Shape:
-        - classifier: (classes, F) and (classes,)
+        - classifier: (classes, F) and (classes,); crops: (k, n_train, F)
         - train: (n_train, F); train_labels, groups: (n_train,); test: (n_test, F)
     """
 
@@ -42,13 +43,17 @@ class ProbeData:
     device: torch.device | str = "cpu"
     seed: int = 0
     classifier: tuple[np.ndarray, np.ndarray] | None = None
+    crops: np.ndarray | None = None
 
 
 def side_by_side(parts: Mapping[str, ProbeData]) -> ProbeData:
     """Several streams as one: their features side by side, each of length 1."""
     each = list(parts.values())
     train, test = joined([m.train for m in each]), joined([m.test for m in each])
-    return replace(each[0], train=train, test=test, classifier=None)
+    crops = None
+    if each[0].crops is not None:
+        crops = np.stack([joined(list(views)) for views in zip(*(m.crops for m in each), strict=True)])
+    return replace(each[0], train=train, test=test, classifier=None, crops=crops)
 
 
 @dataclass

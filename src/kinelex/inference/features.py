@@ -54,6 +54,7 @@ def extract_all(
     device: torch.device | str = "cpu",
     change: Callable[[Batch], Batch] | None = None,
     augment: bool = False,
+    crops: Callable[[int], torch.Generator] | None = None,
     progress: Callable[[float, int], None] | None = None,
 ) -> dict[str, np.ndarray]:
     """Features of clips by several encoders, for example one per stream, in one pass over the clips.
@@ -63,6 +64,7 @@ def extract_all(
         store, indices, batch_size, device: as in :func:`extract_features`.
         change: what is done to each batch of clips as loaded, on the device, before it is prepared.
         augment: prepare clips as in training, changed at random, instead of as at test time.
+        crops: take each row's frames as in training, by its generator, and all else as at test time.
         progress: told how many clips are done, and of how many.
 
     Shape:
@@ -95,6 +97,8 @@ def extract_all(
             for name, encoder in encoders.items():
                 pipeline, generator = pipelines[name], torch.Generator().manual_seed(number)
                 views = [pipeline.sample(there, generator)] if augment else pipeline.views(there)
+                if crops is not None:
+                    views = [pipeline.sample_crops(there, [crops(row) for row in batch.indices.tolist()])]
                 size = batch_size or (encoder.encoder.cached if on_cpu else LOADED)
                 each = max(1, size // len(there))  # views that go through the encoder together
                 seen = [

@@ -55,6 +55,7 @@ def linear_probe(
     groups: np.ndarray | None = None,
     strengths: tuple[float, ...] = STRENGTHS,
     folds: int = 5,
+    crops: np.ndarray | None = None,
 ) -> LinearProbe:
     """Fit multinomial logistic regression by L-BFGS; choose its L2 strength inside the training part.
 
@@ -71,9 +72,11 @@ def linear_probe(
         groups: a group per row, for example the subject.
         strengths: L2 strengths to try; one alone is taken without cross-validation.
         folds: number of folds.
+        crops: further features of the same clips, for example of other crops, that are learned beside the
+            others; the held-out clips of a fold are judged without.
 
     Shape:
-        - features: (n, F); labels, groups: (n,)
+        - features: (n, F); labels, groups: (n,); crops: (k, n, F)
 
     Raises:
         InputError: no clip, shapes that do not fit, or values that are not finite.
@@ -89,12 +92,17 @@ def linear_probe(
         raise InputError("a linear probe expects a clip or more in the training part")
     check_rows(features, "a linear probe's features", labels)
     tried = tuple(sorted(strengths, reverse=True))
+    apart = training_folds(labels, groups, folds)
+    if crops is not None and len(crops):
+        starts = len(labels) * np.arange(1 + len(crops))
+        parts = [((starts[:, None] + fit).ravel(), held) for fit, held in apart.parts]
+        apart = apart._replace(parts=parts)
+        features, labels = np.concatenate([features, *crops]), np.tile(labels, len(starts))
     mean, scale = standardisation(features)
     if len(np.unique(labels)) == 1:
         alone = np.where(np.arange(num_classes) == labels[0], 0.0, -np.inf)
         return LinearProbe(mean, scale, np.zeros((num_classes, len(mean))), alone, tried[0])
     accuracy: dict[float, float] = {}
-    apart = training_folds(labels, groups, folds)
     with one_thread(features.size * num_classes < _LARGE):
         if len(tried) > 1:
             accuracy = _fold_accuracy(features, labels, apart.parts, tried)

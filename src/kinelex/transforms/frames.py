@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -67,8 +68,18 @@ class FrameChoice(Transform):
         """Frames of each clip, at the rate of the result, (N,)."""
         return batch.lengths if self.fps is None else lengths_at(batch, self.fps)
 
+    def _choosable(self, batch: Batch) -> Tensor:
+        """Frames of each clip that there are to choose from, (N,)."""
+        return self._lengths(batch)
+
     def sample(self, batch: Batch, generator: torch.Generator) -> FramePlan:
-        return self.draw(self._lengths(batch), generator)
+        return self.draw(self._choosable(batch), generator)
+
+    def sample_each(self, batch: Batch, generators: Sequence[torch.Generator]) -> FramePlan:
+        """What :meth:`sample` does, each clip by a generator of its own, whatever clips are beside it."""
+        lengths = self._choosable(batch).split(1)
+        plans = [self.draw(length, own) for length, own in zip(lengths, generators, strict=True)]
+        return FramePlan(*(torch.cat([getattr(plan, f.name) for plan in plans]) for f in fields(FramePlan)))
 
     def apply(self, batch: Batch, params: FramePlan | None = None) -> Batch:
         batch, presence = self._kept(batch)

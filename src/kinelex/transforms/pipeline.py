@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -257,6 +257,11 @@ class InputPipeline:
     def sample(self, batch: Batch, generator: torch.Generator) -> dict[str, Any]:
         """Draw the training augmentation of a batch: by transform what :meth:`Transform.sample` gives."""
         return self.transforms.sample(self._lifted(batch), generator)
+
+    def sample_crops(self, batch: Batch, generators: Sequence[torch.Generator]) -> dict[str, Any]:
+        """Draw the frames of each clip as in training, by its own generator; all else is as at test time."""
+        steps, lifted = self.transforms.transforms.items(), self._lifted(batch)
+        return {n: t.sample_each(lifted, generators) for n, t in steps if isinstance(t, FrameChoice)}
 
     def _lifted(self, batch: Batch) -> Batch:
         """Clips in 2-D with a third coordinate of 0, where ``input.lift`` asks for it."""

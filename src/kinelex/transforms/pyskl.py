@@ -157,11 +157,11 @@ class UniformFrames(FrameChoice):
         drawn = [_test_frames(length, self.frames, self.clips)[clip] for length in lengths.tolist()]
         return picks(torch.from_numpy(np.stack(drawn)).to(lengths.device))
 
-    def sample(self, batch: Batch, generator: torch.Generator) -> FramePlan:
-        return self.draw(self._lengths(self._kept(batch)[0]), generator)
+    def _choosable(self, batch: Batch) -> Tensor:
+        return self._lengths(self._kept(batch)[0])
 
     def views(self, batch: Batch) -> list[FramePlan]:
-        lengths = self._lengths(self._kept(batch)[0])
+        lengths = self._choosable(batch)
         return [self._still(lengths, clip) for clip in range(self.clips)]
 
     def _kept(self, batch: Batch) -> tuple[Batch, Tensor | None]:

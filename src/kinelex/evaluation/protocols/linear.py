@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kinelex.evaluation.frozen import FrozenTask
+from kinelex.evaluation.frozen import FrozenTask, check_crops
 from kinelex.evaluation.probe_data import Prediction, ProbeData, side_by_side
 from kinelex.inference.fusion import softmax
 from kinelex.inference.linear_probe import linear_probe
@@ -19,9 +19,15 @@ class LinearOptions:
     Args:
         together: of several streams fit one regression on their features side by side, each of length 1,
             instead of the mean of each stream's own.
+        crops: random choices of each training clip's frames, drawn as in training, that are learned beside
+            the one of test time.
     """
 
     together: bool = False
+    crops: int = 0
+
+    def __post_init__(self) -> None:
+        check_crops(self.crops)
 
 
 class Linear(FrozenTask):
@@ -46,7 +52,7 @@ class Linear(FrozenTask):
     def judge(self, probe_data: ProbeData, options: Any) -> Prediction:
         """Logits of the fitted probe."""
         m = probe_data
-        probe = linear_probe(m.train, m.train_labels, m.num_classes, m.groups)
+        probe = linear_probe(m.train, m.train_labels, m.num_classes, m.groups, crops=m.crops)
         details = {
             "regularisation": probe.regularisation,
             "fold_accuracy": {f"{strength:g}": rate for strength, rate in probe.fold_accuracy.items()},

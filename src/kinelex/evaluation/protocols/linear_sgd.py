@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from kinelex.evaluation.context import Context, TaskResult
-from kinelex.evaluation.frozen import FrozenTask
+from kinelex.evaluation.frozen import FrozenTask, check_crops, said_of_crops
 from kinelex.evaluation.probe_data import Prediction, ProbeData
 from kinelex.inference.fusion import softmax
 
@@ -40,12 +40,13 @@ def linear_sgd_probe(
     schedule: SGDSchedule = SGDSchedule(),
     seed: int = 0,
     device: torch.device | str = "cpu",
+    crops: np.ndarray | None = None,
 ) -> nn.Linear:
     """The papers' linear protocol: one fully connected layer on frozen features, trained by SGD.
 
-    SGD with momentum 0.9 and no weight decay. It differs from the published protocol in one point: here the
-    features are cached, of the test-time crop, while the papers draw a new crop (ratio 0.5 to 1) of every
-    training clip in every epoch.
+    SGD with momentum 0.9 and no weight decay. The papers draw a new crop (ratio 0.5 to 1) of every training
+    clip in every epoch: that is ``crops`` of as many as there are epochs. Without, the features are those of
+    the test-time crop.
 
     Args:
         features: features of the training part, as they are.
@@ -54,9 +55,10 @@ def linear_sgd_probe(
         schedule: how long and how fast.
         seed: of the weights and the order of the clips; the global generator is left alone.
         device: where to train.
+        crops: features of k crops of the same clips, which the epochs take in turn instead of ``features``.
 
     Shape:
-        - features: (n, F); labels: (n,)
+        - features: (n, F); labels: (n,); crops: (k, n, F)
         - returns: a layer (N, F) -> (N, classes)
 
     Source: CMD (Mao et al., ECCV 2022), section 4.2, and its public code.
@@ -66,7 +68,8 @@ def linear_sgd_probe(
     >>> layer(torch.eye(3)).argmax(dim=1).tolist()
     [0, 1, 2]
     """
-    return linear_sgd_layers([features], labels, num_classes, schedule, seed, device)[0]
+    more = None if crops is None else [crops]
+    return linear_sgd_layers([features], labels, num_classes, schedule, seed, device, more)[0]
 
 
 def linear_sgd_layers(
@@ -76,6 +79,7 @@ def linear_sgd_layers(
     schedule: SGDSchedule = SGDSchedule(),
     seed: int = 0,
     device: torch.device | str = "cpu",
+    crops: Sequence[np.ndarray] | None = None,
 ) -> list[nn.Linear]:
     """What :func:`linear_sgd_probe` does, for several streams at once: one logit, the mean of the streams'.
 
@@ -90,9 +94,10 @@ def linear_sgd_layers(
     [0, 1, 2]
     """
     generator = torch.Generator().manual_seed(seed)
-    xs = [torch.as_tensor(x, dtype=torch.float32).to(device) for x in features]
+    seen = [x[None] for x in features] if crops is None else crops  # by stream (k, n, F)
+    xs = [torch.as_tensor(x, dtype=torch.float32).to(device) for x in seen]
     y = torch.as_tensor(labels, dtype=torch.int64).to(device)
-    layers = [nn.utils.skip_init(nn.Linear, x.shape[1], num_classes) for x in xs]
+    layers = [nn.utils.skip_init(nn.Linear, x.shape[2], num_classes) for x in xs]
     for layer in layers:
         nn.init.normal_(layer.weight, std=0.01, generator=generator)
         nn.init.zeros_(layer.bias)
@@ -100,9 +105,11 @@ def linear_sgd_layers(
     weights = [weight for layer in layers for weight in layer.parameters()]
     optimizer = torch.optim.SGD(weights, lr=schedule.learning_rate, momentum=0.9)
     decay = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(schedule.milestones))
-    for _ in range(schedule.epochs):
+    for epoch in range(schedule.epochs):
         for rows in torch.randperm(len(y), generator=generator).to(device).split(schedule.batch_size):
-            logits = torch.stack([layer(x[rows]) for layer, x in zip(layers, xs, strict=True)]).mean(dim=0)
+            logits = torch.stack(
+                [layer(x[epoch % len(x), rows]) for layer, x in zip(layers, xs, strict=True)]
+            ).mean(dim=0)
             loss = nn.functional.cross_entropy(logits, y[rows])
             optimizer.zero_grad()
             loss.backward()
@@ -118,9 +125,15 @@ class LinearSGDOptions:
     Args:
         together: of several streams train one logit, the mean of their layers', as CMD publishes its three
             streams, instead of each stream's own.
+        crops: random choices of each training clip's frames, drawn as in training, that the epochs learn in
+            turn instead of the one of test time; the papers draw anew in each of the 80.
     """
 
     together: bool = False
+    crops: int = 0
+
+    def __post_init__(self) -> None:
+        check_crops(self.crops)
 
 
 class LinearSGD(FrozenTask):
@@ -137,22 +150,25 @@ class LinearSGD(FrozenTask):
     def judge(self, probe_data: ProbeData, options: Any) -> Prediction:
         """Logits of the trained layer."""
         m = probe_data
-        layer = linear_sgd_probe(m.train, m.train_labels, m.num_classes, seed=m.seed, device=m.device)
+        layer = linear_sgd_probe(
+            m.train, m.train_labels, m.num_classes, seed=m.seed, device=m.device, crops=m.crops
+        )
         return Prediction(_logits(layer, m.test))
 
     def run(self, context: Context, options: LinearSGDOptions) -> TaskResult:
         """Judge the run."""
-        probe_data = context.probe_data()
-        if not options.together or len(probe_data) == 1:
+        if not options.together or len(context.encoders) == 1:
             return super().run(context, options)
+        probe_data = context.probe_data(crops=options.crops)
         parts = list(probe_data.values())
         some = ([m.train for m in parts], parts[0].train_labels, parts[0].num_classes)
-        layers = linear_sgd_layers(*some, seed=context.seed, device=context.device)
+        crops = [m.crops for m in parts if m.crops is not None] or None
+        layers = linear_sgd_layers(*some, seed=context.seed, device=context.device, crops=crops)
         logits = {s: _logits(layer, probe_data[s].test) for s, layer in zip(probe_data, layers, strict=True)}
         how = {"fused": "one logit, the mean of the streams', trained together"}
         whole = Prediction(softmax(np.mean(list(logits.values()), axis=0)), how)
         result = context.judged(self.name, {s: Prediction(scores) for s, scores in logits.items()}, whole)
-        result.numbers["rule"] = self.rule
+        result.numbers["rule"] = self.rule + said_of_crops(options.crops)
         return result
 
 
