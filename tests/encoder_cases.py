@@ -11,6 +11,7 @@ CASES = {
     "ctrgcn": {"channels": 8, "depth": (1, 1, 1)},
     "gru": {"hidden": 6, "layers": 2},
     "gru, apart": {"hidden": 6, "layers": 2, "apart": True},
+    "gru, apart max": {"hidden": 6, "layers": 2, "apart": True, "pooling": "max"},
     "gru, bidirectional": {"hidden": 6, "layers": 2, "bidirectional": True},
     "ctrgcn, places": {"channels": 8, "depth": (1, 1, 1), "person_norms": 2},
     "hdgcn": {"channels": 8, "depth": (1, 1, 1), "person_norms": 1},

@@ -132,6 +132,23 @@ def test_persons_read_apart_are_averaged_in_any_order():
     torch.testing.assert_close(single(x[..., :1]), alone[0])
 
 
+def test_max_pooling_takes_the_largest_of_the_persons_who_are_there():
+    encoder = make(apart=True, pooling="max").eval()
+    x = clips(m=3)
+    x[1, ..., 1] = 0  # someone is absent in between
+    x[2, ..., 1:] = 0
+    features = encoder(x)
+    alone = torch.stack([encoder(x[..., [m]]) for m in range(3)])
+    assert (alone[1, 1] > alone[[0, 2], 1].amax(dim=0)).any()  # who is absent would count otherwise
+    torch.testing.assert_close(features[0], alone[:, 0].amax(dim=0))
+    torch.testing.assert_close(features[1], alone[[0, 2], 1].amax(dim=0))
+    torch.testing.assert_close(features[2], alone[0, 2])
+    x.requires_grad_()
+    encoder(x).sum().backward()
+    assert (x.grad[0].flatten(0, 2).abs().amax(dim=0) > 0).all()  # each is the largest somewhere
+    assert not x.grad[1, ..., 1].any()
+
+
 def test_wrong_input_says_what_to_do():
     with pytest.raises(InputError, match=r"at most 2 persons, got 3: set encoder\.persons=3"):
         make()(clips(m=3))

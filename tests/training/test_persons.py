@@ -14,7 +14,9 @@ from kinelex import encoders
 from kinelex.data import Sequence, SkeletonStoreWriter, StoreMeta, open_store
 from kinelex.data.loader import SkeletonLoader
 from kinelex.data.persons import person_places, say_crowded
+from kinelex.errors import InputError
 from kinelex.evaluation.baselines import raw_features
+from kinelex.inference.clips import clips_of_arrays
 from kinelex.inference.features import extract_features
 from kinelex.skeleton import get_layout
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoder
@@ -27,6 +29,7 @@ PREPARATIONS = {
     "published": InputConfig(frames=8, centre="first", scale="clip"),
     "cmd": InputConfig(frames=8, centre="frame", align="body", fill=True, stream="motion"),
     "torso": InputConfig(frames=8, centre="mean", align="torso", scale="torso", sampling="frames"),
+    "mutual": InputConfig(frames=8, centre="mean", align="torso", scale="torso", mutual=True),
 }
 
 
@@ -68,7 +71,8 @@ def test_input_of_a_clip_alone_is_that_in_any_batch(stores, preparation, persons
     pipeline = InputPipeline(SBU, replace(PREPARATIONS[preparation], persons=persons))
     loader = SkeletonLoader(store, np.arange(len(store)), len(store))
     whole = pipeline(loader.batch(loader.indices))
-    assert whole.shape[4] == (persons or 2)
+    places = persons or 2
+    assert whole.shape[4] == (places**2 if preparation == "mutual" else places)
     for i in range(len(store)):
         torch.testing.assert_close(pipeline(loader.batch(np.array([i])))[0], whole[i], rtol=0, atol=1e-6)
 
@@ -117,6 +121,33 @@ def test_a_run_keeps_the_number_of_its_training_store(stores, tmp_path):
     assert encoder.for_store(stores["three"]).pipeline.config.persons == 2
     features = extract_features(encoder, stores["mixed"], np.arange(2))
     np.testing.assert_allclose(extract_features(encoder, stores["one"], np.arange(2)), features, atol=1e-5)
+
+
+def test_who_comes_first_does_not_count_where_each_is_seen_by_each(stores, tmp_path):
+    """A run reads two persons in the frames of both: the same features with the persons exchanged."""
+    reading = ["encoder.name=gru", "encoder.hidden=4", "encoder.apart=true", "input.align=torso"]
+    overrides = ["epochs=1", "frames=8", "batch_size=2", "accelerator=cpu", *reading]
+    features = {}
+    for mutual in (False, True):
+        options = [*overrides, f"input.mutual={str(mutual).lower()}"]
+        run = train("supervised", stores["mixed"].path, "given", tmp_path / str(mutual), overrides=options)
+        assert run.config["input"]["mutual"] is mutual
+        encoder, clips = load_encoder(run.path), [stores["mixed"].sequence(row) for row in (0, 2)]
+        exchanged = [np.ascontiguousarray(clip[:, ::-1]) for clip in clips]
+        features[mutual] = [
+            extract_features(encoder, clips_of_arrays(some, SBU), np.arange(2)) for some in (clips, exchanged)
+        ]
+    (plain, plain_exchanged), (mutual, mutual_exchanged) = features[False], features[True]
+    np.testing.assert_allclose(mutual, mutual_exchanged, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(plain[0], plain_exchanged[0], rtol=1e-4, atol=1e-5)  # one person
+    assert np.abs(plain[1] - plain_exchanged[1]).max() > 1e-3
+
+
+def test_each_seen_by_each_needs_an_encoder_that_reads_them_one_by_one(stores, tmp_path):
+    options = ["encoder.name=gru", "encoder.hidden=4", "input.mutual=true", "epochs=0", "accelerator=cpu"]
+    with pytest.raises(InputError, match="one by one .*: gru has 2 places"):
+        train("supervised", stores["mixed"].path, "given", tmp_path / "run", overrides=options)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_of_before_takes_the_most_persons_of_the_store(stores):

@@ -12,6 +12,7 @@ from kinelex.options import read_options
 from kinelex.skeleton import get_layout
 from kinelex.training.recipe import find_recipe, plain, resolve
 from kinelex.transforms import Compose, InputConfig, InputPipeline, Transform, create, preset, transforms_of
+from kinelex.transforms import pipeline as pipeline_module
 from kinelex.transforms.base import TRANSFORMS, batch_of
 
 NTU = get_layout("ntu25")
@@ -154,6 +155,38 @@ def test_crops_choose_frames_as_in_training_and_change_nothing_else(name: str) -
         params = pipeline.sample(alone, torch.Generator().manual_seed(i))
         assert len(params) > len(drawn) == 1  # all that training changes, and the frames alone
         assert torch.allclose(cropped[i : i + 1], pipeline(alone, {n: params[n] for n in drawn}), atol=1e-6)
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_persons_stand_in_the_frame_of_each(monkeypatch: pytest.MonkeyPatch, looks: bool) -> None:
+    """As if every clip had come with another person first; who is absent leads nobody."""
+    monkeypatch.setattr(pipeline_module, "host_sees", lambda x: looks)  # as on an accelerator, in an export
+    config = InputConfig(
+        frames=8, centre="mean", align="torso", scale="torso", persons=2, rotation=(0.3, 0, 0)
+    )
+    plain, mutual = (InputPipeline(NTU, replace(config, mutual=m)) for m in (False, True))
+    x = clips()
+    x[2] = x[2].flip(-1) * (torch.arange(2) == 1)  # the first person is absent
+    given = replace(batch_of(x, lengths=[40] * 4), layout=NTU)
+    turned = replace(batch_of(x.flip(-1), lengths=[40] * 4), layout=NTU)
+    crowd = torch.cat([x, torch.randn_like(x[..., :1])], dim=-1)
+    for params in (None, plain.sample(given, seeded())):
+        seen, there = mutual.prepare(given, params)
+        assert seen.shape == (4, 3, 8, 25, 4)
+        assert there.shape == (4, 1, 8, 25, 4)
+        first, second = plain.prepare(given, params), plain.prepare(turned, params)
+        torch.testing.assert_close(seen[..., :2], first[0])
+        assert torch.equal(there[..., :2], first[1])
+        torch.testing.assert_close(seen[:3, ..., 2:], second[0][:3])
+        assert torch.equal(there[:3, ..., 2:], second[1][:3])
+        assert not seen[3, ..., 1:].any()  # the second person is absent
+        assert not there[3, ..., 1:].any()
+        more = replace(batch_of(crowd, lengths=[40] * 4), layout=NTU)
+        torch.testing.assert_close(mutual(more, params), seen)  # a third is left out
+    alone = replace(batch_of(x[3:, ..., :1], lengths=[40]), layout=NTU)
+    torch.testing.assert_close(mutual(alone), mutual(given)[3:])
+    one = InputPipeline(NTU, replace(config, mutual=True, persons=1))
+    assert torch.equal(one(given), plain(given)[..., :1])
 
 
 def test_a_clip_that_ends_early_is_flipped_within_its_length() -> None:

@@ -31,6 +31,7 @@ class Encoder(nn.Module):
     Attributes:
         block_list: which of its attributes holds its blocks, layers that follow one another, with most of its
             activations; training.recompute computes these again. None: it has none.
+        largest_person: a clip's features are the largest of its persons', instead of their mean.
         present_only: leave persons out whose coordinates are all 0, unless the caller says who is present.
         cached: clips that a CPU passes through it at a time, the fastest by measurement; more do not fit its
             cache.
@@ -59,6 +60,7 @@ class Encoder(nn.Module):
     block_list: ClassVar[str | None] = None
     cached: ClassVar[int] = 16
     present_only: bool = False
+    largest_person: bool = False
 
     def __init__(
         self,
@@ -111,21 +113,33 @@ class Encoder(nn.Module):
         return self.head(self.forward_present(x, with_somebody(present)))
 
     def forward_present(self, x: Tensor, present: Tensor) -> Tensor:
-        """Features (N, F), computed and averaged for those persons alone who are present."""
+        """Features (N, F) of those persons alone who are present, each computed once."""
         if torch.compiler.is_compiling() and not self.training:  # a graph computes all, as shapes are fixed
             every = self.forward_features(x).mean(dim=(3, 4))  # (N, places, F)
-            weights = F.pad(present, (0, every.shape[1] - present.shape[1])).to(every.dtype)
+            present = F.pad(present, (0, every.shape[1] - present.shape[1]))
+            if self.largest_person:
+                return every.masked_fill(~present[..., None], -torch.inf).amax(dim=1)
+            weights = present.to(every.dtype)
             return (every * weights[..., None]).sum(dim=1) / weights.sum(dim=1, keepdim=True)
         x = self.with_places(x)
         present = F.pad(present, (0, x.shape[4] - present.shape[1]))
         features = self.forward_persons(self.normed_persons(x, present)).mean(dim=(2, 3))  # (persons, F)
+        clip = present.nonzero()[:, 0]
         total = features.new_zeros(len(x), features.shape[1])
-        total = total.index_add(0, present.nonzero()[:, 0], features)
+        if self.largest_person:
+            to = clip[:, None].expand_as(features)
+            return total.scatter_reduce(0, to, features, "amax", include_self=False)
+        total = total.index_add(0, clip, features)
         return total / present.sum(dim=1, keepdim=True)
 
     def pooled(self, features: Tensor) -> Tensor:
-        """The mean over frames and joints, then over persons. Shape: (N, M, F, T', V') to (N, F)."""
-        return features.mean(dim=(3, 4)).mean(dim=1)
+        """The mean over frames and joints, then over persons, or the largest of them.
+
+        Shape:
+            - features: (N, M, F, T', V'); returns: (N, F)
+        """
+        of_persons = features.mean(dim=(3, 4))
+        return of_persons.amax(dim=1) if self.largest_person else of_persons.mean(dim=1)
 
     def reset_classifier(self, num_classes: int) -> Encoder:
         """Put a fresh linear layer behind the features; 0 takes it away. Returns the encoder itself."""

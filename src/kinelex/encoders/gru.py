@@ -71,7 +71,7 @@ class RecurrentEncoder(Encoder):
         apart: read each person alone, and average over those who are there: any number of persons, whose
             order does not count, instead of ``persons`` places of one input. (ours)
         pooling: what the features are: ``last``, the last layer's output at the last frame, as published, or
-            ``max``, the largest outputs over the frames, of every layer. (ours)
+            ``max``, the largest outputs over the frames, of every layer, and over persons ``apart``. (ours)
 
     Shape:
         - x: (N, C, T, V, M), M up to ``persons``, with ``apart`` any; returns: (N, 2·hidden), with
@@ -107,7 +107,7 @@ class RecurrentEncoder(Encoder):
             )
         features = 2 * hidden * (layers if pooling == "max" else 1)
         super().__init__(layout, in_channels, features, places=None if apart else persons)
-        self.present_only = apart
+        self.present_only, self.largest_person = apart, pooling == "max"
         width = layout.num_joints * in_channels * (self.places or 1)
         self.recurrent: nn.Module = (
             BothWays(width, hidden, layers)

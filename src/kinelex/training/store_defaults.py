@@ -20,6 +20,7 @@ from kinelex.data import SkeletonStore
 from kinelex.data.persons import person_places
 from kinelex.data.several import CORE, SeveralStores, Stores, target_layout
 from kinelex.encoders import Encoder
+from kinelex.errors import InputError
 from kinelex.skeleton import has_landmarks, landmark_weights
 from kinelex.training.recipe import Recipe, find_recipe, is_recipe_file, listed_changes, resolve
 from kinelex.transforms import InputConfig
@@ -163,7 +164,16 @@ def with_person_norms(recipe: Recipe, store: Stores) -> Recipe:
 
 
 def with_places(recipe: Recipe, encoder: Encoder, store: Stores) -> Recipe:
-    """The recipe with a number for ``input.persons``, see :func:`~kinelex.data.persons.person_places`."""
+    """The recipe with a number for ``input.persons``, see :func:`~kinelex.data.persons.person_places`.
+
+    Raises:
+        InputError: ``input.mutual`` with an encoder that has a place for each person.
+    """
+    if recipe.input.mutual and encoder.places is not None:
+        raise InputError(
+            "input.mutual shows each person in the frame of each, to encoders that read persons one by one "
+            f"(gru with encoder.apart=true, slots, stgcn): {encoder.name} has {encoder.places} places"
+        )
     persons = person_places(recipe.input.persons, encoder.places, store)
     return replace(recipe, input=replace(recipe.input, persons=persons))
 
