@@ -144,10 +144,14 @@ def test_who_comes_first_does_not_count_where_each_is_seen_by_each(stores, tmp_p
 
 
 def test_each_seen_by_each_needs_an_encoder_that_reads_them_one_by_one(stores, tmp_path):
-    options = ["encoder.name=gru", "encoder.hidden=4", "input.mutual=true", "epochs=0", "accelerator=cpu"]
-    with pytest.raises(InputError, match="one by one .*: gru has 2 places"):
-        train("supervised", stores["mixed"].path, "given", tmp_path / "run", overrides=options)
+    for name in ("gru", "stgcn"):
+        options = [f"encoder.name={name}", "input.mutual=true", "epochs=0", "accelerator=cpu"]
+        with pytest.raises(InputError, match=f"leave out who is absent, which {name} does not"):
+            train("supervised", stores["mixed"].path, "given", tmp_path / "run", overrides=options)
     assert not (tmp_path / "run").exists()
+    alone = [*SMALL, "encoder.present_only=true", "input.mutual=true"]
+    run = train("supervised", stores["mixed"].path, "given", tmp_path / "run", overrides=alone)
+    assert np.isfinite(extract_features(load_encoder(run.path), stores["mixed"], np.arange(6))).all()
 
 
 def test_a_run_of_before_takes_the_most_persons_of_the_store(stores):

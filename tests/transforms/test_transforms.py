@@ -11,8 +11,16 @@ from kinelex.errors import InputError
 from kinelex.options import read_options
 from kinelex.skeleton import get_layout
 from kinelex.training.recipe import find_recipe, plain, resolve
-from kinelex.transforms import Compose, InputConfig, InputPipeline, Transform, create, preset, transforms_of
-from kinelex.transforms import pipeline as pipeline_module
+from kinelex.transforms import (
+    Compose,
+    InputConfig,
+    InputPipeline,
+    Transform,
+    create,
+    preset,
+    shape,
+    transforms_of,
+)
 from kinelex.transforms.base import TRANSFORMS, batch_of
 
 NTU = get_layout("ntu25")
@@ -160,7 +168,7 @@ def test_crops_choose_frames_as_in_training_and_change_nothing_else(name: str) -
 @pytest.mark.parametrize("looks", [True, False])
 def test_persons_stand_in_the_frame_of_each(monkeypatch: pytest.MonkeyPatch, looks: bool) -> None:
     """As if every clip had come with another person first; who is absent leads nobody."""
-    monkeypatch.setattr(pipeline_module, "host_sees", lambda x: looks)  # as on an accelerator, in an export
+    monkeypatch.setattr(shape, "host_sees", lambda x: looks)  # as on an accelerator, in an export
     config = InputConfig(
         frames=8, centre="mean", align="torso", scale="torso", persons=2, rotation=(0.3, 0, 0)
     )

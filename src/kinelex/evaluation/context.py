@@ -10,20 +10,19 @@ before the first task runs.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-import torch
 from rich.console import Console
 
 from kinelex.data import PromptStore, SkeletonStore
-from kinelex.data.batch import Batch
 from kinelex.data.labelled_clips import copies, subject_groups
 from kinelex.errors import unknown_name
+from kinelex.evaluation.degrade import Change, Seeded
 from kinelex.evaluation.probe_data import Prediction, ProbeData
 from kinelex.evaluation.streams import fused, judged_numbers
 from kinelex.inference.cache import Cache, digest, encoder_digest, read_table, with_rows
@@ -31,8 +30,6 @@ from kinelex.inference.features import extract_all
 from kinelex.progress import progress_bar
 from kinelex.training.encoder_files import SkeletonEncoder, load_encoders
 from kinelex.training.run_directory import RunDirectory
-
-Change = Callable[[Batch, torch.Generator], Batch]
 
 
 @dataclass
@@ -189,7 +186,7 @@ class Context:
         """
         if (change is None) != (variant == ""):
             raise ValueError("a change of the clips needs the name of a variant, and a variant its change")
-        return self._features(stream, rows, None if change is None else _Seeded(self.seed, variant, change))
+        return self._features(stream, rows, None if change is None else Seeded(self.seed, variant, change))
 
     def crops(self, stream: str, rows: np.ndarray, number: int) -> np.ndarray:
         """Features of clips whose frames are chosen at random as in training, and cached as those above.
@@ -202,9 +199,9 @@ class Context:
             - rows: (n,)
             - returns: (n, F) float32
         """
-        return self._features(stream, rows, _Seeded(self.seed, f"crop-{number}"))
+        return self._features(stream, rows, Seeded(self.seed, f"crop-{number}"))
 
-    def _features(self, stream: str, rows: np.ndarray, drawn: _Seeded | None) -> np.ndarray:
+    def _features(self, stream: str, rows: np.ndarray, drawn: Seeded | None) -> np.ndarray:
         if stream not in self.encoders:
             raise unknown_name(f"stream of {self.run.path}", stream, self.encoders)
         rows = np.asarray(rows, dtype=np.int64)
@@ -267,7 +264,7 @@ class Context:
             scores |= {stream: prediction.scores for stream, prediction in alone.items()}
         return TaskResult(numbers, scores)
 
-    def _table(self, stream: str, drawn: _Seeded | None) -> tuple[np.ndarray, np.ndarray]:
+    def _table(self, stream: str, drawn: Seeded | None) -> tuple[np.ndarray, np.ndarray]:
         """Rows whose features are known, in order, and those features."""
         if drawn is None and stream in self._tables:
             return self._tables[stream]
@@ -276,12 +273,12 @@ class Context:
             self._tables[stream] = table
         return table
 
-    def _feature_file(self, stream: str, drawn: _Seeded | None) -> tuple[str, str]:
+    def _feature_file(self, stream: str, drawn: Seeded | None) -> tuple[str, str]:
         variant, seed = ("", None) if drawn is None else (drawn.variant, drawn.seed)
         key = digest(self.encoder_digests[stream], self.store_digest, variant, seed)
         return "-".join(filter(None, ("features", stream, variant))), key
 
-    def _extract(self, rows: np.ndarray, drawn: _Seeded | None) -> None:
+    def _extract(self, rows: np.ndarray, drawn: Seeded | None) -> None:
         """Pass clips through all encoders and keep their features."""
         crops = drawn.generator if drawn is not None and drawn.change is None else None
         how = self.store, rows, self.batch_size, self.device, None if crops else drawn
@@ -293,38 +290,3 @@ class Context:
                 self._tables[stream] = table
             name, key = self._feature_file(stream, drawn)
             self.cache.write(name, key, {"rows": known, "features": values})
-
-
-@dataclass
-class _Seeded:
-    """A change of each clip on its own: its randomness depends on the seed, the variant and the clip.
-
-    Without a change it is the frames that are drawn, when the clip is prepared.
-    """
-
-    seed: int
-    variant: str
-    change: Change | None = None
-
-    def generator(self, row: int) -> torch.Generator:
-        """Of one clip."""
-        return torch.Generator().manual_seed(int(digest(self.seed, self.variant, row)[:15], 16))
-
-    def __call__(self, batch: Batch) -> Batch:
-        assert batch.frames is not None
-        assert self.change is not None
-        changed = []
-        for i, frames in enumerate(batch.frames.split(batch.lengths.tolist())):
-            lengths, labels, index = (t[i : i + 1] for t in (batch.lengths, batch.labels, batch.indices))
-            clip = Batch(
-                lengths, labels, index, frames, fps=batch.fps[i : i + 1] if batch.fps is not None else None
-            )
-            changed.append(self.change(clip, self.generator(int(index))))
-        frames = torch.cat([clip.frames for clip in changed if clip.frames is not None])
-        fps = [clip.fps for clip in changed if clip.fps is not None]
-        return replace(
-            batch,
-            frames=frames,
-            lengths=torch.cat([clip.lengths for clip in changed]),
-            fps=torch.cat(fps) if fps else None,
-        )

@@ -8,14 +8,17 @@ random comes from a generator on the CPU.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from kinelex.data.batch import Batch
+from kinelex.inference.cache import digest
 from kinelex.skeleton import joint_presence
+
+Change = Callable[[Batch, torch.Generator], Batch]
 
 
 def joint_noise(batch: Batch, share: float, generator: torch.Generator) -> Batch:
@@ -120,3 +123,40 @@ def _keep(batch: Batch, kept: Tensor) -> Batch:
     x, clip = _frames(batch)
     lengths = torch.bincount(clip.cpu()[kept], minlength=len(batch)).to(batch.lengths.device)
     return replace(batch, frames=x[kept.to(x.device)], lengths=lengths)
+
+
+@dataclass
+class Seeded:
+    """A change of each clip on its own: its randomness depends on the seed, the variant and the clip.
+
+    Args:
+        seed, variant: what the draws depend on, beside the clip.
+        change: changes a batch of one clip; without, it is the frames that are drawn, when it is prepared.
+    """
+
+    seed: int
+    variant: str
+    change: Change | None = None
+
+    def generator(self, row: int) -> torch.Generator:
+        """Of one clip."""
+        return torch.Generator().manual_seed(int(digest(self.seed, self.variant, row)[:15], 16))
+
+    def __call__(self, batch: Batch) -> Batch:
+        assert batch.frames is not None
+        assert self.change is not None
+        changed = []
+        for i, frames in enumerate(batch.frames.split(batch.lengths.tolist())):
+            lengths, labels, index = (t[i : i + 1] for t in (batch.lengths, batch.labels, batch.indices))
+            clip = Batch(
+                lengths, labels, index, frames, fps=batch.fps[i : i + 1] if batch.fps is not None else None
+            )
+            changed.append(self.change(clip, self.generator(int(index))))
+        frames = torch.cat([clip.frames for clip in changed if clip.frames is not None])
+        fps = [clip.fps for clip in changed if clip.fps is not None]
+        return replace(
+            batch,
+            frames=frames,
+            lengths=torch.cat([clip.lengths for clip in changed]),
+            fps=torch.cat(fps) if fps else None,
+        )

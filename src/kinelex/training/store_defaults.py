@@ -167,12 +167,13 @@ def with_places(recipe: Recipe, encoder: Encoder, store: Stores) -> Recipe:
     """The recipe with a number for ``input.persons``, see :func:`~kinelex.data.persons.person_places`.
 
     Raises:
-        InputError: ``input.mutual`` with an encoder that has a place for each person.
+        InputError: ``input.mutual`` with an encoder that has a place for each person, or counts the absent.
     """
-    if recipe.input.mutual and encoder.places is not None:
+    if recipe.input.mutual and (encoder.places is not None or not encoder.present_only):
         raise InputError(
             "input.mutual shows each person in the frame of each, to encoders that read persons one by one "
-            f"(gru with encoder.apart=true, slots, stgcn): {encoder.name} has {encoder.places} places"
+            f"and leave out who is absent, which {encoder.name} does not as it is set up: expects gru with "
+            "encoder.apart=true, slots, or stgcn with encoder.present_only=true"
         )
     persons = person_places(recipe.input.persons, encoder.places, store)
     return replace(recipe, input=replace(recipe.input, persons=persons))

@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from kinelex.data.batch import Batch
 from kinelex.errors import InputError, check_name, one_line
 from kinelex.skeleton import STREAMS, SkeletonLayout
-from kinelex.skeleton.presence import host_sees
 from kinelex.skeleton.retarget import RETARGETS, retarget_choices
 from kinelex.transforms.base import Compose, Transform, channels_of, clips_of, listed
 from kinelex.transforms.corruption import ShearOrCorrupt
@@ -22,7 +21,7 @@ from kinelex.transforms.fill import FillEmpty
 from kinelex.transforms.frames import CropResize, FrameChoice, PickFrames
 from kinelex.transforms.normalise import ALIGNMENTS, CENTRES, SCALES, AlignBody, Centre, ScaleClip
 from kinelex.transforms.presets import PRESETS
-from kinelex.transforms.shape import PersonPlaces, Retarget, Stream
+from kinelex.transforms.shape import PersonPlaces, Retarget, Stream, seen_by_each
 from kinelex.transforms.spatial import JointNoise, RandomRotation, RandomScaling
 
 SAMPLINGS = ("crop", "frames", "random")
@@ -75,9 +74,8 @@ class InputConfig:
         persons: person places M of the input, the same for all clips: persons beyond are left out, absent
             ones are zeros. By default a training takes the most persons of any clip of its store (no more
             than the encoder has places for), and the run keeps this number.
-        mutual: give the clip once in the frame of each of its persons, M·M places instead of M: who does what
-            to whom is where each stands for the other. For encoders that read persons one by one (``slots``,
-            ``gru`` with ``apart``); a clip of one person stays what it is. (ours)
+        mutual: give the clip once in the frame of each of its persons, M·M places instead of M (ours), to an
+            encoder that reads persons one by one and leaves out who is absent.
         transforms: the list itself, instead of the short form: names of transforms and presets, and mappings
             with a ``name`` and options. Beside it ``layout``, ``retarget``, ``lift``, ``fps``, ``stream``,
             ``scores``, ``persons`` and ``mutual`` may be set.
@@ -297,26 +295,6 @@ class InputPipeline:
             - returns: (N, C, T, V, M); (N, 1, T, V, M) bool; M·M instead of M with ``input.mutual``
         """
         batch = self._lifted(batch)
-        x, there = clips_of(self.transforms.apply(batch, params))
-        if not self.config.mutual or (persons := x.shape[4]) == 1:
-            return x, there
-        clips = batch.frames if batch.frames is not None else batch.x
-        leaders = min(persons, clips.shape[-1]) if clips is not None else 0
-        if host_sees(x) and not there[..., 1:].any():
-            leaders = 1
-        for person in range(1, leaders):
-            seen, known = clips_of(self.transforms.apply(led_by(batch, person), params))
-            known = known & known[..., :1].any(dim=(2, 3), keepdim=True)  # an absent person has no frame
-            x, there = torch.cat([x, seen * known], dim=4), torch.cat([there, known], dim=4)
-        more = persons**2 - x.shape[4]
-        return F.pad(x, (0, more)), F.pad(there, (0, more))
-
-
-def led_by(batch: Batch, person: int) -> Batch:
-    """The batch with a person in the first place, by whom clips are centred, turned and scaled."""
-    moved: dict[str, Any] = {
-        name: torch.cat([x[..., person : person + 1], x[..., :person], x[..., person + 1 :]], dim=-1)
-        for name in ("frames", "x", "presence")
-        if (x := getattr(batch, name)) is not None
-    }
-    return replace(batch, **moved)
+        if self.config.mutual:
+            return seen_by_each(batch, lambda clips: clips_of(self.transforms.apply(clips, params)))
+        return clips_of(self.transforms.apply(batch, params))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from torch.nn import functional as F
 from kinelex.data.batch import Batch
 from kinelex.errors import InputError, check_name, unknown_name
 from kinelex.skeleton import STREAMS, SkeletonLayout, get_layout, make_stream
+from kinelex.skeleton.presence import host_sees
 from kinelex.skeleton.retarget import RETARGETS, retarget_choices, retarget_present
 from kinelex.transforms.base import Transform, clips_of, layout_of, register
 from kinelex.transforms.frames import Sometimes, chance, check_probability
@@ -170,3 +173,38 @@ def _scores_of(scores: Tensor, layout: SkeletonLayout, stream: str) -> Tensor:
     if stream.endswith("motion"):
         scores = F.pad((scores[:, :, :-1] + scores[:, :, 1:]) / 2, (0, 0, 0, 0, 0, 1))
     return scores
+
+
+def seen_by_each(batch: Batch, prepare: Callable[[Batch], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Clips once in the frame of each of their persons, as ``input.mutual`` asks.
+
+    Args:
+        batch: clips as loaded.
+        prepare: centres, turns and scales them by the first person.
+
+    Shape:
+        - returns: what ``prepare`` returns, (N, C, T, V, M) and (N, 1, T, V, M) bool, with M·M persons: all
+          in the first one's frame, then in the second one's, who comes first there, and so on. Who is absent
+          leads nobody: zeros.
+    """
+    x, there = prepare(batch)
+    clips, persons = batch.x if batch.frames is None else batch.frames, x.shape[4]
+    leaders = 1 if clips is None else min(persons, clips.shape[-1])
+    if host_sees(x) and not there[..., 1:].any():
+        leaders = 1
+    for person in range(1, leaders):
+        seen, known = prepare(_led_by(batch, person))
+        known = known & known[..., :1].any(dim=(2, 3), keepdim=True)
+        x, there = torch.cat([x, seen * known], dim=4), torch.cat([there, known], dim=4)
+    more = persons**2 - x.shape[4]
+    return F.pad(x, (0, more)), F.pad(there, (0, more))
+
+
+def _led_by(batch: Batch, person: int) -> Batch:
+    """The batch with a person in the first place, by whom clips are centred, turned and scaled."""
+    moved: dict[str, Any] = {
+        name: torch.cat([x[..., person : person + 1], x[..., :person], x[..., person + 1 :]], dim=-1)
+        for name in ("frames", "x", "presence")
+        if (x := getattr(batch, name)) is not None
+    }
+    return replace(batch, **moved)

@@ -13,7 +13,8 @@ import torch
 from kinelex.data.batch import Batch
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation import degrade
-from kinelex.evaluation.context import Change, Context, TaskResult
+from kinelex.evaluation.context import Context, TaskResult
+from kinelex.evaluation.degrade import Change
 from kinelex.evaluation.frozen_classifier import SAID, WAYS, FrozenClassifier, chosen_way
 from kinelex.evaluation.statistics import bootstrap_interval
 from kinelex.evaluation.streams import hits_of
