@@ -36,7 +36,7 @@ def test_a_case_is_the_same_every_time() -> None:
 
 
 def test_a_few_cases_end_in_a_result_or_a_message(tmp_path: Path) -> None:
-    command = [sys.executable, str(BENCHMARKS / "fuzz.py"), "--raw", "40", "--others", "40"]
+    command = [sys.executable, str(BENCHMARKS / "fuzz.py"), "--raw", "20", "--others", "20"]
     command += ["--only", "nw_ucla", "layout", "store", "--keep", str(tmp_path / "keep")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
