@@ -15,7 +15,6 @@ from kinelex.data.loader import SkeletonLoader
 from kinelex.datasets import get_split
 from kinelex.errors import InputError
 from kinelex.evaluation.context import Context
-from kinelex.evaluation.probe_data import side_by_side
 from kinelex.evaluation.protocols.linear import LinearOptions
 from kinelex.evaluation.protocols.linear_sgd import LinearSGDOptions, linear_sgd_layers
 from kinelex.evaluation.protocols.semi import SemiOptions
@@ -221,20 +220,11 @@ def test_crops_are_learned_by_the_tasks_that_are_asked_to(three, store):
     layers = linear_sgd_layers(train, *fit, crops=crops)
     logits = sum(layer(torch.as_tensor(x)).numpy() for layer, x in zip(layers, test, strict=True))
     assert found["linear_sgd"]["top1"] == (logits.argmax(axis=1) == truth).mean()
-    few = {"by": "linear", "ratios": (0.5,), "draws": 1, "kinds": ("random",), "crops": 2, "together": True}
-    found = judged(("semi",), semi=few)["semi"]
-    rows = get_split(store, "xsub:few-random:0.5:0").train
-    parts = side_by_side(context.probe_data(rows, crops=2))
-    about = (parts.train_labels, 3, subject_groups(store, rows))
-    probe = linear_probe(parts.train, *about, crops=parts.crops)
-    assert found["random"]["50%"]["draws"] == [(probe.scores(parts.test).argmax(axis=1) == truth).mean()]
-    assert "2 random choices" in found["rule"]
 
 
 def test_what_is_asked_of_linear_and_semi_in_vain():
-    for name, value in (("together", True), ("crops", 4)):
-        with pytest.raises(InputError, match=f"semi.{name} is of semi.by=linear, not of full"):
-            SemiOptions(**{name: value})
-    for options in (LinearOptions, SemiOptions, LinearSGDOptions):
+    with pytest.raises(InputError, match="semi.together is of semi.by=linear, not of full"):
+        SemiOptions(together=True)
+    for options in (LinearOptions, LinearSGDOptions):
         with pytest.raises(InputError, match="expects crops of at least 0, got -1"):
             options(crops=-1)

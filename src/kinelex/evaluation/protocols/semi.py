@@ -12,7 +12,6 @@ import numpy as np
 from kinelex.datasets import get_split
 from kinelex.errors import InputError, unknown_name
 from kinelex.evaluation.context import Context, TaskResult
-from kinelex.evaluation.frozen import check_crops, said_of_crops
 from kinelex.evaluation.probe_data import Prediction, ProbeData
 from kinelex.evaluation.protocols.adapted import FULL, adapted_scores, check_adapted, refuse_learned
 from kinelex.evaluation.protocols.linear import Linear, LinearOptions
@@ -38,7 +37,6 @@ class SemiOptions:
         recipe: what is trained and how: adapt/full, adapt/cmd_semi (CMD's published training of the joint
             stream), or a file.
         together: of semi.by=linear, fit one regression on all streams' features, as linear.together does.
-        crops: of semi.by=linear, random choices of each clip's frames that are learned, too, as linear.crops.
     """
 
     ratios: tuple[float, ...] = (0.01, 0.05, 0.1, 0.2)
@@ -49,7 +47,6 @@ class SemiOptions:
     scratch: bool = False
     recipe: Path = FULL
     together: bool = False
-    crops: int = 0
 
     def __post_init__(self) -> None:
         for kind in self.kinds:
@@ -65,10 +62,8 @@ class SemiOptions:
         if (self.changes or self.recipe != FULL) and self.by != "full":
             said = "semi.changes are" if self.changes else "semi.recipe is"
             raise InputError(f"{said} of semi.by=full, not of {self.by}: leave it out")
-        check_crops(self.crops)
-        for name in ("together", "crops"):
-            if getattr(self, name) and self.by != "linear":
-                raise InputError(f"semi.{name} is of semi.by=linear, not of {self.by}: leave it out")
+        if self.together and self.by != "linear":
+            raise InputError(f"semi.together is of semi.by=linear, not of {self.by}: leave it out")
 
 
 class Semi:
@@ -118,7 +113,7 @@ def _rule(options: SemiOptions) -> str:
         what = f"the run's encoder and a new classifier are trained (recipe {recipe}{changed})"
     return (
         f"Of the training part's labels a share is drawn {options.draws} times, from it {what}; top-1 over "
-        "all test clips, mean and standard deviation over the draws." + said_of_crops(options.crops)
+        "all test clips, mean and standard deviation over the draws."
     )
 
 
@@ -140,7 +135,7 @@ def _drawn(context: Context, options: SemiOptions, kind: str, ratio: float, scra
             alone = adapted_scores(context, protocol, changes, scratch, options.recipe)
             whole = fused("linear", {stream: Prediction(scores) for stream, scores in alone.items()})
         else:
-            whole = _probed(context.probe_data(rows, options.crops), options.together)
+            whole = _probed(context.probe_data(rows), options.together)
         rates.append(float(hits_of(whole.scores, context.truth).mean()))
         labels.append(len(rows))
         classes.append(len(np.unique(context.store.labels[rows])))
