@@ -268,3 +268,5 @@ def test_features_that_cannot_be_fitted_are_one_message():
         linear_probe(np.array([[0.0], [np.nan]]), np.array([0, 1]), 2)
     with pytest.raises(InputError, match="expects a label per row, got 3 labels for 2 rows"):
         linear_probe(np.zeros((2, 1)), np.array([0, 1, 1]), 2)
+    with pytest.raises(InputError, match="crops: row 3 holds numbers that are not finite"):
+        linear_probe(np.zeros((2, 1)), np.array([0, 1]), 2, crops=[np.array([[0.0], [np.inf]])])

@@ -210,7 +210,9 @@ def test_crops_are_learned_by_the_tasks_that_are_asked_to(three, store):
         layer = linear_sgd_layers([train], *fit, crops=[crops])[0](torch.as_tensor(test)).numpy()
         for task, scores in (("linear", probe), ("linear_sgd", layer)):
             assert found[task]["streams"][stream]["top1"] == (scores.argmax(axis=1) == truth).mean()
-            assert "2 random choices of its frames are learned" in found[task]["rule"]
+            assert "2 random choices of its frames" in found[task]["rule"]
+    assert "beside the one of test time" in found["linear"]["rule"]
+    assert "instead of the one of test time" in found["linear_sgd"]["rule"]
     both = {"together": True, "crops": 2}
     found = judged(("linear", "linear_sgd"), linear=both, linear_sgd=both)
     train, test, crops = zip(*map(part, context.encoders), strict=True)
@@ -226,5 +228,7 @@ def test_what_is_asked_of_linear_and_semi_in_vain():
     with pytest.raises(InputError, match="semi.together is of semi.by=linear, not of full"):
         SemiOptions(together=True)
     for options in (LinearOptions, LinearSGDOptions):
-        with pytest.raises(InputError, match="expects crops of at least 0, got -1"):
+        with pytest.raises(InputError, match="expects crops of at least 0.*, got -1"):
             options(crops=-1)
+    with pytest.raises(InputError, match="so many epochs, at most 80, got 81"):
+        LinearSGDOptions(crops=81)

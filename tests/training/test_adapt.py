@@ -201,6 +201,21 @@ def test_full_keeps_the_classifier_where_the_classes_are_the_same(base, small, s
     torch.testing.assert_close(changed, {k: weights(base)[k] for k in changed}, rtol=0, atol=1e-6)
 
 
+def test_clips_are_prepared_as_the_run_prepares_them(small, tmp_path):
+    """Whatever says how, but for augmentations, is the run's."""
+    how = {"mutual": True, "whole_clip": True, "centre": "mean", "align": "torso", "persons": 2}
+    changes = ["encoder.name=gru", "encoder.hidden=4", "encoder.apart=true", "frames=8", *SHORT, "epochs=0"]
+    changes += [f"input.{key}={str(value).lower()}" for key, value in how.items()]
+    run = train("supervised", small[0], "xsub", tmp_path / "run", overrides=changes, console=quiet())
+    options = AdaptOptions(overrides=[*SHORT, "epochs=0"])
+    made = adapt(run.path, small[0], "xsub", tmp_path / "new", "full", options, console=quiet())
+    assert {key: made.config["input"][key] for key in how} == how
+    row, store = np.array([0]), open_store(small[0])
+    np.testing.assert_allclose(
+        *(extract_features(load_encoder(r.path), store, row) for r in (run, made)), rtol=1e-4, atol=1e-5
+    )
+
+
 def test_full_moves_everything_and_few_labels_are_the_published_subsets(c2vl, small, tmp_path):
     made = adapt(
         c2vl.path,

@@ -115,31 +115,36 @@ class Encoder(nn.Module):
     def forward_present(self, x: Tensor, present: Tensor) -> Tensor:
         """Features (N, F) of those persons alone who are present, each computed once."""
         if torch.compiler.is_compiling() and not self.training:  # a graph computes all, as shapes are fixed
-            every = self.forward_features(x).mean(dim=(3, 4))  # (N, places, F)
-            present = F.pad(present, (0, every.shape[1] - present.shape[1]))
-            if self.largest_person:
-                return every.masked_fill(~present[..., None], -torch.inf).amax(dim=1)
-            weights = present.to(every.dtype)
-            return (every * weights[..., None]).sum(dim=1) / weights.sum(dim=1, keepdim=True)
+            return self.pooled(self.forward_features(x), present)
         x = self.with_places(x)
         present = F.pad(present, (0, x.shape[4] - present.shape[1]))
         features = self.forward_persons(self.normed_persons(x, present)).mean(dim=(2, 3))  # (persons, F)
         clip = present.nonzero()[:, 0]
-        total = features.new_zeros(len(x), features.shape[1])
         if self.largest_person:
-            to = clip[:, None].expand_as(features)
-            return total.scatter_reduce(0, to, features, "amax", include_self=False)
-        total = total.index_add(0, clip, features)
+            least = features.new_full((len(x), features.shape[1]), -torch.inf)
+            return least.scatter_reduce(0, clip[:, None].expand_as(features), features, "amax")
+        total = features.new_zeros(len(x), features.shape[1]).index_add(0, clip, features)
         return total / present.sum(dim=1, keepdim=True)
 
-    def pooled(self, features: Tensor) -> Tensor:
+    def pooled(self, features: Tensor, present: Tensor | None = None) -> Tensor:
         """The mean over frames and joints, then over persons, or the largest of them.
 
+        Args:
+            features: as :meth:`forward_features` gives them.
+            present: who counts, somebody in each clip; None: all.
+
         Shape:
-            - features: (N, M, F, T', V'); returns: (N, F)
+            - features: (N, M, F, T', V'); present: (N, up to M) bool
+            - returns: (N, F)
         """
-        of_persons = features.mean(dim=(3, 4))
-        return of_persons.amax(dim=1) if self.largest_person else of_persons.mean(dim=1)
+        every = features.mean(dim=(3, 4))
+        if present is None:
+            return every.amax(dim=1) if self.largest_person else every.mean(dim=1)
+        present = F.pad(present, (0, every.shape[1] - present.shape[1]))
+        if self.largest_person:
+            return every.masked_fill(~present[..., None], -torch.inf).amax(dim=1)
+        weights = present.to(every.dtype)
+        return (every * weights[..., None]).sum(dim=1) / weights.sum(dim=1, keepdim=True)
 
     def reset_classifier(self, num_classes: int) -> Encoder:
         """Put a fresh linear layer behind the features; 0 takes it away. Returns the encoder itself."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -23,7 +23,7 @@ from kinelex.data import PromptStore, SkeletonStore
 from kinelex.data.labelled_clips import copies, subject_groups
 from kinelex.errors import unknown_name
 from kinelex.evaluation.degrade import Change, Seeded
-from kinelex.evaluation.probe_data import Prediction, ProbeData
+from kinelex.evaluation.probe_data import Crops, Prediction, ProbeData
 from kinelex.evaluation.streams import fused, judged_numbers
 from kinelex.inference.cache import Cache, digest, encoder_digest, read_table, with_rows
 from kinelex.inference.features import extract_all
@@ -230,7 +230,8 @@ class Context:
         both, labels = np.concatenate([train, self.test]), self.store.labels[train]
         about = (len(self.class_names), subject_groups(self.store, train), self.device, self.seed)
         parts = {stream: np.split(self.features(stream, both), [len(train)]) for stream in self.encoders}
-        more = {s: [self.crops(s, train, number) for number in range(crops)] for s in parts if crops}
+        for number in range(crops):  # of all streams at once
+            self.crops(next(iter(parts)), train, number)
         return {
             stream: ProbeData(
                 fit,
@@ -238,7 +239,7 @@ class Context:
                 test,
                 *about,
                 self.encoders[stream].last_layer(),
-                np.stack(more[stream]) if crops else None,
+                Crops(crops, partial(self.crops, stream, train)),
             )
             for stream, (fit, test) in parts.items()
         }
@@ -275,7 +276,8 @@ class Context:
 
     def _feature_file(self, stream: str, drawn: Seeded | None) -> tuple[str, str]:
         variant, seed = ("", None) if drawn is None else (drawn.variant, drawn.seed)
-        key = digest(self.encoder_digests[stream], self.store_digest, variant, seed)
+        own = ("frames",) if drawn is not None and drawn.change is None else ()
+        key = digest(self.encoder_digests[stream], self.store_digest, variant, seed, *own)
         return "-".join(filter(None, ("features", stream, variant))), key
 
     def _extract(self, rows: np.ndarray, drawn: Seeded | None) -> None:

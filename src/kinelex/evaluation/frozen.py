@@ -25,6 +25,7 @@ class FrozenTask(ABC):
     title: ClassVar[str]
     rule: ClassVar[str]
     Options: ClassVar[type] = NoOptions  # with a field crops where the task learns from those
+    crops_are: ClassVar[str] = "beside the one of test time"
 
     @abstractmethod
     def judge(self, probe_data: ProbeData, options: Any) -> Prediction:
@@ -42,18 +43,20 @@ class FrozenTask(ABC):
             alone = {stream: self.judge(m, options) for stream, m in parts.items()}
             whole = self.together(parts, options)
         result = context.judged(self.name, alone, whole)
-        result.numbers["rule"] = self.rule + said_of_crops(crops)
+        result.numbers["rule"] = self.rule + said_of_crops(crops, self.crops_are)
         return result
 
 
-def check_crops(crops: int) -> None:
-    """Refuse a number of crops that is none."""
-    if crops < 0:
-        raise InputError(f"expects crops of at least 0, got {crops}")
+def check_crops(crops: int, most: int | None = None) -> None:
+    """Refuse a number of crops that is none, or that nobody would learn."""
+    if crops < 0 or (most is not None and crops > most):
+        upper = "" if most is None else f" and, as there are so many epochs, at most {most}"
+        raise InputError(f"expects crops of at least 0{upper}, got {crops}")
 
 
-def said_of_crops(crops: int) -> str:
+def said_of_crops(crops: int, how: str) -> str:
     """What a rule adds where a task learns from crops."""
-    return f" Of each training clip {crops} random choices of its frames are learned, as in training." * (
-        crops > 0
-    )
+    if not crops:
+        return ""
+    drawn = "one random choice" if crops == 1 else f"{crops} random choices"
+    return f" Of each training clip {drawn} of its frames, as in the run's training, are learned {how}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,20 @@ from kinelex.inference.fusion import joined
 
 if TYPE_CHECKING:
     from kinelex.inference.neighbours import Neighbours
+
+
+@dataclass(frozen=True)
+class Crops(Sequence[np.ndarray]):
+    """Features of many crops, read when they are asked for: together they may not fit into memory."""
+
+    total: int
+    read: Callable[[int], np.ndarray]
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __getitem__(self, number: Any) -> Any:
+        return self.read(range(self.total)[number])
 
 
 @dataclass
@@ -28,10 +42,11 @@ class ProbeData:
         device: where to compute.
         seed: of whatever is random.
         classifier: weight and bias of the run's own classifier, where it learned from labels.
-        crops: features of k other choices of the training clips' frames, where a task asks for them.
+        crops: features of other choices of the training clips' frames, one after another, where a task asks
+            for them.
 
     Shape:
-        - classifier: (classes, F) and (classes,); crops: (k, n_train, F)
+        - classifier: (classes, F) and (classes,); each of crops: (n_train, F)
         - train: (n_train, F); train_labels, groups: (n_train,); test: (n_test, F)
     """
 
@@ -43,16 +58,14 @@ class ProbeData:
     device: torch.device | str = "cpu"
     seed: int = 0
     classifier: tuple[np.ndarray, np.ndarray] | None = None
-    crops: np.ndarray | None = None
+    crops: Sequence[np.ndarray] = ()
 
 
 def side_by_side(parts: Mapping[str, ProbeData]) -> ProbeData:
     """Several streams as one: their features side by side, each of length 1."""
     each = list(parts.values())
     train, test = joined([m.train for m in each]), joined([m.test for m in each])
-    crops = None
-    if each[0].crops is not None:
-        crops = np.stack([joined(list(views)) for views in zip(*(m.crops for m in each), strict=True)])
+    crops = Crops(len(each[0].crops), lambda number: joined([m.crops[number] for m in each]))
     return replace(each[0], train=train, test=test, classifier=None, crops=crops)
 
 

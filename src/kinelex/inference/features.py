@@ -96,8 +96,10 @@ def extract_all(
             there = batch.to(device) if change is None else change(batch.to(device))
             for name, encoder in encoders.items():
                 pipeline, generator = pipelines[name], torch.Generator().manual_seed(number)
-                views = [pipeline.sample(there, generator)] if augment else pipeline.views(there)
-                if crops is not None:
+                views = pipeline.views(there)
+                if augment:
+                    views = [pipeline.sample(there, generator)]
+                elif crops is not None:
                     views = [pipeline.sample_crops(there, [crops(row) for row in batch.indices.tolist()])]
                 size = batch_size or (encoder.encoder.cached if on_cpu else LOADED)
                 each = max(1, size // len(there))  # views that go through the encoder together

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -55,7 +56,7 @@ def linear_probe(
     groups: np.ndarray | None = None,
     strengths: tuple[float, ...] = STRENGTHS,
     folds: int = 5,
-    crops: np.ndarray | None = None,
+    crops: Sequence[np.ndarray] = (),
 ) -> LinearProbe:
     """Fit multinomial logistic regression by L-BFGS; choose its L2 strength inside the training part.
 
@@ -76,7 +77,7 @@ def linear_probe(
             others; the held-out clips of a fold are judged without.
 
     Shape:
-        - features: (n, F); labels, groups: (n,); crops: (k, n, F)
+        - features and each of crops: (n, F); labels, groups: (n,)
 
     Raises:
         InputError: no clip, shapes that do not fit, or values that are not finite.
@@ -93,11 +94,12 @@ def linear_probe(
     check_rows(features, "a linear probe's features", labels)
     tried = tuple(sorted(strengths, reverse=True))
     apart = training_folds(labels, groups, folds)
-    if crops is not None and len(crops):
+    if len(crops):
         starts = len(labels) * np.arange(1 + len(crops))
         parts = [((starts[:, None] + fit).ravel(), held) for fit, held in apart.parts]
         apart = apart._replace(parts=parts)
         features, labels = np.concatenate([features, *crops]), np.tile(labels, len(starts))
+        check_rows(features, "a linear probe's crops", labels)
     mean, scale = standardisation(features)
     if len(np.unique(labels)) == 1:
         alone = np.where(np.arange(num_classes) == labels[0], 0.0, -np.inf)
@@ -200,20 +202,14 @@ def _fold_accuracy(
 ) -> dict[float, float]:
     """Accuracy over all held-out rows per strength."""
     around = min(max(0.1, strengths[-1]), strengths[0])
-    searched = []
+    right, total = dict.fromkeys(strengths, 0), 0
     for fit, held in folds:
         if len(np.unique(labels[fit])) > 1:
             mean, scale = standardisation(features[fit])
             path = LogisticPath(_standardised(features[fit], mean, scale), labels[fit], around)
-            searched.append((path, path.project(_standardised(features[held], mean, scale)), labels[held]))
-    result: dict[float, float] = {}
-    for strength in strengths:
-        right = total = 0
-        for path, held_out, truth in searched:
-            path.fit(strength, SEARCH)
-            right += int((path.classes[path.scores(held_out).argmax(axis=1)] == truth).sum())
+            held_out, truth = path.project(_standardised(features[held], mean, scale)), labels[held]
             total += len(truth)
-        if total == 0:
-            return {}
-        result[strength] = right / total
-    return result
+            for strength in strengths:
+                path.fit(strength, SEARCH)
+                right[strength] += int((path.classes[path.scores(held_out).argmax(axis=1)] == truth).sum())
+    return {strength: hits / total for strength, hits in right.items()} if total else {}

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from kinelex.data.batch import Batch
 from kinelex.encoders import Encoder
@@ -38,7 +37,6 @@ from kinelex.methods.cmd import Branch
 from kinelex.methods.diagnostics import mining_warnings, queue_warnings
 from kinelex.methods.momentum import follow
 from kinelex.methods.registry import register
-from kinelex.methods.sofa import mean_present
 from kinelex.skeleton import joint_presence
 from kinelex.transforms import PRESETS, Compose
 from kinelex.transforms.base import clips_of, listed
@@ -248,10 +246,7 @@ class AimCLR(SkeletonCLR):
     def _pooled(self, x: Tensor, features: Tensor) -> Tensor:
         """The mean over frames and joints, then over persons, as the encoder's own."""
         encoder = self.query.encoder
-        if not encoder.present_only:
-            return encoder.pooled(features)
-        present = F.pad(with_somebody(present_persons(x)), (0, features.shape[1] - x.shape[4]))
-        return mean_present(features.mean(dim=(3, 4)), present)
+        return encoder.pooled(features, with_somebody(present_persons(x)) if encoder.present_only else None)
 
     def _terms(self, positive: Tensor, negative: Tensor) -> dict[str, Tensor]:
         mined = None

@@ -38,7 +38,7 @@ MODES = ("batch_norm", "linear", "full")
 # How clips are prepared, which belongs to the weights; the rest of `input` is augmentation.
 _PREPARATION = (
     "transforms", "frames", "sampling", "test_crop", "fill", "centre", "align", "scale", "view_first",
-    "persons", "layout", "retarget", "lift",
+    "persons", "layout", "retarget", "lift", "mutual", "fps", "whole_clip", "scores",
 )  # fmt: skip
 # What must be known of a run that another was adapted from: what it learned, and where.
 _ORIGIN = ("method", "dataset", "store_fingerprint", "protocol", "stores", "adapted", "converted")

@@ -93,7 +93,7 @@ class OtherSensor(Sometimes):
         probability: share of the clips, a fraction of 1.
         layouts: layouts to draw from, by name.
         flat: share of all clips that lose their depth, as poses in a picture have none: the coordinate in
-            which the first person is thinnest is 0.
+            which the persons are thinnest is 0.
 
     >>> from kinelex.transforms import Compose
     >>> clips, generator = torch.randn(1, 3, 2, 25, 1), torch.Generator().manual_seed(0)
@@ -131,9 +131,9 @@ class OtherSensor(Sometimes):
                 part = Retarget(layout, "partial").apply(part)
             x[rows], there[rows] = clips_of(part)
         if self.flat and x.shape[1] == 3:
-            first, seen = x[..., 0], there[..., 0]
-            middle = first.sum(dim=(2, 3), keepdim=True) / seen.sum(dim=(2, 3), keepdim=True).clamp(min=1)
-            wide = ((first - middle) * seen).square().sum(dim=(2, 3))  # (N, C)
+            count = there.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+            around = (x - x.sum(dim=(2, 3), keepdim=True) / count) * there  # each person's own middle
+            wide = around.square().sum(dim=(2, 3, 4))  # (N, C)
             chosen = params[1].to(x.device, non_blocking=True)[:, None]
             thin = F.one_hot(wide.argmin(dim=1), 3).bool() & chosen
             x = x.masked_fill(thin[:, :, None, None, None], 0)
@@ -190,12 +190,13 @@ def seen_by_each(batch: Batch, prepare: Callable[[Batch], tuple[Tensor, Tensor]]
     x, there = prepare(batch)
     clips, persons = batch.x if batch.frames is None else batch.frames, x.shape[4]
     leaders = 1 if clips is None else min(persons, clips.shape[-1])
-    if host_sees(x) and not there[..., 1:].any():
-        leaders = 1
-    for person in range(1, leaders):
-        seen, known = prepare(_led_by(batch, person))
-        known = known & known[..., :1].any(dim=(2, 3), keepdim=True)
-        x, there = torch.cat([x, seen * known], dim=4), torch.cat([there, known], dim=4)
+    if leaders > 1 and not (host_sees(x) and not there[..., 1:].any()):
+        led = [(x, there), *(prepare(_led_by(batch, person)) for person in range(1, leaders))]
+        leading = [known[..., :1].any(dim=(2, 3), keepdim=True) for _, known in led]
+        x, there = (
+            torch.cat([values[i] * known for values, known in zip(led, leading, strict=True)], dim=4)
+            for i in (0, 1)
+        )
     more = persons**2 - x.shape[4]
     return F.pad(x, (0, more)), F.pad(there, (0, more))
 

@@ -40,13 +40,13 @@ def linear_sgd_probe(
     schedule: SGDSchedule = SGDSchedule(),
     seed: int = 0,
     device: torch.device | str = "cpu",
-    crops: np.ndarray | None = None,
+    crops: Sequence[np.ndarray] = (),
 ) -> nn.Linear:
     """The papers' linear protocol: one fully connected layer on frozen features, trained by SGD.
 
-    SGD with momentum 0.9 and no weight decay. The papers draw a new crop (ratio 0.5 to 1) of every training
-    clip in every epoch: that is ``crops`` of as many as there are epochs. Without, the features are those of
-    the test-time crop.
+    SGD with momentum 0.9 and no weight decay. The papers draw a new crop (50 to 100 % of its frames) of every
+    training clip in every epoch: that is as many ``crops`` as there are epochs, drawn so. Without, the
+    features are those of the test-time crop.
 
     Args:
         features: features of the training part, as they are.
@@ -55,10 +55,10 @@ def linear_sgd_probe(
         schedule: how long and how fast.
         seed: of the weights and the order of the clips; the global generator is left alone.
         device: where to train.
-        crops: features of k crops of the same clips, which the epochs take in turn instead of ``features``.
+        crops: features of crops of the same clips, which the epochs take in turn instead of ``features``.
 
     Shape:
-        - features: (n, F); labels: (n,); crops: (k, n, F)
+        - features and each of crops: (n, F); labels: (n,)
         - returns: a layer (N, F) -> (N, classes)
 
     Source: CMD (Mao et al., ECCV 2022), section 4.2, and its public code.
@@ -68,8 +68,7 @@ def linear_sgd_probe(
     >>> layer(torch.eye(3)).argmax(dim=1).tolist()
     [0, 1, 2]
     """
-    more = None if crops is None else [crops]
-    return linear_sgd_layers([features], labels, num_classes, schedule, seed, device, more)[0]
+    return linear_sgd_layers([features], labels, num_classes, schedule, seed, device, [crops])[0]
 
 
 def linear_sgd_layers(
@@ -79,7 +78,7 @@ def linear_sgd_layers(
     schedule: SGDSchedule = SGDSchedule(),
     seed: int = 0,
     device: torch.device | str = "cpu",
-    crops: Sequence[np.ndarray] | None = None,
+    crops: Sequence[Sequence[np.ndarray]] = (),
 ) -> list[nn.Linear]:
     """What :func:`linear_sgd_probe` does, for several streams at once: one logit, the mean of the streams'.
 
@@ -94,10 +93,9 @@ def linear_sgd_layers(
     [0, 1, 2]
     """
     generator = torch.Generator().manual_seed(seed)
-    seen = [x[None] for x in features] if crops is None else crops  # by stream (k, n, F)
-    xs = [torch.as_tensor(x, dtype=torch.float32).to(device) for x in seen]
+    views = [x for x in crops if len(x)] or [[x] for x in features]  # of each stream
     y = torch.as_tensor(labels, dtype=torch.int64).to(device)
-    layers = [nn.utils.skip_init(nn.Linear, x.shape[2], num_classes) for x in xs]
+    layers = [nn.utils.skip_init(nn.Linear, x.shape[1], num_classes) for x in features]
     for layer in layers:
         nn.init.normal_(layer.weight, std=0.01, generator=generator)
         nn.init.zeros_(layer.bias)
@@ -106,10 +104,11 @@ def linear_sgd_layers(
     optimizer = torch.optim.SGD(weights, lr=schedule.learning_rate, momentum=0.9)
     decay = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(schedule.milestones))
     for epoch in range(schedule.epochs):
+        if epoch < 1 or len(views[0]) > 1:
+            seen = [torch.as_tensor(x[epoch % len(x)], dtype=torch.float32) for x in views]
+            xs = [x.to(device) for x in seen]
         for rows in torch.randperm(len(y), generator=generator).to(device).split(schedule.batch_size):
-            logits = torch.stack(
-                [layer(x[epoch % len(x), rows]) for layer, x in zip(layers, xs, strict=True)]
-            ).mean(dim=0)
+            logits = torch.stack([layer(x[rows]) for layer, x in zip(layers, xs, strict=True)]).mean(dim=0)
             loss = nn.functional.cross_entropy(logits, y[rows])
             optimizer.zero_grad()
             loss.backward()
@@ -125,15 +124,15 @@ class LinearSGDOptions:
     Args:
         together: of several streams train one logit, the mean of their layers', as CMD publishes its three
             streams, instead of each stream's own.
-        crops: random choices of each training clip's frames, drawn as in training, that the epochs learn in
-            turn instead of the one of test time; the papers draw anew in each of the 80.
+        crops: random choices of each training clip's frames, drawn as in the run's training, that the epochs
+            learn in turn instead of the one of test time; the papers draw anew in each of the 80.
     """
 
     together: bool = False
     crops: int = 0
 
     def __post_init__(self) -> None:
-        check_crops(self.crops)
+        check_crops(self.crops, SGDSchedule().epochs)
 
 
 class LinearSGD(FrozenTask):
@@ -146,6 +145,7 @@ class LinearSGD(FrozenTask):
         "top-1 over the test clips by the last epoch's weights."
     )
     Options = LinearSGDOptions
+    crops_are = "instead of the one of test time"
 
     def judge(self, probe_data: ProbeData, options: Any) -> Prediction:
         """Logits of the trained layer."""
@@ -162,13 +162,13 @@ class LinearSGD(FrozenTask):
         probe_data = context.probe_data(crops=options.crops)
         parts = list(probe_data.values())
         some = ([m.train for m in parts], parts[0].train_labels, parts[0].num_classes)
-        crops = [m.crops for m in parts if m.crops is not None] or None
+        crops = [m.crops for m in parts]
         layers = linear_sgd_layers(*some, seed=context.seed, device=context.device, crops=crops)
         logits = {s: _logits(layer, probe_data[s].test) for s, layer in zip(probe_data, layers, strict=True)}
         how = {"fused": "one logit, the mean of the streams', trained together"}
         whole = Prediction(softmax(np.mean(list(logits.values()), axis=0)), how)
         result = context.judged(self.name, {s: Prediction(scores) for s, scores in logits.items()}, whole)
-        result.numbers["rule"] = self.rule + said_of_crops(options.crops)
+        result.numbers["rule"] = self.rule + said_of_crops(options.crops, self.crops_are)
         return result
 
 
