@@ -119,12 +119,9 @@ class Encoder(nn.Module):
         x = self.with_places(x)
         present = F.pad(present, (0, x.shape[4] - present.shape[1]))
         features = self.forward_persons(self.normed_persons(x, present)).mean(dim=(2, 3))  # (persons, F)
-        clip = present.nonzero()[:, 0]
-        if self.largest_person:
-            least = features.new_full((len(x), features.shape[1]), -torch.inf)
-            return least.scatter_reduce(0, clip[:, None].expand_as(features), features, "amax")
-        total = features.new_zeros(len(x), features.shape[1]).index_add(0, clip, features)
-        return total / present.sum(dim=1, keepdim=True)
+        every = features.new_zeros(*present.shape, features.shape[1])
+        every[present] = features
+        return self.pooled(every[..., None, None], present)
 
     def pooled(self, features: Tensor, present: Tensor | None = None) -> Tensor:
         """The mean over frames and joints, then over persons, or the largest of them.

@@ -90,8 +90,8 @@ def _untrained(untrained: Context, neighbours: KnnOptions, linear: LinearOptions
     for task, options in judges:
         parts = untrained.probe_data(crops=getattr(options, "crops", 0))
         with working(f"untrained encoder, {task.title}"):
-            alone = {stream: task.judge(m, options) for stream, m in parts.items()}
-            whole = task.together(parts, options) or fused(task.name, alone)
+            alone, together = task.predictions(parts, options)
+            whole = together or fused(task.name, alone)
         details, note = dict(whole.details), ""
         if len(alone) > 1:
             details["streams"] = {s: {"top1": top_k(o.scores, truth, 1)} for s, o in alone.items()}

@@ -35,13 +35,18 @@ class FrozenTask(ABC):
         """What all streams' features say, where that is not the fusion of what each says; else None."""
         return None
 
+    def predictions(
+        self, parts: Mapping[str, ProbeData], options: Any
+    ) -> tuple[dict[str, Prediction], Prediction | None]:
+        """What each stream says, and what :meth:`together` says."""
+        return {s: self.judge(m, options) for s, m in parts.items()}, self.together(parts, options)
+
     def run(self, context: Context, options: Any) -> TaskResult:
         """Judge the run."""
         crops = getattr(options, "crops", 0)
         parts = context.probe_data(crops=crops)
         with working(self.title):
-            alone = {stream: self.judge(m, options) for stream, m in parts.items()}
-            whole = self.together(parts, options)
+            alone, whole = self.predictions(parts, options)
         result = context.judged(self.name, alone, whole)
         result.numbers["rule"] = self.rule + said_of_crops(crops, self.crops_are)
         return result

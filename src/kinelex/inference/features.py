@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,11 +97,13 @@ def extract_all(
             there = batch.to(device) if change is None else change(batch.to(device))
             for name, encoder in encoders.items():
                 pipeline, generator = pipelines[name], torch.Generator().manual_seed(number)
-                views = pipeline.views(there)
+                views: list[dict[str, Any] | None]
                 if augment:
                     views = [pipeline.sample(there, generator)]
                 elif crops is not None:
                     views = [pipeline.sample_crops(there, [crops(row) for row in batch.indices.tolist()])]
+                else:
+                    views = pipeline.views(there)
                 size = batch_size or (encoder.encoder.cached if on_cpu else LOADED)
                 each = max(1, size // len(there))  # views that go through the encoder together
                 seen = [

@@ -35,10 +35,10 @@ from kinelex.training.store_defaults import resolve_for
 from kinelex.training.train import rehearse, reopen, store_config, train_resolved
 
 MODES = ("batch_norm", "linear", "full")
-# How clips are prepared, which belongs to the weights; the rest of `input` is augmentation.
-_PREPARATION = (
-    "transforms", "frames", "sampling", "test_crop", "fill", "centre", "align", "scale", "view_first",
-    "persons", "layout", "retarget", "lift", "mutual", "fps", "whole_clip", "scores",
+# Augmentation is the recipe's; the rest of `input` says how clips are prepared, and belongs to the weights.
+_AUGMENTATION = (
+    "crop", "crop_minimum", "rotation", "scaling", "view_probability", "noise", "shear", "corrupt",
+    "shear_probability", "augment",
 )  # fmt: skip
 # What must be known of a run that another was adapted from: what it learned, and where.
 _ORIGIN = ("method", "dataset", "store_fingerprint", "protocol", "stores", "adapted", "converted")
@@ -140,7 +140,7 @@ def _prepared(
     several, first = len(encoders) > 1, next(iter(encoders))
     config = asdict(encoders[first].pipeline.config)
     stream = "joint" if several else first
-    fixed = {**{key: config[key] for key in _PREPARATION}, "stream": stream}
+    fixed = {k: v for k, v in config.items() if k not in _AUGMENTATION} | {"stream": stream}
     content = {
         **content,
         "encoder": {k: v for k, v in complete_options(base.config["encoder"]).items() if k != "in_channels"},

@@ -194,8 +194,8 @@ def seen_by_each(batch: Batch, prepare: Callable[[Batch], tuple[Tensor, Tensor]]
         led = [(x, there), *(prepare(_led_by(batch, person)) for person in range(1, leaders))]
         leading = [known[..., :1].any(dim=(2, 3), keepdim=True) for _, known in led]
         x, there = (
-            torch.cat([values[i] * known for values, known in zip(led, leading, strict=True)], dim=4)
-            for i in (0, 1)
+            torch.cat([part * known for part, known in zip(parts, leading, strict=True)], dim=4)
+            for parts in zip(*led, strict=True)
         )
     more = persons**2 - x.shape[4]
     return F.pad(x, (0, more)), F.pad(there, (0, more))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from kinelex.evaluation.context import Context, TaskResult
-from kinelex.evaluation.frozen import FrozenTask, check_crops, said_of_crops
+from kinelex.evaluation.frozen import FrozenTask, check_crops
 from kinelex.evaluation.probe_data import Prediction, ProbeData
 from kinelex.inference.fusion import softmax
 
@@ -155,21 +154,21 @@ class LinearSGD(FrozenTask):
         )
         return Prediction(_logits(layer, m.test))
 
-    def run(self, context: Context, options: LinearSGDOptions) -> TaskResult:
-        """Judge the run."""
-        if not options.together or len(context.encoders) == 1:
-            return super().run(context, options)
-        probe_data = context.probe_data(crops=options.crops)
-        parts = list(probe_data.values())
-        some = ([m.train for m in parts], parts[0].train_labels, parts[0].num_classes)
-        crops = [m.crops for m in parts]
-        layers = linear_sgd_layers(*some, seed=context.seed, device=context.device, crops=crops)
-        logits = {s: _logits(layer, probe_data[s].test) for s, layer in zip(probe_data, layers, strict=True)}
+    def predictions(
+        self, parts: Mapping[str, ProbeData], options: LinearSGDOptions
+    ) -> tuple[dict[str, Prediction], Prediction | None]:
+        """What each stream's layer says, and their mean where they are trained together."""
+        if not options.together or len(parts) == 1:
+            return super().predictions(parts, options)
+        each = list(parts.values())
+        first = each[0]
+        some = [m.train for m in each], first.train_labels, first.num_classes
+        crops = [m.crops for m in each]
+        layers = linear_sgd_layers(*some, seed=first.seed, device=first.device, crops=crops)
+        logits = {s: _logits(layer, m.test) for (s, m), layer in zip(parts.items(), layers, strict=True)}
         how = {"fused": "one logit, the mean of the streams', trained together"}
         whole = Prediction(softmax(np.mean(list(logits.values()), axis=0)), how)
-        result = context.judged(self.name, {s: Prediction(scores) for s, scores in logits.items()}, whole)
-        result.numbers["rule"] = self.rule + said_of_crops(options.crops, self.crops_are)
-        return result
+        return {s: Prediction(scores) for s, scores in logits.items()}, whole
 
 
 def _logits(layer: torch.nn.Linear, features: np.ndarray) -> np.ndarray:
