@@ -8,14 +8,60 @@ that frames come last inside, and that any layout and number of persons is taken
 """
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from kinelex.encoders.graph_network import GraphNetwork
-from kinelex.encoders.layers import ConvNorm, MultiScaleTime, init_by_outputs, residual
+from kinelex.encoders.layers import (
+    ConvNorm,
+    MultiScaleTime,
+    as_autocast,
+    has_own_backward,
+    init_by_outputs,
+    residual,
+)
 from kinelex.encoders.registry import register
 from kinelex.skeleton import SkeletonLayout, spatial_subsets
+
+
+def _mixed(x: Tensor, graphs: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Joints' values, mixed along graphs, and the values.
+
+    Shape:
+        - x: (B, C, V, T); graphs: (B·C', K·V from, V to); weight: (C'·K, C); bias: (C'·K)
+        - returns: (B, C', V, T) and (B, C'·K, V·T)
+    """
+    n, _, v, t = x.shape
+    # One product per clip and channel: channels go first in memory, and last again after it.
+    values = torch.baddbmm(bias[:, None], weight.expand(n, -1, -1), x.flatten(2))
+    y = torch.bmm(graphs.transpose(1, 2), values.view(-1, graphs.shape[1], t))
+    return y.view(n, -1, v, t), values
+
+
+class _Mixed(torch.autograd.Function):
+    """:func:`_mixed`, whose gradients come in the order of what they belong to, so that none is copied."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, graphs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        y, values = _mixed(x, graphs, weight, bias)
+        ctx.save_for_backward(x, graphs, weight, values)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        x, graphs, weight, values = ctx.saved_tensors
+        n, _, v, t = x.shape
+        grad = grad.reshape(-1, v, t)
+        d_graphs = torch.bmm(values.view(-1, graphs.shape[1], t), grad.transpose(1, 2))
+        d_values = torch.bmm(graphs, grad).view_as(values)
+        d_x = torch.bmm(d_values.transpose(1, 2), weight.expand(n, -1, -1))  # (B, V·T, C): channels last
+        d_weight = torch.bmm(d_values, x.flatten(2).transpose(1, 2)).sum(dim=0)
+        d_bias = d_values.sum(dim=2).sum(dim=0)  # of bf16 both at once would be copied into float32
+        return d_x.view(n, v, t, -1).permute(0, 3, 1, 2), d_graphs, d_weight, d_bias
 
 
 class RefinedGraphConv(nn.Module):
@@ -50,7 +96,9 @@ class RefinedGraphConv(nn.Module):
     def graphs(self, x: Tensor) -> Tensor:
         """The refined graphs: (B, in_channels, V, T) to (B, K, out_channels, V from, V to)."""
         n = x.shape[0]  # not len(x), which an exporter takes for a constant
-        a, b = self.relate(x.mean(dim=3)).chunk(2, dim=1)  # (B, K·R, V) each
+        means = x.permute(0, 2, 3, 1).mean(dim=2)  # (B, V, C), so that the gradient has channels last
+        related = nn.functional.linear(means, self.relate.weight.squeeze(2), self.relate.bias)
+        a, b = related.transpose(1, 2).chunk(2, dim=1)  # (B, K·R, V) each
         relation = torch.tanh(a.unsqueeze(2) - b.unsqueeze(3))  # (B, K·R, V from, V to)
         relation = relation.view(n, self.subsets, -1, self.topology[0].numel())  # (B, K, R, V·V)
         # Two more embeddings, the topology and 1, stand for the topology and the bias: one product makes all.
@@ -64,13 +112,9 @@ class RefinedGraphConv(nn.Module):
         return torch.matmul(weight, relation).unflatten(3, self.topology.shape[1:])
 
     def forward(self, x: Tensor) -> Tensor:
-        n, _, v, t = x.shape
-        graphs = self.graphs(x).transpose(1, 2).reshape(-1, self.subsets * v, v)  # (B·C, K·V, V)
-        # One product per clip and channel: channels go first in memory, and last again after it.
-        weight, bias = self.value.weight.flatten(1), self.value.bias[:, None]  # type: ignore[index]
-        values = torch.baddbmm(bias, weight.expand(n, -1, -1), x.flatten(2))
-        values = values.view(-1, self.subsets * v, t)  # (B·C, K·V, T)
-        y = torch.bmm(graphs.transpose(1, 2), values).view(n, -1, v, t)
+        graphs = self.graphs(x).transpose(1, 2).flatten(0, 1).flatten(1, 2)  # (B·C, K·V, V)
+        given = as_autocast(x, graphs, self.value.weight.flatten(1), self.value.bias)  # type: ignore[arg-type]
+        y = _Mixed.apply(*given) if has_own_backward() else _mixed(*given)[0]
         y = self.norm(y.contiguous(memory_format=torch.channels_last))
         y += self.down(x)
         return y.relu_()

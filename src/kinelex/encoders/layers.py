@@ -1,10 +1,13 @@
 """Layers that several encoders share; which names their parameters have is that of published checkpoints."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
+CHUNK = 1 << 20  # numbers of a product that stays in the cache
 Path = Callable[[int, int, int], nn.Module]  # of width before, width after and stride
 
 
@@ -52,6 +55,55 @@ def conv_scaled(x: Tensor, conv: nn.Conv2d, scale: Tensor, shift: Tensor) -> Ten
 def norm_of_conv(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
     """A convolution and its batch norm; at inference they are one convolution."""
     return conv_scaled(x, conv, *scale_and_shift(norm)) if can_fold(norm) else norm(conv(x))
+
+
+def as_autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Tensors in the dtype that autocast, where it is on, would bring them to for a product."""
+    kind = tensors[0].device.type
+    if not torch.is_autocast_enabled(kind):
+        return tensors
+    dtype = torch.get_autocast_dtype(kind)
+    return tuple(tensor.to(dtype) for tensor in tensors)
+
+
+def has_own_backward() -> bool:
+    """Whether gradients are wanted, and those that we wrote ourselves may be used."""
+    return torch.is_grad_enabled() and not is_recorded()
+
+
+def along_graphs(graphs: Tensor, x: Tensor) -> Tensor:
+    """Gather joints along graphs that all clips and frames share; channels last in memory.
+
+    Shape:
+        - graphs: (V to · K, V from); x: (B, C, T, V); returns: (B, K·C, T, V), channels within a graph
+    """
+    b, c, t, v = x.shape
+    graphs, frames = as_autocast(graphs, x.permute(0, 2, 3, 1).reshape(b * t, v, c))  # as it lies in memory
+    y = _Shared.apply(graphs, frames) if has_own_backward() else _shared(graphs, frames)
+    return y.view(b, t, v, -1).permute(0, 3, 1, 2)
+
+
+def _shared(graphs: Tensor, frames: Tensor) -> Tensor:
+    return torch.bmm(graphs.expand(len(frames), -1, -1), frames)
+
+
+class _Shared(torch.autograd.Function):
+    """One matrix times many; its gradients are summed in pieces, in float32 at least, not all kept first."""
+
+    @staticmethod
+    def forward(ctx: Any, graphs: Tensor, frames: Tensor) -> Tensor:
+        ctx.save_for_backward(graphs, frames)
+        return _shared(graphs, frames)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        graphs, frames = ctx.saved_tensors
+        total = torch.zeros_like(graphs, dtype=torch.promote_types(graphs.dtype, torch.float32))
+        size = max(CHUNK // graphs.numel(), 1)
+        for to, of in zip(grad.split(size), frames.split(size), strict=True):
+            total += torch.bmm(to, of.mT).sum(dim=0, dtype=total.dtype)
+        return total.to(graphs.dtype), _shared(graphs.t(), grad)
 
 
 class PointConv(nn.Conv2d):

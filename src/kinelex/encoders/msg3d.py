@@ -17,7 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinelex.encoders.base import PERSONS, Encoder
-from kinelex.encoders.layers import PointConv, conv_norm, norm_of_branches, norm_of_conv, residual
+from kinelex.encoders.layers import (
+    PointConv,
+    along_graphs,
+    conv_norm,
+    norm_of_branches,
+    norm_of_conv,
+    residual,
+)
 from kinelex.encoders.registry import register
 from kinelex.encoders.scales import k_adjacency, window_graph
 from kinelex.errors import InputError
@@ -43,11 +50,8 @@ class MultiScaleGraphConv(nn.Module):
         self.norm = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        b, _, t, v = x.shape
-        graphs = (self.adjacency + self.mask).transpose(0, 1).reshape(1, -1, v)  # (1, V to · K, V from)
-        frames = x.permute(0, 2, 3, 1).reshape(b * t, v, -1)  # as it lies in memory
-        scales = torch.bmm(graphs.expand(b * t, -1, -1), frames).view(b, t, v, -1)  # K scales of C channels
-        return norm_of_conv(scales.permute(0, 3, 1, 2), self.mix, self.norm).relu_()
+        graphs = (self.adjacency + self.mask).transpose(0, 1).flatten(0, 1)  # (V to · K, V from)
+        return norm_of_conv(along_graphs(graphs, x), self.mix, self.norm).relu_()
 
 
 class WindowConv(nn.Module):

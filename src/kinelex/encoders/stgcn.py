@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinelex.encoders.base import Encoder
-from kinelex.encoders.layers import Block, conv_norm, norm_of_conv, residual, stages
+from kinelex.encoders.layers import Block, along_graphs, conv_norm, norm_of_conv, residual, stages
 from kinelex.encoders.registry import register
 from kinelex.errors import InputError
 from kinelex.skeleton import SkeletonLayout, distance_subsets
@@ -26,12 +26,9 @@ class GraphConv(nn.Module):
         self.conv = nn.Conv2d(in_channels, subsets * out_channels, 1)
 
     def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
-        n, c, t, v = x.shape
-        graphs = adjacency.permute(2, 0, 1).reshape(1, -1, v)  # (1, V to · K, V from)
-        frames = x.permute(0, 2, 3, 1).reshape(n * t, v, c)  # as it lies in memory
-        mixed = torch.bmm(graphs.expand(n * t, -1, -1), frames).view(n, t, v, -1).permute(0, 3, 1, 2)
-        weight = self.conv.weight.view(self.subsets, -1, c).transpose(0, 1).flatten(1)
-        y = F.conv2d(mixed, weight[:, :, None, None]).permute(0, 2, 3, 1)
+        graphs = adjacency.permute(2, 0, 1).flatten(0, 1)  # (V to · K, V from)
+        weight = self.conv.weight.view(self.subsets, -1, x.shape[1]).transpose(0, 1).flatten(1)
+        y = F.conv2d(along_graphs(graphs, x), weight[:, :, None, None]).permute(0, 2, 3, 1)
         bias = self.conv.bias.view(self.subsets, -1)  # type: ignore[union-attr]
         y += adjacency.sum(dim=1).t() @ bias  # (V, C')
         return y.permute(0, 3, 1, 2)
