@@ -281,7 +281,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    more = {"threads": str(given.threads), "torch": torch.__version__}
+    kind = torch.backends.cpu.get_cpu_capability() + " with bf16" * torch.cpu._is_avx512_bf16_supported()
+    more = {"threads": str(given.threads), "torch": torch.__version__, "instructions": kind}
     if given.device != "cpu":
         more["device"] = torch.cuda.get_device_name(given.device)
     rows: list[dict[str, object]] = []

@@ -10,6 +10,7 @@ from encoder_cases import CASES, clips, make, name_of
 from torch import nn
 
 from kinelex import encoders
+from kinelex.encoders import ctrgcn, layers
 from kinelex.encoders.layers import PointConv
 from kinelex.errors import InputError
 from kinelex.skeleton import layout_names
@@ -57,6 +58,30 @@ def test_gradient_reaches_every_parameter(case):
         assert parameter.grad.isfinite().all(), name
         if not (case == "stgcnpp" and re.search(r"branches.*\.bias", name)):  # batch norm takes them away
             assert parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("case", ["ctrgcn", "msg3d", "stgcn"])
+def test_a_backward_pass_of_our_own_is_autograd_s(case, bf16, monkeypatch):
+    """Values and gradients, also that of the input; in float64, and with autocast."""
+    encoder, x = make(case).train(), clips(3, 12).requires_grad_()
+    if not bf16:
+        encoder, x = encoder.double(), x.detach().double().requires_grad_()
+    monkeypatch.setattr(layers, "CHUNK", 5000)  # shared graphs in several pieces
+
+    def found():
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            y = encoder(x).double()
+        return y, torch.autograd.grad((y**2).sum(), [x, *encoder.parameters()])
+
+    own, gradients = found()
+    for module in (ctrgcn, layers):
+        monkeypatch.setattr(module, "has_own_backward", lambda: False)
+    plain, expected = found()
+    torch.testing.assert_close(own, plain)
+    for one, other in zip(gradients, expected, strict=True):
+        apart = (one - other).norm() / other.norm().clamp(min=1e-30)
+        assert apart < (0.1 if bf16 else 1e-9) or (one - other).abs().max() < 1e-7
 
 
 @every_case
