@@ -9,7 +9,7 @@ classes too. ``retrieval``: both rank the whole bank for every query; ours gives
 at 1, 5, 10, scikit-learn the similarities in chunks and ``average_precision_score`` of each query.
 scikit-learn runs on one query in ``--part`` (``--part-retrieval``), and its time is scaled up. faiss's flat
 index, where ``faiss`` is installed, finds the nearest of unit vectors, and no more. ``linear``: both choose
-one of all the same strengths on the same five folds and fit the whole; scikit-learn by ``LogisticRegression``,
+one of the same strengths, all tried, on the same five folds; scikit-learn by ``LogisticRegression``,
 each fit starting at the last; ``--probe`` rows of 60 classes that overlap, and as many to test on, with the
 rates of both.
 """
