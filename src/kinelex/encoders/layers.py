@@ -84,7 +84,7 @@ def along_graphs(graphs: Tensor, x: Tensor) -> Tensor:
 
 
 def _shared(graphs: Tensor, frames: Tensor) -> Tensor:
-    return torch.bmm(graphs.expand(len(frames), -1, -1), frames)
+    return torch.bmm(graphs.expand(frames.shape[0], -1, -1), frames)  # len is a constant to an exporter
 
 
 class _Shared(torch.autograd.Function):
