@@ -282,16 +282,14 @@ def main() -> None:
         more, seconds = round(found.peak - found.before), round(found.seconds, 3)
         print(json.dumps({"seconds": seconds, "mb": round(found.peak), "mb_more": more}))
         return
-    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        rows = [
-            row
-            for name, axes, _ in STEPS
-            if name in given.steps.split(",")
-            for axis, values in axes.items()
-            for row in row_of(name, axis, values, Path(folder), given.most)
-        ]
-    columns = ["step", "axis", "value", "seconds", "mb", "mb_more", "exponent"]
-    write_table(given.out, rows, columns)
+    rows = list[dict[str, Any]]()
+    try:
+        with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+            for name, axes, _ in STEPS:
+                for axis, values in axes.items() if name in given.steps.split(",") else ():
+                    rows += row_of(name, axis, values, Path(folder), given.most)
+    finally:  # an interruption keeps the axes that were measured
+        write_table(given.out, rows, ["step", "axis", "value", "seconds", "mb", "mb_more", "exponent"])
 
 
 if __name__ == "__main__":
