@@ -16,6 +16,7 @@ import kinelex.training.fit as fit_module
 from kinelex import plugins
 from kinelex.cli import main
 from kinelex.cli.slurm import Job, write_job
+from kinelex.datasets.synthetic import write_actors
 from kinelex.errors import StoppedError
 from kinelex.training import registry
 from kinelex.training.run_directory import RunDirectory
@@ -155,12 +156,14 @@ STILL = [
 ]
 
 
-def in_two_processes(acted, out: Path, words: list[str], shape: str = "devices=2") -> RunDirectory:
+def in_two_processes(
+    store: Path | str, out: Path, words: list[str], shape: str = "devices=2"
+) -> RunDirectory:
     """A training as torchrun starts it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    command = [sys.executable, "-m", "kinelex.cli", "train", "supervised", "--data", str(acted.store)]
+    command = [sys.executable, "-m", "kinelex.cli", "train", "supervised", "--data", str(store)]
     command += ["--protocol", "xsub", "--out", str(out), *words]
     common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "x"}
     processes = []
@@ -193,7 +196,7 @@ def alone(acted, tmp_path_factory):
 )
 def test_two_processes_of_torchrun_equal_one(acted, alone, tmp_path, shape):
     words = [*SMALL[:-2], *STILL, *shape]
-    assert_same(in_two_processes(acted, tmp_path / "two", words, shape[0]), alone)
+    assert_same(in_two_processes(acted.store, tmp_path / "two", words, shape[0]), alone)
 
 
 def test_a_training_goes_on_in_another_number_of_processes(acted, alone, tmp_path, monkeypatch):
@@ -202,5 +205,16 @@ def test_a_training_goes_on_in_another_number_of_processes(acted, alone, tmp_pat
     monkeypatch.setattr(fit_module, "callbacks_of", lambda names: [Signal(1, 2)])
     with pytest.raises(StoppedError):
         train("supervised", acted.store, "xsub", run, overrides=[*SMALL[:-2], *STILL])
-    two = in_two_processes(acted, run, ["--resume", "devices=2"])
+    two = in_two_processes(acted.store, run, ["--resume", "devices=2"])
     assert_same(two, alone)
+
+
+def test_two_processes_on_several_stores_equal_one(acted, tmp_path):
+    """Other layouts and persons in one batch, stores drawn by the root of their sizes; each has its run."""
+    write_actors(tmp_path / "kinect.arrow", clips=60, layout="kinect20")
+    stores = f"{acted.store},{tmp_path / 'kinect.arrow'}"
+    words = [*SMALL[:-2], *STILL]
+    one = train("supervised", stores, "xsub", tmp_path / "one", overrides=words)
+    two = in_two_processes(stores, tmp_path / "two", [*words, "devices=2"])
+    assert_same(two, one)
+    assert sorted(path.name for path in (two.path / "stores").iterdir()) == ["actors", "kinect"]
