@@ -241,7 +241,7 @@ def test_features_before_pooling_and_a_classifier_behind(case):
 
 @every_case
 def test_no_convolution_of_one_joint_and_frame_is_strided_by_the_library(case):
-    """That of oneDNN 3.12 writes past its memory on processors with AVX2 alone."""
+    """That of oneDNN 3.12 writes past its memory where channels are fewer than a register holds."""
     for name, module in make(case).named_modules():
         if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and module.stride != (1, 1):
             assert isinstance(module, PointConv), name

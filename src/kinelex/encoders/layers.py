@@ -109,9 +109,9 @@ class _Shared(torch.autograd.Function):
 class PointConv(nn.Conv2d):
     """A 1×1 convolution of every stride-th frame or joint, as ``nn.Conv2d`` with that stride.
 
-    Of fewer than 8 channels, what the stride leaves out is taken away first, by pooling, to export for any
-    number of frames: where a processor has AVX2 alone and channels come last, the strided convolution of
-    oneDNN 3.12 (torch 2.13) writes past its memory.
+    Of fewer than 16 channels, what the stride leaves out is taken away first, by pooling, to export for any
+    number of frames: where channels come last and are fewer than a register holds (8 with AVX2, 16 with
+    AVX-512), the strided convolution of oneDNN 3.12 (torch 2.13), or its gradient, writes past its memory.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class PointConv(nn.Conv2d):
         super().__init__(in_channels, out_channels, 1, stride, bias=bias)
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if self.in_channels >= 8:
+        if self.in_channels >= 16:
             return super()._conv_forward(input, weight, bias)
         return nn.functional.conv2d(nn.functional.avg_pool2d(input, 1, self.stride), weight, bias)
 
