@@ -176,6 +176,27 @@ def test_a_run_is_a_run_of_each_store(acted: Any, others: tuple[Path, Path], tmp
     assert said.label in open_store(others[1]).class_names
 
 
+def test_a_store_without_labels_is_left_out_and_the_others_are_judged(
+    acted: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, bare = open_store(acted.store), tmp_path / "bare.arrow"
+    with SkeletonStoreWriter(bare, StoreMeta("bare", store.layout, ())) as writer:
+        for row in range(24):
+            writer.add(Sequence(f"b{row}", store.sequence(row)))
+    words = [*BRIEF, "hidden=4", "method.queue=24", "method.top_k=8"]
+    both = f"{bare},{acted.store}"  # the one without labels is the first
+    run = train("cmd", both, "random:0.5:0,xsub", tmp_path / "run", overrides=words)
+    numbers = evaluate(run.path, tasks=["knn"])
+    assert set(numbers["stores"]) == {"actors"}
+    assert (
+        numbers["mean"]["nearest neighbour on features, all streams"]
+        == (numbers["stores"]["actors"]["knn"]["top1"])
+    )
+    assert f"left out: {bare}: no clip of the training part has a label" in capsys.readouterr().out
+    with pytest.raises(InputError, match="no clip of the training part has a label"):
+        evaluate(run.path / "stores" / "bare", tasks=["knn"])
+
+
 def test_an_encoder_of_any_layout_sees_the_joints_of_each_store(
     acted: Any, others: tuple[Path, Path], tmp_path: Path
 ) -> None:

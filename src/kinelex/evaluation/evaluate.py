@@ -110,6 +110,10 @@ def evaluate(
     return result
 
 
+class UnlabelledError(InputError):
+    """No clip of a part has a label, and a task needs them."""
+
+
 def each_store(
     judge: Callable[..., dict[str, Any]],
     runs: Sequence[Path],
@@ -121,6 +125,8 @@ def each_store(
 ) -> dict[str, Any]:
     """Judge the runs of several stores one after the other, and print a table of all.
 
+    A store whose clips have no labels is left out of tasks that need them, and that is said.
+
     Args:
         judge: :func:`evaluate`, or what takes its arguments.
         runs: as :func:`~kinelex.training.store_runs.store_runs` gives them.
@@ -130,12 +136,19 @@ def each_store(
         ``stores``: by name the numbers of each; ``mean``: the mean top-1 of each task.
 
     Raises:
-        InputError: a protocol or prompts for all, or what ``judge`` refuses.
+        InputError: a protocol or prompts for all, no store with labels, or what else ``judge`` refuses.
     """
     for option, value in (("--protocol", protocol), ("--prompts", prompts)):
         if value is not None:
             raise InputError(f"every store has its own: leave out {option}, or name one store with --data")
-    results = {run.name: judge(run, None, None, tasks, None, *arguments, **settings) for run in runs}
+    results, console = dict[str, dict[str, Any]](), settings.get("console") or Console()
+    for run in runs:
+        try:
+            results[run.name] = judge(run, None, None, tasks, None, *arguments, **settings)
+        except UnlabelledError as error:
+            if run == runs[-1] and not results:
+                raise
+            console.print(f"left out: {error}", markup=False, soft_wrap=True)
     rates = {name: {row.name: row.top1 for row in result_rows(found)} for name, found in results.items()}
     whole = [row for row in next(iter(rates.values())) if all(row in found for found in rates.values())]
     table, means = numbers_table("all stores, top-1 %", *results, "mean"), {}
@@ -144,7 +157,7 @@ def each_store(
         if all(value is not None for value in values):
             means[row] = float(np.mean([value for value in values if value is not None]))
         table.add_row(escape(row), *map(percent, values), percent(means.get(row)))
-    (settings.get("console") or Console()).print(table)
+    console.print(table)
     return {"stores": results, "mean": means}
 
 
@@ -204,7 +217,7 @@ def open_evaluation(
         train, test = (rows[store.labels[rows] >= 0] for rows in (train, test))
     for part, rows in (("training", train), ("test", test)):
         if len(rows) == 0:
-            raise InputError(
+            raise UnlabelledError(
                 f"{store.path}: no clip of the {part} part has a label, nothing to evaluate; by prompts "
                 "judges --tasks retrieval"
             )
