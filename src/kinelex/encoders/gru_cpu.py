@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from kinelex.encoders.layers import has_own_backward
+
 WIDE = "AVX512" in torch.backends.cpu.get_cpu_capability()
 ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if WIDE else None  # as torch.compile calls it
 LARGE = 1 << 24  # multiplications: of smaller products oneDNN's call takes as long as the product
@@ -38,8 +40,8 @@ def forward_grus(grus: Sequence[nn.GRU], x: Tensor) -> Tensor:
     """
     plain = all(type(gru) is nn.GRU and not gru._forward_hooks and not gru._forward_pre_hooks for gru in grus)
     exact = plain and x.dtype in (torch.float32, torch.float64) and x.dtype == grus[0].weight_ih_l0.dtype
-    recorded = torch.compiler.is_compiling() or torch.jit.is_tracing() or not torch.is_grad_enabled()
-    if x.device.type != "cpu" or not exact or recorded or torch.is_autocast_enabled("cpu") or not len(x):
+    usable = exact and has_own_backward() and not torch.is_autocast_enabled("cpu")
+    if x.device.type != "cpu" or not usable or not len(x):
         return torch.stack([gru(x)[0] for gru in grus], dim=1)
     names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
     return _OverFrames.apply(x, *(torch.stack([getattr(gru, name) for gru in grus]) for name in names))
