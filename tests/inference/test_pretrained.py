@@ -33,7 +33,8 @@ def test_it_is_small_says_its_terms_and_holds_no_pickle(monkeypatch):
     with zipfile.ZipFile(path) as archive:
         names, card = archive.namelist(), archive.read("README.md").decode()
         config = archive.read("config.yaml").decode()
-    assert sorted(names) == ["README.md", "config.yaml", "encoder.json", "encoder.safetensors"]
+    weights = ["encoder.safetensors", "pose_lifter.safetensors"]
+    assert sorted(names) == ["README.md", "config.yaml", "encoder.json", *weights]
     assert "Apache-2.0" in card
     assert "Fill in" not in card
     assert "\ndata: actors.arrow\n" in config

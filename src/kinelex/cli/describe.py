@@ -115,10 +115,13 @@ def _describe_run(path: Path) -> tuple[dict[str, Any], RenderableType]:
     from kinelex.training.encoder_files import streams_of
     from kinelex.training.run_directory import RunDirectory
     from kinelex.transforms import InputConfig, transforms_of
+    from kinelex.transforms.lift import LIFTER, reading_from
 
     run = RunDirectory(path)
     config, metrics = run.config, run.metrics()
     done = len(metrics) if (path / "metrics.csv").is_file() else None  # a shared run does not say
+    settings, lifter = config.get("input", {}), path / LIFTER  # the run's own copy: the original may be gone
+    settings = reading_from(settings, str(lifter)) if lifter.is_file() else settings
     description: dict[str, Any] = {
         "run": str(path),
         "recipe": config["recipe"],
@@ -126,7 +129,7 @@ def _describe_run(path: Path) -> tuple[dict[str, Any], RenderableType]:
         "protocol": config["protocol"],
         "method": config["method"],
         "encoder": config["encoder"],
-        "transforms": [repr(t) for t in transforms_of(InputConfig.read(config.get("input", {})))],
+        "transforms": [repr(t) for t in transforms_of(InputConfig.read(settings))],
         "streams": streams_of(path),
         "epochs_done": done,
         "epochs": config.get("training", {}).get("epochs"),

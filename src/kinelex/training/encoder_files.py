@@ -27,6 +27,7 @@ from kinelex.training.folds import check_no_folds
 from kinelex.training.run_directory import RunDirectory, check_free
 from kinelex.training.run_sources import run_folder
 from kinelex.transforms import InputConfig, InputPipeline, transforms_of
+from kinelex.transforms.lift import LIFTER, LiftPose, reading_from
 from kinelex.transforms.normalise import TORSO
 
 
@@ -91,7 +92,8 @@ class SkeletonEncoder(nn.Module):
         if store.channels != channels and not config.scores and not (config.lift and store.channels == 2):
             raise InputError(
                 f"the run reads {channels}-D coordinates, {store.path} has {store.channels}-D ones: take a "
-                "store of the same kind, or train on this one"
+                "store of the same kind, or train on this one; a run with input.lift reads 2-D ones, too, such "
+                "as kinelex://actors"
             )
         persons = person_places(config.persons, self.encoder.places, store)
         if persons == config.persons and store.layout == self.source and not self.encoder.any_layout:
@@ -130,12 +132,17 @@ def save_encoders(
     those of classifiers always do.
     """
     first, builder = next(iter(trained.values())), encoders.builder(config["name"])
+    settings = asdict(pipeline.config)
+    for lifter in pipeline.transforms.transforms.values():
+        if isinstance(lifter, LiftPose):
+            settings = reading_from(settings, LIFTER)
+            write_whole(run / LIFTER, lifter.content)
     description = {
         "format_version": 1,
         "encoder": {**config, "in_channels": first.in_channels},
         "layout": first.layout.to_yaml(),
         "source_layout": pipeline.source.to_yaml(),
-        "input": asdict(pipeline.config),
+        "input": settings,
         "streams": list(trained),
         "num_features": first.num_features,
         "class_names": list(class_names),
@@ -254,7 +261,7 @@ def _built(path: Path, description: dict[str, Any], untrained_seed: int | None) 
     source = SkeletonLayout.from_yaml(description.get("source_layout", description["layout"]))
     options = complete_options(description["encoder"])
     name = options.pop("name")
-    config = InputConfig.read(description["input"])
+    config = InputConfig.read(reading_from(description["input"], str(path / LIFTER)))
     streams = _streams(description)
     with torch.random.fork_rng(devices=[]):
         if untrained_seed is not None:

@@ -17,6 +17,7 @@ from kinelex.transforms.corruption import (
 )
 from kinelex.transforms.fill import FillEmpty, fill_empty
 from kinelex.transforms.frames import CropResize, FrameChoice, PickFrames, ReflectCrop, TimeFlip
+from kinelex.transforms.lift import LiftPose
 from kinelex.transforms.normalise import AlignBody, Centre, ScaleClip, align_body, centre, scale_clip
 from kinelex.transforms.pipeline import InputConfig, InputPipeline, transforms_of
 from kinelex.transforms.presets import PRESETS, preset
@@ -54,6 +55,7 @@ __all__ += [
     "JointMap",
     "JointMask",
     "JointNoise",
+    "LiftPose",
     "MainAxisRotation",
     "MainPersonFirst",
     "OtherSensor",
