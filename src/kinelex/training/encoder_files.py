@@ -92,8 +92,8 @@ class SkeletonEncoder(nn.Module):
         if store.channels != channels and not config.scores and not (config.lift and store.channels == 2):
             raise InputError(
                 f"the run reads {channels}-D coordinates, {store.path} has {store.channels}-D ones: take a "
-                "store of the same kind, or train on this one; a run with input.lift reads 2-D ones, too, such "
-                "as kinelex://actors"
+                "store of the same kind, or train on this one; runs with input.lift read 2-D ones, too "
+                "(kinelex://actors does)"
             )
         persons = person_places(config.persons, self.encoder.places, store)
         if persons == config.persons and store.layout == self.source and not self.encoder.any_layout:

@@ -173,7 +173,7 @@ class LiftPose(Transform):
         plane = torch.stack([axis + 1, axis + 2], dim=1) % 3  # with the axis in the order of a right hand
         x = x.gather(1, plane.view(n, 2, 1, 1, 1).expand(n, 2, t, v, m))
         x, seen = (each.permute(0, 4, 1, 2, 3).flatten(0, 1) for each in (x, there))  # each person alone
-        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+        with torch.no_grad():
             poses, size = upright(x.float(), seen)
             depth = _unpacked(self.content, x.device)(poses, seen) * seen[:, 0] * size.view(-1, 1, 1)
         depth = depth.to(whole.dtype).view(n, 1, m, t, v).permute(0, 1, 3, 4, 2)
