@@ -71,11 +71,11 @@ def test_it_turns_grows_and_moves_with_the_picture(bodies):
 
 def test_absent_joints_and_persons_stay_absent_and_persons_are_read_alone(bodies):
     plane = flat(bodies[:4])
-    wrist = get_layout("ntu25").index("left_wrist")
+    absent = [get_layout("ntu25").index(joint) for joint in ("left_wrist", "right_hand_tip")]
     lacking = plane.clone()
-    lacking[:, :, :, wrist] = 0
+    lacking[:, :, :, absent] = 0
     pair = torch.cat([plane, torch.zeros_like(plane)], dim=4)
-    assert not LIFT(lacking)[:, :, :, wrist].any()
+    assert not LIFT(lacking)[:, :, :, absent].any()
     assert not LIFT(pair)[..., 1].any()
     torch.testing.assert_close(LIFT(pair)[..., :1], LIFT(plane))
     two = torch.cat([plane, plane.roll(1, dims=0)], dim=4)
@@ -107,6 +107,7 @@ def test_a_run_keeps_the_weights_it_was_trained_with(acted, bodies, tmp_path):
     train(str(recipe), acted.store, "xsub", run, overrides=["epochs=0", "accelerator=cpu"])
     expected = Compose([create("lift_pose", weights=str(own))], layout="ntu25")(flat(bodies[:2]))
     assert not torch.equal(expected, LIFT(flat(bodies[:2])))
+    assert str(own) not in (run / "encoder.json").read_text()
     own.unlink()
     shutil.move(run, tmp_path / "moved")
     loaded = kinelex.load_encoder(tmp_path / "moved")
