@@ -22,17 +22,19 @@ from torch.utils.data import DataLoader
 
 import kinelex
 from kinelex.data import SkeletonStore
-from kinelex.data.batch import Batch
 from kinelex.data.dataset import ClipDataset
+from kinelex.data.several import SeveralStores
+from kinelex.data.splits.several import protocols_of
 from kinelex.data.splits.split import get_split
-from kinelex.transforms import AlignBody, Centre, Compose, CropResize, PersonPlaces, Retarget
-from kinelex.transforms.base import clips_of
+from kinelex.transforms import AlignBody, Centre, Compose, CropResize, PersonPlaces, Retarget, SwapSides
+from kinelex.transforms.base import batch_of, clips_of
+from kinelex.transforms.frames import chance
 from kinelex.transforms.lift import CORE, PoseLifter, packed, upright
 from kinelex.transforms.spatial import rotate, rotation_matrices
 
 
-def prepared(store: SkeletonStore, rows: np.ndarray) -> Batch:
-    """The first person of each clip, 64 frames in the body's own frame."""
+def prepared(store: SkeletonStore, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+    """The first person of each clip, 64 frames in the body's own frame, and which joints are there."""
     steps = [
         CropResize(64),
         PersonPlaces(1),
@@ -43,24 +45,16 @@ def prepared(store: SkeletonStore, rows: np.ndarray) -> Batch:
     prepare, dataset = Compose(steps, store.layout), ClipDataset(store, rows=rows)
     parts = DataLoader(dataset, batch_size=256, collate_fn=dataset.collate)
     x, presence = map(torch.cat, zip(*(clips_of(prepare(part)) for part in parts), strict=True))
-    return Batch(torch.empty(0), torch.empty(0), torch.arange(len(x)), x=x, presence=presence)
+    return x, presence
 
 
-def chosen(clips: Batch, rows: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
+def chosen(x: Tensor, there: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
     """Some clips as training sees them, in part: (N, 3, 32, 16, 1), and which joints are there."""
     length = int(torch.randint(20, 65, (1,), generator=draws))
     start = int(torch.randint(0, 65 - length, (1,), generator=draws))
     frames = (start + torch.linspace(0, length - 1, 32)).round().long()
-    x, there = clips.x[rows][:, :, frames], clips.presence[rows][:, :, frames]
-    n = len(x)
-
-    def some(share: float) -> Tensor:
-        return torch.rand(n, 1, 1, 1, 1, generator=draws) < share
-
-    mirrored = x[:, :, :, list(CORE.mirror)] * torch.tensor([-1.0, 1, 1]).view(1, 3, 1, 1, 1)
-    side = some(0.5)
-    x = torch.where(side, mirrored, x)
-    there = torch.where(side, there[:, :, :, list(CORE.mirror)], there)
+    mirror, n = Compose([SwapSides(0.5)], CORE), len(x)
+    x, there = clips_of(mirror(batch_of(x[:, :, frames], there[:, :, frames]), draws))
     x = x * (1 + 0.1 * torch.randn(n, 3, 1, 1, 1, generator=draws))
     size = x.square().sum(dim=1).mean(dim=(1, 2, 3)).sqrt().view(n, 1, 1, 1, 1)
     x = x + 0.12 * size * torch.rand(n, 1, 1, 1, 1, generator=draws) * torch.randn(
@@ -68,7 +62,7 @@ def chosen(clips: Batch, rows: Tensor, draws: torch.Generator) -> tuple[Tensor, 
     )
     lean = 0.15 * torch.randn(n, 1, 1, 1, generator=draws) * x[:, 2]
     x = torch.stack([x[:, 0], x[:, 1] + lean, x[:, 2]], dim=1)
-    hidden = (torch.rand(n, 1, 1, 16, 1, generator=draws) < 0.15) & some(0.4)
+    hidden = (torch.rand(n, 1, 1, 16, 1, generator=draws) < 0.15) & chance(n, 0.4, draws)
     return x, there & ~hidden
 
 
@@ -83,9 +77,9 @@ def seen(x: Tensor, there: Tensor, draws: torch.Generator) -> tuple[Tensor, Tens
     return plane, presence, depth * presence[:, 0]
 
 
-def judged(lifter: PoseLifter, clips: Batch) -> tuple[float, float]:
+def judged(lifter: PoseLifter, x: Tensor, presence: Tensor) -> tuple[float, float]:
     """Mean error of the depths, and of "no depth", of joints beyond the pelvis."""
-    plane, there, depth = seen(clips.x, clips.presence, torch.Generator().manual_seed(1))
+    plane, there, depth = seen(x, presence, torch.Generator().manual_seed(1))
     with torch.inference_mode():
         error = (lifter.eval()(plane, there) * there[:, 0] - depth).abs()
     lifter.train()
@@ -105,21 +99,19 @@ def main() -> None:
     asked = parser.parse_args()
     torch.manual_seed(0)
     draws, lifter = torch.Generator().manual_seed(0), PoseLifter(asked.width)
-    protocols = asked.protocol.split(",") * (len(asked.stores) if "," not in asked.protocol else 1)
-    stores = [kinelex.open_store(path) for path in asked.stores]
-    parts = [prepared(s, get_split(s, p).train) for s, p in zip(stores, protocols, strict=True)]
-    x, presence = (torch.cat([getattr(part, name) for part in parts]) for name in ("x", "presence"))
-    clips = Batch(torch.empty(0), torch.empty(0), torch.arange(len(x)), x=x, presence=presence)
-    share = torch.cat([torch.full((len(part.indices),), len(part.indices) ** -0.5) for part in parts])
+    stores = SeveralStores([kinelex.open_store(path) for path in asked.stores])
+    named = zip(stores.stores, protocols_of(stores, asked.protocol), strict=True)
+    parts = [prepared(store, get_split(store, protocol).train) for store, protocol in named]
+    x, presence = map(torch.cat, zip(*parts, strict=True))
+    share = torch.cat([torch.full((len(part),), len(part) ** -0.5) for part, _ in parts])
     others = {
         store.stem: prepared(s := kinelex.open_store(store), np.arange(len(s))) for store in asked.judge
     }
     optimizer = torch.optim.AdamW(lifter.parameters(), 2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, asked.steps + 1, pct_start=0.05)
     for step in range(1, asked.steps + 1):
-        plane, there, depth = seen(
-            *chosen(clips, torch.multinomial(share, 64, True, generator=draws), draws), draws
-        )
+        rows = torch.multinomial(share, 64, True, generator=draws)
+        plane, there, depth = seen(*chosen(x[rows], presence[rows], draws), draws)
         plane = (plane + 0.03 * torch.randn(plane.shape, generator=draws)) * there
         loss = F.smooth_l1_loss(lifter(plane, there) * there[:, 0], depth, beta=0.1)
         optimizer.zero_grad()
@@ -128,7 +120,7 @@ def main() -> None:
         schedule.step()
         if step % 1000 == 0 or step == asked.steps:
             told = ", ".join(
-                "{} {:.3f} ({:.3f})".format(name, *judged(lifter, one)) for name, one in others.items()
+                "{} {:.3f} ({:.3f})".format(name, *judged(lifter, *one)) for name, one in others.items()
             )
             print(f"step {step}: loss {loss.item():.4f}; {told}", flush=True)
     asked.out.write_bytes(packed(lifter))

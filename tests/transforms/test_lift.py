@@ -93,7 +93,7 @@ def test_arms_alone_are_lifted_and_a_layout_without_a_body_is_refused(bodies):
         Compose([LiftPose()], layout="hand21")(flat(hand))
 
 
-def test_a_run_keeps_the_weights_it_was_trained_with(acted, bodies, tmp_path):
+def test_a_run_keeps_the_weights_it_was_trained_with(acted, bodies, tmp_path, capsys):
     torch.manual_seed(0)
     own = tmp_path / "own.safetensors"
     own.write_bytes(packed(PoseLifter(8).eval()))
@@ -116,6 +116,10 @@ def test_a_run_keeps_the_weights_it_was_trained_with(acted, bodies, tmp_path):
     told = tmp_path / "told.json"
     assert main(["info", str(tmp_path / "moved"), "--json", str(told)]) == 0
     assert str(tmp_path / "moved" / LIFTER) in told.read_text()
+    config = tmp_path / "moved" / "config.yaml"
+    config.write_text(config.read_text().replace("transforms:", "transforms: 5\n  other:"))
+    assert main(["info", str(tmp_path / "moved")]) == 2
+    assert "the run's section input is damaged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [None, b"no weights", b""])

@@ -132,7 +132,7 @@ def save_encoders(
     those of classifiers always do.
     """
     first, builder = next(iter(trained.values())), encoders.builder(config["name"])
-    settings = asdict(pipeline.config)
+    settings: Mapping[str, Any] = asdict(pipeline.config)
     for lifter in pipeline.transforms.transforms.values():
         if isinstance(lifter, LiftPose):
             settings = reading_from(settings, LIFTER)

@@ -182,16 +182,18 @@ class LiftPose(Transform):
         return whole + F.one_hot(axis, 3).view(n, 3, 1, 1, 1) * depth * (found & known)
 
 
-def reading_from(settings: Mapping[str, Any], weights: str) -> dict[str, Any]:
+def reading_from(settings: Mapping[str, Any], weights: str) -> Mapping[str, Any]:
     """The section ``input`` of a run, in which poses are lifted with the weights of a file.
+
+    A section without a list of transforms, or a damaged one, stays as it is, for who reads it to refuse.
 
     >>> reading_from({"persons": 1, "transforms": ["centre", "lift_pose"]}, "w.safetensors")["transforms"]
     ['centre', {'name': 'lift_pose', 'weights': 'w.safetensors'}]
     """
-    if not isinstance(settings, Mapping):
-        raise TypeError(f"expects a section, got {settings!r}")
+    entries = settings.get("transforms") if isinstance(settings, Mapping) else None
+    if not isinstance(entries, list | tuple):
+        return settings
     lifting = {"name": LiftPose.name, "weights": weights}
-    entries = settings.get("transforms") or ()
     names = [one.get("name") if isinstance(one, Mapping) else one for one in entries]
     listed = [lifting if n == LiftPose.name else one for n, one in zip(names, entries, strict=True)]
     return {**settings, "transforms": listed}
